@@ -1,0 +1,525 @@
+/* chainrule as a peer: the workloads of peers/WORKLOADS.md, through the public header
+ * only. Each builds exactly what peers/peer_torch.py builds, from the same numbers.
+ *
+ * The library is lazy, so a timed run ends by computing all that the definition asks for:
+ * the value and every leaf's gradient of a function, the assignments of a training step.
+ */
+#include "protocol.h"
+
+#include <chainrule.h>
+
+enum { MAX_LEAVES = 128 };
+
+/* One workload set up. The leaves are the parameters; the first one's gradient is the
+ * check of a function. */
+typedef struct work {
+    cr_ctx *ctx;
+    cr_tensor *x, *c, *y; /* inputs: data, what the output is weighted by, labels */
+    cr_param leaves[MAX_LEAVES];
+    cr_params params;
+    cr_optim *optim;
+    cr_tensor *(*value)(struct work *w); /* the scalar that is differentiated */
+    double result;                       /* of the last run */
+} work;
+
+/* ---- setting up ---- */
+
+static work *work_open(int threads, cr_tensor *(*value)(work *))
+{
+    work *w = calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    cr_options options = { .threads = threads };
+    w->ctx = cr_open(&options);
+    w->params = (cr_params){ .ctx = w->ctx, .list = w->leaves };
+    w->value = value;
+    if (w->ctx)
+        return w;
+    free(w);
+    return NULL;
+}
+
+static void work_free(void *state)
+{
+    work *w = state;
+    cr_optim_free(w->optim);
+    cr_close(w->ctx);
+    free(w);
+}
+
+/* The state if all went well; otherwise NULL, and the reason on standard error. */
+static work *work_checked(work *w)
+{
+    if (!cr_error(w->ctx))
+        return w;
+    fprintf(stderr, "peer: %s\n", cr_message(w->ctx));
+    work_free(w);
+    return NULL;
+}
+
+static cr_tensor *filled(work *w, uint32_t seed, cr_dims dims, double scale)
+{
+    int64_t n = 1;
+    for (int i = 0; i < dims.n; i++)
+        n *= dims.v[i];
+    float *data = bench_filled(n, seed, (float)scale);
+    cr_tensor *t = data ? cr_from(w->ctx, CR_F32, dims, data) : NULL;
+    free(data);
+    return t;
+}
+
+static cr_tensor *classes(work *w, uint32_t seed, int64_t n, int count)
+{
+    int64_t *data = bench_labels(n, seed, count);
+    cr_tensor *t = data ? cr_from(w->ctx, CR_I64, CR_DIMS(n), data) : NULL;
+    free(data);
+    return t;
+}
+
+static cr_tensor *add_leaf(work *w, cr_tensor *value)
+{
+    cr_tensor *leaf = cr_requires_grad(value);
+    w->leaves[w->params.n++] = (cr_param){ .name = "leaf", .tensor = leaf };
+    return leaf;
+}
+
+/* A parameter: uniform in +-1/sqrt(fan). */
+static cr_tensor *add_param(work *w, uint32_t seed, cr_dims dims, int fan)
+{
+    return add_leaf(w, filled(w, seed, dims, 1 / sqrt(fan)));
+}
+
+static cr_tensor *leaf(const work *w, int i)
+{
+    return w->leaves[i].tensor;
+}
+
+/* ---- the kinds of runs ---- */
+
+/* Forward and backward; the value and the gradients of all leaves are computed. */
+static void run_function(void *state)
+{
+    work *w = state;
+    CR_SCOPE(w->ctx);
+    for (int i = 0; i < w->params.n; i++)
+        cr_zero_grad(leaf(w, i));
+    cr_tensor *targets[MAX_LEAVES + 1];
+    targets[0] = w->value(w);
+    cr_backward(targets[0]);
+    for (int i = 0; i < w->params.n; i++)
+        targets[i + 1] = cr_grad(leaf(w, i));
+    cr_eval_n(targets, w->params.n + 1);
+}
+
+/* The same for one scalar leaf, whose gradient is read. */
+static void run_scalar(void *state)
+{
+    work *w = state;
+    CR_SCOPE(w->ctx);
+    cr_zero_grad(leaf(w, 0));
+    cr_tensor *value = w->value(w);
+    cr_backward(value);
+    cr_tensor *grad = cr_grad(leaf(w, 0));
+    cr_eval(value, grad);
+    w->result = cr_item(grad);
+}
+
+static void run_training(void *state)
+{
+    work *w = state;
+    CR_SCOPE(w->ctx);
+    cr_tensor *loss = w->value(w);
+    cr_optim_zero_grad(w->optim);
+    cr_backward(loss);
+    cr_optim_step(w->optim);
+    w->result = cr_item(loss);
+}
+
+static void run_inference(void *state)
+{
+    work *w = state;
+    CR_SCOPE(w->ctx);
+    CR_NO_GRAD(w->ctx);
+    w->result = cr_item(w->value(w));
+}
+
+/* The scope's end computes the assignments. */
+static void run_step(void *state)
+{
+    work *w = state;
+    CR_SCOPE(w->ctx);
+    cr_optim_step(w->optim);
+}
+
+static void *made_scalar(work *w, double *check)
+{
+    run_scalar(w);
+    *check = w->result;
+    return work_checked(w);
+}
+
+static void *made_function(work *w, double *check)
+{
+    run_function(w);
+    cr_tensor *grad = cr_grad(leaf(w, 0));
+    *check = bench_abs_sum(cr_data(grad), cr_numel(grad));
+    return work_checked(w);
+}
+
+static void *made_training(work *w, double *check)
+{
+    for (int i = 0; i < 4; i++)
+        run_training(w);
+    *check = w->result;
+    return work_checked(w);
+}
+
+/* ---- overhead ---- */
+
+static cr_tensor *tiny_value(work *w)
+{
+    cr_tensor *x = leaf(w, 0);
+    return cr_mul(2, cr_add(cr_pow(x, 2), cr_exp(x)));
+}
+
+static void *tiny_make(const void *arg, int threads, double *check)
+{
+    (void)arg;
+    work *w = work_open(threads, tiny_value);
+    if (!w)
+        return NULL;
+    add_leaf(w, cr_scalar(w->ctx, 3.0));
+    return made_scalar(w, check);
+}
+
+static cr_tensor *chain_value(work *w)
+{
+    cr_tensor *y = leaf(w, 0);
+    for (int i = 0; i < 500; i++)
+        y = cr_mul(cr_sin(y), 1.01);
+    return y;
+}
+
+static void *chain_make(const void *arg, int threads, double *check)
+{
+    (void)arg;
+    work *w = work_open(threads, chain_value);
+    if (!w)
+        return NULL;
+    add_leaf(w, cr_scalar(w->ctx, 0.5));
+    return made_scalar(w, check);
+}
+
+/* ---- networks ---- */
+
+/* Leaves: the head's weight, 50 weights, 50 biases, the head's bias. */
+enum { DEEP = 50 };
+
+static cr_tensor *deep_sigmoid_value(work *w)
+{
+    cr_tensor *h = w->x;
+    for (int i = 0; i < DEEP; i++)
+        h = cr_sigmoid(cr_linear(h, leaf(w, 1 + i), leaf(w, 1 + DEEP + i)));
+    return cr_sum(cr_linear(h, leaf(w, 0), leaf(w, 1 + 2 * DEEP)));
+}
+
+static void *deep_sigmoid_make(const void *arg, int threads, double *check)
+{
+    (void)arg;
+    work *w = work_open(threads, deep_sigmoid_value);
+    if (!w)
+        return NULL;
+    w->x = filled(w, 0, CR_DIMS(8, 64), 1);
+    add_param(w, 101, CR_DIMS(1, 64), 64);
+    for (uint32_t i = 0; i < DEEP; i++)
+        add_param(w, 2 * i + 1, CR_DIMS(64, 64), 64);
+    for (uint32_t i = 0; i < DEEP; i++)
+        add_param(w, 2 * i + 2, CR_DIMS(64), 64);
+    add_param(w, 102, CR_DIMS(1), 64);
+    return made_function(w, check);
+}
+
+/* Linear layers with ReLU between them. Leaves: the weights, then the biases. */
+typedef struct mlp {
+    int batch, layers, sizes[4];
+    enum { NO_OPTIM, SGD, ADAM } optim;
+} mlp;
+
+static const mlp mlp_small = { 32, 2, { 64, 32, 10 }, ADAM };
+static const mlp mlp_large = { 128, 3, { 784, 512, 512, 10 }, SGD };
+static const mlp mlp_infer = { 1, 3, { 784, 512, 512, 10 }, NO_OPTIM };
+
+static cr_tensor *mlp_logits(work *w)
+{
+    int layers = w->params.n / 2;
+    cr_tensor *h = w->x;
+    for (int i = 0; i < layers; i++) {
+        h = cr_linear(h, leaf(w, i), leaf(w, layers + i));
+        if (i + 1 < layers)
+            h = cr_relu(h);
+    }
+    return h;
+}
+
+static cr_tensor *mlp_loss(work *w)
+{
+    return cr_cross_entropy(mlp_logits(w), w->y);
+}
+
+static cr_tensor *mlp_infer_value(work *w)
+{
+    return cr_sum(cr_abs(mlp_logits(w)));
+}
+
+static void *mlp_make(const void *arg, int threads, double *check)
+{
+    const mlp *net = arg;
+    work *w = work_open(threads, net->optim ? mlp_loss : mlp_infer_value);
+    if (!w)
+        return NULL;
+    const int *size = net->sizes;
+    w->x = filled(w, 0, CR_DIMS(net->batch, size[0]), 1);
+    w->y = classes(w, 99, net->batch, size[net->layers]);
+    for (int i = 0; i < net->layers; i++)
+        add_param(w, (uint32_t)(2 * i + 1), CR_DIMS(size[i + 1], size[i]), size[i]);
+    for (int i = 0; i < net->layers; i++)
+        add_param(w, (uint32_t)(2 * i + 2), CR_DIMS(size[i + 1]), size[i]);
+    if (net->optim == NO_OPTIM) {
+        run_inference(w);
+        *check = w->result;
+        return work_checked(w);
+    }
+    w->optim = net->optim == SGD ? cr_optim_sgd(&w->params, 0.1)
+                                 : cr_optim_adam(&w->params, 1e-3, 0);
+    return made_training(w, check);
+}
+
+/* ---- single functions: sum(f(x) * c), x being the first leaf ---- */
+
+static cr_tensor *weighted(work *w, cr_tensor *y)
+{
+    return cr_sum(cr_mul(y, w->c));
+}
+
+static cr_tensor *unary_chain_value(work *w)
+{
+    cr_tensor *y = cr_tanh(cr_add(cr_mul(leaf(w, 0), 1.5), 0.5));
+    cr_tensor *gated = cr_mul(cr_sigmoid(y), cr_relu(cr_sub(y, 0.1)));
+    return weighted(w, cr_add(gated, cr_exp(cr_mul(cr_neg(y), y))));
+}
+
+static cr_tensor *gelu_value(work *w)
+{
+    return weighted(w, cr_gelu(leaf(w, 0)));
+}
+
+static cr_tensor *softmax_value(work *w)
+{
+    return weighted(w, cr_softmax(leaf(w, 0), -1));
+}
+
+static cr_tensor *layer_norm_value(work *w)
+{
+    return weighted(w, cr_layer_norm(leaf(w, 0), CR_DIMS(768), leaf(w, 1), leaf(w, 2)));
+}
+
+static cr_tensor *batch_norm_value(work *w)
+{
+    return weighted(
+        w, cr_batch_norm(leaf(w, 0), NULL, NULL, leaf(w, 1), leaf(w, 2), true, 0.1));
+}
+
+static cr_tensor *cross_entropy_value(work *w)
+{
+    return cr_cross_entropy(leaf(w, 0), w->y);
+}
+
+static cr_tensor *embedding_value(work *w)
+{
+    return weighted(w, cr_embedding(leaf(w, 0), w->y));
+}
+
+static cr_tensor *reduce_rows_value(work *w)
+{
+    return weighted(w, cr_sum(leaf(w, 0), .dims = CR_DIMS(1)));
+}
+
+static cr_tensor *reduce_columns_value(work *w)
+{
+    return weighted(w, cr_sum(leaf(w, 0), .dims = CR_DIMS(0)));
+}
+
+/* affine: the width of two more leaves; labels: how many, of so many classes. Zero: none.
+ */
+typedef struct function {
+    cr_tensor *(*value)(work *w);
+    cr_dims x;
+    double scale;
+    cr_dims c;
+    int affine;
+    uint32_t label_seed;
+    int labels, label_classes;
+} function;
+
+#define SHAPE(rank, ...)                               \
+    {                                                  \
+        .v = { __VA_ARGS__ }, .n = rank, .given = true \
+    }
+
+static const function chain_small_fn = {
+    .value = unary_chain_value, .x = SHAPE(1, 16384), .scale = 1, .c = SHAPE(1, 16384)
+};
+static const function chain_large_fn = {
+    .value = unary_chain_value, .x = SHAPE(1, 4 << 20), .scale = 1, .c = SHAPE(1, 4 << 20)
+};
+static const function gelu_fn = {
+    .value = gelu_value, .x = SHAPE(2, 4096, 1024), .scale = 3, .c = SHAPE(2, 4096, 1024)
+};
+static const function softmax_fn = { .value = softmax_value,
+                                     .x = SHAPE(2, 4096, 1024),
+                                     .scale = 4,
+                                     .c = SHAPE(2, 4096, 1024) };
+static const function layer_norm_fn = { .value = layer_norm_value,
+                                        .x = SHAPE(2, 4096, 768),
+                                        .scale = 1,
+                                        .c = SHAPE(2, 4096, 768),
+                                        .affine = 768 };
+static const function batch_norm_fn = { .value = batch_norm_value,
+                                        .x = SHAPE(4, 32, 64, 32, 32),
+                                        .scale = 1,
+                                        .c = SHAPE(4, 32, 64, 32, 32),
+                                        .affine = 64 };
+static const function cross_entropy_fn = { .value = cross_entropy_value,
+                                           .x = SHAPE(2, 2048, 8192),
+                                           .scale = 4,
+                                           .label_seed = 99,
+                                           .labels = 2048,
+                                           .label_classes = 8192 };
+static const function embedding_fn = { .value = embedding_value,
+                                       .x = SHAPE(2, 50000, 256),
+                                       .scale = 1,
+                                       .c = SHAPE(2, 4096, 256),
+                                       .label_seed = 98,
+                                       .labels = 4096,
+                                       .label_classes = 50000 };
+static const function reduce_rows_fn = {
+    .value = reduce_rows_value, .x = SHAPE(2, 4096, 4096), .scale = 1, .c = SHAPE(1, 4096)
+};
+static const function reduce_columns_fn = { .value = reduce_columns_value,
+                                            .x = SHAPE(2, 4096, 4096),
+                                            .scale = 1,
+                                            .c = SHAPE(1, 4096) };
+
+static void *function_make(const void *arg, int threads, double *check)
+{
+    const function *f = arg;
+    work *w = work_open(threads, f->value);
+    if (!w)
+        return NULL;
+    add_leaf(w, filled(w, 0, f->x, f->scale));
+    if (f->c.given)
+        w->c = filled(w, 1, f->c, 1);
+    if (f->affine) {
+        add_leaf(w, filled(w, 2, CR_DIMS(f->affine), 1));
+        add_leaf(w, filled(w, 3, CR_DIMS(f->affine), 1));
+    }
+    if (f->labels)
+        w->y = classes(w, f->label_seed, f->labels, f->label_classes);
+    return made_function(w, check);
+}
+
+/* ---- the optimiser alone ---- */
+
+static void *adam_step_make(const void *arg, int threads, double *check)
+{
+    (void)arg;
+    work *w = work_open(threads, NULL);
+    if (!w)
+        return NULL;
+    for (uint32_t i = 0; i < 50; i++) {
+        cr_tensor *p = add_leaf(w, filled(w, i, CR_DIMS(200000), 0.1));
+        cr_set_grad(p, filled(w, 1000 + i, CR_DIMS(200000), 0.01));
+    }
+    w->optim = cr_optim_adam(&w->params, 1e-3, 0);
+    for (int i = 0; i < 4; i++)
+        run_step(w);
+    *check = 0;
+    for (int i = 0; i < 50; i++)
+        *check += bench_abs_sum(cr_data(leaf(w, i)), cr_numel(leaf(w, i)));
+    return work_checked(w);
+}
+
+/* ---- matrix products ---- */
+
+static cr_tensor *matrix(work *w, uint32_t seed, int batch, int rows, int columns,
+                         bool turned)
+{
+    if (turned)
+        return cr_t(matrix(w, seed, batch, columns, rows, false));
+    return filled(w, seed,
+                  batch > 1 ? CR_DIMS(batch, rows, columns) : CR_DIMS(rows, columns), 1);
+}
+
+static void run_gemm(void *state)
+{
+    work *w = state;
+    CR_SCOPE(w->ctx);
+    CR_NO_GRAD(w->ctx);
+    cr_eval(cr_matmul(w->x, w->c));
+}
+
+static void *gemm_make(const void *arg, int threads, double *check)
+{
+    const bench_gemm *g = arg;
+    work *w = work_open(threads, NULL);
+    if (!w)
+        return NULL;
+    w->x = matrix(w, 0, g->batch, g->m, g->k, g->ta);
+    w->c = matrix(w, 1, g->batch, g->k, g->n, g->tb);
+    {
+        CR_SCOPE(w->ctx);
+        cr_tensor *product = cr_matmul(w->x, w->c);
+        *check = bench_abs_sum(cr_data(product), cr_numel(product));
+    }
+    return work_checked(w);
+}
+
+/* ---- the table ---- */
+
+#define FUNCTION(name)                                            \
+    {                                                             \
+#name, function_make, run_function, work_free, &name##_fn \
+    }
+#define GEMM(i) BENCH_GEMM_ROW(i, gemm_make, run_gemm, work_free)
+
+int main(int argc, char **argv)
+{
+    const bench_workload table[] = {
+        { "tiny", tiny_make, run_scalar, work_free, NULL },
+        { "chain", chain_make, run_scalar, work_free, NULL },
+        { "deep_sigmoid", deep_sigmoid_make, run_function, work_free, NULL },
+        { "mlp_small", mlp_make, run_training, work_free, &mlp_small },
+        { "mlp", mlp_make, run_training, work_free, &mlp_large },
+        { "mlp_infer", mlp_make, run_inference, work_free, &mlp_infer },
+        GEMM(0),
+        GEMM(1),
+        GEMM(2),
+        GEMM(3),
+        GEMM(4),
+        GEMM(5),
+        GEMM(6),
+        FUNCTION(chain_small),
+        FUNCTION(chain_large),
+        FUNCTION(gelu),
+        FUNCTION(softmax),
+        FUNCTION(layer_norm),
+        FUNCTION(cross_entropy),
+        FUNCTION(batch_norm),
+        FUNCTION(embedding),
+        FUNCTION(reduce_rows),
+        FUNCTION(reduce_columns),
+        { "adam_step", adam_step_make, run_step, work_free, NULL },
+    };
+    return bench_serve(table, (int)(sizeof table / sizeof table[0]),
+                       bench_threads(argc, argv));
+}

@@ -8,6 +8,12 @@
 
 #include <chainrule.h>
 
+#ifdef __clang__
+#define COMPILER "clang " __clang_version__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+
 enum { MAX_LEAVES = 128 };
 
 /* One workload set up. The leaves are the parameters; the first one's gradient is the
@@ -494,6 +500,10 @@ static void *gemm_make(const void *arg, int threads, double *check)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        printf("%s, kernels %s, compiled by " COMPILER "\n", cr_version(), cr_isa());
+        return 0;
+    }
     const bench_workload table[] = {
         { "tiny", tiny_make, run_scalar, work_free, NULL },
         { "chain", chain_make, run_scalar, work_free, NULL },

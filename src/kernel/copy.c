@@ -1,0 +1,231 @@
+/* Copies between contiguous and strided memory. Elements are moved as bytes of size 1, 4
+ * or 8; this file knows no types. */
+#include "kernel.h"
+#include <string.h>
+
+/* A strided array with its dims of size 1 dropped and the others merged where one stride
+ * spans the next dim. ndim >= 1. */
+typedef struct view {
+    char *data;
+    int ndim;
+    int64_t dims[CR_MAX_DIMS], strides[CR_MAX_DIMS];
+} view;
+
+static view merged(const cr__strided *x)
+{
+    view v = { .data = x->data, .ndim = 0 };
+    for (int d = 0; d < x->ndim; d++) {
+        if (x->dims[d] == 1)
+            continue;
+        int last = v.ndim - 1;
+        if (last >= 0 && v.strides[last] == x->strides[d] * x->dims[d]) {
+            v.dims[last] *= x->dims[d];
+            v.strides[last] = x->strides[d];
+        } else {
+            v.dims[v.ndim] = x->dims[d];
+            v.strides[v.ndim++] = x->strides[d];
+        }
+    }
+    if (v.ndim == 0)
+        v.dims[0] = 1, v.strides[0] = 1, v.ndim = 1;
+    return v;
+}
+
+/* n elements between flat (contiguous) and side (one every stride elements). The three
+ * sizes are the same loop over another type; memcpy is how one element is moved without a
+ * claim on its type. */
+#define RUN(T)                                                \
+    for (int64_t i = 0; i < n; i++)                           \
+        if (store)                                            \
+            memcpy(side + i * stride * (int64_t)sizeof(T),    \
+                   flat + i * (int64_t)sizeof(T), sizeof(T)); \
+        else                                                  \
+            memcpy(flat + i * (int64_t)sizeof(T),             \
+                   side + i * stride * (int64_t)sizeof(T), sizeof(T))
+
+static void strided_run(char *flat, char *side, int64_t stride, size_t size, int64_t n,
+                        bool store)
+{
+    if (size == 4)
+        RUN(uint32_t);
+    else if (size == 8)
+        RUN(uint64_t);
+    else
+        RUN(uint8_t);
+}
+
+/* The first `have` bytes of p, repeated up to `bytes`. */
+static void repeat(char *p, int64_t have, int64_t bytes)
+{
+    while (have < bytes) {
+        int64_t more = have < bytes - have ? have : bytes - have;
+        memcpy(p + have, p, (size_t)more);
+        have += more;
+    }
+}
+
+static void run(char *flat, char *side, int64_t stride, size_t size, int64_t n,
+                bool store)
+{
+    if (n <= 0)
+        return;
+    if (stride == 1) {
+        if (store)
+            memcpy(side, flat, (size_t)n * size);
+        else
+            memcpy(flat, side, (size_t)n * size);
+    } else if (stride == 0 && !store) {
+        memcpy(flat, side, size);
+        repeat(flat, (int64_t)size, n * (int64_t)size);
+    } else {
+        strided_run(flat, side, stride, size, n, store);
+    }
+}
+
+/* Whole rows of a matrix whose columns are contiguous in side (stride 1 from row to row),
+ * in squares of 16 so that each line of side is used while it is in the cache. */
+#define SQUARE 16
+static void transposed(char *flat, char *side, int64_t stride, size_t size, int64_t rows,
+                       int64_t cols, bool store)
+{
+    int64_t bytes = (int64_t)size;
+    for (int64_t r = 0; r < rows; r += SQUARE) {
+        int64_t rn = rows - r < SQUARE ? rows - r : SQUARE;
+        for (int64_t c = 0; c < cols; c += SQUARE) {
+            int64_t cn = cols - c < SQUARE ? cols - c : SQUARE;
+            for (int64_t i = r; i < r + rn; i++)
+                strided_run(flat + (i * cols + c) * bytes,
+                            side + (i + c * stride) * bytes, stride, size, cn, store);
+        }
+    }
+}
+
+/* rows consecutive whole rows: of the innermost dim, or of the two innermost from their
+ * start. */
+static void whole_rows(char *flat, char *side, const view *v, size_t size, int64_t rows,
+                       bool store)
+{
+    int last = v->ndim - 1;
+    int64_t cols = v->dims[last], step = v->ndim > 1 ? v->strides[last - 1] : 0;
+    int64_t bytes = (int64_t)size;
+    if (step == 0 && !store) {
+        run(flat, side, v->strides[last], size, cols, false);
+        repeat(flat, cols * bytes, rows * cols * bytes);
+    } else if (step == 1 && v->strides[last] != 1 && rows > 1) {
+        transposed(flat, side, v->strides[last], size, rows, cols, store);
+    } else {
+        for (int64_t r = 0; r < rows; r++)
+            run(flat + r * cols * bytes, side + r * step * bytes, v->strides[last], size,
+                cols, store);
+    }
+}
+
+static void range(char *flat, const view *v, size_t size, int64_t start, int64_t count,
+                  bool store)
+{
+    int64_t bytes = (int64_t)size, index[CR_MAX_DIMS], offset = 0, rest = start;
+    int last = v->ndim - 1;
+    if (count <= 0)
+        return;
+    if (last == 0) {
+        run(flat, v->data + start * v->strides[0] * bytes, v->strides[0], size, count,
+            store);
+        return;
+    }
+    for (int d = last; d >= 0; d--) {
+        index[d] = rest % v->dims[d];
+        rest /= v->dims[d];
+        offset += index[d] * v->strides[d];
+    }
+    while (count > 0) {
+        /* To the end of the row, or as many whole rows as the range and the next dim
+         * have. */
+        int64_t cols = v->dims[last], rows = 0, n = cols - index[last];
+        char *side = v->data + offset * bytes;
+        if (index[last] == 0 && count >= cols) {
+            rows = v->dims[last - 1] - index[last - 1];
+            rows = rows < count / cols ? rows : count / cols;
+            whole_rows(flat, side, v, size, rows, store);
+            n = rows * cols;
+            index[last - 1] += rows;
+            offset += rows * v->strides[last - 1];
+        } else {
+            n = n < count ? n : count;
+            run(flat, side, v->strides[last], size, n, store);
+            offset -= index[last] * v->strides[last];
+            index[last] = 0;
+            index[last - 1]++;
+            offset += v->strides[last - 1];
+        }
+        flat += n * bytes;
+        count -= n;
+        for (int d = last - 1; d > 0 && index[d] == v->dims[d]; d--) {
+            offset += v->strides[d - 1] - index[d] * v->strides[d];
+            index[d] = 0;
+            index[d - 1]++;
+        }
+    }
+}
+
+void cr__copy_range(void *dst, const cr__strided *src, size_t size, int64_t start,
+                    int64_t count)
+{
+    view v = merged(src);
+    range(dst, &v, size, start, count, false);
+}
+
+void cr__store_range(const cr__strided *dst, const void *src, size_t size, int64_t start,
+                     int64_t count)
+{
+    view v = merged(dst);
+    range((char *)(uintptr_t)src, &v, size, start, count, true);
+}
+
+/* ---- on all threads ---- */
+
+#define PARALLEL_BYTES (128 << 10) /* below, waking a thread costs more than it saves */
+
+typedef struct copy_job {
+    view v;
+    char *flat;
+    size_t size;
+    int64_t count, grain;
+    int parts;
+    bool store;
+} copy_job;
+
+static void copy_part(void *arg, int i)
+{
+    copy_job *job = arg;
+    int64_t begin, end;
+    cr__part(job->count, job->grain, i, job->parts, &begin, &end);
+    range(job->flat + begin * (int64_t)job->size, &job->v, job->size, begin, end - begin,
+          job->store);
+}
+
+static void copy_all(void *flat, const cr__strided *side, size_t size, bool store,
+                     cr__team *team)
+{
+    copy_job job = { merged(side), flat, size, 1, 1, 1, store };
+    for (int d = 0; d < job.v.ndim; d++)
+        job.count *= job.v.dims[d];
+    job.grain = job.v.dims[job.v.ndim - 1];
+    if (job.v.ndim > 1 && job.v.strides[job.v.ndim - 2] == 1)
+        job.grain *= SQUARE;
+    if (job.grain < 64 || job.v.ndim == 1)
+        job.grain = 64;
+    if (job.count * (int64_t)size >= PARALLEL_BYTES)
+        job.parts = cr__team_size(team);
+    cr__parallel(team, job.parts, copy_part, &job);
+}
+
+void cr__copy_strided(void *dst, const cr__strided *src, size_t size, cr__team *team)
+{
+    copy_all(dst, src, size, false, team);
+}
+
+void cr__store_strided(const cr__strided *dst, const void *src, size_t size,
+                       cr__team *team)
+{
+    copy_all((void *)(uintptr_t)src, dst, size, true, team);
+}

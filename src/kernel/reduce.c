@@ -1,0 +1,523 @@
+/* Reductions in the order of sums that kernel.h defines, whatever the strides, the
+ * threads and the instruction set. The kernels are instances of reduce_body.h (floats)
+ * and the plain loops below (integers, for which every order gives the same); the rest of
+ * the file cuts a reduction into tasks and finds its blocks. */
+#include "internal.h"
+#include <math.h>
+#include <string.h>
+
+/* Columns are reduced up to so many at a time: lanes of this many elements, 16 KiB in
+ * f32. */
+#define COLUMNS 128
+
+/* A kernel with its forms over `width` neighbouring outputs at once: acc holds CR__LANES
+ * rows of COLUMNS elements. */
+typedef struct reduction {
+    cr__reduce_kernel blocks; /* first: what callers hold points here */
+    void (*columns_begin)(void *acc, int64_t width);
+    /* Element r is at x + r*stride and goes to lane (lane + r) mod CR__LANES. */
+    void (*columns)(void *acc, const void *x, int64_t stride, int64_t width, int lane,
+                    int64_t count);
+    void (*columns_end)(void *acc, void *out, int64_t width);
+    void (*columns_join)(void *out, const void *x, const void *y, int64_t width);
+} reduction;
+
+#define CR__ISA 0
+#include "vec.h"
+#include "reduce_floats.h"
+#undef CR__ISA
+#ifdef CR__HAVE_X86
+#define CR__ISA 1
+#include "vec.h"
+#include "reduce_floats.h"
+#undef CR__ISA
+#define CR__ISA 2
+#include "vec.h"
+#include "reduce_floats.h"
+#undef CR__ISA
+#endif
+
+/* ---- integers ---- */
+
+/* Everything is gathered in lane 0. */
+#define INTEGERS(P, T, OUT, IDENTITY, OP)                                                \
+    static void P##_begin(void *lanes)                                                   \
+    {                                                                                    \
+        for (int i = 0; i < CR__LANES; i++)                                              \
+            ((OUT *)lanes)[i] = IDENTITY;                                                \
+    }                                                                                    \
+    static void P##_add(void *lanes, const void *x, int64_t n)                           \
+    {                                                                                    \
+        OUT a = *(OUT *)lanes;                                                           \
+        for (int64_t i = 0; i < n; i++) {                                                \
+            OUT b = ((const T *)x)[i];                                                   \
+            a = OP;                                                                      \
+        }                                                                                \
+        *(OUT *)lanes = a;                                                               \
+    }                                                                                    \
+    static void P##_end(const void *lanes, void *out)                                    \
+    {                                                                                    \
+        *(OUT *)out = *(const OUT *)lanes;                                               \
+    }                                                                                    \
+    static void P##_join(void *out, const void *x, const void *y)                        \
+    {                                                                                    \
+        OUT a = *(const OUT *)x, b = *(const OUT *)y;                                    \
+        *(OUT *)out = OP;                                                                \
+    }                                                                                    \
+    static void P##_rows(void *out, const void *x, int64_t rows, int64_t len)            \
+    {                                                                                    \
+        for (int64_t r = 0; r < rows; r++) {                                             \
+            ((OUT *)out)[r] = IDENTITY;                                                  \
+            P##_add((OUT *)out + r, (const T *)x + r * len, len);                        \
+        }                                                                                \
+    }                                                                                    \
+    static void P##_columns_begin(void *acc, int64_t width)                              \
+    {                                                                                    \
+        for (int64_t c = 0; c < width; c++)                                              \
+            ((OUT *)acc)[c] = IDENTITY;                                                  \
+    }                                                                                    \
+    static void P##_columns(void *acc, const void *x, int64_t stride, int64_t width,     \
+                            int lane, int64_t count)                                     \
+    {                                                                                    \
+        (void)lane;                                                                      \
+        for (int64_t r = 0; r < count; r++)                                              \
+            for (int64_t c = 0; c < width; c++) {                                        \
+                OUT a = ((OUT *)acc)[c], b = ((const T *)x)[r * stride + c];             \
+                ((OUT *)acc)[c] = OP;                                                    \
+            }                                                                            \
+    }                                                                                    \
+    static void P##_columns_end(void *acc, void *out, int64_t width)                     \
+    {                                                                                    \
+        memcpy(out, acc, (size_t)width * sizeof(OUT));                                   \
+    }                                                                                    \
+    static void P##_columns_join(void *out, const void *x, const void *y, int64_t width) \
+    {                                                                                    \
+        for (int64_t c = 0; c < width; c++)                                              \
+            P##_join((OUT *)out + c, (const OUT *)x + c, (const OUT *)y + c);            \
+    }                                                                                    \
+    static const reduction P##_kernel = {                                                \
+        { sizeof(OUT), P##_begin, P##_add, P##_end, P##_join, P##_rows },                \
+        P##_columns_begin,                                                               \
+        P##_columns,                                                                     \
+        P##_columns_end,                                                                 \
+        P##_columns_join,                                                                \
+    };
+#define WRAPPING_SUM (int64_t)((uint64_t)a + (uint64_t)b)
+INTEGERS(i64_sum, int64_t, int64_t, 0, WRAPPING_SUM)
+INTEGERS(i32_sum, int32_t, int64_t, 0, WRAPPING_SUM)
+INTEGERS(u8_sum, uint8_t, int64_t, 0, WRAPPING_SUM)
+INTEGERS(i64_amax, int64_t, int64_t, INT64_MIN, (b > a ? b : a))
+INTEGERS(i32_amax, int32_t, int32_t, INT32_MIN, (b > a ? b : a))
+INTEGERS(u8_amax, uint8_t, uint8_t, 0, (b > a ? b : a))
+INTEGERS(i64_amin, int64_t, int64_t, INT64_MAX, (b < a ? b : a))
+INTEGERS(i32_amin, int32_t, int32_t, INT32_MAX, (b < a ? b : a))
+INTEGERS(u8_amin, uint8_t, uint8_t, UINT8_MAX, (b < a ? b : a))
+INTEGERS(bool_amin, uint8_t, uint8_t, 1, (b < a ? b : a))
+
+/* ---- finding one ---- */
+
+typedef struct table {
+    const reduction *of[CR__REDUCE_CODES][CR_DTYPES];
+} table;
+#define TABLE(S)                                                                \
+    {                                                                           \
+        {                                                                       \
+            [CR__REDUCE_SUM] = { [CR_F32] = &f32_sum_kernel##S,                 \
+                                 [CR_F64] = &f64_sum_kernel##S,                 \
+                                 [CR_I64] = &i64_sum_kernel,                    \
+                                 [CR_I32] = &i32_sum_kernel,                    \
+                                 [CR_U8] = &u8_sum_kernel,                      \
+                                 [CR_BOOL] = &u8_sum_kernel },                  \
+            [CR__REDUCE_AMAX] = { [CR_F32] = &f32_amax_kernel##S,               \
+                                  [CR_F64] = &f64_amax_kernel##S,               \
+                                  [CR_I64] = &i64_amax_kernel,                  \
+                                  [CR_I32] = &i32_amax_kernel,                  \
+                                  [CR_U8] = &u8_amax_kernel,                    \
+                                  [CR_BOOL] = &u8_amax_kernel },                \
+            [CR__REDUCE_AMIN] = {                                               \
+                [CR_F32] = &f32_amin_kernel##S, [CR_F64] = &f64_amin_kernel##S, \
+                [CR_I64] = &i64_amin_kernel,    [CR_I32] = &i32_amin_kernel,    \
+                [CR_U8] = &u8_amin_kernel,      [CR_BOOL] = &bool_amin_kernel   \
+            },                                                                  \
+        }                                                                       \
+    }
+static const table sets[CR__ISAS] = {
+    TABLE(_generic),
+#ifdef CR__HAVE_X86
+    TABLE(_avx2),
+    TABLE(_avx512),
+#endif
+};
+
+const cr__reduce_kernel *cr__reduce_find_for(cr__isa isa, cr__reduce_code code,
+                                             cr_dtype in)
+{
+    if (code >= CR__REDUCE_CODES || in >= CR_DTYPES)
+        return NULL;
+    const reduction *found = sets[isa].of[code][in];
+    return found ? &found->blocks : NULL;
+}
+
+const cr__reduce_kernel *cr__reduce_find(cr__reduce_code code, cr_dtype in)
+{
+    return cr__reduce_find_for(cr__isa_in_use(), code, in);
+}
+
+void cr__reduce_tree(const cr__reduce_kernel *kernel, void *partials, int64_t n)
+{
+    char *p = partials;
+    size_t size = kernel->out_size;
+    while (n > 1) {
+        for (int64_t i = 0; i + 1 < n; i += 2)
+            kernel->join(p + (size_t)(i / 2) * size, p + (size_t)i * size,
+                         p + (size_t)(i + 1) * size);
+        if (n & 1)
+            memmove(p + (size_t)(n / 2) * size, p + (size_t)(n - 1) * size, size);
+        n = (n + 1) / 2;
+    }
+}
+
+/* ---- a whole reduction ---- */
+
+/* The work: strips of up to COLUMNS neighbouring outputs, each cut into spans of blocks
+ * if there are fewer strips than threads. A span is a power of two of blocks, so its
+ * result is a node of the strip's tree, and the spans' results are joined in the same
+ * tree. */
+typedef struct plan {
+    const reduction *kernel;
+    size_t in_size, out_size;
+    cr__strided kept, reduced; /* x's dims, merged; data is x's in both */
+    char *out;
+    int64_t outputs, length, blocks;
+    int64_t width; /* outputs in a strip; more than 1 only if they are neighbours in x */
+    int64_t row_strips; /* strips in one line of the innermost kept dim */
+    int64_t strips, span, spans;
+    int64_t run;  /* elements of the reduced dims that lie one after the other */
+    bool rows;    /* all of x in order: kernel.rows takes it as it is */
+    char *shared; /* the spans' results: [strip][span][width] */
+    cr__team *team;
+    int parts;
+} plan;
+
+/* A chunk's scratch memory. */
+#define ACC_BYTES    (CR__LANES * COLUMNS * 8)
+#define STACK_BYTES  (64 * COLUMNS * 8)
+#define GATHER_BYTES (CR__BLOCK * 8)
+#define SHARED_BYTES (32 << 10)
+#define SHARED_AT    (ACC_BYTES + STACK_BYTES + GATHER_BYTES)
+_Static_assert(SHARED_AT + SHARED_BYTES <= 256 << 10, "scratch memory");
+
+/* dims [from, to) of x without those of size 1, neighbours merged where one stride spans
+ * both. */
+static cr__strided merged(const cr__strided *x, int from, int to)
+{
+    cr__strided m = { .data = x->data };
+    for (int d = from; d < to; d++) {
+        if (x->dims[d] == 1)
+            continue;
+        if (m.ndim && m.strides[m.ndim - 1] == x->strides[d] * x->dims[d]) {
+            m.dims[m.ndim - 1] *= x->dims[d];
+            m.strides[m.ndim - 1] = x->strides[d];
+        } else {
+            m.dims[m.ndim] = x->dims[d];
+            m.strides[m.ndim++] = x->strides[d];
+        }
+    }
+    if (m.ndim == 0)
+        m.dims[0] = 1, m.strides[0] = 1, m.ndim = 1;
+    return m;
+}
+
+static int64_t elements(const cr__strided *x)
+{
+    int64_t n = 1;
+    for (int d = 0; d < x->ndim; d++)
+        n *= x->dims[d];
+    return n;
+}
+
+/* Where element i of x in row-major order lies. */
+static int64_t offset_of(const cr__strided *x, int64_t i)
+{
+    int64_t offset = 0;
+    for (int d = x->ndim - 1; d > 0; d--) {
+        offset += i % x->dims[d] * x->strides[d];
+        i /= x->dims[d];
+    }
+    return offset + i * x->strides[0];
+}
+
+/* One block of one output. */
+static void row_block(const plan *p, char *data, int64_t block, char *scratch, char *out)
+{
+    const cr__reduce_kernel *k = &p->kernel->blocks;
+    int64_t start = block * CR__BLOCK, n = p->length - start;
+    char *lanes = scratch, *gather = scratch + ACC_BYTES + STACK_BYTES;
+    n = n < CR__BLOCK ? n : CR__BLOCK;
+    k->begin(lanes);
+    if (p->run == p->length) {
+        k->add(lanes, data + start * (int64_t)p->in_size, n);
+    } else if (p->run % CR__LANES == 0) {
+        for (int64_t at = start, end = start + n, piece; at < end; at += piece) {
+            piece = p->run - at % p->run;
+            piece = piece < end - at ? piece : end - at;
+            k->add(lanes, data + offset_of(&p->reduced, at) * (int64_t)p->in_size, piece);
+        }
+    } else {
+        cr__strided x = p->reduced;
+        x.data = data;
+        cr__copy_range(gather, &x, p->in_size, start, n);
+        k->add(lanes, gather, n);
+    }
+    k->end(lanes, out);
+}
+
+/* One block of `width` neighbouring outputs: line by line of the innermost reduced dim.
+ */
+static void column_block(const plan *p, char *data, int64_t width, int64_t block,
+                         char *acc, char *out)
+{
+    const cr__strided *x = &p->reduced;
+    int last = x->ndim - 1;
+    int64_t at = block * CR__BLOCK, end = at + CR__BLOCK;
+    end = end < p->length ? end : p->length;
+    p->kernel->columns_begin(acc, width);
+    for (int64_t n; at < end; at += n) {
+        n = x->dims[last] - at % x->dims[last];
+        n = n < end - at ? n : end - at;
+        p->kernel->columns(acc, data + offset_of(x, at) * (int64_t)p->in_size,
+                           x->strides[last], width, (int)(at % CR__LANES), n);
+    }
+    p->kernel->columns_end(acc, out, width);
+}
+
+/* Blocks [begin, end) of a strip. Results wait on a stack: after `done` blocks it holds a
+ * subtree for each bit of done, the largest first, which is how a tree of neighbours
+ * grows. What is left at the end is joined from the smallest up: the odd ones that were
+ * carried. */
+static void reduce_span(const plan *p, char *data, int64_t width, int64_t begin,
+                        int64_t end, char *scratch, char *out)
+{
+    char *stack = scratch + ACC_BYTES;
+    int64_t pitch = COLUMNS * 8;
+    int depth = 0;
+    for (int64_t b = begin; b < end; b++) {
+        char *top = stack + depth * pitch;
+        if (p->width > 1)
+            column_block(p, data, width, b, scratch, top);
+        else
+            row_block(p, data, b, scratch, top);
+        depth++;
+        for (int64_t done = b - begin + 1; (done & 1) == 0; done >>= 1, depth--) {
+            top = stack + (depth - 1) * pitch;
+            p->kernel->columns_join(top - pitch, top - pitch, top, width);
+        }
+    }
+    for (; depth > 1; depth--) {
+        char *top = stack + (depth - 1) * pitch;
+        p->kernel->columns_join(top - pitch, top - pitch, top, width);
+    }
+    memcpy(out, stack, (size_t)width * p->out_size);
+}
+
+/* The first output of a strip, and how many it has. */
+static int64_t strip_at(const plan *p, int64_t strip, int64_t *width)
+{
+    int64_t line = p->kept.dims[p->kept.ndim - 1];
+    int64_t column = strip % p->row_strips * p->width;
+    *width = line - column < p->width ? line - column : p->width;
+    return strip / p->row_strips * line + column;
+}
+
+static void reduce_part(void *arg, int part)
+{
+    const plan *p = arg;
+    char *scratch = cr__team_scratch(p->team, part);
+    int64_t begin, end, size = (int64_t)p->in_size, out_size = (int64_t)p->out_size;
+    if (p->rows) {
+        cr__part(p->outputs, 16, part, p->parts, &begin, &end);
+        if (begin < end)
+            p->kernel->blocks.rows(p->out + begin * out_size,
+                                   (char *)p->kept.data + begin * p->length * size,
+                                   end - begin, p->length);
+        return;
+    }
+    cr__part(p->strips * p->spans, 1, part, p->parts, &begin, &end);
+    for (int64_t task = begin; task < end; task++) {
+        int64_t width, first = strip_at(p, task / p->spans, &width);
+        int64_t block = task % p->spans * p->span, stop = block + p->span;
+        char *data = (char *)p->kept.data + offset_of(&p->kept, first) * size;
+        char *out = p->spans == 1 ? p->out + first * out_size
+                                  : p->shared + task * p->width * out_size;
+        reduce_span(p, data, width, block, stop < p->blocks ? stop : p->blocks, scratch,
+                    out);
+    }
+}
+
+/* Joins the spans of every strip. */
+static void join_spans(const plan *p)
+{
+    int64_t pitch = p->width * (int64_t)p->out_size;
+    for (int64_t strip = 0; strip < p->strips; strip++) {
+        char *at = p->shared + strip * p->spans * pitch;
+        int64_t width, first = strip_at(p, strip, &width);
+        for (int64_t n = p->spans; n > 1; n = (n + 1) / 2) {
+            for (int64_t i = 0; i + 1 < n; i += 2)
+                p->kernel->columns_join(at + i / 2 * pitch, at + i * pitch,
+                                        at + (i + 1) * pitch, width);
+            if (n & 1)
+                memmove(at + n / 2 * pitch, at + (n - 1) * pitch, (size_t)pitch);
+        }
+        memcpy(p->out + first * (int64_t)p->out_size, at, (size_t)width * p->out_size);
+    }
+}
+
+static void plan_strips(plan *p)
+{
+    const cr__strided *kept = &p->kept, *reduced = &p->reduced;
+    int inner = kept->ndim - 1, last = reduced->ndim - 1;
+    p->run = reduced->strides[last] == 1 ? reduced->dims[last] : 1;
+    if (p->length == 1)
+        p->run = 1;
+    p->rows = p->run == p->length && p->length <= CR__BLOCK && kept->ndim == 1 &&
+              (kept->strides[0] == p->length || p->outputs == 1);
+    p->width = 1;
+    if (!p->rows && kept->strides[inner] == 1 && kept->dims[inner] > 1)
+        p->width = kept->dims[inner] < COLUMNS ? kept->dims[inner] : COLUMNS;
+    p->row_strips = (kept->dims[inner] + p->width - 1) / p->width;
+    p->strips = p->outputs / kept->dims[inner] * p->row_strips;
+    p->span = p->blocks, p->spans = 1;
+}
+
+#define PARALLEL_ELEMENTS (64 << 10) /* below, waking a thread costs more than it saves \
+                                      */
+
+static void plan_threads(plan *p)
+{
+    int team = cr__team_size(p->team);
+    p->parts = p->outputs * p->length < PARALLEL_ELEMENTS ? 1 : team;
+    if (p->parts == 1 || p->rows || p->strips >= 4 * team)
+        return;
+    int64_t most = SHARED_BYTES / (p->strips * p->width * (int64_t)p->out_size);
+    int64_t span = 1;
+    while ((p->blocks + span - 1) / span > most || p->blocks / span > 8 * team)
+        if ((span *= 2) >= p->blocks)
+            return;
+    p->span = span;
+    p->spans = (p->blocks + span - 1) / span;
+}
+
+static size_t size_of(cr_dtype dtype)
+{
+    return dtype == CR_F64 || dtype == CR_I64   ? 8
+           : dtype == CR_F32 || dtype == CR_I32 ? 4
+                                                : 1;
+}
+
+void cr__reduce(const cr__reduce_job *job, cr__team *team)
+{
+    plan p = { .kernel = (const reduction *)job->kernel,
+               .in_size = size_of(job->dtype),
+               .out_size = job->kernel->out_size,
+               .kept = merged(&job->x, 0, job->kept),
+               .reduced = merged(&job->x, job->kept, job->x.ndim),
+               .out = job->out,
+               .team = team };
+    p.outputs = elements(&p.kept);
+    p.length = elements(&p.reduced);
+    p.blocks = (p.length + CR__BLOCK - 1) / CR__BLOCK;
+    if (p.outputs == 0)
+        return;
+    if (p.length == 0) {
+        p.kernel->blocks.rows(p.out, p.kept.data, p.outputs, 0);
+        return;
+    }
+    plan_strips(&p);
+    p.shared = (char *)cr__team_scratch(team, 0) + SHARED_AT;
+    plan_threads(&p);
+    cr__parallel(team, p.parts, reduce_part, &p);
+    if (p.spans > 1)
+        join_spans(&p);
+}
+
+/* ---- the place of the largest ---- */
+
+typedef struct place_job {
+    cr__strided kept, reduced;
+    cr_dtype dtype;
+    bool least;
+    int64_t *out, outputs, length;
+    cr__team *team;
+    int parts;
+} place_job;
+
+/* Looks at x[0..n), of which x[0] is element `start`; *best is the largest so far, *at
+ * its place or -1. A NaN ends the search: it returns true. */
+#define PLACE(P, T)                                                               \
+    static bool P##_place(const void *data, int64_t n, int64_t start, bool least, \
+                          void *best, int64_t *at)                                \
+    {                                                                             \
+        const T *x = data;                                                        \
+        T b;                                                                      \
+        memcpy(&b, best, sizeof b);                                               \
+        for (int64_t i = 0; i < n; i++) {                                         \
+            bool nan = x[i] != x[i];                                              \
+            if (*at < 0 || nan || (least ? x[i] < b : x[i] > b)) {                \
+                b = x[i];                                                         \
+                *at = start + i;                                                  \
+                if (nan)                                                          \
+                    return true;                                                  \
+            }                                                                     \
+        }                                                                         \
+        memcpy(best, &b, sizeof b);                                               \
+        return false;                                                             \
+    }
+PLACE(f32, float)
+PLACE(f64, double)
+PLACE(i64, int64_t)
+PLACE(i32, int32_t)
+PLACE(u8, uint8_t)
+
+typedef bool place_fn(const void *, int64_t, int64_t, bool, void *, int64_t *);
+static place_fn *const places[CR_DTYPES] = {
+    [CR_F32] = f32_place, [CR_F64] = f64_place, [CR_I64] = i64_place,
+    [CR_I32] = i32_place, [CR_U8] = u8_place,   [CR_BOOL] = u8_place,
+};
+
+static void place_part(void *arg, int part)
+{
+    const place_job *job = arg;
+    char *gather = cr__team_scratch(job->team, part);
+    size_t size = size_of(job->dtype);
+    cr__strided x = job->reduced;
+    int64_t begin, end;
+    cr__part(job->outputs, 8, part, job->parts, &begin, &end);
+    for (int64_t o = begin; o < end; o++) {
+        int64_t at = -1, best = 0;
+        x.data = (char *)job->kept.data + offset_of(&job->kept, o) * (int64_t)size;
+        for (int64_t start = 0; start < job->length; start += CR__BLOCK) {
+            int64_t n = job->length - start < CR__BLOCK ? job->length - start : CR__BLOCK;
+            const char *from = gather;
+            if (x.ndim == 1 && x.strides[0] == 1)
+                from = (char *)x.data + start * (int64_t)size;
+            else
+                cr__copy_range(gather, &x, size, start, n);
+            if (places[job->dtype](from, n, start, job->least, &best, &at))
+                break;
+        }
+        job->out[o] = at;
+    }
+}
+
+void cr__reduce_place(const cr__strided *x, cr_dtype dtype, int kept, bool least,
+                      int64_t *out, cr__team *team)
+{
+    place_job job = {
+        merged(x, 0, kept), merged(x, kept, x->ndim), dtype, least, out, 0, 0, team, 1
+    };
+    job.outputs = elements(&job.kept);
+    job.length = elements(&job.reduced);
+    if (job.outputs * job.length >= PARALLEL_ELEMENTS)
+        job.parts = cr__team_size(team);
+    cr__parallel(team, job.parts, place_part, &job);
+}

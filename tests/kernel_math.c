@@ -1,0 +1,202 @@
+/* The f32 functions of every instruction set against libm in f64: at most 2 ulp. Every
+ * 257th float, or every one with --all; special values; pow over pairs. */
+#include "../src/kernel/internal.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define N 1024 /* inputs in a call */
+
+static int tests, failures;
+
+static void check(bool passed, const char *isa, const char *name, double worst, float at)
+{
+    printf("%sok %d - %s %s: %.3f ulp at %a\n", passed ? "" : "not ", ++tests, isa, name,
+           worst, (double)at);
+    failures += !passed;
+}
+
+static bool has(cr__isa isa)
+{
+#ifdef CR__HAVE_X86
+    if (isa == CR__AVX512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (isa == CR__AVX2)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return isa == CR__GENERIC;
+}
+
+static const char *const isa_names[CR__ISAS] = { "generic", "avx2", "avx512" };
+
+static float from_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* The distance of got from want in units of the last place of an f32 near want; an
+ * infinity counts as 2^128. Not a NaN where one is wanted, or the wrong sign of zero:
+ * infinite. */
+static double ulps(float got, double want)
+{
+    int e;
+    double g = isinf(got) ? copysign(0x1p128, (double)got) : (double)got, w = want;
+    if (isnan(want) || isnan(got))
+        return isnan(want) && isnan(got) ? 0 : (double)INFINITY;
+    if (want == 0)
+        return got == 0 && !signbit(got) == !signbit(want) ? 0 : (double)INFINITY;
+    if (fabs(w) > 0x1p128)
+        w = copysign(0x1p128, w);
+    frexp(w, &e);
+    e = e < -125 ? -125 : e > 128 ? 128 : e;
+    return fabs(g - w) / ldexp(1, e - 24);
+}
+
+static double sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+static double rsqrt(double x)
+{
+    return 1 / sqrt(x);
+}
+static double reciprocal(double x)
+{
+    return 1 / x;
+}
+
+typedef struct function {
+    const char *name;
+    cr__map_code code;
+    double (*reference)(double);
+    double bound;         /* in ulp, with FMA */
+    double generic_bound; /* without */
+} function;
+
+static const function functions[] = {
+    { "exp", CR__MAP_EXP, exp, 2, 2 },
+    { "expm1", CR__MAP_EXPM1, expm1, 2, 2 },
+    { "log", CR__MAP_LOG, log, 2, 2 },
+    { "log1p", CR__MAP_LOG1P, log1p, 2, 2 },
+    { "sqrt", CR__MAP_SQRT, sqrt, 0.5, 0.5 },
+    { "rsqrt", CR__MAP_RSQRT, rsqrt, 2, 2 },
+    { "reciprocal", CR__MAP_RECIPROCAL, reciprocal, 0.5, 0.5 },
+    { "sin", CR__MAP_SIN, sin, 2, 2 },
+    { "cos", CR__MAP_COS, cos, 2, 2 },
+    { "tanh", CR__MAP_TANH, tanh, 2, 2 },
+    { "sigmoid", CR__MAP_SIGMOID, sigmoid, 2, 2 },
+    { "erf", CR__MAP_ERF, erf, 2, 2 },
+};
+
+/* The worst of n results. */
+static void worst_of(const function *f, const float *x, const float *y, int n,
+                     double *worst, float *at)
+{
+    for (int i = 0; i < n; i++) {
+        double distance = ulps(y[i], f->reference((double)x[i]));
+        if (distance > *worst)
+            *worst = distance, *at = x[i];
+    }
+}
+
+static void test_function(cr__isa isa, const function *f, uint32_t step)
+{
+    static float x[N], y[N];
+    const void *src[1] = { x };
+    cr__map_fn *kernel = cr__map_find_for(isa, f->code, CR_F32, CR_F32, 0);
+    double worst = 0;
+    float at = 0;
+    if (!kernel) {
+        check(false, isa_names[isa], f->name, 0, 0);
+        return;
+    }
+    for (uint64_t bits = 0; bits < UINT64_C(1) << 32;) {
+        int n = 0;
+        for (; n < N && bits < UINT64_C(1) << 32; n++, bits += step)
+            x[n] = from_bits((uint32_t)bits);
+        kernel(y, src, n);
+        worst_of(f, x, y, n, &worst, &at);
+    }
+    check(worst <= (isa == CR__GENERIC ? f->generic_bound : f->bound), isa_names[isa],
+          f->name, worst, at);
+}
+
+static const float specials[] = {
+    0.0f,        -0.0f,           1.0f,        -1.0f,       2.0f,        -2.0f,
+    0.5f,        -0.5f,           3.0f,        -3.0f,       2.5f,        -2.5f,
+    INFINITY,    -INFINITY,       NAN,         0x1p-149f,   -0x1p-149f,  0x1p-126f,
+    0x1p127f,    -0x1p127f,       16777215.0f, -16777215.f, 16777216.0f, 33554432.f,
+    -33554432.f, 0x1.fffffep127f, 1.0000001f,  0.99999994f, 88.72284f,   -87.33655f,
+    -103.97208f, 8192.0f,         8193.0f,     0x1p100f,
+};
+#define SPECIALS ((int)(sizeof specials / sizeof *specials))
+
+static void test_specials(cr__isa isa)
+{
+    float y[SPECIALS + CR__PAD], x[SPECIALS + CR__PAD] = { 0 };
+    const void *src[1] = { x };
+    memcpy(x, specials, sizeof specials);
+    for (int f = 0; f < CR__COUNT(functions); f++) {
+        double worst = 0;
+        float at = 0;
+        cr__map_find_for(isa, functions[f].code, CR_F32, CR_F32, 0)(y, src, SPECIALS);
+        worst_of(&functions[f], x, y, SPECIALS, &worst, &at);
+        check(worst <= 2, isa_names[isa], functions[f].name, worst, at);
+    }
+}
+
+/* Every pair of special values, then random ones whose power is neither 0 nor infinite
+ * for most. libm's pow is the reference: it has C's special cases. */
+static void test_pow(cr__isa isa)
+{
+    static float x[N], y[N], z[N];
+    const void *src[2] = { x, y };
+    cr__map_fn *kernel = cr__map_find_for(isa, CR__MAP_POW, CR_F32, CR_F32, 0);
+    double worst = 0;
+    float at = 0;
+    uint32_t state = 1;
+    for (int round = 0; round < 1000; round++) {
+        for (int i = 0; i < N; i++) {
+            int pair = round * N + i;
+            state = state * 1664525u + 1013904223u;
+            x[i] = from_bits(state ^ state >> 15);
+            y[i] = (float)((double)state * 0x1p-32 - 0.5) * 300 /
+                   (float)(1 + fabs(log2(fabs((double)x[i]) + 1e-50)));
+            if (i % 3 == 0)
+                y[i] = rintf(y[i]);
+            if (pair < SPECIALS * SPECIALS)
+                x[i] = specials[pair / SPECIALS], y[i] = specials[pair % SPECIALS];
+        }
+        kernel(z, src, N);
+        for (int i = 0; i < N; i++) {
+            double want = pow((double)x[i], (double)y[i]), d = ulps(z[i], want);
+            /* A power below f32 rounds to zero of the same sign. */
+            if (z[i] == 0 && fabs(want) <= 0x1p-150)
+                d = !signbit(z[i]) == !signbit(want) ? 0 : (double)INFINITY;
+            if (d > worst)
+                worst = d, at = x[i];
+        }
+    }
+    check(worst <= 2, isa_names[isa], "pow", worst, at);
+}
+
+int main(int argc, char **argv)
+{
+    uint32_t step = argc > 1 && strcmp(argv[1], "--all") == 0 ? 1 : 257;
+    for (cr__isa isa = CR__GENERIC; isa < CR__ISAS; isa++) {
+        if (!has(isa)) {
+            printf("# %s skipped: this processor lacks it\n", isa_names[isa]);
+            continue;
+        }
+        for (int f = 0; f < CR__COUNT(functions); f++)
+            test_function(isa, &functions[f], step);
+        test_specials(isa);
+        test_pow(isa);
+    }
+    printf("1..%d\n", tests);
+    return failures != 0;
+}

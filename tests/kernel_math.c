@@ -1,35 +1,9 @@
 /* The f32 functions of every instruction set against libm in f64: at most 2 ulp. Every
  * 257th float, or every one with --all; special values; pow over pairs. */
 #include "../src/kernel/internal.h"
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tap.h"
 
 #define N 1024 /* inputs in a call */
-
-static int tests, failures;
-
-static void check(bool passed, const char *isa, const char *name, double worst, float at)
-{
-    printf("%sok %d - %s %s: %.3f ulp at %a\n", passed ? "" : "not ", ++tests, isa, name,
-           worst, (double)at);
-    failures += !passed;
-}
-
-static bool has(cr__isa isa)
-{
-#ifdef CR__HAVE_X86
-    if (isa == CR__AVX512)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    if (isa == CR__AVX2)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#endif
-    return isa == CR__GENERIC;
-}
-
-static const char *const isa_names[CR__ISAS] = { "generic", "avx2", "avx512" };
 
 static float from_bits(uint32_t bits)
 {
@@ -111,7 +85,7 @@ static void test_function(cr__isa isa, const function *f, uint32_t step)
     double worst = 0;
     float at = 0;
     if (!kernel) {
-        check(false, isa_names[isa], f->name, 0, 0);
+        ok(false, "%s: %s exists", cr__isa_name(isa), f->name);
         return;
     }
     for (uint64_t bits = 0; bits < UINT64_C(1) << 32;) {
@@ -121,8 +95,8 @@ static void test_function(cr__isa isa, const function *f, uint32_t step)
         kernel(y, src, n);
         worst_of(f, x, y, n, &worst, &at);
     }
-    check(worst <= (isa == CR__GENERIC ? f->generic_bound : f->bound), isa_names[isa],
-          f->name, worst, at);
+    ok(worst <= (isa == CR__GENERIC ? f->generic_bound : f->bound),
+       "%s: %s, %.3f ulp at %a", cr__isa_name(isa), f->name, worst, (double)at);
 }
 
 static const float specials[] = {
@@ -145,7 +119,8 @@ static void test_specials(cr__isa isa)
         float at = 0;
         cr__map_find_for(isa, functions[f].code, CR_F32, CR_F32, 0)(y, src, SPECIALS);
         worst_of(&functions[f], x, y, SPECIALS, &worst, &at);
-        check(worst <= 2, isa_names[isa], functions[f].name, worst, at);
+        ok(worst <= 2, "%s: %s, %.3f ulp at %a", cr__isa_name(isa), functions[f].name,
+           worst, (double)at);
     }
 }
 
@@ -181,22 +156,17 @@ static void test_pow(cr__isa isa)
                 worst = d, at = x[i];
         }
     }
-    check(worst <= 2, isa_names[isa], "pow", worst, at);
+    ok(worst <= 2, "%s: %s, %.3f ulp at %a", cr__isa_name(isa), "pow", worst, (double)at);
 }
 
 int main(int argc, char **argv)
 {
     uint32_t step = argc > 1 && strcmp(argv[1], "--all") == 0 ? 1 : 257;
-    for (cr__isa isa = CR__GENERIC; isa < CR__ISAS; isa++) {
-        if (!has(isa)) {
-            printf("# %s skipped: this processor lacks it\n", isa_names[isa]);
-            continue;
-        }
+    for (cr__isa isa = CR__GENERIC; isa <= cr__isa_in_use(); isa++) {
         for (int f = 0; f < CR__COUNT(functions); f++)
             test_function(isa, &functions[f], step);
         test_specials(isa);
         test_pow(isa);
     }
-    printf("1..%d\n", tests);
-    return failures != 0;
+    return done_testing();
 }

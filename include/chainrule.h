@@ -147,6 +147,10 @@ static inline cr_arg cr_arg_real(double x)
     a.kind = CR_ARG_REAL, a.v.real = x;
     return a;
 }
+static inline cr_arg cr_arg_long_double(long double x)
+{
+    return cr_arg_real((double)x);
+}
 static inline cr_arg cr_arg_int(long long x)
 {
     cr_arg a;
@@ -224,17 +228,19 @@ extern "C" {
     __extension__({                                                                         \
         __auto_type name = (x);                                                             \
         _Generic(name, cr_tensor *: cr_arg_tensor, void *: cr_arg_tensor,                   \
-                 float: cr_arg_real, double: cr_arg_real, long double: cr_arg_real,         \
+                 float: cr_arg_real, double: cr_arg_real,                                   \
+                 long double: cr_arg_long_double,                                           \
                  unsigned: cr_arg_uint, unsigned long: cr_arg_uint,                         \
                  unsigned long long: cr_arg_uint, default: cr_arg_int)(name);               \
     })
+/* The parentheses keep the commas from the macros that a list is passed to. */
 #define CR_DIMS(...)                                                                        \
-    (cr_dims){ .v = { __VA_ARGS__ },                                                        \
-               .n = (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)),            \
-               .given = true }
+    ((cr_dims){ .v = { __VA_ARGS__ },                                                       \
+                .n = (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)),           \
+                .given = true })
 #define CR_REALS(...)                                                                       \
-    (cr_reals){ .v = { __VA_ARGS__ },                                                       \
-                .n = (int)(sizeof((double[]){ __VA_ARGS__ }) / sizeof(double)) }
+    ((cr_reals){ .v = { __VA_ARGS__ },                                                      \
+                 .n = (int)(sizeof((double[]){ __VA_ARGS__ }) / sizeof(double)) })
 #define CR_NO_DIMS ((cr_dims){ .given = true })
 
 #endif

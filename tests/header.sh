@@ -1,0 +1,53 @@
+#!/bin/sh
+# The public header: compiles alone and without a warning, as C11 and as C++17, with every
+# compiler that is here; and tests/header/macros.c, which uses all its macros, runs in each.
+set -eu
+cd "$(dirname "$0")/.."
+build=${BUILD:-build}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+warnings="-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror"
+count=0
+
+# check NAME COMMAND...
+check() {
+    name=$1
+    shift
+    count=$((count + 1))
+    if ! "$@" >"$work/log" 2>&1; then
+        echo "not ok $count - $name"
+        sed 's/^/#   /' "$work/log" | grep -v '#   ok'
+        exit 1
+    fi
+    echo "ok $count - $name"
+}
+
+# No documented macro is missing in macros.c. What ends in _ or declares prototypes is no part
+# of the interface; the rest of the exceptions are its building blocks, which all others use.
+sed -n 's/^#define \(cr_[a-z0-9_]*\|CR_[A-Z0-9_]*\)(.*/\1/p' include/chainrule.h | sort -u |
+    grep -vE '_$|CR_DECLARE_|^CR_(API|FORMAT|TEXT|JOIN|FIRST|REST|OPTS|ARG|READS_INPUT)$' \
+        >"$work/macros"
+while read -r macro; do
+    grep -q "\\<$macro(" tests/header/macros.c || echo "$macro is not used in macros.c"
+done <"$work/macros" >"$work/missing"
+check "$(wc -l <"$work/macros") macros are used" test ! -s "$work/missing"
+
+libraries="$build/libchainrule.a -lm -lpthread"
+if nm "$build/libchainrule.a" 2>/dev/null | grep -qE '__(asan|tsan|ubsan)_'; then
+    libraries="" # built with sanitizers: the programs are compiled only
+fi
+for language in "gcc c c11 -Wstrict-prototypes" "clang c c11 -Wstrict-prototypes" \
+    "g++ c++ c++17" "clang++ c++ c++17" "g++ c++ c++20" "clang++ c++ c++20"; do
+    # shellcheck disable=SC2086 # words are meant to be split here
+    set -- $language
+    command -v "$1" >/dev/null || continue
+    compile="$1 -std=$3 $warnings ${4:-} -Iinclude"
+    echo '#include <chainrule.h>' >"$work/alone.c"
+    check "the header alone: $1, $3" $compile -x "$2" -fsyntax-only "$work/alone.c"
+    check "its macros: $1, $3" $compile -x "$2" -c -o "$work/macros.o" tests/header/macros.c
+    if [ -n "$libraries" ]; then
+        check "linked: $1, $3" "$1" -o "$work/program" "$work/macros.o" $libraries
+        check "run: $1, $3" "$work/program"
+    fi
+done
+echo "1..$count"

@@ -1,0 +1,369 @@
+/* Every macro of the public header, as C11 and as C++17: with options and without,
+ * nested, with numbers of every type, and the scopes left in every way. header.sh
+ * compiles it with all warnings as errors, and checks that no macro is missing here. */
+#include <chainrule.h>
+
+#include "../tap.h"
+
+#define IS(tensor, want) is_near(cr_item(tensor), want, 1e-5, "line %d", __LINE__)
+
+static const float six[] = { 1, 2, 3, 4, 5, 6 };
+static const int64_t labels[] = { 2, 0 };
+
+static cr_tensor *matrix(cr_ctx *ctx)
+{
+    return cr_from(ctx, CR_F32, CR_DIMS(2, 3), six);
+}
+
+static void making(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = matrix(ctx);
+    IS(cr_sum(x), 21);
+    IS(cr_sum(cr_borrow(ctx, CR_F32, CR_DIMS(6), six, NULL, NULL)), 21);
+    IS(cr_scalar(ctx, 3.5), 3.5);
+    is_int(cr_item_i64(cr_scalar(ctx, 7, .dtype = CR_I64)), 7, "an integer scalar");
+    IS(cr_full(ctx, CR_NO_DIMS, 4), 4);
+    IS(cr_sum(cr_full(ctx, CR_DIMS(2), 4, .dtype = CR_F64)), 8);
+    IS(cr_sum(cr_zeros(ctx, CR_DIMS(2))), 0);
+    IS(cr_sum(cr_zeros(ctx, CR_DIMS(2), .dtype = CR_I32)), 0);
+    IS(cr_sum(cr_ones(ctx, CR_DIMS(2, 2))), 4);
+    IS(cr_sum(cr_ones(ctx, CR_DIMS(2, 2), .dtype = CR_U8)), 4);
+    IS(cr_sum(cr_full_like(x, 2)), 12);
+    IS(cr_sum(cr_zeros_like(x)), 0);
+    IS(cr_sum(cr_ones_like(x)), 6);
+    IS(cr_sum(cr_arange(ctx, 0, 4, 1)), 6);
+    IS(cr_sum(cr_arange(ctx, 0, 4, 2, .dtype = CR_I64)), 2);
+    IS(cr_sum(cr_linspace(ctx, 0, 1, 3)), 1.5);
+    IS(cr_sum(cr_linspace(ctx, 0, 1, 3, .dtype = CR_F64)), 1.5);
+    IS(cr_sum(cr_eye(ctx, 3)), 3);
+    IS(cr_sum(cr_eye(ctx, 3, .dtype = CR_F64)), 3);
+    cr_tensor *r = cr_rand(ctx, CR_DIMS(5));
+    cr_tensor *n = cr_randn(ctx, CR_DIMS(5), .dtype = CR_F64);
+    is_int(cr_eval(r), CR_OK, "one value computed");
+    is_int(cr_eval(r, n, cr_rand(ctx, CR_DIMS(2), .dtype = CR_F64),
+                   cr_randn(ctx, CR_DIMS(2))),
+           CR_OK, "several values computed");
+    is_int(cr_numel(cr_rand_like(x)) + cr_numel(cr_randn_like(x)), 12, "alike");
+    is_text(cr_message(ctx), "", "no error in making");
+}
+
+/* A number of any of C's types, in either place of a binary operation. */
+static void numbers(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = cr_scalar(ctx, 5);
+    signed char sc = -1;
+    unsigned char uc = 2;
+    short s = -3;
+    unsigned short us = 4;
+    unsigned u = 5u;
+    float f = 0.5f;
+    long double ld = 0.25L;
+    bool yes = true;
+    const cr_tensor *none = NULL;
+    IS(cr_add(x, sc), 4);
+    IS(cr_add(uc, x), 7);
+    IS(cr_add(x, s), 2);
+    IS(cr_add(us, x), 9);
+    IS(cr_add(x, -6), -1);
+    IS(cr_add(u, x), 10);
+    IS(cr_add(x, -7L), -2);
+    IS(cr_add(8uL, x), 13);
+    IS(cr_add(x, -9LL), -4);
+    IS(cr_add(10uLL, x), 15);
+    IS(cr_add(x, f), 5.5);
+    IS(cr_add(0.125, x), 5.125);
+    IS(cr_add(x, ld), 5.25);
+    IS(cr_add(yes, x), 6);
+    IS(cr_add(x, 'a'), 102);
+    IS(cr_add(x, x), 10);
+    int64_t large = INT64_MAX;
+    cr_tensor *i = cr_full(ctx, CR_NO_DIMS, large, .dtype = CR_I64);
+    ok(cr_item_i64(cr_sub(i, 1)) == INT64_MAX - 1, "integers do not pass through double");
+    is_text(cr_message(ctx), "", "no error in numbers");
+    ok(!none && !cr_add(x, NULL) && cr_error(ctx) == CR_ERR_NULL, "NULL is an operand");
+    cr_clear(ctx);
+}
+
+/* Macros within macros, the same ones too; no argument is written twice, no name
+ * shadowed. */
+static void nesting(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    int a = 0, b = 0;
+    cr_tensor *x = cr_scalar(ctx, 2);
+    IS(cr_add(cr_add(cr_add(x, 1), cr_mul(cr_add(x, 2), x)), cr_add(1, cr_add(x, x))),
+       16);
+    IS(cr_sum(cr_sum(cr_sum(matrix(ctx), .dims = CR_DIMS(-1)), .keepdim = true)), 21);
+    IS(cr_add((a++, x), (b++, 1)), 3);
+    IS(cr_sum((a++, x), .keepdim = b++ > 0), 2);
+    is_int(10 * a + b, 22, "each argument is evaluated once");
+}
+
+static void unary(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = cr_scalar(ctx, 0.25);
+    IS(cr_neg(x), -0.25);
+    IS(cr_abs(cr_neg(x)), 0.25);
+    IS(cr_sign(x), 1);
+    IS(cr_floor(x), 0);
+    IS(cr_exp(x), 1.284025);
+    IS(cr_expm1(x), 0.284025);
+    IS(cr_log(x), -1.386294);
+    IS(cr_log1p(x), 0.223144);
+    IS(cr_sqrt(x), 0.5);
+    IS(cr_rsqrt(x), 2);
+    IS(cr_square(x), 0.0625);
+    IS(cr_reciprocal(x), 4);
+    IS(cr_sin(x), 0.247404);
+    IS(cr_cos(x), 0.968912);
+    IS(cr_tanh(x), 0.244919);
+    IS(cr_sigmoid(x), 0.562177);
+    IS(cr_erf(x), 0.276326);
+    IS(cr_relu(x), 0.25);
+    IS(cr_silu(x), 0.140544);
+    IS(cr_logical_not(x), 0);
+    IS(cr_leaky_relu(cr_neg(x), 0.1), -0.025);
+    IS(cr_softplus(x), 0.825939);
+    IS(cr_softplus(x, .beta = 2, .threshold = CR_REALS(0)), 0.25);
+    IS(cr_gelu(x), 0.149677);
+    IS(cr_gelu(x, .approximate = CR_GELU_TANH), 0.149675);
+    is_text(cr_message(ctx), "", "no error in unary operations");
+}
+
+static void binary(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = cr_scalar(ctx, 3), *y = cr_scalar(ctx, 2);
+    IS(cr_add(x, y), 5);
+    IS(cr_sub(1, y), -1);
+    IS(cr_mul(x, 2.5), 7.5);
+    IS(cr_div(x, y), 1.5);
+    IS(cr_pow(x, y), 9);
+    IS(cr_maximum(x, y), 3);
+    IS(cr_minimum(x, 2), 2);
+    IS(cr_eq(x, 3), 1);
+    IS(cr_ne(x, y), 1);
+    IS(cr_lt(x, y), 0);
+    IS(cr_le(3, x), 1);
+    IS(cr_gt(x, y), 1);
+    IS(cr_ge(y, x), 0);
+    IS(cr_logical_and(x, y), 1);
+    IS(cr_logical_or(x, y), 1);
+    IS(cr_where(cr_gt(x, y), x, -1), 3);
+    IS(cr_clamp(x, -INFINITY, 2), 2);
+    IS(cr_cast(cr_scalar(ctx, 2.75), CR_I32), 2);
+    is_text(cr_message(ctx), "", "no error in binary operations");
+}
+
+static void reductions_and_views(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = matrix(ctx), *two[2] = { x, x };
+    is_int(cr_ndim(cr_sum(x, .dims = CR_DIMS(0), .keepdim = true)), 2, "keepdim");
+    IS(cr_mean(x), 3.5);
+    IS(cr_amax(x), 6);
+    IS(cr_amin(x), 1);
+    IS(cr_sum(cr_argmax(x, .dims = CR_DIMS(1))), 4);
+    IS(cr_logsumexp(x), 6.456193);
+    IS(cr_var(x, 1), 3.5);
+    IS(cr_sum(cr_var(x, 0, .dims = CR_DIMS(1))), 4.0 / 3);
+    is_int(cr_size(cr_reshape(x, CR_DIMS(3, -1)), 1), 2, "reshape");
+    is_int(cr_size(cr_permute(x, CR_DIMS(1, 0)), 0), 3, "permute");
+    is_int(cr_size(cr_transpose(x, 0, 1), 0), 3, "transpose");
+    is_int(cr_size(cr_t(x), 0), 3, "t");
+    is_int(cr_numel(cr_expand(x, CR_DIMS(4, -1, -1))), 24, "expand");
+    IS(cr_select(cr_select(cr_flip(x, CR_DIMS(0, 1)), 0, 0), 0, 0), 6);
+    is_int(cr_ndim(cr_squeeze(cr_unsqueeze(x, 0))), 2, "unsqueeze, squeeze");
+    is_int(cr_ndim(cr_squeeze(cr_unsqueeze(x, 0), .dims = CR_DIMS(1))), 3, "squeeze");
+    IS(cr_sum(cr_slice(x, 1, 1, INT64_MAX)), 16);
+    IS(cr_sum(cr_slice(x, 1, 0, 3, .step = 2)), 14);
+    cr_tensor *zeros = cr_zeros(ctx, CR_DIMS(2, 1));
+    IS(cr_sum(cr_slice_scatter(x, zeros, 1, 0, 1)), 16);
+    IS(cr_sum(cr_slice_scatter(x, zeros, 1, 1, 3, .step = 2)), 14);
+    is_int(cr_size(cr_cat(two, 2, 0), 0), 4, "cat");
+    is_int(cr_ndim(cr_stack(two, 2, 0)), 3, "stack");
+    is_text(cr_message(ctx), "", "no error in reductions and views");
+}
+
+static void products_and_picks(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = matrix(ctx);
+    cr_tensor *index = cr_from(ctx, CR_I64, CR_DIMS(2), labels);
+    cr_tensor *column = cr_reshape(index, CR_DIMS(2, 1));
+    IS(cr_sum(cr_matmul(x, cr_t(x))), 14 + 32 + 32 + 77);
+    IS(cr_sum(cr_linear(x, x, NULL)), 14 + 32 + 32 + 77);
+    IS(cr_sum(cr_gather(x, 1, column)), 3 + 4);
+    IS(cr_sum(cr_scatter_add(x, 1, column, cr_ones(ctx, CR_DIMS(2, 1)))), 23);
+    IS(cr_sum(cr_index_select(x, 1, index)), 3 + 6 + 1 + 4);
+    IS(cr_sum(cr_one_hot(index, 3)), 2);
+    IS(cr_sum(cr_embedding(cr_t(x), index)), 3 + 6 + 1 + 4);
+    IS(cr_sum(cr_embedding(cr_t(x), index, .padding_idx = CR_DIMS(0))), 3 + 6 + 1 + 4);
+    IS(cr_sum(cr_softmax(x, -1)), 2);
+    IS(cr_logsumexp(cr_log_softmax(x, -1), .dims = CR_NO_DIMS), log(2.0));
+    IS(cr_sum(cr_bernoulli(cr_ones_like(x))), 6);
+    IS(cr_sum(cr_dropout(x, 0)), 21);
+    is_text(cr_message(ctx), "", "no error in products and picks");
+}
+
+static void losses_and_norms(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = matrix(ctx), *y = cr_from(ctx, CR_I64, CR_DIMS(2), labels);
+    cr_tensor *zeros = cr_zeros(ctx, CR_DIMS(3)), *ones = cr_ones(ctx, CR_DIMS(3));
+    IS(cr_cross_entropy(x, y), 1.407606);
+    IS(cr_cross_entropy(x, y, .ignore_index = CR_DIMS(0), .reduction = CR_SUM), 0.407606);
+    IS(cr_nll_loss(x, y), -3.5);
+    IS(cr_nll_loss(x, y, .weight = ones), -3.5);
+    IS(cr_mse_loss(x, cr_zeros_like(x)), 91.0 / 6);
+    IS(cr_mse_loss(x, cr_zeros_like(x), .reduction = CR_SUM), 91);
+    IS(cr_binary_cross_entropy_with_logits(zeros, ones), log(2.0));
+    IS(cr_binary_cross_entropy_with_logits(zeros, ones, .pos_weight = ones), log(2.0));
+    IS(cr_sum(cr_layer_norm(x, CR_DIMS(3), NULL, NULL)), 0);
+    IS(cr_sum(cr_layer_norm(x, CR_DIMS(3), ones, ones, .eps = 1e-3)), 6);
+    IS(cr_sum(cr_batch_norm(x, NULL, NULL, ones, zeros, true, 0.1)), 0);
+    IS(cr_sum(cr_batch_norm(x, zeros, ones, NULL, NULL, false, 0.1, .eps = 1e-9)), 21);
+    is_text(cr_message(ctx), "", "no error in losses and norms");
+}
+
+static cr_tensor *cube(cr_ctx *ctx, cr_tensor *const *inputs, int n, void *user)
+{
+    (void)ctx, (void)n, (void)user;
+    return cr_pow(inputs[0], 3);
+}
+
+static bool twice(const cr_array *in, int n, cr_array *out, void *user)
+{
+    (void)n, (void)user;
+    for (int64_t i = 0; i < out->numel; i++)
+        ((float *)out->data)[i] = 2 * ((const float *)in[0].data)[i];
+    return true;
+}
+
+static void gradients(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = cr_requires_grad(cr_scalar(ctx, 3, .dtype = CR_F64));
+    is_int(cr_backward(cr_mul(2, cr_add(cr_pow(x, 2), cr_exp(x)))), CR_OK, "backward");
+    IS(cr_grad(x), 52.171074);
+    is_int(cr_backward(cr_square(x), .retain_graph = true), CR_OK,
+           "backward with an option");
+    IS(cr_grad(x), 58.171074);
+    ok(!cr_needs_grad(cr_detach(cr_square(x))), "detached");
+    cr_tensor *y = cr_square(x), *dx = NULL, *seed = cr_ones_like(x);
+    is_int(cr_gradients(&y, 1, &x, 1, &dx), CR_OK, "gradients");
+    IS(dx, 6);
+    y = cr_pow(x, 3);
+    is_int(cr_gradients(&y, 1, &x, 1, &dx, .cotangents = &seed, .create_graph = true),
+           CR_OK, "gradients with options");
+    is_int(cr_gradients(&dx, 1, &x, 1, &y), CR_OK, "second order");
+    IS(y, 18);
+    is_int(cr_gradcheck(cube, NULL, &x, 1), CR_OK, "gradcheck");
+    is_int(cr_gradcheck(cube, NULL, &x, 1, .second_order = true), CR_OK,
+           "and second order");
+    is_int(cr_assign(x, cr_scalar(ctx, 4.0, .dtype = CR_F64)), CR_OK, "assign");
+    IS(x, 4);
+    is_text(cr_message(ctx), "", "no error in gradients");
+}
+
+static void operations_by_name(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = matrix(ctx), *out = NULL;
+    const cr_custom_def def = { "twice", twice, NULL, NULL };
+    IS(cr_sum(cr_apply(cr_op_find("square"), &x, 1, NULL)), 91);
+    is_int(cr_call(ctx, cr_op_find("sum"), &x, 1, "dims=[0]", &out, 1), 1, "cr_call");
+    is_int(cr_numel(out), 3, "its result");
+    IS(cr_sum(cr_custom(&def, &x, 1, CR_F32, CR_DIMS(2, 3))), 42);
+    is_text(cr_message(ctx), "", "no error in operations by name");
+}
+
+static void training(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_module *net = cr_nn_sequential(ctx);
+    cr_nn_add(net, cr_nn_linear(ctx, 3, 4));
+    cr_nn_add(net, cr_nn_linear(ctx, 4, 1, .no_bias = true));
+    const cr_params *params = cr_nn_params(net);
+    is_int(params ? params->n : 0, 3, "parameters");
+    cr_optim *optims[] = {
+        cr_optim_sgd(params, 0.1),
+        cr_optim_sgd(params, 0.1, .momentum = 0.9, .nesterov = true),
+        cr_optim_adam(params, 0.1, 0),
+        cr_optim_adam(params, 0.1, 0, .betas = CR_REALS(0.5, 0.9)),
+        cr_optim_adamw(params, 0.1, 0.01),
+        cr_optim_adamw(params, 0.1, 0.01, .eps = 1e-6),
+    };
+    for (int i = 0; i < 6; i++) {
+        CR_SCOPE(ctx);
+        cr_optim_zero_grad(optims[i]);
+        cr_backward(cr_mean(cr_square(cr_nn_forward(net, matrix(ctx)))));
+        ok(cr_item(cr_clip_grad_norm(params, 1.0)) > 0, "the norm of gradients");
+        is_int(cr_clip_grad_value(params, 0.5), CR_OK, "gradients clipped");
+        is_int(cr_optim_step(optims[i]), CR_OK, "step of optimiser %d", i);
+    }
+    for (int i = 0; i < 6; i++)
+        cr_optim_free(optims[i]);
+    is_text(cr_message(ctx), "", "no error in training");
+    cr_nn_free(net);
+}
+
+/* A pop beyond the scopes that are open is an error: so is seen whether each was left
+ * once. */
+static int leave_by_return(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    CR_NO_GRAD(ctx);
+    return cr_grad_enabled(ctx) ? 0 : 1;
+}
+
+static void scopes(cr_ctx *ctx)
+{
+    size_t before = cr_memory_used(ctx);
+    int rounds = 0;
+again:
+    for (int i = 0; i < 3; i++) {
+        CR_SCOPE(ctx);
+        CR_NO_GRAD(ctx);
+        cr_eval(cr_add(cr_ones(ctx, CR_DIMS(1000)), i));
+        rounds++;
+        if (i == 0)
+            continue;
+        if (rounds < 4)
+            goto again;
+        {
+            CR_SCOPE(ctx);
+            CR_NO_GRAD(ctx);
+            ok(!cr_grad_enabled(ctx), "gradients are off within");
+        }
+        break;
+    }
+    ok(leave_by_return(ctx), "left by return");
+    ok(cr_grad_enabled(ctx), "gradients are on again");
+    is_int((int64_t)cr_memory_used(ctx), (int64_t)before, "all memory was let go");
+    is_text(cr_message(ctx), "", "no error in scopes");
+    ok(cr_scope_pop(ctx) != CR_OK, "no scope is left open");
+    cr_clear(ctx);
+}
+
+int main(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    making(ctx);
+    numbers(ctx);
+    nesting(ctx);
+    unary(ctx);
+    binary(ctx);
+    reductions_and_views(ctx);
+    products_and_picks(ctx);
+    losses_and_norms(ctx);
+    gradients(ctx);
+    operations_by_name(ctx);
+    training(ctx);
+    scopes(ctx);
+    cr_close(ctx);
+    return done_testing();
+}

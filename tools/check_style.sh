@@ -1,0 +1,63 @@
+#!/bin/sh
+# Checks the house rules that a machine can check: layout, calls that a library must not make,
+# sizes of files, and, where BUILD (build) holds the libraries, what they export and weigh.
+set -eu
+cd "$(dirname "$0")/.."
+build=${BUILD:-build}
+report=$(mktemp)
+trap 'rm -f "$report" "$report.so"' EXIT
+
+# complain WHAT: the offending lines are on standard input; nothing there is a pass.
+complain() {
+    awk -v what="$1" 'NR == 1 { print "style: " what ":" } { print "    " $0 }' >>"$report"
+}
+
+files=$(find include src cli examples tests bench -name '*.[ch]' | sort)
+
+# The public header is laid out by hand: as a manual, with tables.
+if command -v clang-format >/dev/null; then
+    for file in $files; do
+        [ "$file" = include/chainrule.h ] ||
+            clang-format --dry-run -Werror "$file" >/dev/null 2>&1 || echo "$file"
+    done | complain "clang-format -i would change"
+else
+    echo "style: clang-format is not installed: layout not checked"
+fi
+
+# The preprocessor takes the comments out, so that they may speak of what code must not do.
+for file in src/*/*.[ch]; do
+    code=$(${CC:-cc} -fpreprocessed -dD -E -w "$file" | grep -v '^#')
+    [ "$file" = src/base/compiler.h ] || printf '%s\n' "$code" |
+        grep -wE '(exit|_exit|_Exit|quick_exit|abort|assert|signal|sigaction|raise) *\(' |
+        complain "$file: a library never ends its host"
+    printf '%s\n' "$code" |
+        grep -wE '(printf|puts|putchar|perror|vprintf) *\(|stdout|stderr' |
+        complain "$file: a library prints nothing"
+    case $file in src/base/*) continue ;; esac
+    printf '%s\n' "$code" | grep -wE '(^|[^>.])\<(malloc|calloc|realloc|strdup|alloca) *\(' |
+        complain "$file: memory comes from the context"
+done
+
+grep -nE '\<(TOD[O]|FIXM[E]|XX[X])\>|^ *# *if +0\>' $files | complain "no notes, no dead code"
+grep -nE '	| $' $files | complain "tabs or blanks at the end"
+grep -LE '^/\*' $files | complain "a file opens with what it owns"
+wc -l $files | awk '$2 != "total" && $1 > 1200' | grep -v include/chainrule.h |
+    complain "a file has at most 1200 lines"
+
+shared=$build/libchainrule.so
+if [ -e "$shared" ] && ! nm "$shared" | grep -qE '__(asan|tsan)_'; then
+    nm -D --defined-only "$shared" | awk '$3 !~ /^cr_[a-z]/' | complain "exported, and not cr_*"
+    nm -D --defined-only "$shared" | awk '$3 ~ /^cr__/' | complain "private, and exported"
+    nm -g --defined-only "$build/libchainrule.a" | awk 'NF == 3 && $3 !~ /^cr_/' |
+        complain "visible to the linker, and neither cr_* nor cr__*"
+    strip -o "$report.so" "$shared"
+    bytes=$(wc -c <"$report.so")
+    echo "style: the stripped shared library has $bytes bytes"
+    [ "$bytes" -lt 1048576 ] || echo "$bytes bytes" | complain "a library of 1 MiB or more"
+fi
+
+cat "$report"
+if [ -s "$report" ]; then
+    exit 1
+fi
+echo "style: no complaints"

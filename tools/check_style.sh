@@ -28,13 +28,13 @@ fi
 for file in src/*/*.[ch]; do
     code=$(${CC:-cc} -fpreprocessed -dD -E -w "$file" | grep -v '^#')
     [ "$file" = src/base/compiler.h ] || printf '%s\n' "$code" |
-        grep -wE '(exit|_exit|_Exit|quick_exit|abort|assert|signal|sigaction|raise) *\(' |
+        grep -E '(^|[^>._a-z])(exit|_exit|_Exit|quick_exit|abort|assert|signal|sigaction|raise) *\(' |
         complain "$file: a library never ends its host"
     printf '%s\n' "$code" |
-        grep -wE '(printf|puts|putchar|perror|vprintf) *\(|stdout|stderr' |
+        grep -E '\<(printf|puts|putchar|perror|vprintf) *\(|stdout|stderr' |
         complain "$file: a library prints nothing"
     case $file in src/base/*) continue ;; esac
-    printf '%s\n' "$code" | grep -wE '(^|[^>.])\<(malloc|calloc|realloc|strdup|alloca) *\(' |
+    printf '%s\n' "$code" | grep -E '(^|[^>._a-z])(malloc|calloc|realloc|strdup|alloca) *\(' |
         complain "$file: memory comes from the context"
 done
 

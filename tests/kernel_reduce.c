@@ -9,12 +9,12 @@
 
 static double data[ELEMENTS + CR__PAD]; /* seen as elements of any type */
 static int64_t origin;                  /* the array's first element in data */
-static uint32_t random_state = 1;
+static uint64_t random_state = 1;
 
 static uint32_t below(uint32_t n)
 {
-    random_state = random_state * 1664525u + 1013904223u;
-    return (random_state >> 8) % n;
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(random_state >> 33) % n;
 }
 
 static size_t size_of(cr_dtype t)
@@ -163,21 +163,22 @@ static bool same(const void *got, value want, cr__reduce_code code, cr_dtype t)
  * gaps. */
 static cr__strided random_array(int64_t most)
 {
-    cr__strided x = { .ndim = (int)below(5) };
+    cr__strided x = { .ndim = (int)below(10) ? 1 + (int)below(5) : 0 };
     int64_t total = 1, step = 1;
+    bool gaps = below(4) == 0;
     for (int d = 0; d < x.ndim; d++) {
         uint32_t kind = below(8);
         int64_t n = kind == 0 ? 1 : kind < 3 ? 32 * (1 + below(8)) : 1 + below(40);
         if (kind == 3)
             n = 1 + below(20000);
-        if (below(100) == 0)
-            n = 0;
-        x.dims[d] = total * n > most ? 1 : n;
-        total *= x.dims[d];
+        n = total * n > most ? 1 : n;
+        total *= n;
+        x.dims[d] = below(100) ? n : 0;
     }
     origin = 0;
     for (int d = x.ndim - 1; d >= 0; d--) {
-        int64_t gap = 1 + (below(6) == 0);
+        int64_t gap = gaps ? 2 : 1;
+        gaps = false;
         x.strides[d] = step * gap;
         step *= x.dims[d] * gap;
         if (below(8) == 0) {
@@ -257,7 +258,7 @@ static bool place_case(cr_dtype t, const cr__strided *x, int kept, bool least,
 static void test_reductions(cr__isa isa, cr_dtype t, cr__team *one, cr__team *four)
 {
     bool reduced = true, placed = true;
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < 300; i++) {
         cr__strided x = random_array(i % 10 ? 20000 : ELEMENTS / 16);
         int kept = (int)below((uint32_t)x.ndim + 1);
         cr__reduce_code code = (cr__reduce_code)(i % CR__REDUCE_CODES);

@@ -60,17 +60,17 @@
     BINARY_INTO(name, L, T, VT, N, uint8_t, _store_mask, __VA_ARGS__)
 
 /* Moves bits only, so it serves every type of the size. */
-#define WHERE_FORM(name, L, T, VT, N, X0, X, Y0, Y)                       \
-    KERNEL(name)                                                          \
-    {                                                                     \
-        T *out = dst;                                                     \
-        const uint8_t *c = src[0];                                        \
-        const T *x = src[1], *y = src[2];                                 \
-        VT x0 = X0, y0 = Y0;                                              \
-        (void)x0, (void)y0;                                               \
-        for (int64_t i = 0; i < n; i += N)                                \
-            CR__L(L, _store)                                              \
-            (out + i, CR__L(L, _sel)(CR__L(L, _load_mask)(c + i), X, Y)); \
+#define WHERE_FORM(name, L, T, VT, N, X0, X, Y0, Y)                   \
+    KERNEL(name)                                                      \
+    {                                                                 \
+        T *out = dst;                                                 \
+        const uint8_t *c = src[0];                                    \
+        const T *x = src[1], *y = src[2];                             \
+        VT x0 = X0, y0 = Y0;                                          \
+        (void)x0, (void)y0;                                           \
+        for (int64_t i = 0; i < n; i += N)                            \
+            CR__L(L, _store)                                          \
+        (out + i, CR__L(L, _sel)(CR__L(L, _load_mask)(c + i), X, Y)); \
     }
 #define WHERE(name, L, T, VT, N)                                                     \
     WHERE_FORM(name##_vv, L, T, VT, N, (VT){ 0 }, CR__L(L, _load)(x + i), (VT){ 0 }, \

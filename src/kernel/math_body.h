@@ -80,8 +80,8 @@ CR__FN vf ma_log(vf x)
 {
     vm tiny = v_lt(x, v_set(0x1p-126f));
     vi bits = (vi)v_sel(tiny, x * 0x1p23f, x);
-    vi k = (bits - 0x3f2aaaab) >> 23;
-    vf f = (vf)(bits - (k << 23)) - 1;
+    vi k = (vi)((vu)bits - 0x3f2aaaab) >> 23;
+    vf f = (vf)((vu)bits - ((vu)k << 23)) - 1;
     vf kf = __builtin_convertvector(k, vf) - v_sel(tiny, v_set(23), v_set(0));
     vf y = ma_log_parts(kf, f);
     y = v_sel(v_eq(x, v_set(INFINITY)), x, y);
@@ -95,8 +95,8 @@ CR__FN vf ma_log1p(vf x)
 {
     vf u = x + 1;
     vf lost = v_sel(v_lt(x, v_set(1)), x - (u - 1), 1 - (u - x));
-    vi k = ((vi)u - 0x3f2aaaab) >> 23, m = (vi)u - (k << 23);
-    vf scale = v_sel(v_lt(x, v_set(0x1p30f)), (vf)((127 - k) << 23), v_set(0));
+    vi k = (vi)((vu)u - 0x3f2aaaab) >> 23, m = (vi)((vu)u - ((vu)k << 23));
+    vf scale = v_sel(v_lt(x, v_set(0x1p30f)), (vf)((vu)(127 - k) << 23), v_set(0));
     vf y = ma_log_parts(__builtin_convertvector(k, vf), v_fma(lost, scale, (vf)m - 1));
     y = v_sel(v_eq(x, v_set(INFINITY)), x, y);
     y = v_sel(v_lt(v_set(-1), x), y, v_set(NAN));
@@ -209,10 +209,10 @@ CR__FN vd ma_pow_half(vd x, vd y)
     /* a = 2^k m, m in [sqrt 1/2, sqrt 2): 0x3fe6a09e... are the bits of sqrt 1/2, of
      * which only the exponent's place matters. All is positive, so the shift may be that
      * of unsigned. */
-    vl bits = (vl)a, k = (vl)a - 0x0006a09e667f3bcd;
-    k = (vl)((vul)k >> 52) - 1022;
+    vul bits = (vul)a;
+    vl k = (vl)((bits - 0x0006a09e667f3bcd) >> 52) - 1022;
     vd kf = (vd)((k + 4096) | 0x4330000000000000) - (0x1p52 + 4096);
-    vd m = (vd)(bits - (k << 52));
+    vd m = (vd)(bits - ((vul)k << 52));
     /* log2 m = 2/ln 2 atanh((m - 1)/(m + 1)): its series to s^15, |s| <= 0.172, leaves
      * 2^-44 */
     vd s = (m - 1) / (m + 1), z = s * s, p = d_set(0x1.89f3b1694cffep-3);
@@ -228,7 +228,7 @@ CR__FN vd ma_pow_half(vd x, vd y)
     vd t = PICK(a == one, zero, y * log2);
     t = PICK(t > 200, d_set(200), PICK(t < -200, d_set(-200), t));
     vd n = t + 0x1.8p52;
-    vl exponent = (vl)n << 52;
+    vul exponent = (vul)n << 52;
     /* e^r, |r| <= 0.3466: its series to r^10 leaves 2^-42 */
     vd r = (t - (n - 0x1.8p52)) * 0x1.62e42fefa39efp-1;
     vd e = r * (1.0 / 3628800) + 1.0 / 362880;
@@ -241,7 +241,7 @@ CR__FN vd ma_pow_half(vd x, vd y)
     e = e * r + 0.5;
     e = e * r + 1;
     e = e * r + 1;
-    e = (vd)((vl)e + exponent);
+    e = (vd)((vul)e + exponent);
     /* From 2^26 on every f32 is an even number. */
     vd w = PICK(d_abs(y) < 0x1p26, y, zero), half = w * 0.5;
     vl whole = (w + 0x1.8p52) - 0x1.8p52 == w;

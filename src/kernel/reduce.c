@@ -389,8 +389,9 @@ static void plan_strips(plan *p)
     p->span = p->blocks, p->spans = 1;
 }
 
-#define PARALLEL_ELEMENTS (64 << 10) /* below, waking a thread costs more than it saves \
-                                      */
+#define PARALLEL_ELEMENTS                                         \
+    (64 << 10) /* below, waking a thread costs more than it saves \
+                */
 
 static void plan_threads(plan *p)
 {

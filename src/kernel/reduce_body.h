@@ -125,7 +125,7 @@ CR__T static void R(columns_end)(void *acc, void *out, int64_t width)
     for (int half = CR__LANES / 2; half >= 1; half /= 2)
         for (int l = 0; l < half; l++)
             R(columns_join)
-            (a + l * COLUMNS, a + l * COLUMNS, a + (l + half) * COLUMNS, width);
+    (a + l * COLUMNS, a + l * COLUMNS, a + (l + half) * COLUMNS, width);
     memcpy(out, a, (size_t)width * sizeof(R_T));
 }
 

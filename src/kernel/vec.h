@@ -35,8 +35,9 @@
 #ifndef CR_KERNEL_VEC_H
 #define CR_KERNEL_VEC_H
 #define CR__V(name) CR__JOIN(name, CR__SUFFIX)
-#define CR__FN      CR__INLINE CR__T /* opens a function of the vocabulary or of a template \
-                                      */
+#define CR__FN                                                              \
+    CR__INLINE CR__T /* opens a function of the vocabulary or of a template \
+                      */
 /* Joins words of which the result may be a name of the vocabulary. */
 #define CR__L(a, b)  CR__L_(a, b)
 #define CR__L_(a, b) a##b

@@ -1,0 +1,507 @@
+/* Every map kernel, of every type, form and instruction set, against a plain scalar
+ * reference; AVX2 and AVX-512 against each other, bit for bit; random numbers against
+ * known ones. */
+#include "../src/kernel/internal.h"
+#include "tap.h"
+
+#define N 1000 /* elements, not a multiple of a vector */
+
+typedef union element {
+    float f32;
+    double f64;
+    int64_t i64;
+    int32_t i32;
+    uint8_t u8;
+} element;
+
+static const char *const dtype_names[CR_DTYPES] = { "",    "f32", "f64", "i64",
+                                                    "i32", "u8",  "bool" };
+static uint64_t random_state = 1;
+
+static uint32_t below(uint32_t n)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(random_state >> 33) % n;
+}
+
+static size_t size_of(cr_dtype t)
+{
+    return t == CR_F64 || t == CR_I64 ? 8 : t == CR_F32 || t == CR_I32 ? 4 : 1;
+}
+
+static bool is_float(cr_dtype t)
+{
+    return t == CR_F32 || t == CR_F64;
+}
+
+static element load(cr_dtype t, const void *p, int i)
+{
+    element e = { .i64 = 0 };
+    memcpy(&e, (const char *)p + (size_t)i * size_of(t), size_of(t));
+    return e;
+}
+
+static double as_double(cr_dtype t, element e)
+{
+    return t == CR_F32   ? (double)e.f32
+           : t == CR_F64 ? e.f64
+           : t == CR_I64 ? (double)e.i64
+           : t == CR_I32 ? (double)e.i32
+                         : (double)e.u8;
+}
+
+static int64_t as_int(cr_dtype t, element e)
+{
+    return t == CR_I64 ? e.i64 : t == CR_I32 ? e.i32 : e.u8;
+}
+
+/* x rounded to t. */
+static element from_double(cr_dtype t, double x)
+{
+    element e = { .i64 = 0 };
+    if (t == CR_F32)
+        e.f32 = (float)x;
+    else
+        e.f64 = x;
+    return e;
+}
+
+/* The low bits of x; a bool is 0 or 1 already. */
+static element from_int(cr_dtype t, uint64_t x)
+{
+    element e = { .i64 = 0 };
+    if (size_of(t) == 8)
+        e.i64 = (int64_t)x;
+    else if (size_of(t) == 4)
+        e.i32 = (int32_t)(uint32_t)x;
+    else
+        e.u8 = (uint8_t)x;
+    return e;
+}
+
+static element random_element(cr_dtype t)
+{
+    static const double specials[] = { 0,         -0.0, 1,   -1, INFINITY,
+                                       -INFINITY, NAN,  0.5, 2,  1e-40 };
+    static const int64_t whole[] = { 0,         1,         -1,        INT64_MIN,
+                                     INT64_MAX, INT32_MIN, INT32_MAX, 2 };
+    if (is_float(t))
+        return from_double(t, below(3) ? (below(1u << 23) - 4194304.0) * 0x1p-19
+                                       : specials[below(CR__COUNT(specials))]);
+    if (t == CR_BOOL)
+        return from_int(t, below(2));
+    return from_int(t, below(3) ? (uint64_t)(below(200) - INT64_C(100))
+                                : (uint64_t)whole[below(CR__COUNT(whole))]);
+}
+
+static void fill(cr_dtype t, void *p)
+{
+    for (int i = 0; i < N + CR__PAD; i++) {
+        element e = random_element(t);
+        memcpy((char *)p + (size_t)i * size_of(t), &e, size_of(t));
+    }
+}
+
+/* ---- the reference ---- */
+
+/* Arithmetic on two f32 in f64, rounded, is that in f32 (53 >= 2*24 + 2 bits); so one
+ * reference serves both. Elementary functions of f32 are compared with a tolerance. */
+static double softplus(double x, double beta, double threshold)
+{
+    return x * beta > threshold ? x : log1p(exp(x * beta)) / beta;
+}
+
+static double float_reference(cr__map_code code, double a, double b, double c)
+{
+    switch (code) {
+    case CR__MAP_COPY:
+        return a;
+    case CR__MAP_NEG:
+        return -a;
+    case CR__MAP_ABS:
+        return fabs(a);
+    case CR__MAP_SIGN:
+        return a > 0 ? 1 : a < 0 ? -1 : a;
+    case CR__MAP_FLOOR:
+        return floor(a);
+    case CR__MAP_EXP:
+        return exp(a);
+    case CR__MAP_EXPM1:
+        return expm1(a);
+    case CR__MAP_LOG:
+        return log(a);
+    case CR__MAP_LOG1P:
+        return log1p(a);
+    case CR__MAP_SQRT:
+        return sqrt(a);
+    case CR__MAP_RSQRT:
+        return 1 / sqrt(a);
+    case CR__MAP_SQUARE:
+        return a * a;
+    case CR__MAP_RECIPROCAL:
+        return 1 / a;
+    case CR__MAP_SIN:
+        return sin(a);
+    case CR__MAP_COS:
+        return cos(a);
+    case CR__MAP_TANH:
+        return tanh(a);
+    case CR__MAP_SIGMOID:
+        return 1 / (1 + exp(-a));
+    case CR__MAP_ERF:
+        return erf(a);
+    case CR__MAP_RELU:
+        return a < 0 ? 0 : a;
+    case CR__MAP_LEAKY_RELU:
+        return a > 0 ? a : a * b;
+    case CR__MAP_SOFTPLUS:
+        return softplus(a, b, c);
+    case CR__MAP_CLAMP:
+        return a < b ? b : a > c ? c : a;
+    case CR__MAP_ADD:
+        return a + b;
+    case CR__MAP_SUB:
+        return a - b;
+    case CR__MAP_MUL:
+        return a * b;
+    case CR__MAP_DIV:
+        return a / b;
+    case CR__MAP_POW:
+        return pow(a, b);
+    case CR__MAP_MAXIMUM:
+        return isnan(a) || a > b ? a : b;
+    case CR__MAP_MINIMUM:
+        return isnan(a) || a < b ? a : b;
+    default:
+        return 0;
+    }
+}
+
+static uint64_t int_reference(cr__map_code code, cr_dtype t, int64_t a, int64_t b,
+                              int64_t c)
+{
+    uint64_t x = (uint64_t)a, y = (uint64_t)b;
+    switch (code) {
+    case CR__MAP_COPY:
+    case CR__MAP_FLOOR:
+        return x;
+    case CR__MAP_NEG:
+        return 0 - x;
+    case CR__MAP_ABS:
+        return a < 0 ? 0 - x : x;
+    case CR__MAP_SIGN:
+        return (uint64_t)((a > 0) - (a < 0));
+    case CR__MAP_SQUARE:
+        return x * x;
+    case CR__MAP_RELU:
+        return a < 0 ? 0 : x;
+    case CR__MAP_CLAMP:
+        return (uint64_t)(a < b ? (b < c ? b : c) : a > c ? c : a);
+    case CR__MAP_ADD:
+        return x + y;
+    case CR__MAP_SUB:
+        return x - y;
+    case CR__MAP_MUL:
+        return t == CR_BOOL ? a && b : x * y;
+    case CR__MAP_MAXIMUM:
+        return a > b ? x : y;
+    case CR__MAP_MINIMUM:
+        return a < b ? x : y;
+    default:
+        return 0;
+    }
+}
+
+#define COMPARED(a, b)                 \
+    (code == CR__MAP_EQ   ? (a) == (b) \
+     : code == CR__MAP_NE ? (a) != (b) \
+     : code == CR__MAP_LT ? (a) < (b)  \
+     : code == CR__MAP_LE ? (a) <= (b) \
+     : code == CR__MAP_GT ? (a) > (b)  \
+                          : (a) >= (b))
+static element truth(cr__map_code code, cr_dtype t, element a, element b)
+{
+    bool x = as_double(t, a) != 0, y = as_double(t, b) != 0, z;
+    if (code == CR__MAP_NOT)
+        z = !x;
+    else if (code == CR__MAP_AND)
+        z = x && y;
+    else if (code == CR__MAP_OR)
+        z = x || y;
+    else if (is_float(t))
+        z = COMPARED(as_double(t, a), as_double(t, b));
+    else
+        z = COMPARED(as_int(t, a), as_int(t, b));
+    return from_int(CR_BOOL, z);
+}
+
+static element cast(cr_dtype from, cr_dtype to, element a)
+{
+    double x = as_double(from, a), low = 0, high = 255;
+    if (to == CR_BOOL)
+        return from_int(to, x != 0);
+    if (is_float(to)) {
+        if (to == CR_F32 && from == CR_I64) /* rounded once */
+            return (element){ .f32 = (float)a.i64 };
+        return from_double(to, x);
+    }
+    if (!is_float(from))
+        return from_int(to, (uint64_t)as_int(from, a));
+    if (to == CR_I64)
+        return from_int(to, isnan(x)       ? 0
+                            : x >= 0x1p63  ? INT64_MAX
+                            : x <= -0x1p63 ? (uint64_t)INT64_MIN
+                                           : (uint64_t)(int64_t)x);
+    if (to == CR_I32)
+        low = INT32_MIN, high = INT32_MAX;
+    return from_int(to, isnan(x) ? 0 : (uint64_t)(int64_t)fmin(fmax(x, low), high));
+}
+
+static bool writes_bool(cr__map_code code)
+{
+    return code == CR__MAP_NOT || (code >= CR__MAP_EQ && code <= CR__MAP_OR);
+}
+
+static element reference(cr__map_code code, cr_dtype in, cr_dtype out, const element *x)
+{
+    if (code == CR__MAP_CAST)
+        return cast(in, out, x[0]);
+    if (code == CR__MAP_WHERE)
+        return x[0].u8 ? x[1] : x[2];
+    if (writes_bool(code))
+        return truth(code, in, x[0], x[1]);
+    if (is_float(in))
+        return from_double(in, float_reference(code, as_double(in, x[0]),
+                                               as_double(in, x[1]), as_double(in, x[2])));
+    return from_int(in, int_reference(code, in, as_int(in, x[0]), as_int(in, x[1]),
+                                      as_int(in, x[2])));
+}
+
+/* Functions that are rounded once in both must agree in every bit; others within a few
+ * ulp. */
+static bool agrees(cr__map_code code, cr_dtype t, element got, element want)
+{
+    bool elementary =
+        (code >= CR__MAP_EXP && code <= CR__MAP_ERF && code != CR__MAP_SQRT &&
+         code != CR__MAP_SQUARE && code != CR__MAP_RECIPROCAL) ||
+        code == CR__MAP_SOFTPLUS || code == CR__MAP_POW;
+    double g = as_double(t, got), w = as_double(t, want);
+    if (is_float(t) && isnan(w))
+        return isnan(g);
+    if (!is_float(t) || !elementary || isinf(w) || w == 0)
+        return memcmp(&got, &want, size_of(t)) == 0;
+    return fabs(g - w) <= fabs(w) * (t == CR_F32 ? 0x1p-21 : 0x1p-49) + 0x1p-148;
+}
+
+/* ---- cases ---- */
+
+static CR__ALIGNED(64) double operands[3][N + CR__PAD], result[N + CR__PAD],
+    other[N + CR__PAD];
+
+static bool equal(cr_dtype t, const void *p, const void *q)
+{
+    for (int i = 0; i < N; i++) {
+        element a = load(t, p, i), b = load(t, q, i);
+        if (is_float(t) && isnan(as_double(t, a)) && isnan(as_double(t, b)))
+            continue;
+        if (memcmp(&a, &b, size_of(t)) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Where source j's elements have their type. */
+static cr_dtype source_type(cr__map_code code, cr_dtype in, int j)
+{
+    return code == CR__MAP_WHERE && j == 0 ? CR_BOOL : in;
+}
+
+/* The operands of a case; clamp's bounds are in order and softplus' parameters positive.
+ */
+static void prepare(cr__map_code code, cr_dtype in)
+{
+    for (int j = 0; j < 3; j++)
+        fill(source_type(code, in, j), operands[j]);
+    if (code < CR__MAP_LEAKY_RELU || code > CR__MAP_CLAMP)
+        return;
+    for (int j = 1; j < 3; j++) {
+        int64_t value = code == CR__MAP_CLAMP ? (in == CR_BOOL ? j - 1 : j * 3 - 2) : j;
+        element e =
+            is_float(in) ? from_double(in, (double)value) : from_int(in, (uint64_t)value);
+        memcpy(operands[j], &e, size_of(in));
+    }
+}
+
+static void test_case(cr__isa isa, cr__map_code code, cr_dtype in, cr_dtype out,
+                      unsigned uniform)
+{
+    cr__map_fn *kernel = cr__map_find_for(isa, code, in, out, uniform);
+    const void *src[3] = { operands[0], operands[1], operands[2] };
+    unsigned fixed = code >= CR__MAP_LEAKY_RELU && code <= CR__MAP_CLAMP ? 6 : uniform;
+    bool right = true, in_place = true, single = true;
+    if (!kernel)
+        return;
+    prepare(code, in);
+    kernel(result, src, N);
+    for (int i = 0; i < N; i++) {
+        element x[3];
+        for (int j = 0; j < 3; j++)
+            x[j] = load(source_type(code, in, j), operands[j], fixed >> j & 1 ? 0 : i);
+        right =
+            right && agrees(code, out, load(out, result, i), reference(code, in, out, x));
+    }
+    kernel(other, src, 1);
+    single = memcmp(other, result, size_of(out)) == 0 || is_float(out);
+    int target = code == CR__MAP_WHERE ? 1 : 0;
+    if (size_of(out) == size_of(in) && !(fixed >> target & 1)) {
+        memcpy(other, operands[target], sizeof other);
+        src[target] = other;
+        kernel(other, src, N);
+        in_place = equal(out, other, result);
+    }
+    ok(right && in_place && single, "%s: map %d, %s to %s, uniform %u%s%s",
+       cr__isa_name(isa), (int)code, dtype_names[in], dtype_names[out], uniform,
+       right ? "" : ": wrong", in_place ? "" : ": not in place");
+}
+
+/* The kernels that must exist: what operations are built from. */
+static bool expected(cr__map_code code, cr_dtype t)
+{
+    if (code == CR__MAP_COPY || code == CR__MAP_NOT || code == CR__MAP_CAST ||
+        code >= CR__MAP_EQ || is_float(t))
+        return true;
+    if (code == CR__MAP_MUL || code == CR__MAP_MAXIMUM || code == CR__MAP_MINIMUM)
+        return true;
+    return t != CR_BOOL &&
+           (code == CR__MAP_NEG || code == CR__MAP_ABS || code == CR__MAP_SIGN ||
+            code == CR__MAP_SQUARE || code == CR__MAP_CLAMP || code == CR__MAP_ADD ||
+            code == CR__MAP_SUB);
+}
+
+static unsigned forms_of(cr__map_code code, unsigned forms[4])
+{
+    static const unsigned where[4] = { 0, 2, 4, 6 }, binary[3] = { 0, 1, 2 };
+    forms[0] = code == CR__MAP_LEAKY_RELU ? 2 : code < CR__MAP_LEAKY_RELU ? 0 : 6;
+    if (code == CR__MAP_WHERE)
+        memcpy(forms, where, sizeof where);
+    else if (code >= CR__MAP_ADD)
+        memcpy(forms, binary, sizeof binary);
+    return code == CR__MAP_WHERE ? 4 : code >= CR__MAP_ADD ? 3 : 1;
+}
+
+static void test_set(cr__isa isa)
+{
+    bool complete = true;
+    unsigned forms[4];
+    for (cr__map_code code = CR__MAP_COPY; code <= CR__MAP_WHERE; code++)
+        for (cr_dtype in = CR_F32; in < CR_DTYPES; in++)
+            for (unsigned f = 0, n = forms_of(code, forms); f < n; f++) {
+                cr_dtype out = writes_bool(code) ? CR_BOOL : in;
+                complete = complete && (!expected(code, in) ||
+                                        cr__map_find_for(isa, code, in, out, forms[f]));
+                test_case(isa, code, in, out, forms[f]);
+                for (out = CR_F32; code == CR__MAP_CAST && out < CR_DTYPES; out++)
+                    test_case(isa, code, in, out, 0);
+            }
+    ok(complete, "%s: every kernel that operations need exists", cr__isa_name(isa));
+}
+
+/* Every kernel of floats: the same bits in both sets. */
+static void test_same_bits(void)
+{
+    unsigned forms[4];
+    bool same = true;
+    for (cr__map_code code = CR__MAP_COPY; code <= CR__MAP_WHERE; code++)
+        for (cr_dtype in = CR_F32; in <= CR_F64; in++)
+            for (unsigned f = 0, n = forms_of(code, forms) * 20; f < n; f++) {
+                const void *src[3] = { operands[0], operands[1], operands[2] };
+                cr_dtype out = writes_bool(code) ? CR_BOOL : in;
+                unsigned form = forms[f / 20];
+                prepare(code, in);
+                cr__map_find_for(CR__AVX2, code, in, out, form)(result, src, N);
+                cr__map_find_for(CR__AVX512, code, in, out, form)(other, src, N);
+                if (!equal(out, result, other)) {
+                    diag("map %d of %s differs", (int)code, dtype_names[in]);
+                    same = false;
+                }
+            }
+    ok(same, "AVX2 and AVX-512 give the same bits");
+}
+
+/* ---- sources made from indices ---- */
+
+static void test_arange(cr_dtype t)
+{
+    cr__map_fn *kernel = cr__map_find(CR__MAP_ARANGE, t, t, 0);
+    cr__arange_params p = { 0.1, 0.7, 3, -2 };
+    int64_t first = 12345;
+    const void *src[2] = { &first, &p };
+    bool right = true;
+    kernel(result, src, N);
+    for (int i = 0; i < N; i++) {
+        element want = is_float(t) ? from_double(t, 0.1 + (double)(first + i) * 0.7)
+                                   : from_int(t, (uint64_t)(3 - 2 * (first + i)));
+        right = right && agrees(CR__MAP_ARANGE, t, load(t, result, i), want);
+    }
+    ok(right, "arange of %s", dtype_names[t]);
+}
+
+static void test_random(cr__map_code code, cr_dtype t)
+{
+    cr__map_fn *kernel = cr__map_find(code, t, t, 0);
+    cr__random_params p = { 42, 7 };
+    int64_t first = 0, later = 37;
+    const void *src[2] = { &first, &p }, *src_later[2] = { &later, &p };
+    double sum = 0, squares = 0, mean = code == CR__MAP_RAND ? 0.5 : 0;
+    double variance = code == CR__MAP_RAND ? 1.0 / 12 : 1;
+    bool in_range = true;
+    for (first = 0; first < 100 * N; first += N) {
+        kernel(result, src, N);
+        for (int i = 0; i < N; i++) {
+            double x = as_double(t, load(t, result, i));
+            sum += x, squares += (x - mean) * (x - mean);
+            in_range = in_range && (code == CR__MAP_RAND ? x >= 0 && x < 1 : isfinite(x));
+        }
+    }
+    ok(in_range, "random map %d of %s: in range", (int)code, dtype_names[t]);
+    is_near(sum / (100 * N), mean, 0.01, "its mean");
+    is_near(squares / (100 * N), variance, 0.015, "its variance");
+    first = 0;
+    kernel(result, src, N);
+    kernel(other, src_later, N - 37);
+    ok(memcmp(other, (char *)result + 37 * size_of(t), (N - 37) * size_of(t)) == 0,
+       "the same from any start");
+}
+
+/* The first known answer of Random123's kat_vectors: all zero counter and key. */
+static void test_philox(void)
+{
+    static const uint32_t want[4] = { 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8 };
+    cr__random_params p = { 0, 0 };
+    int64_t first = 0;
+    const void *src[2] = { &first, &p };
+    float x[CR__PAD];
+    bool right = true;
+    cr__map_find(CR__MAP_RAND, CR_F32, CR_F32, 0)(x, src, 4);
+    for (int i = 0; i < 4; i++)
+        right = right && x[i] == (float)(want[i] >> 8) * 0x1p-24f;
+    ok(right, "Philox 4x32-10 gives its published numbers");
+}
+
+int main(void)
+{
+    for (cr__isa isa = CR__GENERIC; isa <= cr__isa_in_use(); isa++)
+        test_set(isa);
+    if (cr__isa_in_use() == CR__AVX512)
+        test_same_bits();
+    else
+        skip(1, "this processor, or CHAINRULE_ISA, has no AVX-512");
+    for (cr_dtype t = CR_F32; t <= CR_I32; t++)
+        test_arange(t);
+    for (cr_dtype t = CR_F32; t <= CR_F64; t++) {
+        test_random(CR__MAP_RAND, t);
+        test_random(CR__MAP_RANDN, t);
+    }
+    test_philox();
+    return done_testing();
+}

@@ -83,19 +83,29 @@ static void run(char *flat, char *side, int64_t stride, size_t size, int64_t n,
 }
 
 /* Whole rows of a matrix whose columns are contiguous in side (stride 1 from row to row),
- * in squares of 16 so that each line of side is used while it is in the cache. */
+ * in squares that pass through the stack: so each line of side is touched once, also
+ * where its neighbours compete for one set of the cache. */
 #define SQUARE 16
 static void transposed(char *flat, char *side, int64_t stride, size_t size, int64_t rows,
                        int64_t cols, bool store)
 {
+    CR__ALIGNED(64) char square[SQUARE * SQUARE * 8];
     int64_t bytes = (int64_t)size;
     for (int64_t r = 0; r < rows; r += SQUARE) {
         int64_t rn = rows - r < SQUARE ? rows - r : SQUARE;
         for (int64_t c = 0; c < cols; c += SQUARE) {
             int64_t cn = cols - c < SQUARE ? cols - c : SQUARE;
-            for (int64_t i = r; i < r + rn; i++)
-                strided_run(flat + (i * cols + c) * bytes,
-                            side + (i + c * stride) * bytes, stride, size, cn, store);
+            char *at = flat + (r * cols + c) * bytes,
+                 *from = side + (r + c * stride) * bytes;
+            for (int64_t i = 0; i < rn && store; i++)
+                memcpy(square + i * SQUARE * bytes, at + i * cols * bytes,
+                       (size_t)(cn * bytes));
+            for (int64_t j = 0; j < cn; j++)
+                strided_run(from + j * stride * bytes, square + j * bytes, SQUARE, size,
+                            rn, !store);
+            for (int64_t i = 0; i < rn && !store; i++)
+                memcpy(at + i * cols * bytes, square + i * SQUARE * bytes,
+                       (size_t)(cn * bytes));
         }
     }
 }

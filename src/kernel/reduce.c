@@ -9,6 +9,9 @@
 /* Columns are reduced up to so many at a time: lanes of this many elements, 16 KiB in
  * f32. */
 #define COLUMNS 128
+/* Strips lie a whole row apart, where the processor does not prefetch: so many rows
+ * ahead. */
+#define AHEAD 8
 
 /* A kernel with its forms over `width` neighbouring outputs at once: acc holds CR__LANES
  * rows of COLUMNS elements. */
@@ -390,7 +393,7 @@ static void plan_strips(plan *p)
 }
 
 #define PARALLEL_ELEMENTS                                         \
-    (64 << 10) /* below, waking a thread costs more than it saves \
+    (256 << 10) /* below, waking a thread costs more than it saves \
                 */
 
 static void plan_threads(plan *p)

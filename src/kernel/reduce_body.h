@@ -92,9 +92,11 @@ CR__T static void R(columns)(void *acc, const void *x, int64_t stride, int64_t w
     const R_T *from = x;
     for (int64_t r = 0; r < count; r++, from += stride) {
         R_T *a = (R_T *)acc + ((lane + r) % CR__LANES) * COLUMNS;
-        int64_t c = 0;
-        for (; c + R_N <= width; c += R_N)
+        int64_t c = 0, ahead = r + AHEAD < count ? AHEAD * stride : 0;
+        for (; c + R_N <= width; c += R_N) {
+            __builtin_prefetch(from + ahead + c);
             R_STORE(a + c, R_OP(R_LOAD(a + c), R_LOAD(from + c)));
+        }
         for (; c < width; c++)
             a[c] = R_ONE(a[c], from[c]);
     }

@@ -430,6 +430,22 @@ CR__FN vf v_scale(vf a, vf n)
     vi whole = __builtin_convertvector(n, vi), half = whole >> 1;
     return a * (vf)((half + 127) << 23) * (vf)((whole - half + 127) << 23);
 }
+#if CR__ISA == 1
+CR__FN void v_store_mask(uint8_t *p, vm m)
+{
+    __m256i v = (__m256i)m;
+    __m128i w =
+        _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    w = _mm_and_si128(_mm_packs_epi16(w, w), _mm_set1_epi8(1));
+    memcpy(p, &w, 8);
+}
+CR__FN vm v_load_mask(const uint8_t *p)
+{
+    __m128i v = _mm_setzero_si128();
+    memcpy(&v, p, 8);
+    return (vi)_mm256_cvtepu8_epi32(v) != 0;
+}
+#else
 CR__FN void v_store_mask(uint8_t *p, vm m)
 {
     vbytes b = __builtin_convertvector(m, vbytes) & 1;
@@ -441,6 +457,7 @@ CR__FN vm v_load_mask(const uint8_t *p)
     memcpy(&b, p, sizeof b);
     return __builtin_convertvector(b, vi) != 0;
 }
+#endif
 CR__FN void d_store_mask(uint8_t *p, vmd m)
 {
     for (int i = 0; i < CR__W / 2; i++)

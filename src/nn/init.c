@@ -1,0 +1,240 @@
+/* Initialisers: new values for leaves, made by operations and assigned. The orthogonal
+ * one computes on the host. */
+#include "internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+double cr_init_gain(const char *activation, double slope)
+{
+    const struct {
+        const char *name;
+        double gain;
+    } gains[] = {
+        { "linear", 1 },
+        { "sigmoid", 1 },
+        { "tanh", 5.0 / 3 },
+        { "relu", sqrt(2) },
+        { "leaky_relu", sqrt(2 / (1 + slope * slope)) },
+        { "selu", 0.75 },
+    };
+    for (int i = 0; activation && i < CR__COUNT(gains); i++)
+        if (strcmp(gains[i].name, activation) == 0)
+            return gains[i].gain;
+    return NAN;
+}
+
+/* shift + factor x, x being uniform or normal. */
+static cr_tensor *scaled(cr_tensor *x, double factor, double shift, const char *site)
+{
+    x = cr_mul_at(cr_arg_tensor(x), cr_arg_real(factor), site);
+    return shift == 0 ? x : cr_add_at(cr_arg_tensor(x), cr_arg_real(shift), site);
+}
+
+cr_tensor *cr__nn_uniform(cr_ctx *ctx, cr_dims dims, double low, double high,
+                          cr_dtype dtype, const char *site)
+{
+    cr_tensor *x = cr_rand_at(ctx, dims, (cr_make_opts){ .site = site, .dtype = dtype });
+    return scaled(x, high - low, low, site);
+}
+
+static cr_status assign_uniform(cr_tensor *param, double low, double high,
+                                const char *site)
+{
+    return cr_assign_at(
+        param, scaled(cr_rand_like_at(param, site), high - low, low, site), site);
+}
+
+static cr_status assign_normal(cr_tensor *param, double mean, double std,
+                               const char *site)
+{
+    return cr_assign_at(param, scaled(cr_randn_like_at(param, site), std, mean, site),
+                        site);
+}
+
+/* The pending error, or that of a parameter that is none. */
+static cr_status check(cr_tensor *param, const char *site)
+{
+    if (!param)
+        return CR_ERR_NULL;
+    cr_ctx *ctx = cr_ctx_of(param);
+    if (cr_error(ctx))
+        return cr_error(ctx);
+    cr_dtype dtype = cr_dtype_of(param);
+    if (dtype != CR_F32 && dtype != CR_F64)
+        return cr_fail(ctx, CR_ERR_DTYPE, "%s: %s is %s; initialisers take f32 and f64",
+                       site, cr_name(param), cr_dtype_name(dtype));
+    return CR_OK;
+}
+
+/* The fans of a weight [out, in, ..]: 0 only where it has no elements. */
+static cr_status fans(cr_tensor *param, const char *site, double *fan_in, double *fan_out)
+{
+    cr_status status = check(param, site);
+    if (status != CR_OK)
+        return status;
+    if (cr_ndim(param) < 2)
+        return cr_fail(cr_ctx_of(param), CR_ERR_SHAPE,
+                       "%s: %s has %d dimensions; the fans of a weight need two or more",
+                       site, cr_name(param), cr_ndim(param));
+    double field = 1;
+    for (int i = 2; i < cr_ndim(param); i++)
+        field *= (double)cr_size(param, i);
+    *fan_in = (double)cr_size(param, 1) * field;
+    *fan_out = (double)cr_size(param, 0) * field;
+    return CR_OK;
+}
+
+/* U(+-gain sqrt(3/fan)) or N(0, gain^2/fan): the same variance. */
+static cr_status assign_scaled(cr_tensor *param, double gain, double fan, bool normal,
+                               const char *site)
+{
+    double std = fan > 0 ? gain / sqrt(fan) : 0, bound = sqrt(3) * std;
+    return normal ? assign_normal(param, 0, std, site)
+                  : assign_uniform(param, -bound, bound, site);
+}
+
+cr_status cr_init_default(cr_tensor *param)
+{
+    double fan_in = 0, fan_out = 0;
+    cr_status status = fans(param, "cr_init_default", &fan_in, &fan_out);
+    double bound = fan_in > 0 ? 1 / sqrt(fan_in) : 0;
+    return status ? status : assign_uniform(param, -bound, bound, "cr_init_default");
+}
+
+static cr_status xavier(cr_tensor *param, double gain, bool normal, const char *site)
+{
+    double fan_in = 0, fan_out = 0;
+    cr_status status = fans(param, site, &fan_in, &fan_out);
+    return status ? status
+                  : assign_scaled(param, gain, (fan_in + fan_out) / 2, normal, site);
+}
+
+static cr_status kaiming(cr_tensor *param, double gain, bool normal, const char *site)
+{
+    double fan_in = 0, fan_out = 0;
+    cr_status status = fans(param, site, &fan_in, &fan_out);
+    return status ? status : assign_scaled(param, gain, fan_in, normal, site);
+}
+
+cr_status cr_init_xavier_uniform(cr_tensor *param, double gain)
+{
+    return xavier(param, gain, false, "cr_init_xavier_uniform");
+}
+
+cr_status cr_init_xavier_normal(cr_tensor *param, double gain)
+{
+    return xavier(param, gain, true, "cr_init_xavier_normal");
+}
+
+cr_status cr_init_kaiming_uniform(cr_tensor *param, double gain)
+{
+    return kaiming(param, gain, false, "cr_init_kaiming_uniform");
+}
+
+cr_status cr_init_kaiming_normal(cr_tensor *param, double gain)
+{
+    return kaiming(param, gain, true, "cr_init_kaiming_normal");
+}
+
+cr_status cr_init_constant(cr_tensor *param, double value)
+{
+    const char *site = "cr_init_constant";
+    cr_status status = check(param, site);
+    if (status != CR_OK)
+        return status;
+    return cr_assign_at(param, cr_full_like_at(param, cr_arg_real(value), site), site);
+}
+
+cr_status cr_init_normal(cr_tensor *param, double mean, double std)
+{
+    cr_status status = check(param, "cr_init_normal");
+    return status ? status : assign_normal(param, mean, std, "cr_init_normal");
+}
+
+cr_status cr_init_uniform(cr_tensor *param, double low, double high)
+{
+    cr_status status = check(param, "cr_init_uniform");
+    return status ? status : assign_uniform(param, low, high, "cr_init_uniform");
+}
+
+/* ---- orthogonal ---- */
+
+/* Four sums at a time, so that additions need not wait for each other. */
+static double dot(const double *x, const double *y, int64_t n)
+{
+    double sums[4] = { 0, 0, 0, 0 };
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (int lane = 0; lane < 4; lane++)
+            sums[lane] += x[i + lane] * y[i + lane];
+    for (; i < n; i++)
+        sums[0] += x[i] * y[i];
+    return sums[0] + sums[1] + (sums[2] + sums[3]);
+}
+
+/* Makes the k <= n vectors of length n at q orthonormal, by Gram-Schmidt done twice,
+ * which is enough for orthogonality to rounding (Giraud et al., 2005). This is the Q of
+ * the QR decomposition whose R has a positive diagonal, so that Q is uniformly
+ * distributed (Mezzadri, 2007). Normally distributed vectors are independent with
+ * probability one. */
+static void orthonormalise(double *q, int64_t k, int64_t n)
+{
+    for (int64_t j = 0; j < k; j++) {
+        double *v = q + j * n;
+        for (int pass = 0; pass < 2; pass++)
+            for (int64_t i = 0; i < j; i++) {
+                const double *u = q + i * n;
+                double along = dot(u, v, n);
+                for (int64_t e = 0; e < n; e++)
+                    v[e] -= along * u[e];
+            }
+        double norm = sqrt(dot(v, v, n));
+        for (int64_t e = 0; e < n; e++)
+            v[e] /= norm;
+    }
+}
+
+static void transpose(double *to, const double *from, int64_t rows, int64_t cols)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++)
+            to[j * rows + i] = from[i * cols + j];
+}
+
+/* Fills value [rows, cols], given as standard normal numbers, with a matrix whose rows
+ * (or columns, if they are fewer) are orthonormal; other has room for as much. */
+static void orthogonalise(double *value, double *other, int64_t rows, int64_t cols)
+{
+    if (rows <= cols) {
+        orthonormalise(value, rows, cols);
+        return;
+    }
+    transpose(other, value, rows, cols);
+    orthonormalise(other, cols, rows);
+    transpose(value, other, cols, rows);
+}
+
+cr_status cr_init_orthogonal(cr_tensor *param, double gain)
+{
+    const char *site = "cr_init_orthogonal";
+    double fan_in = 0, fan_out = 0;
+    cr_status status = fans(param, site, &fan_in, &fan_out);
+    if (status != CR_OK || cr_numel(param) == 0)
+        return status;
+    cr_ctx *ctx = cr_ctx_of(param);
+    CR_SCOPE(ctx);
+    int64_t rows = cr_size(param, 0), cols = cr_numel(param) / rows;
+    size_t bytes = (size_t)cr_numel(param) * sizeof(double);
+    cr_make_opts opts = { .site = site, .dtype = CR_F64 };
+    double *host = cr__alloc(ctx, 2 * bytes);
+    if (host && cr_read(cr_randn_at(ctx, cr_shape(param), opts), host, bytes) == CR_OK) {
+        orthogonalise(host, host + rows * cols, rows, cols);
+        cr_tensor *q = cr_from_at(ctx, CR_F64, cr_shape(param), host, site);
+        q = cr_mul_at(cr_arg_tensor(q), cr_arg_real(gain), site);
+        cr_assign_at(param, cr_cast_at(q, cr_dtype_of(param), site), site);
+    }
+    cr__free(ctx, host);
+    return cr_error(ctx);
+}

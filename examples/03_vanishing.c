@@ -33,7 +33,7 @@ static struct stack {
 enum { STACKS = sizeof stacks / sizeof stacks[0] };
 
 /* Norms are drawn from 10^LOW to 10^HIGH. */
-static const double LOW = -25, HIGH = 5;
+static const double LOW = -30, HIGH = 5;
 
 /* Linear, norm, activation, perhaps with a way around them; *weight is the linear's. */
 static cr_module *layer(cr_ctx *ctx, const struct stack *s, cr_tensor **weight)
@@ -101,8 +101,10 @@ static void print_table(void)
            LAYERS + 2, "layers 1 to 30");
     for (int k = 0; k < STACKS; k++) {
         const struct stack *s = &stacks[k];
-        printf("%-22s%9.1e%10.1e%8s%5.1f  ", s->name, s->norms[0].norm,
-               s->norms[LAYERS - 1].norm, "10^", decades(s));
+        char ratio[32];
+        snprintf(ratio, sizeof ratio, "10^%.1f", decades(s));
+        printf("%-22s%9.1e%10.1e%12s   ", s->name, s->norms[0].norm,
+               s->norms[LAYERS - 1].norm, ratio);
         for (int i = 0; i < LAYERS; i++)
             print_column(s->norms[i].norm, LOW, HIGH);
         printf("  %s\n", verdict(s));

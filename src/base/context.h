@@ -6,15 +6,16 @@
 #include "memory.h"
 #include "threads.h"
 
+struct cr__leaf;
+
 typedef struct cr__scope {
     struct cr__scope *parent;
-    cr_tensor *first; /* its tensors, newest first, linked by scope_next */
+    cr_tensor *first; /* its tensors, newest first, by their links */
+    uint64_t since;   /* the context's next_seq when it began */
     bool remarked;    /* it has been said that it is large */
-    size_t nodes;
 } cr__scope;
 
-struct cr__leaf;
-struct cr__walk;
+#define CR__ATTR_SLABS 6
 
 struct cr_ctx {
     cr__memory memory;
@@ -34,23 +35,22 @@ struct cr_ctx {
     int no_grad;
     const char *site;    /* overrides the caller's, inside composites and vjps */
     const cr_op *within; /* the composite being expanded */
-    bool in_vjp;         /* inputs are versions: see cr__resolve() */
     cr__scope root, *scope;
-    cr__slab nodes, shapes;
-    struct cr__leaf *dirty;   /* leaves with pending values or gradients */
-    struct cr__walk *walk;    /* the backward walk in progress */
+    cr__slab nodes, shapes, leaves, attrs[CR__ATTR_SLABS];
+    struct cr__leaf *dirty; /* with pending values or gradients */
+    cr_tensor *dying;       /* released, but its inputs not yet */
+    char texts[4][160];     /* see cr__dims_text() */
+    int next_text;
 
-    /* Computes the values of the targets and of everything pending on dirty leaves. The executor,
-     * put here by cr_open(). */
-    cr_status (*run)(cr_ctx *ctx, cr_tensor *const *targets, int n);
-    bool running;
-
+    bool running;                  /* a run is in progress */
     cr__list walk_lists[4], run_lists[8]; /* memory of walks and runs, kept between them */
 };
 
 /* A remark to the log callback, if there is one. */
 void cr__log(cr_ctx *ctx, const char *format, ...) CR_FORMAT(2, 3);
 
+/* With what the options ask for: threads of its own, a pool, or the host's job system. NULL when
+ * memory is short. The team's memory is the context's. */
 cr__team *cr__team_open(cr_ctx *ctx, const cr_options *options);
 void cr__team_close(cr_ctx *ctx, cr__team *team);
 

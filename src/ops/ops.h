@@ -71,6 +71,10 @@ CR__INLINE bool cr__is_int(cr_dtype dtype)
     return dtype == CR_I64 || dtype == CR_I32 || dtype == CR_U8;
 }
 
+/* The default (f32) for 0, then the result's dtype; an error if its bit, 1u << dtype, is
+ * not among those allowed. */
+cr_status cr__resolve_dtype(cr_infer *infer, cr_dtype *dtype, unsigned allowed);
+
 /* A bool, shaped like the first input. */
 cr_status cr__shape_bool(cr_infer *infer);
 

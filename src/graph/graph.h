@@ -200,7 +200,7 @@ bool cr__broadcast_dims(cr_dims a, cr_dims b, cr_dims *out);
 
 /* x expanded to dims, x itself if it has them already. */
 cr_tensor *cr__expand_to(cr_tensor *x, cr_dims dims);
-extern const cr_op cr__op_expand;
+extern const cr_op cr__op_expand, cr__op_detach;
 
 /* ---- data (make.c) ---- */
 

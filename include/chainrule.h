@@ -481,26 +481,34 @@ template <void (*leave)(cr_ctx *)> struct cr_guard {
     cr_ctx *ctx;
     ~cr_guard() { leave(ctx); }
 };
-static inline void cr_scope_leave_(cr_ctx *ctx) { (void)cr_scope_pop(ctx); }
-#define CR_SCOPE(ctx)                                                            \
-    cr_guard<cr_scope_leave_> CR_JOIN(cr_scope_, __LINE__) { cr_guard_enter_((ctx), cr_scope_push) }
-#define CR_NO_GRAD(ctx)                                                          \
-    cr_guard<cr_no_grad_pop> CR_JOIN(cr_no_grad_, __LINE__) { cr_guard_enter_((ctx), cr_no_grad_push) }
-template <class F> static inline cr_ctx *cr_guard_enter_(cr_ctx *ctx, F enter)
+static inline cr_ctx *cr_scope_enter_(cr_ctx *ctx)
 {
-    enter(ctx);
+    return cr_scope_push(ctx) == CR_OK ? ctx : nullptr;
+}
+static inline void cr_scope_leave_(cr_ctx *ctx)
+{
+    if (ctx)
+        (void)cr_scope_pop(ctx);
+}
+static inline cr_ctx *cr_no_grad_enter_(cr_ctx *ctx)
+{
+    cr_no_grad_push(ctx);
     return ctx;
 }
+#define CR_SCOPE(ctx)                                                            \
+    cr_guard<cr_scope_leave_> CR_JOIN(cr_scope_, __LINE__) { cr_scope_enter_(ctx) }
+#define CR_NO_GRAD(ctx)                                                          \
+    cr_guard<cr_no_grad_pop> CR_JOIN(cr_no_grad_, __LINE__) { cr_no_grad_enter_(ctx) }
 extern "C" {
 #else
 static inline cr_ctx *cr_scope_enter_(cr_ctx *ctx)
 {
-    cr_scope_push(ctx);
-    return ctx;
+    return cr_scope_push(ctx) == CR_OK ? ctx : NULL;
 }
 static inline void cr_scope_leave_(cr_ctx **ctx)
 {
-    cr_scope_pop(*ctx);
+    if (*ctx)
+        cr_scope_pop(*ctx);
 }
 static inline cr_ctx *cr_no_grad_enter_(cr_ctx *ctx)
 {

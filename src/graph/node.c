@@ -191,19 +191,22 @@ void cr__cut(cr_tensor *x)
     bury(x->ctx);
 }
 
+static void count_save(cr_tensor *read, int by)
+{
+    cr_tensor *saved = read ? cr__saved(read) : NULL;
+    if (saved && saved->saves != UINT16_MAX)
+        saved->saves = (uint16_t)(saved->saves + by);
+}
+
 /* Counts what the vjp of x reads up or down. */
 static void count_saves(cr_tensor *x, int by)
 {
     unsigned reads = x->op->reads;
-    for (int i = 0; i <= x->n_inputs && i < 32; i++) {
-        bool output = i == x->n_inputs;
-        if (!(reads & (output ? CR_READS_OUTPUT : CR_READS_INPUT(i))))
-            continue;
-        cr_tensor *read = output ? x : cr__input(x, i);
-        cr_tensor *saved = read ? cr__saved(read) : NULL;
-        if (saved && saved->saves != UINT16_MAX)
-            saved->saves = (uint16_t)(saved->saves + by);
-    }
+    for (int i = 0; i < x->n_inputs && i < 31; i++)
+        if (reads & CR_READS_INPUT(i))
+            count_save(cr__input(x, i), by);
+    if (reads & CR_READS_OUTPUT)
+        count_save(x, by);
 }
 
 void cr__save(cr_tensor *x)

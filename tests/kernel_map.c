@@ -177,6 +177,22 @@ static double float_reference(cr__map_code code, double a, double b, double c)
     }
 }
 
+/* Rounded to t after every step, as the kernels do. */
+static element gradient_reference(cr__map_code code, cr_dtype t, double g, double y)
+{
+    element e;
+    if (code == CR__MAP_RELU_GRAD)
+        return from_double(t, y > 0 ? g : 0);
+    if (code == CR__MAP_TANH_GRAD) {
+        e = from_double(t, y * y);
+        e = from_double(t, 1 - as_double(t, e));
+    } else {
+        e = from_double(t, 1 - y);
+        e = from_double(t, y * as_double(t, e));
+    }
+    return from_double(t, g * as_double(t, e));
+}
+
 static uint64_t int_reference(cr__map_code code, cr_dtype t, int64_t a, int64_t b,
                               int64_t c)
 {
@@ -270,6 +286,8 @@ static element reference(cr__map_code code, cr_dtype in, cr_dtype out, const ele
         return x[0].u8 ? x[1] : x[2];
     if (writes_bool(code))
         return truth(code, in, x[0], x[1]);
+    if (code >= CR__MAP_RELU_GRAD && code <= CR__MAP_SIGMOID_GRAD)
+        return gradient_reference(code, in, as_double(in, x[0]), as_double(in, x[1]));
     if (is_float(in))
         return from_double(in, float_reference(code, as_double(in, x[0]),
                                                as_double(in, x[1]), as_double(in, x[2])));
@@ -446,6 +464,28 @@ static void test_arange(cr_dtype t)
     ok(right, "arange of %s", dtype_names[t]);
 }
 
+/* 0.1 to 0.7 in 50 numbers, in two calls: both ends exact, between them within a
+ * rounding. */
+static void test_linspace(cr_dtype t)
+{
+    cr__map_fn *kernel = cr__map_find(CR__MAP_LINSPACE, t, t, 0);
+    cr__linspace_params p = { 0.1, (0.7 - 0.1) / 49, 0.7, 50 };
+    int64_t first[2] = { 0, 16 };
+    bool right = true;
+    for (int call = 0; call < 2; call++) {
+        const void *src[2] = { &first[call], &p };
+        kernel((char *)result + (size_t)first[call] * size_of(t), src, call ? 34 : 16);
+    }
+    for (int i = 0; i < 50; i++) {
+        double x = as_double(t, load(t, result, i));
+        double want = i == 49 ? 0.7 : 0.1 + i * p.step;
+        double exact = as_double(t, from_double(t, want));
+        right = right && (i % 49 == 0 ? x == exact
+                                      : fabs(x - want) <= (t == CR_F32 ? 1e-7 : 2e-16));
+    }
+    ok(right, "linspace of %s", dtype_names[t]);
+}
+
 static void test_random(cr__map_code code, cr_dtype t)
 {
     cr__map_fn *kernel = cr__map_find(code, t, t, 0);
@@ -499,6 +539,7 @@ int main(void)
     for (cr_dtype t = CR_F32; t <= CR_I32; t++)
         test_arange(t);
     for (cr_dtype t = CR_F32; t <= CR_F64; t++) {
+        test_linspace(t);
         test_random(CR__MAP_RAND, t);
         test_random(CR__MAP_RANDN, t);
     }

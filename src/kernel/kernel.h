@@ -52,12 +52,15 @@ typedef enum cr__map_code {
     CR__MAP_LEAKY_RELU, CR__MAP_SOFTPLUS, CR__MAP_CLAMP,
     /* two operands, at most one of them uniform */
     CR__MAP_ADD, CR__MAP_SUB, CR__MAP_MUL, CR__MAP_DIV, CR__MAP_POW, CR__MAP_MAXIMUM,
-    CR__MAP_MINIMUM, CR__MAP_EQ, CR__MAP_NE, CR__MAP_LT, CR__MAP_LE, CR__MAP_GT, CR__MAP_GE,
+    CR__MAP_MINIMUM,
+    /* cotangent, y: g where y > 0, else 0; g (1 - y^2); g y (1 - y) */
+    CR__MAP_RELU_GRAD, CR__MAP_TANH_GRAD, CR__MAP_SIGMOID_GRAD,
+    CR__MAP_EQ, CR__MAP_NE, CR__MAP_LT, CR__MAP_LE, CR__MAP_GT, CR__MAP_GE,
     CR__MAP_AND, CR__MAP_OR,
     /* condition, x, y; x and y may be uniform, the condition not */
     CR__MAP_WHERE,
     /* from indices */
-    CR__MAP_ARANGE, CR__MAP_RAND, CR__MAP_RANDN,
+    CR__MAP_ARANGE, CR__MAP_LINSPACE, CR__MAP_RAND, CR__MAP_RANDN,
     CR__MAP_CODES
 } cr__map_code;
 
@@ -65,6 +68,12 @@ typedef struct cr__arange_params {
     double start, step;         /* floats: start + i*step in f64, rounded once */
     int64_t int_start, int_step; /* integers */
 } cr__arange_params;
+
+/* start + i*step in the first half, end - (count-1-i)*step in the second: both ends are exact. */
+typedef struct cr__linspace_params {
+    double start, step, end;
+    int64_t count;
+} cr__linspace_params;
 
 typedef struct cr__random_params {
     uint64_t seed, draw;

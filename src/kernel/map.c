@@ -257,6 +257,21 @@ ARANGE(i64_arange, int64_t, uint64_t, (uint64_t)p.int_start + at * (uint64_t)p.i
 ARANGE(i32_arange, int32_t, uint64_t, (uint64_t)p.int_start + at * (uint64_t)p.int_step)
 ARANGE(u8_arange, uint8_t, uint64_t, (uint64_t)p.int_start + at * (uint64_t)p.int_step)
 
+#define LINSPACE(name, T)                                                   \
+    KERNEL(name)                                                            \
+    {                                                                       \
+        T *out = dst;                                                       \
+        const int64_t first = *(const int64_t *)src[0];                     \
+        const cr__linspace_params p = *(const cr__linspace_params *)src[1]; \
+        for (int64_t i = 0; i < n; i++) {                                   \
+            int64_t at = first + i, left = p.count - 1 - at;                \
+            out[i] = (T)(at < p.count / 2 ? p.start + (double)at * p.step   \
+                                          : p.end - (double)left * p.step); \
+        }                                                                   \
+    }
+LINSPACE(f32_linspace, float)
+LINSPACE(f64_linspace, double)
+
 /* Calls for each element of a random source: i, and words, its block of `per` elements.
  */
 #define RANDOM(name, T, PER, expression)                                            \
@@ -298,6 +313,7 @@ static cr__map_fn *const from_indices[CR__MAP_CODES][CR_DTYPES] = {
                          [CR_I64] = i64_arange,
                          [CR_I32] = i32_arange,
                          [CR_U8] = u8_arange },
+    [CR__MAP_LINSPACE] = { [CR_F32] = f32_linspace, [CR_F64] = f64_linspace },
     [CR__MAP_RAND] = { [CR_F32] = f32_rand, [CR_F64] = f64_rand },
     [CR__MAP_RANDN] = { [CR_F32] = f32_randn, [CR_F64] = f64_randn },
 };

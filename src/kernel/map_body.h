@@ -105,6 +105,9 @@
     BINARY(P##_div, L, T, VT, N, a / b)                                               \
     BINARY(P##_maximum, L, T, VT, N, F(sel)(F(ne)(a, a), a, F(max)(a, b)))            \
     BINARY(P##_minimum, L, T, VT, N, F(sel)(F(ne)(a, a), a, F(min)(a, b)))            \
+    BINARY(P##_relu_grad, L, T, VT, N, F(sel)(F(lt)(F(set)(0), b), a, F(set)(0)))     \
+    BINARY(P##_tanh_grad, L, T, VT, N, a *(1 - b * b))                                \
+    BINARY(P##_sigmoid_grad, L, T, VT, N, a *(b * (1 - b)))                           \
     COMPARE(P##_eq, L, T, VT, N, F(eq)(a, b))                                         \
     COMPARE(P##_ne, L, T, VT, N, F(ne)(a, b))                                         \
     COMPARE(P##_lt, L, T, VT, N, F(lt)(a, b))                                         \
@@ -153,10 +156,12 @@ BINARY(f32_pow, v, float, vf, CR__W, ma_pow(a, b))
     [CR__MAP_ADD] = FORM3(P, add), [CR__MAP_SUB] = FORM3(P, sub),                   \
     [CR__MAP_MUL] = FORM3(P, mul), [CR__MAP_DIV] = FORM3(P, div),                   \
     [CR__MAP_MAXIMUM] = FORM3(P, maximum), [CR__MAP_MINIMUM] = FORM3(P, minimum),   \
-    [CR__MAP_EQ] = FORM3(P, eq), [CR__MAP_NE] = FORM3(P, ne),                       \
-    [CR__MAP_LT] = FORM3(P, lt), [CR__MAP_LE] = FORM3(P, le),                       \
-    [CR__MAP_GT] = FORM3(P, gt), [CR__MAP_GE] = FORM3(P, ge),                       \
-    [CR__MAP_WHERE] = FORM4(P, where)
+    [CR__MAP_RELU_GRAD] = FORM3(P, relu_grad),                                      \
+    [CR__MAP_TANH_GRAD] = FORM3(P, tanh_grad),                                      \
+    [CR__MAP_SIGMOID_GRAD] = FORM3(P, sigmoid_grad), [CR__MAP_EQ] = FORM3(P, eq),   \
+    [CR__MAP_NE] = FORM3(P, ne), [CR__MAP_LT] = FORM3(P, lt),                       \
+    [CR__MAP_LE] = FORM3(P, le), [CR__MAP_GT] = FORM3(P, gt),                       \
+    [CR__MAP_GE] = FORM3(P, ge), [CR__MAP_WHERE] = FORM4(P, where)
 
 static const forms CR__V(table_f32)[CR__MAP_CODES] = {
     ARITHMETIC_TABLE(f32),

@@ -1,0 +1,449 @@
+/* Operations of one input, element by element: elementary functions, activations, cast.
+ * Formulas: chainrule.h, section 7. */
+#include "../base/compiler.h"
+#include "ops.h"
+
+/* ---- gradients: g is the cotangent, x the input, y the output ---- */
+
+static void zero_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    (void)out;
+    down[0] = cr_zeros_like(g);
+}
+
+static void neg_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    (void)out;
+    down[0] = cr_neg(g);
+}
+
+static void abs_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = cr_mul(g, cr_sign(cr_input(out, 0)));
+}
+
+static void exp_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = cr_mul(g, out);
+}
+
+/* e^x once more: y + 1 has no digits left where y is near -1. */
+static void expm1_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = cr_mul(g, cr_exp(cr_input(out, 0)));
+}
+
+static void log_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = cr_div(g, cr_input(out, 0));
+}
+
+static void log1p_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = cr_div(g, cr_add(cr_input(out, 0), 1));
+}
+
+static void sqrt_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = cr_div(g, cr_mul(out, 2));
+}
+
+/* -g y^3 / 2 */
+static void rsqrt_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = cr_mul(cr_mul(cr_mul(g, -0.5), out), cr_square(out));
+}
+
+static void square_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = cr_mul(cr_mul(g, cr_input(out, 0)), 2);
+}
+
+/* -g y^2; g first, so that y^2 cannot overflow on its own. */
+static void reciprocal_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = cr_neg(cr_mul(cr_mul(g, out), out));
+}
+
+static void sin_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = cr_mul(g, cr_cos(cr_input(out, 0)));
+}
+
+static void cos_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = cr_neg(cr_mul(g, cr_sin(cr_input(out, 0))));
+}
+
+/* g 2/sqrt(pi) e^(-x^2), the factor as its logarithm in the exponent. */
+static void erf_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    cr_tensor *exponent = cr_sub(0.12078223763524522, cr_square(cr_input(out, 0)));
+    down[0] = cr_mul(g, cr_exp(exponent));
+}
+
+/* ---- derivatives that are operations ---- */
+
+/* One instruction each, in place of three: of the cotangent and of the function's value.
+ */
+static cr_tensor *relu_grad(cr_tensor *g, cr_tensor *y);
+static cr_tensor *tanh_grad(cr_tensor *g, cr_tensor *y);
+static cr_tensor *sigmoid_grad(cr_tensor *g, cr_tensor *y);
+
+static void relu_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = relu_grad(g, out);
+}
+
+static void tanh_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = tanh_grad(g, out);
+}
+
+static void sigmoid_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = sigmoid_grad(g, out);
+}
+
+/* Constant in y wherever it is differentiable. */
+static void relu_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    if (cr_input_needs_grad(out, 0))
+        down[0] = relu_grad(g, cr_input(out, 1));
+    if (cr_input_needs_grad(out, 1))
+        down[1] = cr_zeros_like(g);
+}
+
+static void tanh_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    cr_tensor *y = cr_input(out, 1);
+    if (cr_input_needs_grad(out, 0))
+        down[0] = tanh_grad(g, y);
+    if (cr_input_needs_grad(out, 1))
+        down[1] = cr_mul(cr_mul(cr_mul(g, cr_input(out, 0)), y), -2);
+}
+
+static void sigmoid_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    cr_tensor *y = cr_input(out, 1);
+    if (cr_input_needs_grad(out, 0))
+        down[0] = sigmoid_grad(g, y);
+    if (cr_input_needs_grad(out, 1))
+        down[1] = cr_mul(cr_mul(g, cr_input(out, 0)), cr_sub(1, cr_mul(y, 2)));
+}
+
+#define GRADIENT_OF(NAME, CODE, KINKS, DOC)                                            \
+    static const cr_op op_##NAME##_grad = {                                            \
+        .name = #NAME "_grad",                                                         \
+        .doc = DOC,                                                                    \
+        .kind = CR_OP_MAP,                                                             \
+        .min_inputs = 2,                                                               \
+        .max_inputs = 2,                                                               \
+        .inputs = "grad,y",                                                            \
+        .vjp = NAME##_grad_vjp,                                                        \
+        .reads = CR_READS_INPUT(0) | CR_READS_INPUT(1),                                \
+        .internal = CR__MAP_OF(CODE, .dtypes = CR__FLOATS),                            \
+        .samples =                                                                     \
+            (const cr_sample[]){ { "f[2,3] f[2,3]{0.1,0.9}", NULL }, { NULL, NULL } }, \
+        .kinks = KINKS,                                                                \
+    };                                                                                 \
+    static cr_tensor *NAME##_grad(cr_tensor *g, cr_tensor *y)                          \
+    {                                                                                  \
+        return cr__record_2(&op_##NAME##_grad, cr_arg_tensor(g), cr_arg_tensor(y),     \
+                            NULL);                                                     \
+    }
+GRADIENT_OF(relu, RELU_GRAD, "0", "grad where y > 0, else 0: what relu sends down")
+GRADIENT_OF(tanh, TANH_GRAD, NULL, "grad (1 - y^2): what tanh sends down")
+GRADIENT_OF(sigmoid, SIGMOID_GRAD, NULL, "grad y (1 - y): what sigmoid sends down")
+
+/* ---- the entries ---- */
+
+/* An operation without attributes and its public function. */
+#define UNARY(NAME, MAP, SHAPE, VJP, READS, INPUTS, KINKS, DOC)             \
+    static const cr_op op_##NAME = {                                        \
+        .name = #NAME,                                                      \
+        .doc = DOC,                                                         \
+        .kind = CR_OP_MAP,                                                  \
+        .min_inputs = 1,                                                    \
+        .max_inputs = 1,                                                    \
+        .inputs = "x",                                                      \
+        .shape = SHAPE,                                                     \
+        .vjp = VJP,                                                         \
+        .reads = READS,                                                     \
+        .internal = MAP,                                                    \
+        .samples = (const cr_sample[]){ { INPUTS, NULL }, { NULL, NULL } }, \
+        .kinks = KINKS,                                                     \
+    };                                                                      \
+    cr_tensor *cr_##NAME##_at(cr_tensor *x, const char *site)               \
+    {                                                                       \
+        return cr__record_1(&op_##NAME, x, NULL, site);                     \
+    }
+#define FLOATS(CODE)  CR__MAP_OF(CODE, .dtypes = CR__FLOATS)
+#define NUMBERS(CODE) CR__MAP_OF(CODE, .dtypes = CR__NUMBERS)
+#define X             CR_READS_INPUT(0)
+#define Y             CR_READS_OUTPUT
+
+/* clang-format off */
+UNARY(neg, NUMBERS(NEG), NULL, neg_vjp, 0, "f[2,3]", NULL, "-x")
+UNARY(abs, NUMBERS(ABS), NULL, abs_vjp, X, "f[2,3]", "0", "|x|")
+UNARY(sign, NUMBERS(SIGN), NULL, zero_vjp, 0, "f[2,3]", "0", "-1, 0 or 1; NaN of NaN")
+UNARY(floor, FLOATS(FLOOR), NULL, zero_vjp, 0, "f[2,3]", "-2,-1,0,1,2",
+      "the largest integer <= x")
+UNARY(exp, FLOATS(EXP), NULL, exp_vjp, Y, "f[2,3]", NULL, "e^x")
+UNARY(expm1, FLOATS(EXPM1), NULL, expm1_vjp, X, "f[2,3]", NULL, "e^x - 1")
+UNARY(log, FLOATS(LOG), NULL, log_vjp, X, "f[2,3]{0.1,3}", NULL, "ln x")
+UNARY(log1p, FLOATS(LOG1P), NULL, log1p_vjp, X, "f[2,3]{-0.9,3}", NULL, "ln(1 + x)")
+UNARY(sqrt, FLOATS(SQRT), NULL, sqrt_vjp, Y, "f[2,3]{0.1,3}", NULL, "x^(1/2)")
+UNARY(rsqrt, FLOATS(RSQRT), NULL, rsqrt_vjp, Y, "f[2,3]{0.1,3}", NULL, "x^(-1/2)")
+UNARY(square, NUMBERS(SQUARE), NULL, square_vjp, X, "f[2,3]", NULL, "x^2")
+UNARY(reciprocal, FLOATS(RECIPROCAL), NULL, reciprocal_vjp, Y, "f[2,3]{0.2,3}", NULL, "1/x")
+UNARY(sin, FLOATS(SIN), NULL, sin_vjp, X, "f[2,3]{-6,6}", NULL, "sine, x in radians")
+UNARY(cos, FLOATS(COS), NULL, cos_vjp, X, "f[2,3]{-6,6}", NULL, "cosine, x in radians")
+UNARY(tanh, FLOATS(TANH), NULL, tanh_vjp, Y, "f[2,3]", NULL, "hyperbolic tangent")
+UNARY(sigmoid, FLOATS(SIGMOID), NULL, sigmoid_vjp, Y, "f[2,3]{-4,4}", NULL, "1 / (1 + e^-x)")
+UNARY(erf, FLOATS(ERF), NULL, erf_vjp, X, "f[2,3]", NULL,
+      "2/sqrt(pi) times the integral of e^(-t^2) from 0 to x")
+UNARY(relu, FLOATS(RELU), NULL, relu_vjp, Y, "f[2,3]", "0", "max(x, 0); NaN of NaN")
+UNARY(logical_not, CR__MAP_OF(NOT, .dtypes = 0), cr__shape_bool, NULL, 0, "f[2,3]", NULL,
+      "x == 0, a bool")
+/* clang-format on */
+
+/* ---- with parameters ---- */
+
+typedef struct leaky_relu_attrs {
+    double negative_slope;
+} leaky_relu_attrs;
+
+static void leaky_relu_params(const void *attrs, cr_arg *params)
+{
+    params[0] = cr_arg_real(((const leaky_relu_attrs *)attrs)->negative_slope);
+}
+
+static void leaky_relu_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    const leaky_relu_attrs *attrs = cr_attrs(out);
+    down[0] = cr_where(cr_gt(cr_input(out, 0), 0), g, cr_mul(g, attrs->negative_slope));
+}
+
+static const cr_op op_leaky_relu = {
+    .name = "leaky_relu",
+    .doc = "x where x > 0, else negative_slope x",
+    .kind = CR_OP_MAP,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inputs = "x",
+    .attrs =
+        (const cr_attr[]){
+            { "negative_slope", CR_ATTR_REAL, offsetof(leaky_relu_attrs, negative_slope),
+              "0.01", NULL, CR_ATTR_POSITIONAL },
+            { .name = NULL },
+        },
+    .attrs_size = sizeof(leaky_relu_attrs),
+    .vjp = leaky_relu_vjp,
+    .reads = X,
+    .internal = CR__MAP_OF(LEAKY_RELU, .dtypes = CR__FLOATS, .n_params = 1,
+                           .params = leaky_relu_params),
+    .samples = (const cr_sample[]){ { "f[2,3]", "negative_slope=0.2" },
+                                    { "f[4]", NULL },
+                                    { NULL, NULL } },
+    .kinks = "0",
+};
+
+cr_tensor *cr_leaky_relu_at(cr_tensor *x, double negative_slope, const char *site)
+{
+    leaky_relu_attrs attrs = { negative_slope };
+    return cr__record_1(&op_leaky_relu, x, &attrs, site);
+}
+
+typedef struct softplus_attrs {
+    double beta;
+    cr_reals threshold;
+} softplus_attrs;
+
+static cr_status softplus_shape(cr_infer *infer)
+{
+    softplus_attrs *attrs = infer->attrs;
+    if (attrs->beta == 0)
+        attrs->beta = 1;
+    if (!(attrs->beta > 0))
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
+                           "beta must be above 0, not %g", attrs->beta);
+    if (attrs->threshold.n == 0)
+        attrs->threshold = CR_REALS(20);
+    if (attrs->threshold.n != 1)
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
+                           "threshold must be one number, not %d", attrs->threshold.n);
+    return CR_OK;
+}
+
+static void softplus_params(const void *attrs, cr_arg *params)
+{
+    const softplus_attrs *a = attrs;
+    params[0] = cr_arg_real(a->beta);
+    params[1] = cr_arg_real(a->threshold.v[0]);
+}
+
+static void softplus_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    const softplus_attrs *attrs = cr_attrs(out);
+    cr_tensor *x = cr_input(out, 0);
+    cr_tensor *scaled = attrs->beta == 1 ? x : cr_mul(x, attrs->beta);
+    cr_tensor *beyond = cr_gt(scaled, attrs->threshold.v[0]);
+    down[0] = cr_where(beyond, g, cr_mul(g, cr_sigmoid(scaled)));
+}
+
+static const cr_op op_softplus = {
+    .name = "softplus",
+    .doc = "ln(1 + e^(beta x)) / beta, and x where beta x > threshold",
+    .kind = CR_OP_MAP,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inputs = "x",
+    .attrs =
+        (const cr_attr[]){
+            { "beta", CR_ATTR_REAL, offsetof(softplus_attrs, beta), "1", NULL,
+              CR_ATTR_POSITIVE },
+            { "threshold", CR_ATTR_REALS, offsetof(softplus_attrs, threshold), "20", NULL,
+              0 },
+            { .name = NULL },
+        },
+    .attrs_size = sizeof(softplus_attrs),
+    .shape = softplus_shape,
+    .vjp = softplus_vjp,
+    .reads = X,
+    .internal = CR__MAP_OF(SOFTPLUS, .dtypes = CR__FLOATS, .n_params = 2,
+                           .params = softplus_params),
+    .samples = (const cr_sample[]){ { "f[2,3]", NULL },
+                                    { "f[2,3]{-1,1}", "beta=3,threshold=4" },
+                                    { NULL, NULL } },
+};
+
+cr_tensor *cr_softplus_at(cr_tensor *x, cr_softplus_opts opts)
+{
+    softplus_attrs attrs = { opts.beta, opts.threshold };
+    return cr__record_1(&op_softplus, x, &attrs, opts.site);
+}
+
+typedef struct cast_attrs {
+    cr_dtype dtype;
+} cast_attrs;
+
+static cr_status cast_shape(cr_infer *infer)
+{
+    cast_attrs *attrs = infer->attrs;
+    return cr__resolve_dtype(infer, &attrs->dtype, ~0u);
+}
+
+static void cast_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    cr_dtype dtype = cr_dtype_of(cr_input(out, 0));
+    if (cr__is_float(cr_dtype_of(out)) && cr__is_float(dtype))
+        down[0] = cr_cast(g, dtype);
+}
+
+static const cr_op op_cast = {
+    .name = "cast",
+    .doc = "x as another element type; to bool: x != 0",
+    .kind = CR_OP_MAP,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inputs = "x",
+    .attrs =
+        (const cr_attr[]){
+            { "dtype", CR_ATTR_DTYPE, offsetof(cast_attrs, dtype), "f32", NULL, 0 },
+            { .name = NULL },
+        },
+    .attrs_size = sizeof(cast_attrs),
+    .shape = cast_shape,
+    .vjp = cast_vjp,
+    .internal = CR__MAP_OF(CAST, .dtypes = 0),
+    .samples = (const cr_sample[]){ { "f[2,3]", "dtype=f64" },
+                                    { "f[2,3]~", "dtype=i32" },
+                                    { "i[2,3]", "dtype=f64" },
+                                    { NULL, NULL } },
+};
+
+cr_tensor *cr_cast_at(cr_tensor *x, cr_dtype dtype, const char *site)
+{
+    cast_attrs attrs = { dtype };
+    return cr__record_1(&op_cast, x, &attrs, site);
+}
+
+/* ---- composites ---- */
+
+static cr_tensor *silu_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                              const void *attrs)
+{
+    (void)ctx, (void)n, (void)attrs;
+    return cr_mul(inputs[0], cr_sigmoid(inputs[0]));
+}
+
+static const cr_op op_silu = {
+    .name = "silu",
+    .doc = "x sigmoid(x)",
+    .kind = CR_OP_COMPOSITE,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inputs = "x",
+    .expand = silu_expand,
+    .samples = (const cr_sample[]){ { "f[2,3]", NULL }, { NULL, NULL } },
+};
+
+cr_tensor *cr_silu_at(cr_tensor *x, const char *site)
+{
+    return cr__record_1(&op_silu, x, NULL, site);
+}
+
+typedef struct gelu_attrs {
+    cr_gelu_form approximate;
+} gelu_attrs;
+
+static cr_tensor *gelu_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                              const void *attrs)
+{
+    const gelu_attrs *a = attrs;
+    cr_tensor *x = inputs[0], *odd; /* 2 Phi(x) - 1 */
+    (void)ctx, (void)n;
+    if (a->approximate == CR_GELU_TANH) {
+        const double k = 0.7978845608028654; /* sqrt(2/pi) */
+        odd = cr_tanh(cr_mul(x, cr_add(cr_mul(cr_square(x), k * 0.044715), k)));
+    } else {
+        odd = cr_erf(cr_mul(x, 0.7071067811865476));
+    }
+    return cr_mul(cr_mul(x, 0.5), cr_add(odd, 1));
+}
+
+static const cr_op op_gelu = {
+    .name = "gelu",
+    .doc = "x Phi(x), Phi being the normal distribution function or its form with tanh",
+    .kind = CR_OP_COMPOSITE,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inputs = "x",
+    .attrs =
+        (const cr_attr[]){
+            { "approximate", CR_ATTR_WORD, offsetof(gelu_attrs, approximate), "none",
+              "none,tanh", 0 },
+            { .name = NULL },
+        },
+    .attrs_size = sizeof(gelu_attrs),
+    .expand = gelu_expand,
+    .samples = (const cr_sample[]){ { "f[2,3]", NULL },
+                                    { "f[2,3]", "approximate=tanh" },
+                                    { NULL, NULL } },
+};
+
+cr_tensor *cr_gelu_at(cr_tensor *x, cr_gelu_opts opts)
+{
+    gelu_attrs attrs = { opts.approximate };
+    return cr__record_1(&op_gelu, x, &attrs, opts.site);
+}
+
+const cr_op *const cr__ops_unary[] = {
+    &op_neg,          &op_abs,         &op_sign,       &op_floor,     &op_exp,
+    &op_expm1,        &op_log,         &op_log1p,      &op_sqrt,      &op_rsqrt,
+    &op_square,       &op_reciprocal,  &op_sin,        &op_cos,       &op_tanh,
+    &op_sigmoid,      &op_erf,         &op_relu,       &op_relu_grad, &op_tanh_grad,
+    &op_sigmoid_grad, &op_logical_not, &op_leaky_relu, &op_softplus,  &op_cast,
+    &op_silu,         &op_gelu,        NULL,
+};

@@ -22,20 +22,8 @@ cr_status cr__grad_fail(cr_ctx *ctx, cr_status status, const char *what, const c
     va_start(args, format);
     vsnprintf(why, sizeof why, format, args);
     va_end(args);
-    return cr_fail(ctx, status, "%s: %s (%s)%s%s", what, why,
-                   site ? site : "unknown place", advice ? "; " : "",
-                   advice ? advice : "");
-}
-
-bool cr__walk_room(cr_ctx *ctx, cr__list *list, size_t bytes)
-{
-    if (CR__LIKELY(bytes <= list->capacity))
-        return true;
-    size_t grown = list->capacity + list->capacity / 2;
-    return cr__list_reserve(ctx, list,
-                            grown > bytes  ? grown
-                            : bytes < 4096 ? 4096
-                                           : bytes);
+    return cr_fail(ctx, status, "%s: %s (%s)%s%s", what, why, site ? site : "?",
+                   advice ? "; " : "", advice ? advice : "");
 }
 
 /* ---- collecting ---- */
@@ -55,6 +43,10 @@ bool cr__walk_begin(cr__walk *walk, cr_ctx *ctx, bool create_graph, const char *
                         .no_grad = ctx->no_grad,
                         .context_site = ctx->site,
                         .within = ctx->within };
+    for (int i = 0; i < CR__COUNT(walk->lists); i++) {
+        walk->lists[i] = ctx->walk_lists[i];
+        ctx->walk_lists[i] = (cr__list){ 0 };
+    }
     ctx->walking = true;
     ctx->no_grad = create_graph ? 0 : ctx->no_grad + 1;
     return true;
@@ -62,10 +54,10 @@ bool cr__walk_begin(cr__walk *walk, cr_ctx *ctx, bool create_graph, const char *
 
 bool cr__walk_root(cr__walk *walk, cr_tensor *node)
 {
-    cr__list *list = &walk->ctx->walk_lists[NODES];
+    cr__list *list = &walk->lists[NODES];
     if (!(node->flags & CR__NEEDS_GRAD) || node->walk)
         return true;
-    if (!cr__walk_room(walk->ctx, list, (walk->n + 1) * sizeof *walk->nodes))
+    if (!cr__list_reserve(walk->ctx, list, (walk->n + 1) * sizeof *walk->nodes))
         return false;
     walk->nodes = list->at;
     walk->nodes[walk->n++] = node;
@@ -80,20 +72,27 @@ static void number(cr__walk *walk)
         walk->nodes[i]->walk = (uint32_t)i + 1;
 }
 
-/* The list is queue and result in one: no recursion, however deep the graph. */
+/* The list is queue and result in one: no recursion, however deep the graph. Versions,
+ * which need no order, are moved to the front: old ones among them would spread the seqs
+ * to sort. */
 bool cr__walk_collect(cr__walk *walk)
 {
     for (size_t i = 0; i < walk->n; i++) {
-        const cr_tensor *node = walk->nodes[i];
-        int n = node->flags & CR__VERSION ? 0 : node->n_inputs;
-        for (int j = 0; j < n; j++) {
+        cr_tensor *node = walk->nodes[i];
+        if (node->flags & CR__VERSION) {
+            walk->nodes[i] = walk->nodes[walk->n_versions];
+            walk->nodes[walk->n_versions++] = node;
+            continue;
+        }
+        for (int j = 0; j < node->n_inputs; j++) {
             cr_tensor *in = cr__input(node, j);
             if (in && !cr__walk_root(walk, in))
                 return false;
         }
     }
     CR__ASSERT(walk->n < TARGET);
-    if (!cr__sort_nodes(walk->ctx, walk->nodes, walk->n))
+    if (!cr__sort_nodes(walk->ctx, walk->nodes + walk->n_versions,
+                        walk->n - walk->n_versions))
         return false;
     number(walk);
     return true;
@@ -108,7 +107,7 @@ void cr__walk_prune(cr__walk *walk, cr_tensor *const *xs, size_t n)
     for (size_t i = 0; i < walk->n; i++) {
         cr_tensor *node = walk->nodes[i];
         bool useful = node->walk & TARGET;
-        /* inputs come first: what is not useful has left the walk already */
+        /* Inputs come first: what is not useful has left the walk already. */
         int inputs = node->flags & CR__VERSION ? 0 : node->n_inputs;
         for (int j = 0; j < inputs && !useful; j++) {
             const cr_tensor *in = cr__input(node, j);
@@ -142,7 +141,7 @@ static bool arrive(cr__walk *walk, const cr_tensor *node, cr_tensor *cotangent)
 bool cr__walk_seed(cr__walk *walk, cr_tensor *node, cr_tensor *cotangent)
 {
     if (!walk->cotangents) {
-        cr__list *list = &walk->ctx->walk_lists[COTANGENTS];
+        cr__list *list = &walk->lists[COTANGENTS];
         size_t bytes = walk->n * sizeof *walk->cotangents;
         if (!cr__list_reserve(walk->ctx, list, bytes))
             return false;
@@ -190,9 +189,9 @@ static bool visit(cr__walk *walk, cr_tensor *node, cr_tensor *g)
     cr_ctx *ctx = walk->ctx;
     int n = node->n_inputs;
     bool wanted = false;
-    if (!cr__walk_room(ctx, &ctx->walk_lists[DOWN], (size_t)n * sizeof(cr_tensor *)))
+    if (!cr__list_reserve(ctx, &walk->lists[DOWN], (size_t)n * sizeof(cr_tensor *)))
         return false;
-    cr_tensor **down = ctx->walk_lists[DOWN].at;
+    cr_tensor **down = walk->lists[DOWN].at;
     for (int j = 0; j < n; j++) {
         const cr_tensor *in = cr__input(node, j);
         down[j] = NULL;
@@ -219,8 +218,8 @@ static bool visit(cr__walk *walk, cr_tensor *node, cr_tensor *g)
 
 static bool note_end(cr__walk *walk, size_t place)
 {
-    cr__list *list = &walk->ctx->walk_lists[ENDS];
-    if (!cr__walk_room(walk->ctx, list, (walk->n_ends + 1) * sizeof *walk->ends))
+    cr__list *list = &walk->lists[ENDS];
+    if (!cr__list_reserve(walk->ctx, list, (walk->n_ends + 1) * sizeof *walk->ends))
         return false;
     walk->ends = list->at;
     walk->ends[walk->n_ends++] = place;
@@ -258,9 +257,12 @@ void cr__walk_end(cr__walk *walk, bool let_go)
     ctx->within = walk->within;
     ctx->no_grad = walk->no_grad;
     ctx->walking = false;
-    for (int i = 0; i < CR__COUNT(ctx->walk_lists); i++)
-        if (ctx->walk_lists[i].capacity > KEPT_BYTES)
-            cr__list_free(ctx, &ctx->walk_lists[i]);
+    for (int i = 0; i < CR__COUNT(walk->lists); i++) {
+        if (!ctx->walk_lists[i].capacity && walk->lists[i].capacity <= KEPT_BYTES)
+            ctx->walk_lists[i] = walk->lists[i];
+        else
+            cr__list_free(ctx, &walk->lists[i]);
+    }
 }
 
 cr_tensor *cr__walk_start(cr_tensor *y, cr_tensor *given, bool create_graph,
@@ -268,7 +270,7 @@ cr_tensor *cr__walk_start(cr_tensor *y, cr_tensor *given, bool create_graph,
 {
     if (!given)
         return cr_full_like_at(y, cr_arg_int(1), site);
-    if (!cr__usable(y->ctx, given, "the cotangent", site))
+    if (!cr__usable(y->ctx, given, what, site))
         return NULL;
     given = cr__resolve(given);
     if (!same_type(given, y)) {
@@ -359,7 +361,7 @@ static bool set_gradients(cr__walk *walk)
 cr_status cr_backward_at(cr_tensor *loss, cr_backward_opts opts)
 {
     const char *what = "backward";
-    if (!cr__usable(NULL, loss, "the loss", opts.site))
+    if (!cr__usable(NULL, loss, what, opts.site))
         return loss ? loss->ctx->status : CR_ERR_NULL;
     cr_ctx *ctx = loss->ctx;
     loss = cr__resolve(loss);

@@ -44,7 +44,7 @@ static bool visit_later(cr_ctx *ctx, cr_tensor *node, size_t *n)
     cr__list *list = &ctx->walk_lists[0];
     if (node->walk)
         return true;
-    if (!cr__walk_room(ctx, list, (*n + 1) * sizeof node))
+    if (!cr__list_reserve(ctx, list, (*n + 1) * sizeof node))
         return false;
     ((cr_tensor **)list->at)[(*n)++] = node;
     node->walk = 1;

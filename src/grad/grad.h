@@ -6,17 +6,17 @@
 #include "../graph/graph.h"
 
 /* One walk: begin, roots, collect, perhaps prune, seed, down, end. While it lasts, a node
- * that takes part has its place in `nodes` plus 1 as its `walk`; all others have 0. The
- * lists are the context's walk_lists. */
+ * that takes part has its place in `nodes` plus 1 as its `walk`; all others have 0. */
 typedef struct cr__walk {
     cr_ctx *ctx;
     const char *what, *site; /* for messages: "backward", the caller's place */
-    size_t n;
-    cr_tensor **nodes;      /* by seq, ascending, once collected */
+    size_t n, n_versions;
+    cr_tensor **nodes; /* the versions of leaves, then the others by seq, ascending */
     cr_tensor **cotangents; /* of the nodes; NULL: none has arrived */
     size_t n_ends;
-    size_t *ends; /* places of the versions and watched nodes that a cotangent reached */
-    int no_grad;  /* the context's, to be restored */
+    size_t *ends;      /* places of the versions and watched nodes that one has reached */
+    cr__list lists[4]; /* the context's, taken from it: a vjp may use those */
+    int no_grad;       /* the context's, to be restored, and so the following */
     const char *context_site;
     const cr_op *within;
 } cr__walk;
@@ -46,9 +46,6 @@ cr_tensor *cr__walk_start(cr_tensor *y, cr_tensor *given, bool create_graph,
 /* Records the error "what: why (site); advice". advice may be NULL. Returns status. */
 cr_status cr__grad_fail(cr_ctx *ctx, cr_status status, const char *what, const char *site,
                         const char *advice, const char *format, ...) CR_FORMAT(6, 7);
-
-/* Room for bytes in a list that grows piece by piece: 1.5 times at least. */
-bool cr__walk_room(cr_ctx *ctx, cr__list *list, size_t bytes);
 
 CR__INLINE bool cr__is_float(const cr_tensor *x)
 {

@@ -336,7 +336,7 @@ static bool read_inputs(check *c, cr_tensor *const *inputs)
     for (int i = 0; i < c->n; i++) {
         if (!inputs[i])
             continue;
-        if (!cr__usable(c->ctx, inputs[i], "an input", c->opts.site))
+        if (!cr__usable(c->ctx, inputs[i], what, c->opts.site))
             return false;
         marked |= cr_dtype_of(inputs[i]) == CR_F64 && cr_needs_grad(inputs[i]);
     }

@@ -29,13 +29,13 @@ static bool check_tensors(const request *r, cr_tensor *const *xs, int n, const c
 {
     char name[32];
     for (int i = 0; i < n; i++) {
-        snprintf(name, sizeof name, "%s[%d]", list, i);
+        snprintf(name, sizeof name, "%s: %s[%d]", what, list, i);
         if (!cr__usable(r->ctx, xs[i], name, r->opts->site))
             return false;
         nodes[i] = cr__resolve(xs[i]);
         if (!cr__is_float(nodes[i])) {
             cr__grad_fail(r->ctx, CR_ERR_GRAD, what, r->opts->site, NULL,
-                          "%s is %s, and only f32 and f64 have gradients", name,
+                          "%s[%d] is %s, and only f32 and f64 have gradients", list, i,
                           cr_dtype_name(nodes[i]->dtype));
             return false;
         }

@@ -589,9 +589,10 @@ CR_API bool cr_needs_grad(const cr_tensor *x);
 /* Why cr_needs_grad(x) is false, in words: where the chain is cut. Written like cr_format(). */
 CR_API size_t cr_explain_no_grad(cr_tensor *x, char *text, size_t capacity);
 
-/* Compares the gradients of f with finite differences (central, in f64). f builds a tensor from n
- * inputs; all f64 inputs are perturbed. On failure returns CR_ERR_GRAD with a message that names
- * the input and element. Tolerance |a - b| <= atol + rtol |b|. */
+/* Compares the gradients of f with finite differences (central, in f64). f builds an f64 tensor from
+ * n inputs, of which it is given copies, time and again; those inputs that are f64 and need a gradient
+ * are perturbed (if none does: all that are f64). On failure returns CR_ERR_GRAD with a message that
+ * names the input and element. Tolerance |a - b| <= atol + rtol |b|. */
 typedef struct cr_gradcheck_opts {
     const char *site CR_ZERO;
     double eps CR_ZERO;       /* default 1e-6 */

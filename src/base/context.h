@@ -43,6 +43,7 @@ struct cr_ctx {
     int next_text;
 
     bool running; /* a run is in progress */
+    bool walking; /* a backward walk is */
     cr__list walk_lists[4],
         run_lists[8]; /* memory of walks and runs, kept between them */
 };

@@ -481,26 +481,34 @@ template <void (*leave)(cr_ctx *)> struct cr_guard {
     cr_ctx *ctx;
     ~cr_guard() { leave(ctx); }
 };
-static inline void cr_scope_leave_(cr_ctx *ctx) { (void)cr_scope_pop(ctx); }
-#define CR_SCOPE(ctx)                                                            \
-    cr_guard<cr_scope_leave_> CR_JOIN(cr_scope_, __LINE__) { cr_guard_enter_((ctx), cr_scope_push) }
-#define CR_NO_GRAD(ctx)                                                          \
-    cr_guard<cr_no_grad_pop> CR_JOIN(cr_no_grad_, __LINE__) { cr_guard_enter_((ctx), cr_no_grad_push) }
-template <class F> static inline cr_ctx *cr_guard_enter_(cr_ctx *ctx, F enter)
+static inline cr_ctx *cr_scope_enter_(cr_ctx *ctx)
 {
-    enter(ctx);
+    return cr_scope_push(ctx) == CR_OK ? ctx : nullptr;
+}
+static inline void cr_scope_leave_(cr_ctx *ctx)
+{
+    if (ctx)
+        (void)cr_scope_pop(ctx);
+}
+static inline cr_ctx *cr_no_grad_enter_(cr_ctx *ctx)
+{
+    cr_no_grad_push(ctx);
     return ctx;
 }
+#define CR_SCOPE(ctx)                                                            \
+    cr_guard<cr_scope_leave_> CR_JOIN(cr_scope_, __LINE__) { cr_scope_enter_(ctx) }
+#define CR_NO_GRAD(ctx)                                                          \
+    cr_guard<cr_no_grad_pop> CR_JOIN(cr_no_grad_, __LINE__) { cr_no_grad_enter_(ctx) }
 extern "C" {
 #else
 static inline cr_ctx *cr_scope_enter_(cr_ctx *ctx)
 {
-    cr_scope_push(ctx);
-    return ctx;
+    return cr_scope_push(ctx) == CR_OK ? ctx : NULL;
 }
 static inline void cr_scope_leave_(cr_ctx **ctx)
 {
-    cr_scope_pop(*ctx);
+    if (*ctx)
+        cr_scope_pop(*ctx);
 }
 static inline cr_ctx *cr_no_grad_enter_(cr_ctx *ctx)
 {
@@ -581,9 +589,10 @@ CR_API bool cr_needs_grad(const cr_tensor *x);
 /* Why cr_needs_grad(x) is false, in words: where the chain is cut. Written like cr_format(). */
 CR_API size_t cr_explain_no_grad(cr_tensor *x, char *text, size_t capacity);
 
-/* Compares the gradients of f with finite differences (central, in f64). f builds a tensor from n
- * inputs; all f64 inputs are perturbed. On failure returns CR_ERR_GRAD with a message that names
- * the input and element. Tolerance |a - b| <= atol + rtol |b|. */
+/* Compares the gradients of f with finite differences (central, in f64). f builds an f64 tensor from
+ * n inputs, of which it is given copies, time and again; those inputs that are f64 and need a gradient
+ * are perturbed (if none does: all that are f64). On failure returns CR_ERR_GRAD with a message that
+ * names the input and element. Tolerance |a - b| <= atol + rtol |b|. */
 typedef struct cr_gradcheck_opts {
     const char *site CR_ZERO;
     double eps CR_ZERO;       /* default 1e-6 */

@@ -1,5 +1,5 @@
-/* The context: everything that a program's use of the library holds on to. Its graph part is
- * used by src/graph and the layers above only. */
+/* The context: everything that a program's use of the library holds on to. Its graph part
+ * is used by src/graph and the layers above only. */
 #ifndef CR_BASE_CONTEXT_H
 #define CR_BASE_CONTEXT_H
 
@@ -42,15 +42,17 @@ struct cr_ctx {
     char texts[4][160];     /* see cr__dims_text() */
     int next_text;
 
-    bool running;                  /* a run is in progress */
-    cr__list walk_lists[4], run_lists[8]; /* memory of walks and runs, kept between them */
+    bool running; /* a run is in progress */
+    bool walking; /* a backward walk is */
+    cr__list walk_lists[4],
+        run_lists[8]; /* memory of walks and runs, kept between them */
 };
 
 /* A remark to the log callback, if there is one. */
 void cr__log(cr_ctx *ctx, const char *format, ...) CR_FORMAT(2, 3);
 
-/* With what the options ask for: threads of its own, a pool, or the host's job system. NULL when
- * memory is short. The team's memory is the context's. */
+/* With what the options ask for: threads of its own, a pool, or the host's job system.
+ * NULL when memory is short. The team's memory is the context's. */
 cr__team *cr__team_open(cr_ctx *ctx, const cr_options *options);
 void cr__team_close(cr_ctx *ctx, cr__team *team);
 

@@ -16,6 +16,7 @@
 /* Zeroed memory from the context's allocator, or NULL with the error recorded. cr__free accepts
  * NULL. */
 void *cr__alloc(cr_ctx *ctx, size_t bytes);
+void *cr__alloc_unset(cr_ctx *ctx, size_t bytes); /* with undefined content */
 void cr__free(cr_ctx *ctx, void *memory);
 
 /* The memory of a tensor's elements, shared by counting. data is aligned to CR__BUFFER_ALIGN,
@@ -45,6 +46,7 @@ CR__INLINE cr__buffer *cr__buffer_retain(cr__buffer *buffer)
 void cr__buffer_release(cr__buffer *buffer); /* NULL is allowed */
 
 #define CR__SIZE_CLASSES 256
+#define CR__SLAB_RECORD 2048
 
 /* Equal records of at most CR__SLAB_RECORD bytes, never given back before the context closes:
  * their memory stays readable, so that use after release can be seen. */

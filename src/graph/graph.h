@@ -1,4 +1,5 @@
-/* The graph: nodes, shapes, leaves, recording. What src/ops, src/exec and src/grad build on. */
+/* The graph: nodes, shapes, leaves, recording. What src/ops, src/exec and src/grad build
+ * on. */
 #ifndef CR_GRAPH_GRAPH_H
 #define CR_GRAPH_GRAPH_H
 
@@ -18,19 +19,19 @@ typedef struct cr__shape {
 /* ---- nodes ---- */
 
 enum {
-    CR__NEEDS_GRAD = 1,   /* a gradient flows through (or, of a leaf's version, into) it */
-    CR__KNOWN = 2,        /* its value is stored */
-    CR__KEEP = 4,         /* the value is not let go: constants, what was read, watched */
-    CR__COMPUTED = 8,     /* has been computed before: the next time, it is kept */
-    CR__HANDLE = 16,      /* stands for its leaf's present version: see cr__leaf */
-    CR__VERSION = 32,     /* a value of a leaf; backward ends here */
-    CR__WATCHED = 64,     /* its cotangent is kept as its gradient */
-    CR__SAVES = 128,      /* counts in `saves` of what its vjp reads */
-    CR__SCOPED = 256,     /* a scope holds a reference */
+    CR__NEEDS_GRAD = 1, /* a gradient flows through (or, of a leaf's version, into) it */
+    CR__KNOWN = 2,      /* its value is stored */
+    CR__KEEP = 4,       /* the value is not let go: constants, what was read, watched */
+    CR__COMPUTED = 8,   /* has been computed before: the next time, it is kept */
+    CR__HANDLE = 16,    /* stands for its leaf's present version: see cr__leaf */
+    CR__VERSION = 32,   /* a value of a leaf; backward ends here */
+    CR__WATCHED = 64,   /* its cotangent is kept as its gradient */
+    CR__SAVES = 128,    /* counts in `saves` of what its vjp reads */
+    CR__SCOPED = 256,   /* a scope holds a reference */
 };
 
-/* A value, known or to be computed, and how. Immutable once recorded, apart from the value coming
- * and going; at most 128 bytes. */
+/* A value, known or to be computed, and how. Immutable once recorded, apart from the
+ * value coming and going; at most 128 bytes. */
 struct cr_tensor {
     cr_tensor *link; /* the next of its scope; first, so that refs outlives release */
     int32_t refs;    /* 0: released */
@@ -39,7 +40,8 @@ struct cr_tensor {
     uint8_t keeps; /* scopes it is to outlive */
     uint16_t flags;
     uint16_t saves;   /* vjps to come that read its value; UINT16_MAX stays */
-    uint8_t kinds[3]; /* cr_arg_kind of each input; of more than 3 all are tensors or absent */
+    uint8_t kinds[3]; /* cr_arg_kind of each input; of more than 3 all are tensors or
+                         absent */
     cr_ctx *ctx;
     const cr_op *op;     /* NULL: data */
     const cr_op *within; /* the composite it is part of, or NULL */
@@ -57,21 +59,23 @@ struct cr_tensor {
         uint64_t u;
         cr_tensor **list; /* in[0] if n_inputs > 3 */
     } in[3];
-    void *attrs;           /* of op->attrs_size bytes, or NULL */
-    struct cr__leaf *leaf; /* of handles and versions, and for names and watched gradients */
-    uint32_t run, walk;    /* place in the run or walk in progress, plus 1; 0: not in it */
+    void *attrs; /* of op->attrs_size bytes, or NULL */
+    struct cr__leaf
+        *leaf;          /* of handles and versions, and for names and watched gradients */
+    uint32_t run, walk; /* place in the run or walk in progress, plus 1; 0: not in it */
 };
 
-/* A leaf: what cr_requires_grad() and cr_assign() make of a tensor. The user's tensor becomes a
- * handle; each value that it has had is a version, a node of its own, so that what was recorded
- * before an assignment sees the old value. Also holds the name and the gradient of others. */
+/* A leaf: what cr_requires_grad() and cr_assign() make of a tensor. The user's tensor
+ * becomes a handle; each value that it has had is a version, a node of its own, so that
+ * what was recorded before an assignment sees the old value. Also holds the name and the
+ * gradient of others. */
 typedef struct cr__leaf {
-    int32_t refs;          /* the handle and its versions */
+    int32_t refs; /* the handle and its versions */
     bool requires_grad;
     bool dirty;
-    cr_tensor *handle;     /* NULL: gone */
-    cr_tensor *first;      /* the version that what was recorded before the handle became one sees;
-                            * NULL if there is nothing such */
+    cr_tensor *handle; /* NULL: gone */
+    cr_tensor *first;  /* the version that what was recorded before the handle became one
+                        * sees;  NULL if there is nothing such */
     cr_tensor *version, *committed;
     cr_tensor *grad, *grad_committed;
     struct cr__leaf *next_dirty, *prev_dirty;
@@ -96,6 +100,14 @@ CR__INLINE cr_tensor *cr__input(const cr_tensor *x, int i)
     return in && in->flags & CR__HANDLE ? in->leaf->first : in;
 }
 
+/* The node whose value is kept for a vjp that reads x: what x is a view of. */
+CR__INLINE cr_tensor *cr__saved(cr_tensor *x)
+{
+    while (!(x->flags & CR__VERSION) && x->op && x->op->kind == CR_OP_VIEW && x->n_inputs)
+        x = cr__input(x, 0);
+    return x;
+}
+
 CR__INLINE int64_t cr__numel(const cr_tensor *x)
 {
     return x->shape->numel;
@@ -109,148 +121,167 @@ CR__INLINE void *cr__value(cr_tensor *x)
 
 /* ---- what the kinds of operations have in cr_op.internal ---- */
 
-/* Makes operands fit each other, before the shape rule sees them: casts, checks of dtypes. May
- * replace operands by recorded nodes. False with the error recorded. */
+/* Makes operands fit each other, before the shape rule sees them: casts, checks of
+ * dtypes. May replace operands by recorded nodes. False with the error recorded. */
 typedef bool cr__prepare(cr_ctx *ctx, const cr_op *op, cr_arg *operands, int n);
 
-/* CR_OP_MAP. Recording makes the dtypes of all operands equal (numbers take the tensors') unless
- * prepare does it, and broadcasts. Operands go to the kernel in order, then the parameters. */
+/* CR_OP_MAP. Recording makes the dtypes of all operands equal (numbers take the tensors')
+ * unless prepare does it, and broadcasts. Operands go to the kernel in order, then the
+ * parameters. */
 typedef struct cr__map {
     cr__map_code code;
-    unsigned dtypes;     /* bits 1u << cr_dtype: what operands may be; 0: any */
-    unsigned own;        /* bits 1u << i: operands outside the equality of dtypes (a condition) */
+    unsigned dtypes; /* bits 1u << cr_dtype: what operands may be; 0: any */
+    unsigned
+        own; /* bits 1u << i: operands outside the equality of dtypes (a condition) */
     cr__prepare *prepare;
-    int n_params;        /* uniform parameters, in the dtype of the operands */
+    int n_params; /* uniform parameters, in the dtype of the operands */
     void (*params)(const void *attrs, cr_arg *params);
-    /* Of maps without operands (from indices): what the kernel gets as src[1], at most 32 bytes. */
+    /* Of maps without operands (from indices): what the kernel gets as src[1], at most 32
+     * bytes. */
     void (*source)(const void *attrs, void *params);
 } cr__map;
 
-#define CR__FLOATS ((1u << CR_F32) | (1u << CR_F64))
-#define CR__INTS ((1u << CR_I64) | (1u << CR_I32) | (1u << CR_U8))
+#define CR__FLOATS  ((1u << CR_F32) | (1u << CR_F64))
+#define CR__INTS    ((1u << CR_I64) | (1u << CR_I32) | (1u << CR_U8))
 #define CR__NUMBERS (CR__FLOATS | CR__INTS)
 
-/* CR_OP_REDUCE. Attribute structs begin with cr__reduce_attrs; the shape rule resolves dims to a
- * list of distinct dims, ascending, from 0 up (all of them, if not given). */
+/* CR_OP_REDUCE. Attribute structs begin with cr__reduce_attrs; the shape rule resolves
+ * dims to a list of distinct dims, ascending, from 0 up (all of them, if not given). */
 typedef struct cr__reduce_attrs {
     cr_dims dims;
     bool keepdim;
 } cr__reduce_attrs;
 typedef struct cr__reduce_info {
     cr__reduce_code code;
-    bool place;          /* argmax: cr__reduce_place() instead */
-    bool least;          /* of place: argmin */
+    bool place; /* argmax: cr__reduce_place() instead */
+    bool least; /* of place: argmin */
 } cr__reduce_info;
 
-/* CR_OP_VIEW. How elements lie in a value: element (i0, i1, ..) at offset + sum i*stride. */
+/* CR_OP_VIEW. How elements lie in a value: element (i0, i1, ..) at offset + sum i*stride.
+ */
 typedef struct cr__layout {
     int ndim;
     int64_t offset;
     int64_t dims[CR_MAX_DIMS], strides[CR_MAX_DIMS];
 } cr__layout;
-/* Turns the layout of the input into that of out. False if it cannot (then layout is unchanged, and
- * the input is copied; a contiguous layout always works). */
+/* Turns the layout of the input into that of out. False if it cannot (then layout is
+ * unchanged, and the input is copied; a contiguous layout always works). */
 typedef bool cr__view(const cr_tensor *out, cr__layout *layout);
 typedef struct cr__view_info {
     cr__view *view;
 } cr__view_info;
 
-/* CR_OP_CONTRACT. The product that out is, of the inputs with these layouts: fills in everything
- * but dtype, a, b and c of the job (a and b are then offset by the layouts' offsets). */
+/* CR_OP_CONTRACT. The product that out is, of the inputs with these layouts: fills in
+ * everything but dtype, a, b and c of the job (a and b are then offset by the layouts'
+ * offsets). */
 typedef struct cr__contract_info {
-    void (*job)(const cr_tensor *out, const cr__layout *a, const cr__layout *b, cr__gemm_job *job);
+    void (*job)(const cr_tensor *out, const cr__layout *a, const cr__layout *b,
+                cr__gemm_job *job);
 } cr__contract_info;
 
 /* CR_OP_OPAQUE and CR_OP_COMPOSITE have none. */
 
 /* ---- recording (record.c) ---- */
 
-/* The node of op on n operands, whose attribute struct (copied) is attrs. Checks the pending error,
- * operands, dtypes; broadcasts maps; expands composites; in eager mode computes. NULL on failure.
- * ctx may be NULL if there is a tensor among the operands. */
-cr_tensor *cr__record(cr_ctx *ctx, const cr_op *op, const cr_arg *operands, int n, const void *attrs,
-                      const char *site);
+/* The node of op on n operands, whose attribute struct (copied) is attrs. Checks the
+ * pending error, operands, dtypes; broadcasts maps; expands composites; in eager mode
+ * computes. NULL on failure. ctx may be NULL if there is a tensor among the operands. */
+cr_tensor *cr__record(cr_ctx *ctx, const cr_op *op, const cr_arg *operands, int n,
+                      const void *attrs, const char *site);
 
 /* The same for tensors only; absent ones are NULL. */
 cr_tensor *cr__record_n(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
                         const void *attrs, const char *site);
-cr_tensor *cr__record_1(const cr_op *op, cr_tensor *x, const void *attrs, const char *site);
+cr_tensor *cr__record_1(const cr_op *op, cr_tensor *x, const void *attrs,
+                        const char *site);
 cr_tensor *cr__record_2(const cr_op *op, cr_arg x, cr_arg y, const char *site);
 
-/* Records an error about the operation in progress: "op: what (site); advice", where op is the
- * composite's name if there is one. advice may be NULL. Returns status. */
+/* Records an error about the operation in progress: "op: what (site); advice", where op
+ * is the composite's name if there is one. advice may be NULL. Returns status. */
 cr_status cr__op_fail(cr_ctx *ctx, const cr_op *op, cr_status status, const char *advice,
                       const char *format, ...) CR_FORMAT(5, 6);
 
-/* dims as text, "[2, 3]", in one of a few buffers of the context: good for one message. */
+/* dims as text, "[2, 3]", in one of a few buffers of the context: good for one message.
+ */
 const char *cr__dims_text(cr_ctx *ctx, cr_dims dims);
 const char *cr__shape_text(const cr_tensor *x);
 
 /* ---- helpers of shape rules ---- */
 
-/* A dim of a tensor of rank ndim, negative ones from the end: *dim becomes 0.. ; false with the
- * error. Rank 0 takes 0 and -1. */
+/* A dim of a tensor of rank ndim, negative ones from the end: *dim becomes 0.. ; false
+ * with the error. Rank 0 takes 0 and -1. */
 bool cr__resolve_dim(cr_infer *infer, int64_t *dim, int ndim);
 /* dims (default all) to distinct ones, ascending. */
 bool cr__resolve_dims(cr_infer *infer, cr_dims *dims, int ndim);
 /* The product of dims; false with the error if it overflows. */
-bool cr__dims_numel(cr_ctx *ctx, const cr_op *op, cr_dims dims, cr_dtype dtype, int64_t *numel);
+bool cr__dims_numel(cr_ctx *ctx, const cr_op *op, cr_dims dims, cr_dtype dtype,
+                    int64_t *numel);
 /* NumPy's common shape of a and b; false if there is none. */
 bool cr__broadcast_dims(cr_dims a, cr_dims b, cr_dims *out);
 
 /* x expanded to dims, x itself if it has them already. */
 cr_tensor *cr__expand_to(cr_tensor *x, cr_dims dims);
-extern const cr_op cr__op_expand, cr__op_detach;
+extern const cr_op cr__op_expand;
+extern const cr_op
+    cr__op_detach; /* a view of everything, through which no gradient flows */
 
 /* ---- data (make.c) ---- */
 
-/* A constant node; data is copied (NULL: undefined content, to be filled by the caller through
- * cr__value() before anything reads it). */
+/* A constant node; data is copied (NULL: undefined content, to be filled by the caller
+ * through cr__value() before anything reads it). */
 cr_tensor *cr__constant(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const void *data,
                         const char *site);
 
-/* Whether the number is a value of the dtype (floats: after rounding, if it does not overflow);
- * stores it as one at dst. */
+/* Whether the number is a value of the dtype (floats: after rounding, if it does not
+ * overflow); stores it as one at dst. */
 bool cr__number_store(cr_arg number, cr_dtype dtype, void *dst);
 
 /* ---- lifetime (node.c) ---- */
 
-/* A node without inputs, in the present scope; takes over one reference to shape. */
+/* A node without inputs, of which the caller holds the only reference; takes over one to
+ * shape, also on failure. cr__node_new() gives that reference to the present scope. */
+cr_tensor *cr__node_alone(cr_ctx *ctx, cr_dtype dtype, cr__shape *shape,
+                          const char *site);
 cr_tensor *cr__node_new(cr_ctx *ctx, cr_dtype dtype, cr__shape *shape, const char *site);
 cr__shape *cr__shape_new(cr_ctx *ctx, cr_dims dims);
 void cr__shape_release(cr_ctx *ctx, cr__shape *shape);
-void *cr__attrs_new(cr_ctx *ctx, size_t size);
+void *cr__attrs_new(cr_ctx *ctx, size_t size); /* not zeroed */
+void cr__attrs_free(cr_ctx *ctx, void *attrs, size_t size);
 
 void cr__retain(cr_tensor *x);
 void cr__drop(cr_tensor *x); /* NULL is allowed */
-/* Hands a reference over to the present scope, which releases it when it ends. */
-void cr__to_scope(cr_tensor *x);
+
+/* Ends the present scope: releases its tensors, apart from the kept ones, which move to
+ * the enclosing scope. Of the root scope all go, and it stays. */
+void cr__scope_end(cr_ctx *ctx);
 
 /* Lets the inputs go: the value is known and will stay. */
 void cr__cut(cr_tensor *x);
-/* The vjp of x has been recorded for good: what it reads is not saved for it any more. */
+/* A vjp of x may come: what it reads is to be kept. And: it has been recorded for good.
+ */
+void cr__save(cr_tensor *x);
 void cr__unsave(cr_tensor *x);
 /* Forgets a known value that can be computed again. */
 void cr__let_go(cr_tensor *x);
 
 /* ---- leaves (leaf.c) ---- */
 
-/* Errors for NULL (in the context, if given), a released tensor, another context; then the pending
- * error. True: x may be used. */
+/* Errors for NULL (in the context, if given), a released tensor, another context; then
+ * the pending error. True: x may be used. */
 bool cr__usable(cr_ctx *ctx, const cr_tensor *x, const char *what, const char *site);
 
 /* The leaf record of x, made if need be; NULL with the error. */
 cr__leaf *cr__leaf_of(cr_tensor *x);
-/* grad, pending like an assignment, becomes x's gradient (NULL: none); x is a handle or watched. */
+/* grad, pending like an assignment, becomes x's gradient (NULL: none); x is a handle or
+ * watched. */
 bool cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad);
-/* All pending values and gradients are computed: they are the committed ones now. Or they are
- * forgotten. */
+/* All pending values and gradients are computed: they are the committed ones now. Or they
+ * are forgotten. */
 void cr__commit(cr_ctx *ctx);
 void cr__rollback(cr_ctx *ctx);
 
-/* ---- order ---- */
-
-/* Sorts n nodes by seq, ascending, in linear time if their seqs lie close together. */
+/* Sorts n nodes by seq, ascending; in linear time if the nodes are dense among all that
+ * were recorded. False with the error if there is no memory. */
 bool cr__sort_nodes(cr_ctx *ctx, cr_tensor **nodes, size_t n);
 
 /* ---- the executor, src/exec/run.c ---- */

@@ -7,6 +7,7 @@
 #ifndef CR_KERNEL_KERNEL_H
 #define CR_KERNEL_KERNEL_H
 
+#include "../base/fp.h"
 #include "../base/threads.h"
 #include "chainrule.h"
 
@@ -147,11 +148,5 @@ typedef struct cr__gemm_job {
     int64_t batch_dims[CR_MAX_DIMS], a_batch[CR_MAX_DIMS], b_batch[CR_MAX_DIMS];
 } cr__gemm_job;
 void cr__gemm(const cr__gemm_job *job, cr__team *team);
-
-/* ---- the processor ---- */
-
-/* Default rounding, no flushing of denormals, no traps; returns what was set before. */
-unsigned cr__fp_enter(void);
-void cr__fp_leave(unsigned saved);
 
 #endif

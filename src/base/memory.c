@@ -1,0 +1,359 @@
+/* Memory: the allocator of a context, buffers of tensors and the pool that keeps freed
+ * ones, slabs, lists. Knows sizes, never tensors. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* madvise */
+#endif
+#include "compiler.h"
+
+#include "context.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* ---- the allocator ---- */
+
+/* In front of every allocation: its bytes, which the caller's free function is told. 16
+ * bytes, so that what follows keeps the alignment of the block. */
+typedef struct block_header {
+    size_t bytes; /* block_header included */
+    size_t unused;
+} block_header;
+
+static void *system_alloc(void *user, size_t bytes)
+{
+    (void)user;
+    return malloc(bytes);
+}
+
+static void system_free(void *user, void *memory, size_t bytes)
+{
+    (void)user, (void)bytes;
+    free(memory);
+}
+
+void cr__memory_init(cr__memory *memory, const cr_options *options)
+{
+    *memory = (cr__memory){ .alloc = system_alloc, .free = system_free };
+    if (options && options->alloc && options->free) {
+        memory->alloc = options->alloc;
+        memory->free = options->free;
+        memory->user = options->memory_user;
+    }
+    memory->limit = (size_t)CR__MAX_BYTES;
+    if (options && options->memory_limit && options->memory_limit < memory->limit)
+        memory->limit = options->memory_limit;
+}
+
+static void *try_alloc(cr__memory *memory, size_t bytes, bool zeroed)
+{
+    block_header *block;
+    if (zeroed && memory->alloc == system_alloc)
+        block = calloc(1, bytes); /* knows which pages are fresh, and leaves them alone */
+    else if ((block = memory->alloc(memory->user, bytes)) && zeroed)
+        memset(block, 0, bytes);
+    if (!block)
+        return NULL;
+    block->bytes = bytes;
+    return block + 1;
+}
+
+static void *allocate(cr_ctx *ctx, size_t bytes, bool zeroed)
+{
+    cr__memory *memory = &ctx->memory;
+    void *block = NULL;
+    if (bytes <= (size_t)CR__MAX_BYTES) {
+        block = try_alloc(memory, bytes + sizeof(block_header), zeroed);
+        if (!block && memory->cached) {
+            cr__memory_trim(ctx);
+            block = try_alloc(memory, bytes + sizeof(block_header), zeroed);
+        }
+    }
+    if (!block)
+        cr_fail(
+            ctx, CR_ERR_MEMORY,
+            "out of memory: %zu bytes wanted, %zu used by tensors, and the system gives "
+            "no more; use smaller batches, or end scopes sooner (CR_SCOPE)",
+            bytes, memory->used);
+    return block;
+}
+
+void *cr__alloc(cr_ctx *ctx, size_t bytes)
+{
+    return allocate(ctx, bytes, true);
+}
+
+void *cr__alloc_unset(cr_ctx *ctx, size_t bytes)
+{
+    return allocate(ctx, bytes, false);
+}
+
+void cr__free(cr_ctx *ctx, void *memory)
+{
+    if (!memory)
+        return;
+    block_header *block = (block_header *)memory - 1;
+    ctx->memory.free(ctx->memory.user, block, block->bytes);
+}
+
+/* ---- size classes ---- */
+
+/* Sizes up to 512 in steps of 64, then 8 to each power of two: at most an eighth is
+ * wasted. The last class ends at 2^40; larger buffers have none, and are not kept. */
+#define STEPS      8
+#define NO_CLASS   (-1)
+#define STEPS_LOG2 9 /* log2(64 * STEPS) */
+
+static int class_of(size_t bytes)
+{
+    if (bytes <= 64 * STEPS)
+        return bytes ? (int)((bytes - 1) / 64) : 0;
+    int log2 = 63 - __builtin_clzll((unsigned long long)bytes - 1);
+    int step = (int)((bytes - 1) >> (log2 - 3)) & (STEPS - 1);
+    int size_class = (log2 - STEPS_LOG2 + 1) * STEPS + step;
+    return size_class < CR__SIZE_CLASSES ? size_class : NO_CLASS;
+}
+
+/* The largest size of a class. */
+static size_t class_bytes(int size_class)
+{
+    size_t step = (size_t)(size_class % STEPS) + 1;
+    if (size_class < STEPS)
+        return step * 64;
+    return (STEPS + step) << (size_class / STEPS - 1 + STEPS_LOG2 - 3);
+}
+
+/* ---- buffers ---- */
+
+/* A block is the record, the elements at the next multiple of CR__BUFFER_ALIGN, and the
+ * slack. */
+#define OVERHEAD (sizeof(cr__buffer) + CR__BUFFER_ALIGN - 1 + CR__BUFFER_SLACK)
+
+static size_t block_bytes(const cr__buffer *buffer)
+{
+    return class_bytes(buffer->size_class) + OVERHEAD;
+}
+
+/* Gives kept blocks back, the largest first, until at most `keep` bytes are kept. */
+static void shrink_cache(cr_ctx *ctx, size_t keep)
+{
+    cr__memory *memory = &ctx->memory;
+    for (int c = CR__SIZE_CLASSES - 1; c >= 0 && memory->cached > keep; c--)
+        while (memory->free_buffers[c] && memory->cached > keep) {
+            cr__buffer *buffer = memory->free_buffers[c];
+            memory->free_buffers[c] = buffer->next_free;
+            memory->cached -= block_bytes(buffer);
+            cr__free(ctx, buffer);
+        }
+}
+
+void cr__memory_trim(cr_ctx *ctx)
+{
+    shrink_cache(ctx, 0);
+}
+
+/* A kept block of the class, or, rather than fresh pages, of the next few. */
+static cr__buffer *take_kept(cr__memory *memory, int size_class)
+{
+    int last = size_class + STEPS / 4;
+    if (size_class == NO_CLASS)
+        return NULL;
+    for (int c = size_class; c <= last && c < CR__SIZE_CLASSES; c++) {
+        cr__buffer *buffer = memory->free_buffers[c];
+        if (CR__LIKELY(buffer)) {
+            memory->free_buffers[c] = buffer->next_free;
+            memory->cached -= block_bytes(buffer);
+            return buffer;
+        }
+    }
+    return NULL;
+}
+
+/* What is used and kept together stays within the limit, and within twice what was ever
+ * used (or this, if that is less), so that programs whose shapes change do not grow
+ * without bound. */
+#define KEPT_FREELY ((size_t)64 << 20)
+
+/* From this size on a block holds a whole huge page, wherever it begins. Asked for, they
+ * make the first use of fresh memory three times faster, and large products miss the TLB
+ * less. */
+#define HUGE_FROM ((size_t)4 << 20)
+#define PAGE      ((uintptr_t)4096)
+
+static void prefer_huge_pages(void *block, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    uintptr_t begin = ((uintptr_t)block + PAGE - 1) & ~(PAGE - 1);
+    uintptr_t end = ((uintptr_t)block + bytes) & ~(PAGE - 1);
+    (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#else
+    (void)block, (void)bytes;
+#endif
+}
+
+/* A block from the allocator. */
+static cr__buffer *make_block(cr_ctx *ctx, size_t bytes, int size_class)
+{
+    cr__memory *memory = &ctx->memory;
+    size_t room = size_class == NO_CLASS ? bytes : class_bytes(size_class);
+    size_t used = memory->used + room;
+    size_t peak = used > memory->peak ? used : memory->peak;
+    size_t most = peak < KEPT_FREELY / 2 ? KEPT_FREELY : 2 * peak;
+    if (most > memory->limit)
+        most = memory->limit;
+    if (memory->cached)
+        shrink_cache(ctx, most > used ? most - used : 0);
+    cr__buffer *buffer = cr__alloc_unset(ctx, room + OVERHEAD);
+    if (!buffer)
+        return NULL;
+    if (room >= HUGE_FROM && memory->alloc == system_alloc)
+        prefer_huge_pages(buffer, room + OVERHEAD);
+    uintptr_t data = (uintptr_t)(buffer + 1) + CR__BUFFER_ALIGN - 1;
+    *buffer = (cr__buffer){
+        .data = (void *)(data & ~(uintptr_t)(CR__BUFFER_ALIGN - 1)),
+        .ctx = ctx,
+        .size_class = (int16_t)size_class,
+    };
+    return buffer;
+}
+
+cr__buffer *cr__buffer_new(cr_ctx *ctx, size_t bytes)
+{
+    cr__memory *memory = &ctx->memory;
+    if (CR__UNLIKELY(bytes > memory->limit - memory->used)) {
+        cr_fail(
+            ctx, CR_ERR_MEMORY,
+            "out of memory: %zu bytes wanted, %zu used, limit %zu; raise memory_limit, "
+            "use smaller batches, or end scopes sooner (CR_SCOPE)",
+            bytes, memory->used, memory->limit);
+        return NULL;
+    }
+    int size_class = class_of(bytes);
+    cr__buffer *buffer = take_kept(memory, size_class);
+    if (CR__UNLIKELY(!buffer) && !(buffer = make_block(ctx, bytes, size_class)))
+        return NULL;
+    buffer->bytes = bytes;
+    buffer->refs = 1;
+    memory->used += bytes;
+    if (memory->used > memory->peak)
+        memory->peak = memory->used;
+    return buffer;
+}
+
+cr__buffer *cr__buffer_borrow(cr_ctx *ctx, const void *data, size_t bytes,
+                              void (*done)(void *, const void *), void *user)
+{
+    cr__buffer *buffer = cr__alloc_unset(ctx, sizeof *buffer);
+    if (buffer)
+        *buffer = (cr__buffer){
+            .data = (void *)(uintptr_t)data,
+            .bytes = bytes,
+            .ctx = ctx,
+            .done = done,
+            .user = user,
+            .refs = 1,
+            .size_class = NO_CLASS,
+            .borrowed = true,
+        };
+    return buffer;
+}
+
+void cr__buffer_release(cr__buffer *buffer)
+{
+    if (!buffer || --buffer->refs > 0)
+        return;
+    CR__ASSERT(buffer->refs == 0);
+    cr_ctx *ctx = buffer->ctx;
+    cr__memory *memory = &ctx->memory;
+    if (!buffer->borrowed)
+        memory->used -= buffer->bytes;
+    if (buffer->size_class != NO_CLASS) {
+        buffer->next_free = memory->free_buffers[buffer->size_class];
+        memory->free_buffers[buffer->size_class] = buffer;
+        memory->cached += block_bytes(buffer);
+        return;
+    }
+    if (buffer->done)
+        buffer->done(buffer->user, buffer->data);
+    cr__free(ctx, buffer);
+}
+
+/* ---- slabs ---- */
+
+/* Chunks double from the one to the other: small programs stay small. */
+#define FIRST_CHUNK ((size_t)4 << 10)
+#define LAST_CHUNK  ((size_t)1 << 20)
+
+typedef struct slab_chunk {
+    struct slab_chunk *next;
+    size_t size; /* a power of two; what the allocators need themselves is left to them */
+} slab_chunk;
+#define ALLOCATORS_OWN ((size_t)64)
+
+/* Records begin at a cache line. */
+static bool add_chunk(cr_ctx *ctx, cr__slab *slab)
+{
+    slab_chunk *newest = slab->chunks;
+    size_t size = !newest                     ? FIRST_CHUNK
+                  : newest->size < LAST_CHUNK ? 2 * newest->size
+                                              : LAST_CHUNK;
+    slab_chunk *added = cr__alloc(ctx, size - ALLOCATORS_OWN);
+    if (!added)
+        return false;
+    *added = (slab_chunk){ newest, size };
+    uintptr_t first = ((uintptr_t)(added + 1) + 63) & ~(uintptr_t)63;
+    size_t room = size - ALLOCATORS_OWN - (size_t)(first - (uintptr_t)added);
+    slab->chunks = added;
+    slab->fresh = (char *)first;
+    slab->end = slab->fresh + room / slab->size * slab->size;
+    return true;
+}
+
+void *cr__slab_new(cr_ctx *ctx, cr__slab *slab)
+{
+    CR__ASSERT(slab->size && slab->size % 16 == 0 && slab->size <= CR__SLAB_RECORD);
+    void *record = slab->free;
+    if (record) {
+        slab->free = *(void **)record;
+        return record;
+    }
+    if (slab->fresh == slab->end && !add_chunk(ctx, slab))
+        return NULL;
+    record = slab->fresh;
+    slab->fresh += slab->size;
+    return record;
+}
+
+void cr__slab_close(cr_ctx *ctx, cr__slab *slab)
+{
+    for (slab_chunk *c = slab->chunks, *next; c; c = next) {
+        next = c->next;
+        cr__free(ctx, c);
+    }
+    *slab = (cr__slab){ .size = slab->size };
+}
+
+/* ---- lists ---- */
+
+bool cr__list_reserve(cr_ctx *ctx, cr__list *list, size_t bytes)
+{
+    if (bytes <= list->capacity)
+        return true;
+    size_t capacity = list->capacity + list->capacity / 2;
+    if (capacity < bytes)
+        capacity = bytes < 256 ? 256 : bytes;
+    void *grown = cr__alloc(ctx, capacity);
+    if (!grown)
+        return false;
+    if (list->capacity)
+        memcpy(grown, list->at, list->capacity);
+    cr__free(ctx, list->at);
+    *list = (cr__list){ grown, capacity };
+    return true;
+}
+
+void cr__list_free(cr_ctx *ctx, cr__list *list)
+{
+    cr__free(ctx, list->at);
+    *list = (cr__list){ NULL, 0 };
+}

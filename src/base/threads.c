@@ -1,0 +1,412 @@
+/* Pools of worker threads, and the teams of contexts that compute with them or with the
+ * host's job system. A pool runs one job at a time. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* sched_getaffinity */
+#endif
+#include "compiler.h"
+
+#include "context.h"
+#include "fp.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_THREADS 256
+
+/* Untouched pages cost nothing; bodies pack matrices on their stacks. */
+#define STACK_BYTES ((size_t)1 << 20)
+
+/* ---- the pool ---- */
+
+/* How long a thread looks for news before it sleeps, in nanoseconds: waking it takes
+ * about 40 us. With more threads than cores, one that looks takes the core from one that
+ * computes. */
+#define SPIN       100000
+#define SPIN_SHORT 2000
+
+/* The pool's state is one word, so that every step is one atomic operation on it: the
+ * number of the latest job, flags, and how many workers have joined that job. A worker
+ * joins only while the job is open; the caller closes it once all indices are handed out,
+ * and waits for those who joined. So a worker that comes late misses the job instead of
+ * delaying it, and the job's members are not written while anyone may read them. */
+#define JOB_ONE      ((uint64_t)1 << 32)
+#define QUITTING     ((uint64_t)1 << 31)
+#define OPEN         ((uint64_t)1 << 30)
+#define CALLER_WAITS ((uint64_t)1 << 29)
+#define JOINED       ((uint64_t)0xffff)
+
+struct cr_pool {
+    /* one cache line, which goes to a worker as a whole when a job begins */
+    CR__ALIGNED(64) _Atomic uint64_t state;
+    cr__body *body;
+    void *arg;
+    int n;
+    atomic_int next;     /* index to hand out */
+    atomic_int sleepers; /* workers that wait for `wake`, or are about to */
+
+    CR__ALIGNED(64) atomic_bool busy; /* a job is in progress; guards what follows */
+    bool started;
+    int threads; /* the caller's included */
+    int workers; /* threads started */
+    int64_t spin;
+    pid_t pid;
+    pthread_mutex_t lock;
+    pthread_cond_t wake, idle;
+    void *memory; /* of which the pool is the aligned part */
+    pthread_t ids[];
+};
+
+static inline void pause_briefly(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
+
+static int64_t nanoseconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int available_cores(void)
+{
+#ifdef __linux__
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return CPU_COUNT(&set);
+#endif
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online < 1 ? 1 : online > MAX_THREADS ? MAX_THREADS : (int)online;
+}
+
+static int thread_count(int wanted)
+{
+    int n = wanted > 0 ? wanted : available_cores();
+    return n > MAX_THREADS ? MAX_THREADS : n;
+}
+
+/* ---- workers ---- */
+
+static bool has_news(uint64_t state, uint64_t seen)
+{
+    return state & QUITTING || (state & OPEN && state / JOB_ONE != seen / JOB_ONE);
+}
+
+/* Waits until there is a job that the worker has not seen, or the end. */
+static uint64_t wait_for_job(cr_pool *pool, uint64_t seen)
+{
+    uint64_t state;
+    int64_t end = nanoseconds() + pool->spin;
+    do {
+        for (int i = 0; i < 64; i++) {
+            state = atomic_load_explicit(&pool->state, memory_order_acquire);
+            if (has_news(state, seen))
+                return state;
+            pause_briefly();
+        }
+        sched_yield(); /* the other thread may want this very core */
+    } while (nanoseconds() < end);
+    pthread_mutex_lock(&pool->lock);
+    /* either this sees the job that is being published, or its publisher sees the sleeper
+     */
+    atomic_fetch_add(&pool->sleepers, 1);
+    while (!has_news(state = atomic_load(&pool->state), seen))
+        pthread_cond_wait(&pool->wake, &pool->lock);
+    atomic_fetch_sub(&pool->sleepers, 1);
+    pthread_mutex_unlock(&pool->lock);
+    return state;
+}
+
+/* False if the job of that state is over. */
+static bool join_job(cr_pool *pool, uint64_t state)
+{
+    uint64_t job = state / JOB_ONE;
+    while (state & OPEN && state / JOB_ONE == job)
+        if (atomic_compare_exchange_weak_explicit(&pool->state, &state, state + 1,
+                                                  memory_order_acquire,
+                                                  memory_order_acquire))
+            return true;
+    return false;
+}
+
+static void leave_job(cr_pool *pool)
+{
+    uint64_t before = atomic_fetch_sub_explicit(&pool->state, 1, memory_order_acq_rel);
+    if (before & CALLER_WAITS && (before & JOINED) == 1) {
+        pthread_mutex_lock(&pool->lock);
+        pthread_cond_signal(&pool->idle);
+        pthread_mutex_unlock(&pool->lock);
+    }
+}
+
+static void work_on_job(cr_pool *pool)
+{
+    cr__body *body = pool->body;
+    void *arg = pool->arg;
+    int n = pool->n, i;
+    while ((i = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed)) < n)
+        body(arg, i);
+}
+
+static void *worker_main(void *arg)
+{
+    cr_pool *pool = arg;
+    uint64_t state = 0; /* before the first job */
+    while (!((state = wait_for_job(pool, state)) & QUITTING))
+        if (join_job(pool, state)) {
+            unsigned saved = cr__fp_enter();
+            work_on_job(pool);
+            cr__fp_leave(saved);
+            leave_job(pool);
+        }
+    return NULL;
+}
+
+/* Signals are the host's: its handlers run on its threads. Faults stay unblocked, for a
+ * host that reports its crashes; they can only be the thread's own. */
+static void block_signals(sigset_t *saved)
+{
+    static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
+    sigset_t set;
+    sigfillset(&set);
+    for (int i = 0; i < CR__COUNT(faults); i++)
+        sigdelset(&set, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &set, saved);
+}
+
+/* A thread that cannot be had is done without. */
+static void start_workers(cr_pool *pool)
+{
+    sigset_t saved;
+    pthread_attr_t attr;
+    pool->started = true;
+    if (pthread_attr_init(&attr) != 0)
+        return;
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    block_signals(&saved);
+    while (pool->workers < pool->threads - 1 &&
+           pthread_create(&pool->ids[pool->workers], &attr, worker_main, pool) == 0)
+        pool->workers++;
+    pthread_sigmask(SIG_SETMASK, &saved, NULL);
+    pthread_attr_destroy(&attr);
+}
+
+/* ---- jobs ---- */
+
+static void publish_job(cr_pool *pool, int n, cr__body *body, void *arg)
+{
+    pool->body = body;
+    pool->arg = arg;
+    pool->n = n;
+    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    uint64_t job = atomic_load_explicit(&pool->state, memory_order_relaxed) / JOB_ONE + 1;
+    atomic_store(&pool->state, job * JOB_ONE | OPEN);
+    int asleep = atomic_load(&pool->sleepers);
+    if (asleep == 0)
+        return;
+    pthread_mutex_lock(&pool->lock);
+    for (int i = 0; i < asleep && i < n - 1; i++)
+        pthread_cond_signal(&pool->wake);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* No more workers may join; returns when those who did are done. */
+static void finish_job(cr_pool *pool)
+{
+    if (!(atomic_fetch_and_explicit(&pool->state, ~OPEN, memory_order_acquire) & JOINED))
+        return;
+    int64_t end = nanoseconds() + pool->spin;
+    do {
+        for (int i = 0; i < 64; i++) {
+            if (!(atomic_load_explicit(&pool->state, memory_order_acquire) & JOINED))
+                return;
+            pause_briefly();
+        }
+        sched_yield(); /* the other thread may want this very core */
+    } while (nanoseconds() < end);
+    pthread_mutex_lock(&pool->lock);
+    atomic_fetch_or(&pool->state, CALLER_WAITS);
+    while (atomic_load(&pool->state) & JOINED)
+        pthread_cond_wait(&pool->idle, &pool->lock);
+    atomic_fetch_and(&pool->state, ~CALLER_WAITS);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* False, and nothing is done, if the pool has a job already: of another context, or the
+ * one that the caller is part of. */
+static bool pool_run(cr_pool *pool, int n, cr__body *body, void *arg)
+{
+    if (pool->threads == 1 ||
+        atomic_exchange_explicit(&pool->busy, true, memory_order_acquire))
+        return false;
+    if (!pool->started)
+        start_workers(pool);
+    publish_job(pool, n, body, arg);
+    work_on_job(pool);
+    finish_job(pool);
+    atomic_store_explicit(&pool->busy, false, memory_order_release);
+    return true;
+}
+
+/* ---- opening and closing pools ---- */
+
+static size_t pool_bytes(int threads)
+{
+    return sizeof(cr_pool) + (size_t)threads * sizeof(pthread_t) + 63;
+}
+
+/* In zeroed memory of pool_bytes(). */
+static cr_pool *pool_init(void *memory, int threads)
+{
+    cr_pool *pool = (cr_pool *)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
+    pool->memory = memory;
+    pool->threads = threads;
+    pool->spin = threads <= available_cores() ? SPIN : SPIN_SHORT;
+    pool->pid = getpid();
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->wake, NULL);
+    pthread_cond_init(&pool->idle, NULL);
+    return pool;
+}
+
+/* Ends the workers and returns the memory. In a forked child there are no workers, and
+ * the lock may be held by one of the parent's threads. */
+static void *pool_end(cr_pool *pool)
+{
+    if (pool->pid != getpid())
+        return pool->memory;
+    pthread_mutex_lock(&pool->lock);
+    atomic_fetch_or(&pool->state, QUITTING);
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->lock);
+    for (int i = 0; i < pool->workers; i++)
+        pthread_join(pool->ids[i], NULL);
+    pthread_cond_destroy(&pool->idle);
+    pthread_cond_destroy(&pool->wake);
+    pthread_mutex_destroy(&pool->lock);
+    return pool->memory;
+}
+
+cr_pool *cr_pool_open(int threads)
+{
+    int n = thread_count(threads);
+    void *memory = calloc(1, pool_bytes(n));
+    return memory ? pool_init(memory, n) : NULL;
+}
+
+void cr_pool_close(cr_pool *pool)
+{
+    if (pool)
+        free(pool_end(pool));
+}
+
+/* ---- teams ---- */
+
+struct cr__team {
+    int size;
+    cr_pool *pool; /* NULL: the host's job system, or the caller alone */
+    bool own;      /* the pool is this team's */
+    void (*parallel_for)(void *user, int n, void (*body)(void *arg, int i), void *arg);
+    void *user;
+    char *scratch;
+    void *scratch_memory;
+};
+
+static bool choose_threads(cr_ctx *ctx, cr__team *team, const cr_options *options)
+{
+    team->size = thread_count(options->threads);
+    if (options->parallel_for) {
+        team->parallel_for = options->parallel_for;
+        team->user = options->parallel_user;
+    } else if (options->pool) {
+        if (options->threads <= 0 || team->size > options->pool->threads)
+            team->size = options->pool->threads;
+        /* a parent's pool has no threads here */
+        if (options->pool->pid == getpid())
+            team->pool = options->pool;
+    } else if (team->size > 1) {
+        void *memory = cr__alloc(ctx, pool_bytes(team->size));
+        if (!memory)
+            return false;
+        team->pool = pool_init(memory, team->size);
+        team->own = true;
+    }
+    return true;
+}
+
+cr__team *cr__team_open(cr_ctx *ctx, const cr_options *options)
+{
+    static const cr_options defaults;
+    cr__team *team = cr__alloc(ctx, sizeof *team);
+    if (!team)
+        return NULL;
+    /* for all chunks at once, because it must not fail later; pages are taken by their
+     * first use */
+    if (choose_threads(ctx, team, options ? options : &defaults))
+        team->scratch_memory =
+            cr__alloc_unset(ctx, (size_t)team->size * CR__SCRATCH_BYTES + 63);
+    if (!team->scratch_memory) {
+        cr__team_close(ctx, team);
+        return NULL;
+    }
+    uintptr_t scratch = (uintptr_t)team->scratch_memory + 63;
+    team->scratch = (char *)(scratch & ~(uintptr_t)63);
+    return team;
+}
+
+void cr__team_close(cr_ctx *ctx, cr__team *team)
+{
+    if (!team)
+        return;
+    if (team->own)
+        cr__free(ctx, pool_end(team->pool));
+    cr__free(ctx, team->scratch_memory);
+    cr__free(ctx, team);
+}
+
+int cr__team_size(const cr__team *team)
+{
+    return team->size;
+}
+
+void *cr__team_scratch(cr__team *team, int i)
+{
+    CR__ASSERT(i >= 0 && i < team->size);
+    return team->scratch + (size_t)i * CR__SCRATCH_BYTES;
+}
+
+/* A body as the host's threads run it. */
+typedef struct guarded_job {
+    cr__body *body;
+    void *arg;
+} guarded_job;
+
+static void guarded_body(void *arg, int i)
+{
+    const guarded_job *g = arg;
+    unsigned saved = cr__fp_enter();
+    g->body(g->arg, i);
+    cr__fp_leave(saved);
+}
+
+void cr__parallel(cr__team *team, int n, cr__body *body, void *arg)
+{
+    if (n > 1 && team->parallel_for) {
+        guarded_job g = { body, arg };
+        team->parallel_for(team->user, n, guarded_body, &g);
+        return;
+    }
+    if (n > 1 && team->pool && pool_run(team->pool, n, body, arg))
+        return;
+    for (int i = 0; i < n; i++)
+        body(arg, i);
+}

@@ -1,0 +1,541 @@
+/* Tile programs: a group of maps as a list of vectorised loops over tiles that fit into
+ * the L1 cache, so that a chain of them reads and writes memory once. May end in a
+ * reduction over the innermost dims. Built for each run, by a pass over the group.
+ *
+ * An instruction's operands are registers: memory of a tensor (bound), a temporary in the
+ * thread's scratch memory, or one element (uniform). What kernels cannot read in place is
+ * loaded into a temporary first. */
+#include "exec.h"
+
+#include <string.h>
+
+#define TILE          512 /* elements; two registers of doubles, 8 KiB */
+#define SCRATCH_TEMPS ((size_t)192 << 10)
+#define PARALLEL_WORK (192 << 10) /* elements times instructions: about 10 us */
+
+typedef struct reg {
+    char *data;   /* of element 0; of temporaries the offset in scratch */
+    int32_t step; /* bytes from element to element; 0: a temporary or uniform */
+    int32_t temp; /* its number plus 1; 0: none */
+} reg;
+
+enum { CALL, INDEX, LOAD, FILL, KEEP };
+
+typedef struct instruction {
+    uint8_t kind, n_src;
+    uint8_t size;         /* of an element: LOAD, FILL, KEEP */
+    uint16_t dst, src[4]; /* registers */
+    union {
+        cr__map_fn *fn;
+        void *at; /* KEEP: where the one element goes */
+    } to;
+    const void *extra; /* LOAD: the cr__strided; INDEX: parameters */
+} instruction;
+
+typedef struct program {
+    const cr__plan *plan;
+    const cr__group *group;
+    uint32_t number; /* of the group */
+    int64_t numel;
+    cr_tensor **members;
+    uint16_t *last_use; /* of a member's value, by place: the last member to read it */
+    uint16_t *reg_of;   /* a member's register */
+    uint16_t *temps;    /* free numbers */
+    instruction *code;
+    reg *regs;
+    uint64_t *numbers; /* immediates, 4 words for each that needs more */
+    cr__strided *strided;
+    const cr_tensor **loaded; /* by register: what was loaded into it */
+    int n_members, n_code, n_regs, n_numbers, n_strided, n_temps, n_free;
+    int temp_size; /* bytes of the largest element */
+    int64_t tile;
+    uint16_t result; /* of the reduction's input */
+    const cr__reduce_kernel *kernel;
+    int64_t rows, length; /* of the reduction: outputs, and elements of each */
+    char *out;
+    char *partials; /* of one long row: the result of each span */
+    int64_t span;   /* blocks: a power of two */
+    int parts;
+} program;
+
+/* ---- memory of a program ---- */
+
+static char *carve(char **at, size_t bytes)
+{
+    char *memory = *at;
+    *at += (bytes + 15) / 16 * 16;
+    return memory;
+}
+
+/* Room for whatever the group may need. Every operand and parameter may take a register,
+ * a load, a number. */
+static bool make_room(program *p)
+{
+    const cr__plan *plan = p->plan;
+    size_t members = p->group->count, slots = 8 * members;
+    for (uint32_t at = p->group->first; at; at = plan->entries[at - 1].next)
+        slots += 2u * plan->nodes[at - 1]->n_inputs;
+    cr__list *list = &plan->ctx->run_lists[CR__PROGRAM];
+    size_t each = sizeof(instruction) + sizeof(reg) + sizeof(uint64_t) +
+                  sizeof(cr__strided) + sizeof(cr_tensor *) + sizeof(uint16_t);
+    if (!cr__list_reserve(plan->ctx, list, slots * each + members * 32 + 256))
+        return false;
+    char *at = list->at;
+    p->members = (cr_tensor **)(void *)carve(&at, members * sizeof *p->members);
+    p->last_use = (uint16_t *)(void *)carve(&at, members * sizeof *p->last_use);
+    p->reg_of = (uint16_t *)(void *)carve(&at, members * sizeof *p->reg_of);
+    p->temps = (uint16_t *)(void *)carve(&at, slots * sizeof *p->temps);
+    p->code = (instruction *)(void *)carve(&at, slots * sizeof *p->code);
+    p->regs = (reg *)(void *)carve(&at, slots * sizeof *p->regs);
+    p->numbers = (uint64_t *)(void *)carve(&at, slots * sizeof *p->numbers);
+    p->loaded = (const cr_tensor **)(void *)carve(&at, slots * sizeof *p->loaded);
+    p->strided = (cr__strided *)(void *)carve(&at, slots * sizeof *p->strided);
+    return true;
+}
+
+/* ---- registers ---- */
+
+static uint16_t new_reg(program *p, reg r)
+{
+    p->loaded[p->n_regs] = NULL;
+    p->regs[p->n_regs] = r;
+    return (uint16_t)p->n_regs++;
+}
+
+static uint16_t new_temp(program *p, cr_dtype dtype)
+{
+    int size = (int)cr_dtype_size(dtype);
+    int number = p->n_free ? p->temps[--p->n_free] : ++p->n_temps;
+    p->temp_size = size > p->temp_size ? size : p->temp_size;
+    return new_reg(p, (reg){ .temp = number });
+}
+
+static uint16_t uniform_reg(program *p, const void *data)
+{
+    return new_reg(p, (reg){ .data = (char *)(uintptr_t)data });
+}
+
+static bool is_uniform(const program *p, uint16_t r)
+{
+    return p->regs[r].step == 0 && !p->regs[r].temp;
+}
+
+static instruction *emit(program *p, instruction code)
+{
+    p->code[p->n_code] = code;
+    return &p->code[p->n_code++];
+}
+
+/* The uniform register's element, repeated in a temporary. */
+static uint16_t filled(program *p, uint16_t r, cr_dtype dtype)
+{
+    uint16_t t = new_temp(p, dtype);
+    emit(p, (instruction){ .kind = FILL,
+                           .size = (uint8_t)cr_dtype_size(dtype),
+                           .dst = t,
+                           .n_src = 1,
+                           .src = { r } });
+    return t;
+}
+
+static bool all_strides_zero(const cr__strided *s)
+{
+    for (int d = 0; d < s->ndim; d++)
+        if (s->strides[d] != 0 && s->dims[d] != 1)
+            return false;
+    return true;
+}
+
+/* A value made outside the program. */
+static uint16_t outside(program *p, cr_tensor *x)
+{
+    cr__source source = cr__source_of(p->plan, x);
+    size_t size = cr_dtype_size((cr_dtype)x->dtype);
+    if (source.base->shape->numel == 1)
+        return uniform_reg(p, source.data);
+    if (!source.layout && !source.borrowed)
+        return new_reg(
+            p, (reg){ .data = (char *)(uintptr_t)source.data, .step = (int32_t)size });
+    for (int i = p->n_regs; i-- > 0 && i > p->n_regs - 16;)
+        if (p->loaded[i] == x)
+            return (uint16_t)i;
+    cr__strided *s = &p->strided[p->n_strided];
+    *s = cr__strided_of(&source, x);
+    if (all_strides_zero(s))
+        return uniform_reg(p, s->data);
+    if (!source.borrowed && cr__layout_contiguous(source.layout))
+        return new_reg(p, (reg){ .data = s->data, .step = (int32_t)size });
+    p->n_strided++;
+    uint16_t t = new_temp(p, (cr_dtype)x->dtype);
+    p->loaded[t] = x;
+    emit(p, (instruction){ .kind = LOAD, .size = (uint8_t)size, .dst = t, .extra = s });
+    return t;
+}
+
+static uint16_t immediate(program *p, cr_arg number, cr_dtype dtype)
+{
+    uint64_t *at = &p->numbers[p->n_numbers++];
+    *at = 0;
+    cr__number_store(number, dtype, at);
+    return uniform_reg(p, at);
+}
+
+/* The place of x among the members, plus 1; 0: it is made outside. */
+static int member(const program *p, const cr_tensor *x)
+{
+    const cr__entry *entry = cr__entry_of(p->plan, x);
+    bool view = x->run && x->op->kind == CR_OP_VIEW;
+    return entry && !view && entry->group == p->number ? (int)entry->next : 0;
+}
+
+static uint16_t operand(program *p, cr_tensor *x)
+{
+    int place = member(p, x);
+    return place ? p->reg_of[place - 1] : outside(p, x);
+}
+
+/* ---- building ---- */
+
+/* Which member reads which last. From here on the entries' next tells the place in the
+ * program. */
+static void find_members(program *p)
+{
+    const cr__plan *plan = p->plan;
+    for (uint32_t at = p->group->first, next; at; at = next) {
+        cr__entry *entry = &plan->entries[at - 1];
+        cr_tensor *x = plan->nodes[at - 1];
+        int place = p->n_members++;
+        next = entry->next;
+        entry->next = (uint32_t)place + 1;
+        p->members[place] = x;
+        p->last_use[place] = (uint16_t)place;
+        for (int k = 0; k < x->n_inputs; k++) {
+            cr_tensor *in = cr__input(x, k);
+            int of = in ? member(p, in) : 0;
+            if (of)
+                p->last_use[of - 1] = (uint16_t)place;
+        }
+    }
+}
+
+/* Temporaries whose last reader the member at place is are free again. */
+static void free_temps(program *p, int place)
+{
+    const cr_tensor *x = p->members[place];
+    for (int k = 0; k < x->n_inputs; k++) {
+        cr_tensor *in = cr__input(x, k);
+        int of = in ? member(p, in) : 0;
+        if (!of || p->last_use[of - 1] != place)
+            continue;
+        p->last_use[of - 1] = UINT16_MAX; /* once, if it is an operand twice */
+        int number = p->regs[p->reg_of[of - 1]].temp;
+        if (number)
+            p->temps[p->n_free++] = (uint16_t)number;
+    }
+}
+
+/* The operands' dtype: that of the first one which is not the map's own, or the result's.
+ */
+static cr_dtype operand_dtype(const cr_tensor *x, const cr__map *map)
+{
+    for (int k = 0; k < x->n_inputs; k++) {
+        const cr_tensor *in = cr__input(x, k);
+        if (in && !(map->own >> k & 1))
+            return (cr_dtype)in->dtype;
+    }
+    return (cr_dtype)x->dtype;
+}
+
+/* The kernel; operands that it does not take as uniform are filled, the last first. */
+static cr__map_fn *kernel_for(program *p, instruction *code, const cr_tensor *x,
+                              cr_dtype dtype, const cr__map *map)
+{
+    for (int k = code->n_src; k >= 0; k--) {
+        unsigned uniform = 0;
+        for (int i = 0; i < x->n_inputs; i++)
+            uniform |= (unsigned)is_uniform(p, code->src[i]) << i;
+        cr__map_fn *fn = cr__map_find(map->code, dtype, (cr_dtype)x->dtype, uniform);
+        if (fn)
+            return fn;
+        for (int i = x->n_inputs; i-- > 0;)
+            if (uniform >> i & 1) {
+                const cr_tensor *in = cr__input(x, i);
+                code->src[i] = filled(p, code->src[i], in ? (cr_dtype)in->dtype : dtype);
+                break;
+            }
+    }
+    return NULL;
+}
+
+static bool build_map(program *p, int place)
+{
+    cr_tensor *x = p->members[place];
+    const cr__map *map = x->op->internal;
+    cr_dtype dtype = operand_dtype(x, map);
+    instruction code = { .kind = CALL, .n_src = (uint8_t)(x->n_inputs + map->n_params) };
+    for (int k = 0; k < x->n_inputs; k++) {
+        cr_tensor *in = cr__input(x, k);
+        code.src[k] = in ? operand(p, in) : immediate(p, cr_operand(x, k), dtype);
+    }
+    if (map->n_params) {
+        cr_arg params[4];
+        map->params(x->attrs, params);
+        for (int i = 0; i < map->n_params; i++)
+            code.src[x->n_inputs + i] = immediate(p, params[i], dtype);
+    }
+    if (map->source) {
+        code.kind = INDEX;
+        code.extra = &p->numbers[p->n_numbers];
+        map->source(x->attrs, &p->numbers[p->n_numbers]);
+        p->n_numbers += 4;
+    }
+    code.to.fn = kernel_for(p, &code, x, dtype, map);
+    if (!code.to.fn) {
+        cr__op_fail(p->plan->ctx, x->op, CR_ERR_DTYPE, NULL, "there is no kernel for %s",
+                    cr_dtype_name(dtype));
+        return false;
+    }
+    bool stored = cr__entry_of(p->plan, x)->flags & CR__STORE;
+    if (stored && p->numel != 1)
+        code.dst =
+            new_reg(p, (reg){ .data = cr__destination(p->plan, x),
+                              .step = (int32_t)cr_dtype_size((cr_dtype)x->dtype) });
+    else
+        code.dst = new_temp(p, (cr_dtype)x->dtype);
+    emit(p, code);
+    if (stored && p->numel == 1)
+        emit(p, (instruction){ .kind = KEEP,
+                               .size = (uint8_t)cr_dtype_size((cr_dtype)x->dtype),
+                               .n_src = 1,
+                               .src = { code.dst },
+                               .to.at = &x->value });
+    p->reg_of[place] = code.dst;
+    free_temps(p, place);
+    return true;
+}
+
+static void choose_tile(program *p)
+{
+    int size = p->temp_size ? p->temp_size : 4;
+    p->tile = p->numel == 1 ? 1 : TILE;
+    int64_t room = p->numel == 1 ? CR__PAD : p->tile;
+    while (p->tile > 32 && (size_t)(room * size) * (size_t)p->n_temps > SCRATCH_TEMPS)
+        room = p->tile /= 2;
+    for (int i = 0; i < p->n_regs; i++)
+        if (p->regs[i].temp)
+            p->regs[i].data =
+                (char *)(uintptr_t)((int64_t)(p->regs[i].temp - 1) * room * size);
+}
+
+static bool build(program *p)
+{
+    if (!make_room(p))
+        return false;
+    find_members(p);
+    for (int i = 0; i < p->n_members; i++) {
+        if (p->members[i] == p->group->reduce)
+            p->result = operand(p, cr__input(p->group->reduce, 0));
+        else if (!build_map(p, i))
+            return false;
+    }
+    choose_tile(p);
+    return true;
+}
+
+/* ---- running ---- */
+
+CR__INLINE char *address(const program *p, uint16_t r, char *scratch, int64_t start)
+{
+    const reg *at = &p->regs[r];
+    return (at->temp ? scratch + (uintptr_t)at->data : at->data) + start * at->step;
+}
+
+/* All lanes that a kernel works on, so that none of them is undefined. */
+static void fill(char *dst, const char *from, size_t size, int64_t n)
+{
+    int64_t count = (n + CR__PAD - 1) / CR__PAD * CR__PAD;
+    for (int64_t i = 0; i < count; i++)
+        memcpy(dst + i * (int64_t)size, from, size);
+}
+
+static void run_tile(const program *p, char *scratch, int64_t start, int64_t n)
+{
+    for (int i = 0; i < p->n_code; i++) {
+        const instruction *code = &p->code[i];
+        const void *src[4];
+        char *dst =
+            code->kind == KEEP ? code->to.at : address(p, code->dst, scratch, start);
+        for (int k = 0; k < code->n_src; k++)
+            src[k] = address(p, code->src[k], scratch, start);
+        switch (code->kind) {
+        case CALL:
+            code->to.fn(dst, src, n);
+            break;
+        case INDEX:
+            src[0] = &start;
+            src[1] = code->extra;
+            code->to.fn(dst, src, n);
+            break;
+        case LOAD:
+            cr__copy_range(dst, code->extra, code->size, start, n);
+            break;
+        case FILL:
+            fill(dst, src[0], code->size, n);
+            break;
+        default:
+            memcpy(dst, src[0], code->size);
+        }
+    }
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void map_part(void *arg, int part)
+{
+    const program *p = arg;
+    char *scratch = cr__team_scratch(p->plan->ctx->team, part);
+    int64_t begin, end;
+    cr__part(p->numel, p->tile, part, p->parts, &begin, &end);
+    for (int64_t at = begin; at < end; at += p->tile)
+        run_tile(p, scratch, at, least(p->tile, end - at));
+}
+
+static bool wants_threads(const program *p)
+{
+    return p->numel > p->tile && p->numel * (p->n_code + 1) >= PARALLEL_WORK;
+}
+
+static void run_map(program *p)
+{
+    cr__team *team = p->plan->ctx->team;
+    p->parts = wants_threads(p) ? cr__team_size(team) : 1;
+    cr__parallel(team, p->parts, map_part, p);
+}
+
+/* ---- reductions at the end ---- */
+
+/* One block of the row that begins at element row. Block boundaries are tile boundaries:
+ * tiles are a power of two below CR__BLOCK. */
+static void reduce_block(const program *p, char *scratch, int64_t row, int64_t block,
+                         char *result)
+{
+    CR__ALIGNED(64) char lanes[CR__LANES * 8];
+    int64_t at = block * CR__BLOCK, end = least(at + CR__BLOCK, p->length);
+    p->kernel->begin(lanes);
+    for (; at < end; at += p->tile) {
+        int64_t n = least(p->tile, end - at);
+        run_tile(p, scratch, row + at, n);
+        p->kernel->add(lanes, address(p, p->result, scratch, row + at), n);
+    }
+    p->kernel->end(lanes, result);
+}
+
+/* Blocks first.. of the row, joined by the pairwise tree as they come: the stack holds
+ * one result for each one in the binary count of the blocks so far. first is a multiple
+ * of a power of two that is not below their number, so these are whole branches of the
+ * row's tree. */
+static void reduce_blocks(const program *p, char *scratch, int64_t row, int64_t first,
+                          int64_t last, char *result)
+{
+    uint64_t stack[48];
+    int depth = 0;
+    for (int64_t b = first; b < last; b++) {
+        reduce_block(p, scratch, row, b, (char *)&stack[depth++]);
+        for (int64_t count = b - first + 1; !(count & 1); count /= 2, depth--)
+            p->kernel->join(&stack[depth - 2], &stack[depth - 2], &stack[depth - 1]);
+    }
+    for (; depth > 1; depth--)
+        p->kernel->join(&stack[depth - 2], &stack[depth - 2], &stack[depth - 1]);
+    memcpy(result, stack, p->kernel->out_size);
+}
+
+static int64_t blocks_of(const program *p)
+{
+    return (p->length + CR__BLOCK - 1) / CR__BLOCK;
+}
+
+/* One long row, each part some of its spans. */
+static void row_part(void *arg, int part)
+{
+    const program *p = arg;
+    char *scratch = cr__team_scratch(p->plan->ctx->team, part);
+    int64_t begin, end, blocks = blocks_of(p);
+    cr__part((blocks + p->span - 1) / p->span, 1, part, p->parts, &begin, &end);
+    for (int64_t s = begin; s < end; s++)
+        reduce_blocks(p, scratch, 0, s * p->span, least((s + 1) * p->span, blocks),
+                      p->partials + s * (int64_t)p->kernel->out_size);
+}
+
+static void run_row(program *p)
+{
+    cr__team *team = p->plan->ctx->team;
+    int64_t most = (int64_t)(CR__SCRATCH_BYTES - SCRATCH_TEMPS) / 8,
+            blocks = blocks_of(p);
+    p->partials = (char *)cr__team_scratch(team, 0) + SCRATCH_TEMPS;
+    p->span = 1;
+    while (blocks / p->span >= most)
+        p->span *= 2;
+    cr__parallel(team, p->parts, row_part, p);
+    cr__reduce_tree(p->kernel, p->partials, (blocks + p->span - 1) / p->span);
+    memcpy(p->out, p->partials, p->kernel->out_size);
+}
+
+/* Rows that tiles hold several of, or that are several tiles long. */
+static void rows_part(void *arg, int part)
+{
+    const program *p = arg;
+    char *scratch = cr__team_scratch(p->plan->ctx->team, part);
+    int64_t begin, end, size = (int64_t)p->kernel->out_size;
+    /* Kernels write whole vectors: parts begin where a vector does. */
+    cr__part(p->rows, CR__PAD, part, p->parts, &begin, &end);
+    if (p->length > p->tile) {
+        for (int64_t r = begin; r < end; r++)
+            reduce_blocks(p, scratch, r * p->length, 0, blocks_of(p), p->out + r * size);
+        return;
+    }
+    int64_t many = p->tile / p->length;
+    for (int64_t r = begin; r < end; r += many) {
+        int64_t rows = least(many, end - r);
+        run_tile(p, scratch, r * p->length, rows * p->length);
+        p->kernel->rows(p->out + r * size, address(p, p->result, scratch, r * p->length),
+                        rows, p->length);
+    }
+}
+
+static void run_reduce(program *p)
+{
+    cr_tensor *x = p->group->reduce;
+    cr__team *team = p->plan->ctx->team;
+    const cr__reduce_info *info = x->op->internal;
+    p->kernel = cr__reduce_find(info->code, (cr_dtype)cr__input(x, 0)->dtype);
+    p->out = cr__destination(p->plan, x);
+    p->rows = x->shape->numel;
+    p->length = p->numel / p->rows;
+    p->parts = wants_threads(p) ? cr__team_size(team) : 1;
+    if (p->rows == 1 && p->length > p->tile)
+        run_row(p);
+    else
+        cr__parallel(team, p->parts, rows_part, p);
+}
+
+bool cr__run_program(const cr__plan *plan, const cr__group *group)
+{
+    program p = { .plan = plan,
+                  .group = group,
+                  .number = (uint32_t)(group - plan->groups),
+                  .numel = 1 };
+    for (int d = 0; d < group->shape->ndim; d++)
+        p.numel *= group->shape->dims[d];
+    if (!p.numel)
+        return true;
+    if (!build(&p))
+        return false;
+    if (group->reduce)
+        run_reduce(&p);
+    else
+        run_map(&p);
+    return true;
+}

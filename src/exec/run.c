@@ -1,0 +1,273 @@
+/* A run: plans, obtains its memory, computes group by group, and gives the values to
+ * their nodes. If anything fails, no node and no leaf has changed. */
+#include "exec.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* ---- groups of one node ---- */
+
+static cr__layout layout_of(const cr__source *source, const cr_tensor *x)
+{
+    cr__layout layout;
+    if (source->layout)
+        return *source->layout;
+    cr__layout_init(&layout, x->shape);
+    return layout;
+}
+
+/* The dims of a reduction's input with the kept ones first. */
+static cr__strided kept_first(const cr_tensor *x, const cr__strided *in, int *kept)
+{
+    const cr_dims *dims = &((const cr__reduce_attrs *)x->attrs)->dims;
+    cr__strided out = { .data = in->data, .ndim = in->ndim };
+    bool reduced[CR_MAX_DIMS] = { false };
+    int at = 0;
+    for (int i = 0; i < dims->n; i++)
+        reduced[dims->v[i]] = true;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int d = 0; d < in->ndim; d++) {
+            if (reduced[d] != (pass == 1))
+                continue;
+            out.dims[at] = in->dims[d];
+            out.strides[at++] = in->strides[d];
+        }
+        if (pass == 0)
+            *kept = at;
+    }
+    return out;
+}
+
+static void run_reduce(const cr__plan *plan, cr_tensor *x)
+{
+    const cr__reduce_info *info = x->op->internal;
+    cr_tensor *in = cr__input(x, 0);
+    cr__source source = cr__source_of(plan, in);
+    cr__strided whole = cr__strided_of(&source, in);
+    int kept;
+    cr__strided s = kept_first(x, &whole, &kept);
+    void *out = cr__destination(plan, x);
+    if (info->place) {
+        cr__reduce_place(&s, (cr_dtype)in->dtype, kept, info->least, out,
+                         plan->ctx->team);
+        return;
+    }
+    cr__reduce_job job = { .kernel = cr__reduce_find(info->code, (cr_dtype)in->dtype),
+                           .dtype = (cr_dtype)in->dtype,
+                           .x = s,
+                           .kept = kept,
+                           .out = out };
+    cr__reduce(&job, plan->ctx->team);
+}
+
+static void run_contract(const cr__plan *plan, cr_tensor *x)
+{
+    const cr__contract_info *info = x->op->internal;
+    cr_tensor *in[2] = { cr__input(x, 0), cr__input(x, 1) };
+    cr__layout layouts[2];
+    const char *data[2];
+    int64_t size = (int64_t)cr_dtype_size((cr_dtype)x->dtype);
+    for (int i = 0; i < 2; i++) {
+        cr__source source = cr__source_of(plan, in[i]);
+        layouts[i] = layout_of(&source, in[i]);
+        data[i] = source.data + layouts[i].offset * size;
+    }
+    cr__gemm_job job = { .dtype = (cr_dtype)x->dtype };
+    info->job(x, &layouts[0], &layouts[1], &job);
+    job.a = data[0];
+    job.b = data[1];
+    job.c = cr__destination(plan, x);
+    cr__gemm(&job, plan->ctx->team);
+}
+
+static void run_copy(const cr__plan *plan, cr_tensor *x)
+{
+    const cr__seen *seen = &plan->views[cr__entry_of(plan, x)->slot - 1];
+    cr__source source = cr__source_of(plan, seen->base);
+    source.layout = &seen->layout;
+    cr__strided s = cr__strided_of(&source, x);
+    cr__copy_strided(cr__destination(plan, x), &s, cr_dtype_size((cr_dtype)x->dtype),
+                     plan->ctx->team);
+}
+
+static cr_array array_of(const cr_tensor *x, const void *data)
+{
+    return (cr_array){ .data = (void *)(uintptr_t)data,
+                       .dtype = (cr_dtype)x->dtype,
+                       .dims = cr_shape(x),
+                       .numel = x->shape->numel };
+}
+
+static bool run_opaque(const cr__plan *plan, cr_tensor *x)
+{
+    cr_ctx *ctx = plan->ctx;
+    char message[256] = "";
+    cr_array *in = ctx->run_lists[CR__ARRAYS].at;
+    for (int k = 0; k < x->n_inputs; k++) {
+        cr_tensor *t = cr__input(x, k);
+        in[k] = (cr_array){ 0 };
+        if (!t)
+            continue;
+        cr__source source = cr__source_of(plan, t);
+        cr__layout layout = layout_of(&source, t);
+        in[k] = array_of(t, source.data + layout.offset *
+                                              (int64_t)cr_dtype_size((cr_dtype)t->dtype));
+    }
+    cr_kernel kernel = { .in = in,
+                         .n = x->n_inputs,
+                         .out = array_of(x, cr__destination(plan, x)),
+                         .attrs = x->attrs,
+                         .message = message,
+                         .capacity = sizeof message,
+                         .workers = ctx->team };
+    cr_status status = x->op->kernel(&kernel);
+    if (status == CR_OK)
+        return true;
+    cr_fail(ctx, status, "%s: %s (%s)", x->within ? x->within->name : x->op->name,
+            message[0] ? message : "the kernel failed", x->site);
+    return false;
+}
+
+static bool run_group(const cr__plan *plan, const cr__group *group)
+{
+    cr_tensor *x = plan->nodes[group->first - 1];
+    if (group->shape && (x->op->kind == CR_OP_MAP || group->count > 1))
+        return cr__run_program(plan, group);
+    switch (x->op->kind) {
+    case CR_OP_REDUCE:
+        run_reduce(plan, x);
+        return true;
+    case CR_OP_CONTRACT:
+        run_contract(plan, x);
+        return true;
+    case CR_OP_VIEW:
+        run_copy(plan, x);
+        return true;
+    default:
+        return run_opaque(plan, x);
+    }
+}
+
+/* Room for the inputs of the opaque node that has the most. */
+static bool reserve_arrays(const cr__plan *plan)
+{
+    size_t most = 0;
+    for (uint32_t i = 0; i < plan->n; i++) {
+        const cr_tensor *x = plan->nodes[i];
+        if (x->op->kind == CR_OP_OPAQUE && x->n_inputs > most)
+            most = x->n_inputs;
+    }
+    return cr__list_reserve(plan->ctx, &plan->ctx->run_lists[CR__ARRAYS],
+                            most * sizeof(cr_array));
+}
+
+static bool compute(const cr__plan *plan)
+{
+    unsigned saved = cr__fp_enter();
+    bool done = true;
+    for (uint32_t g = plan->n_groups; done && g-- > 1;)
+        done = run_group(plan, &plan->groups[g]);
+    cr__fp_leave(saved);
+    return done;
+}
+
+/* ---- the end of a run ---- */
+
+static void give_value(cr__plan *plan, cr_tensor *x)
+{
+    const cr__entry *entry = cr__entry_of(plan, x);
+    x->flags |= CR__COMPUTED;
+    if (!(entry->flags & CR__OUTLIVES) || x->flags & CR__KNOWN)
+        return;
+    cr_tensor *from = entry->flags & CR__ALIAS ? plan->views[entry->slot - 1].base : x;
+    if (x->shape->numel == 1)
+        x->value = from->value;
+    else if (from->run)
+        x->value.buffer =
+            cr__buffer_retain(plan->buffers[cr__buffer_slot(plan, from) - 1]);
+    else
+        x->value.buffer = cr__buffer_retain(from->value.buffer);
+    x->flags |= CR__KNOWN;
+}
+
+/* Lets go what the backward pass needed and nothing needs any more. */
+static void let_go_inputs(const cr_tensor *x)
+{
+    for (int k = 0; k < x->n_inputs; k++) {
+        cr_tensor *in = cr__input(x, k);
+        if (in && in->flags & CR__KNOWN && !(in->flags & CR__KEEP) && !in->saves &&
+            !in->run && in->shape->numel != 1)
+            cr__let_go(in);
+    }
+}
+
+static void end(cr__plan *plan, bool success)
+{
+    for (uint32_t i = 0; i < plan->n && success; i++)
+        give_value(plan, plan->nodes[i]);
+    for (uint32_t i = 0; i < plan->n && success; i++)
+        let_go_inputs(plan->nodes[i]);
+    for (uint32_t i = 0; i < plan->n; i++)
+        plan->nodes[i]->run = 0;
+    for (uint32_t i = 0; i < plan->n_buffers; i++) {
+        plan->buffers[i]->user = NULL;
+        cr__buffer_release(plan->buffers[i]);
+    }
+}
+
+/* Lists that were large once are not kept: the memory is the program's. */
+static void trim_lists(cr_ctx *ctx)
+{
+    for (int i = 0; i < CR__COUNT(ctx->run_lists); i++)
+        if (ctx->run_lists[i].capacity > (size_t)1 << 20)
+            cr__list_free(ctx, &ctx->run_lists[i]);
+}
+
+static bool may_run(cr_ctx *ctx)
+{
+    if (ctx->status != CR_OK)
+        return false;
+    if (ctx->pid != (int)getpid())
+        cr_fail(ctx, CR_ERR_FORK,
+                "eval: this context belongs to the parent process, whose threads are not "
+                "in this "
+                "one; cr_open() a context after the fork");
+    else if (ctx->running)
+        cr_fail(ctx, CR_ERR_ARGUMENT,
+                "eval: called from inside a kernel; kernels must be pure");
+    return ctx->status == CR_OK;
+}
+
+/* A loop without a scope collects everything it makes. */
+static void remark_on_size(cr_ctx *ctx)
+{
+    cr__scope *scope = ctx->scope;
+    if (scope->remarked || ctx->next_seq - scope->since < 50000 ||
+        ctx->memory.used < (size_t)1 << 28)
+        return;
+    scope->remarked = true;
+    cr__log(
+        ctx,
+        "this scope has collected %llu tensors, and %zu MiB are in use: no CR_SCOPE in "
+        "this loop?",
+        (unsigned long long)(ctx->next_seq - scope->since), ctx->memory.used >> 20);
+}
+
+cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
+{
+    cr__plan plan = { .ctx = ctx };
+    if (!may_run(ctx))
+        return ctx->status;
+    ctx->running = true;
+    bool success = cr__plan_groups(&plan, targets, n, commit) && reserve_arrays(&plan) &&
+                   cr__plan_memory(&plan) && compute(&plan);
+    end(&plan, success);
+    ctx->running = false;
+    trim_lists(ctx);
+    if (!success)
+        cr__rollback(ctx);
+    else if (commit)
+        cr__commit(ctx);
+    remark_on_size(ctx);
+    return ctx->status;
+}

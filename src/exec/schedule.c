@@ -1,0 +1,398 @@
+/* The schedule: what a run computes, and which nodes are computed together.
+ *
+ * Groups are made backwards. A node joins the first group that uses its value, if that
+ * group reads it element by element in the same shape; otherwise it begins a group. So a
+ * value is made where it is needed, and what reads a group's values is in the group or
+ * runs later: numbering groups as they are made, a node's group has a number no smaller
+ * than any of its consumers', and they run in descending order. */
+#include "exec.h"
+
+#include <string.h>
+
+/* A program's size: long enough to fuse whatever occurs, short enough for its code and
+ * registers to stay in the cache. */
+#define MAX_PROGRAM 128
+
+/* ---- layouts ---- */
+
+void cr__layout_init(cr__layout *layout, const cr__shape *shape)
+{
+    int64_t stride = 1;
+    layout->ndim = shape->ndim;
+    layout->offset = 0;
+    for (int d = shape->ndim - 1; d >= 0; d--) {
+        layout->dims[d] = shape->dims[d];
+        layout->strides[d] = stride;
+        stride *= shape->dims[d];
+    }
+}
+
+bool cr__layout_contiguous(const cr__layout *layout)
+{
+    int64_t stride = 1;
+    for (int d = layout->ndim - 1; d >= 0; d--) {
+        if (layout->dims[d] != 1 && layout->strides[d] != stride)
+            return layout->dims[d] == 0;
+        stride *= layout->dims[d];
+    }
+    return true;
+}
+
+/* ---- operands ---- */
+
+static bool reads_through(const cr__plan *plan, const cr_tensor *x)
+{
+    return x->run && x->op->kind == CR_OP_VIEW &&
+           !(plan->entries[x->run - 1].flags & CR__COPIED);
+}
+
+cr__entry *cr__entry_of_base(const cr__plan *plan, const cr_tensor *x)
+{
+    if (reads_through(plan, x))
+        x = plan->views[plan->entries[x->run - 1].slot - 1].base;
+    return cr__entry_of(plan, x);
+}
+
+uint32_t cr__buffer_slot(const cr__plan *plan, const cr_tensor *x)
+{
+    const cr__entry *entry = cr__entry_of(plan, x);
+    if (x->op->kind == CR_OP_VIEW)
+        return entry->flags & CR__COPIED ? plan->views[entry->slot - 1].copy : 0;
+    return entry->slot;
+}
+
+void *cr__destination(const cr__plan *plan, cr_tensor *x)
+{
+    if (x->shape->numel == 1)
+        return &x->value;
+    return plan->buffers[cr__buffer_slot(plan, x) - 1]->data;
+}
+
+cr__source cr__source_of(const cr__plan *plan, cr_tensor *x)
+{
+    cr__source source = { .base = x };
+    if (reads_through(plan, x)) {
+        const cr__seen *seen = &plan->views[plan->entries[x->run - 1].slot - 1];
+        source.base = seen->base;
+        source.layout = &seen->layout;
+    }
+    if (source.base->run) {
+        source.data = cr__destination(plan, source.base);
+    } else {
+        source.data = cr__value(source.base);
+        source.borrowed =
+            source.base->shape->numel != 1 && source.base->value.buffer->borrowed;
+    }
+    return source;
+}
+
+cr__strided cr__strided_of(const cr__source *source, const cr_tensor *x)
+{
+    cr__layout plain;
+    const cr__layout *layout = source->layout;
+    if (!layout) {
+        cr__layout_init(&plain, x->shape);
+        layout = &plain;
+    }
+    int64_t size = (int64_t)cr_dtype_size((cr_dtype)x->dtype);
+    cr__strided s = { .data = (char *)(uintptr_t)source->data + layout->offset * size,
+                      .ndim = layout->ndim };
+    memcpy(s.dims, layout->dims, sizeof s.dims);
+    memcpy(s.strides, layout->strides, sizeof s.strides);
+    return s;
+}
+
+/* ---- what to compute ---- */
+
+static bool push(cr__plan *plan, cr_tensor *x)
+{
+    cr__list *list = &plan->ctx->run_lists[CR__NODES];
+    if (x->flags & CR__KNOWN || x->run)
+        return true;
+    if (!cr__list_reserve(plan->ctx, list, ((size_t)plan->n + 1) * sizeof x))
+        return false;
+    plan->nodes = list->at;
+    plan->nodes[plan->n++] = x;
+    x->run = plan->n;
+    return true;
+}
+
+/* The list is queue and result in one. */
+static bool collect(cr__plan *plan, cr_tensor *const *targets, size_t n, bool commit)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!push(plan, targets[i]))
+            return false;
+    for (cr__leaf *leaf = commit ? plan->ctx->dirty : NULL; leaf; leaf = leaf->next_dirty)
+        if ((leaf->version && !push(plan, leaf->version)) ||
+            (leaf->grad && !push(plan, leaf->grad)))
+            return false;
+    for (uint32_t i = 0; i < plan->n; i++) {
+        const cr_tensor *x = plan->nodes[i];
+        for (int k = 0; k < x->n_inputs; k++) {
+            cr_tensor *in = cr__input(x, k);
+            if (in && !push(plan, in))
+                return false;
+        }
+        if (plan->n > (1u << 24) - 2) {
+            cr_fail(plan->ctx, CR_ERR_ARGUMENT,
+                    "eval: more than 2^24 operations are pending; cr_eval() some of them "
+                    "before");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Values that stay with their nodes: what was asked for, what a vjp to come reads, what
+ * takes no memory, and what had to be computed again once already. */
+static bool outlives(const cr_tensor *x)
+{
+    return x->flags & (CR__KEEP | CR__COMPUTED) || x->saves || x->shape->numel == 1;
+}
+
+static bool init_entries(cr__plan *plan)
+{
+    cr_ctx *ctx = plan->ctx;
+    uint32_t views = 0;
+    if (!cr__sort_nodes(ctx, plan->nodes, plan->n) ||
+        !cr__list_reserve(ctx, &ctx->run_lists[CR__ENTRIES],
+                          plan->n * sizeof *plan->entries))
+        return false;
+    plan->entries = ctx->run_lists[CR__ENTRIES].at;
+    for (uint32_t i = 0; i < plan->n; i++) {
+        cr_tensor *x = plan->nodes[i];
+        x->run = i + 1;
+        plan->entries[i] = (cr__entry){ 0 };
+        views += x->op->kind == CR_OP_VIEW;
+    }
+    if (!views)
+        return true;
+    if (!cr__list_reserve(ctx, &ctx->run_lists[CR__VIEWS], views * sizeof *plan->views))
+        return false;
+    plan->views = ctx->run_lists[CR__VIEWS].at;
+    return true;
+}
+
+/* ---- views ---- */
+
+/* Looks through x at what lies beneath. A view that cannot be put on top of another has
+ * that other one copied. */
+static void see_through(cr__plan *plan, cr_tensor *x)
+{
+    cr__entry *entry = cr__entry_of(plan, x);
+    cr__seen *seen = &plan->views[plan->n_views++];
+    const cr__view_info *info = x->op->internal;
+    cr_tensor *in = cr__input(x, 0);
+    entry->slot = plan->n_views & 0xffffff;
+    if (reads_through(plan, in)) {
+        *seen = plan->views[cr__entry_of(plan, in)->slot - 1];
+        seen->copy = 0;
+        if (info->view(x, &seen->layout))
+            return;
+        cr__entry_of(plan, in)->flags |= CR__COPIED | CR__STORE;
+    }
+    seen->base = in;
+    seen->copy = 0;
+    cr__layout_init(&seen->layout, in->shape);
+    bool possible = info->view(x, &seen->layout);
+    CR__ASSERT(possible);
+    (void)possible;
+}
+
+/* A view whose value is to stay: its base's buffer if it shows all of it in order, else a
+ * copy. */
+static void settle_target(cr__plan *plan, cr_tensor *x)
+{
+    cr__entry *entry = cr__entry_of(plan, x);
+    if (entry->flags & CR__COPIED)
+        return;
+    const cr__seen *seen = &plan->views[entry->slot - 1];
+    bool whole = seen->layout.offset == 0 &&
+                 seen->base->shape->numel == x->shape->numel &&
+                 cr__layout_contiguous(&seen->layout);
+    entry->flags |= whole ? CR__ALIAS : CR__COPIED | CR__STORE;
+    if (whole && seen->base->run)
+        cr__entry_of(plan, seen->base)->flags |= CR__STORE | CR__OUTLIVES;
+}
+
+/* Kernels of their own want contiguous inputs. */
+static void settle_inputs(cr__plan *plan, const cr_tensor *x)
+{
+    if (x->op->kind != CR_OP_OPAQUE)
+        return;
+    for (int k = 0; k < x->n_inputs; k++) {
+        cr_tensor *in = cr__input(x, k);
+        if (!in || !reads_through(plan, in))
+            continue;
+        cr__entry *entry = cr__entry_of(plan, in);
+        if (!cr__layout_contiguous(&plan->views[entry->slot - 1].layout))
+            entry->flags |= CR__COPIED | CR__STORE;
+    }
+}
+
+static void settle_views(cr__plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n; i++)
+        if (plan->nodes[i]->op->kind == CR_OP_VIEW)
+            see_through(plan, plan->nodes[i]);
+    for (uint32_t i = 0; i < plan->n; i++)
+        settle_inputs(plan, plan->nodes[i]);
+    for (uint32_t i = 0; i < plan->n; i++) {
+        cr_tensor *x = plan->nodes[i];
+        if (x->op->kind != CR_OP_VIEW) {
+            if (outlives(x))
+                plan->entries[i].flags |= CR__STORE | CR__OUTLIVES;
+        } else if (x->flags & CR__KEEP) {
+            settle_target(plan, x);
+            plan->entries[i].flags |= CR__OUTLIVES;
+        }
+    }
+}
+
+/* ---- groups ---- */
+
+/* group reads x: element by element in the group's own shape (direct), or otherwise. */
+static void use(cr__plan *plan, cr_tensor *x, uint32_t group, bool direct)
+{
+    cr__entry *entry = cr__entry_of_base(plan, x);
+    direct = direct && entry == cr__entry_of(plan, x);
+    if (!entry)
+        return;
+    if (!entry->last || group < entry->last)
+        entry->last = group;
+    if (group > entry->group) {
+        if (entry->group != CR__NO_GROUP)
+            entry->flags |= CR__STORE;
+        entry->group = group;
+        entry->flags &= (uint8_t)~CR__INDIRECT;
+    } else if (group < entry->group) {
+        entry->flags |= CR__STORE;
+    }
+    if (!direct)
+        entry->flags |= CR__STORE;
+    if (!direct && group == entry->group)
+        entry->flags |= CR__INDIRECT;
+}
+
+static bool same_shape(const cr__shape *a, const cr__shape *b)
+{
+    return a == b || (a->ndim == b->ndim &&
+                      memcmp(a->dims, b->dims, (size_t)a->ndim * sizeof *a->dims) == 0);
+}
+
+bool cr__reduces_inner(const cr_tensor *x)
+{
+    const cr__reduce_attrs *attrs = x->attrs;
+    const cr__reduce_info *info = x->op->internal;
+    int ndim = cr__input(x, 0)->shape->ndim;
+    if (info->place || cr__input(x, 0)->shape->numel == 0)
+        return false;
+    for (int i = 0; i < attrs->dims.n; i++)
+        if (attrs->dims.v[i] != ndim - attrs->dims.n + i)
+            return false;
+    return true;
+}
+
+/* A new group with x as its only member; 0 with the error. */
+static uint32_t begin_group(cr__plan *plan, cr_tensor *x)
+{
+    cr__list *list = &plan->ctx->run_lists[CR__GROUPS];
+    if (!cr__list_reserve(plan->ctx, list,
+                          ((size_t)plan->n_groups + 1) * sizeof *plan->groups))
+        return CR__NO_GROUP;
+    plan->groups = list->at;
+    cr__group *group = &plan->groups[plan->n_groups];
+    *group = (cr__group){ 0 };
+    if (x->op->kind == CR_OP_MAP) {
+        group->shape = x->shape;
+    } else if (x->op->kind == CR_OP_REDUCE && cr__reduces_inner(x)) {
+        group->reduce = x;
+        group->shape = cr__input(x, 0)->shape;
+    }
+    return plan->n_groups++;
+}
+
+static uint32_t choose_group(cr__plan *plan, cr_tensor *x)
+{
+    const cr__entry *entry = cr__entry_of(plan, x);
+    if (x->op->kind == CR_OP_MAP && entry->group != CR__NO_GROUP &&
+        !(entry->flags & CR__INDIRECT)) {
+        const cr__group *group = &plan->groups[entry->group];
+        if (group->shape && group->count < MAX_PROGRAM &&
+            same_shape(group->shape, x->shape))
+            return entry->group;
+    }
+    return begin_group(plan, x);
+}
+
+static bool place(cr__plan *plan, cr_tensor *x)
+{
+    cr__entry *entry = cr__entry_of(plan, x);
+    uint32_t used_by = entry->group, g = choose_group(plan, x);
+    if (g == CR__NO_GROUP)
+        return false;
+    cr__group *group = &plan->groups[g];
+    if (used_by != CR__NO_GROUP && used_by != g)
+        entry->flags |= CR__STORE;
+    if (x->op->kind != CR_OP_MAP)
+        entry->flags |= CR__STORE;
+    entry->group = g;
+    if (!entry->last)
+        entry->last = g;
+    entry->next = group->first;
+    group->first = x->run;
+    group->count++;
+    bool by_element = group->shape != NULL;
+    for (int k = 0; k < x->n_inputs; k++) {
+        cr_tensor *in = cr__input(x, k);
+        if (in && in->run)
+            use(plan, in, g, by_element && same_shape(in->shape, group->shape));
+    }
+    return true;
+}
+
+static bool copy_of_view(cr__plan *plan, cr_tensor *x)
+{
+    cr__entry *entry = cr__entry_of(plan, x);
+    uint32_t g = begin_group(plan, x);
+    if (g == CR__NO_GROUP)
+        return false;
+    plan->groups[g].first = x->run;
+    plan->groups[g].count = 1;
+    entry->group = g;
+    if (!entry->last)
+        entry->last = g;
+    const cr__seen *seen = &plan->views[entry->slot - 1];
+    if (seen->base->run)
+        use(plan, seen->base, g, false);
+    return true;
+}
+
+static bool make_groups(cr__plan *plan)
+{
+    plan->n_groups = CR__NO_GROUP + 1;
+    for (uint32_t i = plan->n; i-- > 0;) {
+        cr_tensor *x = plan->nodes[i];
+        if (x->op->kind != CR_OP_VIEW) {
+            if (!place(plan, x))
+                return false;
+        } else if (plan->entries[i].flags & CR__COPIED) {
+            if (!copy_of_view(plan, x))
+                return false;
+        }
+    }
+    return true;
+}
+
+bool cr__plan_groups(cr__plan *plan, cr_tensor *const *targets, size_t n, bool commit)
+{
+    if (!collect(plan, targets, n, commit))
+        return false;
+    if (!plan->n)
+        return true;
+    if (!init_entries(plan))
+        return false;
+    settle_views(plan);
+    return make_groups(plan);
+}

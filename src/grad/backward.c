@@ -1,0 +1,381 @@
+/* The chain rule: the walk from a result down to the leaves, and backward passes. It
+ * knows vjps and flags of nodes, no operation, and computes nothing. */
+#include "grad.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The walk's lists. They are kept in the context for the next walk unless they are large:
+ * then the run that follows has better use for the memory. */
+enum { NODES, COTANGENTS, DOWN, ENDS };
+#define KEPT_BYTES ((size_t)1 << 20)
+
+/* Marks the walk's targets while it is pruned. */
+#define TARGET ((uint32_t)1 << 31)
+
+cr_status cr__grad_fail(cr_ctx *ctx, cr_status status, const char *what, const char *site,
+                        const char *advice, const char *format, ...)
+{
+    char why[640];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, sizeof why, format, args);
+    va_end(args);
+    return cr_fail(ctx, status, "%s: %s (%s)%s%s", what, why, site ? site : "?",
+                   advice ? "; " : "", advice ? advice : "");
+}
+
+/* ---- collecting ---- */
+
+bool cr__walk_begin(cr__walk *walk, cr_ctx *ctx, bool create_graph, const char *what,
+                    const char *site)
+{
+    if (ctx->walking) {
+        cr__grad_fail(ctx, CR_ERR_UNSUPPORTED, what, site,
+                      "let it build its cotangents from operations",
+                      "a vjp may not start another walk");
+        return false;
+    }
+    *walk = (cr__walk){ .ctx = ctx,
+                        .what = what,
+                        .site = site,
+                        .no_grad = ctx->no_grad,
+                        .context_site = ctx->site,
+                        .within = ctx->within };
+    for (int i = 0; i < CR__COUNT(walk->lists); i++) {
+        walk->lists[i] = ctx->walk_lists[i];
+        ctx->walk_lists[i] = (cr__list){ 0 };
+    }
+    ctx->walking = true;
+    ctx->no_grad = create_graph ? 0 : ctx->no_grad + 1;
+    return true;
+}
+
+bool cr__walk_root(cr__walk *walk, cr_tensor *node)
+{
+    cr__list *list = &walk->lists[NODES];
+    if (!(node->flags & CR__NEEDS_GRAD) || node->walk)
+        return true;
+    if (!cr__list_reserve(walk->ctx, list, (walk->n + 1) * sizeof *walk->nodes))
+        return false;
+    walk->nodes = list->at;
+    walk->nodes[walk->n++] = node;
+    node->walk = 1;
+    return true;
+}
+
+/* Number i becomes place i. */
+static void number(cr__walk *walk)
+{
+    for (size_t i = 0; i < walk->n; i++)
+        walk->nodes[i]->walk = (uint32_t)i + 1;
+}
+
+/* The list is queue and result in one: no recursion, however deep the graph. Versions,
+ * which need no order, are moved to the front: old ones among them would spread the seqs
+ * to sort. */
+bool cr__walk_collect(cr__walk *walk)
+{
+    for (size_t i = 0; i < walk->n; i++) {
+        cr_tensor *node = walk->nodes[i];
+        if (node->flags & CR__VERSION) {
+            walk->nodes[i] = walk->nodes[walk->n_versions];
+            walk->nodes[walk->n_versions++] = node;
+            continue;
+        }
+        for (int j = 0; j < node->n_inputs; j++) {
+            cr_tensor *in = cr__input(node, j);
+            if (in && !cr__walk_root(walk, in))
+                return false;
+        }
+    }
+    CR__ASSERT(walk->n < TARGET);
+    if (!cr__sort_nodes(walk->ctx, walk->nodes + walk->n_versions,
+                        walk->n - walk->n_versions))
+        return false;
+    number(walk);
+    return true;
+}
+
+void cr__walk_prune(cr__walk *walk, cr_tensor *const *xs, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (xs[i]->walk)
+            xs[i]->walk |= TARGET;
+    for (size_t i = 0; i < walk->n; i++) {
+        cr_tensor *node = walk->nodes[i];
+        bool useful = node->walk & TARGET;
+        /* Inputs come first: what is not useful has left the walk already. */
+        int inputs = node->flags & CR__VERSION ? 0 : node->n_inputs;
+        for (int j = 0; j < inputs && !useful; j++) {
+            const cr_tensor *in = cr__input(node, j);
+            useful = in && in->walk;
+        }
+        node->walk = useful;
+        if (useful)
+            walk->nodes[kept++] = node;
+    }
+    walk->n = kept;
+    number(walk);
+}
+
+/* ---- the chain rule ---- */
+
+static bool same_type(const cr_tensor *x, const cr_tensor *y)
+{
+    return x->dtype == y->dtype && cr__same_dims(x, y);
+}
+
+/* Here paths meet: cotangents add up. */
+static bool arrive(cr__walk *walk, const cr_tensor *node, cr_tensor *cotangent)
+{
+    cr_tensor **sum = &walk->cotangents[node->walk - 1];
+    if (*sum)
+        cotangent = cr_add_at(cr_arg_tensor(*sum), cr_arg_tensor(cotangent), walk->site);
+    *sum = cotangent;
+    return cotangent;
+}
+
+bool cr__walk_seed(cr__walk *walk, cr_tensor *node, cr_tensor *cotangent)
+{
+    if (!walk->cotangents) {
+        cr__list *list = &walk->lists[COTANGENTS];
+        size_t bytes = walk->n * sizeof *walk->cotangents;
+        if (!cr__list_reserve(walk->ctx, list, bytes))
+            return false;
+        walk->cotangents = list->at;
+        memset(walk->cotangents, 0, bytes);
+    }
+    return arrive(walk, node, cotangent);
+}
+
+/* The vjp of node, which may be the user's, gave its input j this. */
+static bool check_cotangent(cr__walk *walk, const cr_tensor *node, int j,
+                            const cr_tensor *in, const cr_tensor *g)
+{
+    if (CR__LIKELY(g->refs > 0 && g->ctx == walk->ctx && same_type(g, in)))
+        return true;
+    const char *name = node->op->inputs, *op = node->op->name;
+    for (int skip = j; name && skip > 0; skip--) {
+        name = strchr(name, ',');
+        name = name ? name + 1 : NULL;
+    }
+    char input[64];
+    int length = name ? (int)strcspn(name, ",") : 0;
+    snprintf(input, sizeof input, length ? "input %d (%.*s)" : "input %d", j,
+             length < 40 ? length : 40, name ? name : "");
+    if (g->refs <= 0 || g->ctx != walk->ctx)
+        cr__grad_fail(walk->ctx, CR_ERR_SCOPE, walk->what, node->site, NULL,
+                      "the vjp of %s gave %s a cotangent of a closed scope or of another "
+                      "context",
+                      op, input);
+    else if (g->dtype != in->dtype)
+        cr__grad_fail(walk->ctx, CR_ERR_DTYPE, walk->what, node->site, NULL,
+                      "the vjp of %s gave %s, which is %s, a cotangent of %s", op, input,
+                      cr_dtype_name(in->dtype), cr_dtype_name(g->dtype));
+    else
+        cr__grad_fail(walk->ctx, CR_ERR_SHAPE, walk->what, node->site,
+                      "a cotangent has the shape of its input",
+                      "the vjp of %s gave %s of shape %s a cotangent of shape %s", op,
+                      input, cr__shape_text(in), cr__shape_text(g));
+    return false;
+}
+
+/* Sends the cotangent g of node down to its inputs, if one of them takes part. */
+static bool visit(cr__walk *walk, cr_tensor *node, cr_tensor *g)
+{
+    cr_ctx *ctx = walk->ctx;
+    int n = node->n_inputs;
+    bool wanted = false;
+    if (!cr__list_reserve(ctx, &walk->lists[DOWN], (size_t)n * sizeof(cr_tensor *)))
+        return false;
+    cr_tensor **down = walk->lists[DOWN].at;
+    for (int j = 0; j < n; j++) {
+        const cr_tensor *in = cr__input(node, j);
+        down[j] = NULL;
+        wanted |= in && in->walk;
+    }
+    if (!wanted)
+        return true;
+    CR__ASSERT(node->op && node->op->vjp);
+    ctx->site = node->site;
+    ctx->within = node->within;
+    node->op->vjp(node, g, down);
+    if (ctx->status)
+        return false;
+    for (int j = 0; j < n; j++) {
+        const cr_tensor *in = down[j] ? cr__input(node, j) : NULL;
+        if (!in || !in->walk)
+            continue;
+        if (!check_cotangent(walk, node, j, in, down[j]) ||
+            !arrive(walk, in, cr__resolve(down[j])))
+            return false;
+    }
+    return true;
+}
+
+static bool note_end(cr__walk *walk, size_t place)
+{
+    cr__list *list = &walk->lists[ENDS];
+    if (!cr__list_reserve(walk->ctx, list, (walk->n_ends + 1) * sizeof *walk->ends))
+        return false;
+    walk->ends = list->at;
+    walk->ends[walk->n_ends++] = place;
+    return true;
+}
+
+/* In decreasing order of creation, each node comes after all its consumers: its cotangent
+ * is complete. */
+bool cr__walk_down(cr__walk *walk)
+{
+    for (size_t i = walk->cotangents ? walk->n : 0; i-- > 0;) {
+        cr_tensor *node = walk->nodes[i], *g = walk->cotangents[i];
+        if (!g)
+            continue;
+        if (node->flags & (CR__VERSION | CR__WATCHED) && !note_end(walk, i))
+            return false;
+        if (!(node->flags & CR__VERSION) && !visit(walk, node, g))
+            return false;
+    }
+    walk->ctx->site = walk->context_site;
+    walk->ctx->within = walk->within;
+    return true;
+}
+
+void cr__walk_end(cr__walk *walk, bool let_go)
+{
+    cr_ctx *ctx = walk->ctx;
+    for (size_t i = 0; i < walk->n; i++) {
+        cr_tensor *node = walk->nodes[i];
+        node->walk = 0;
+        if (let_go && walk->cotangents && walk->cotangents[i])
+            cr__unsave(node);
+    }
+    ctx->site = walk->context_site;
+    ctx->within = walk->within;
+    ctx->no_grad = walk->no_grad;
+    ctx->walking = false;
+    for (int i = 0; i < CR__COUNT(walk->lists); i++) {
+        if (!ctx->walk_lists[i].capacity && walk->lists[i].capacity <= KEPT_BYTES)
+            ctx->walk_lists[i] = walk->lists[i];
+        else
+            cr__list_free(ctx, &walk->lists[i]);
+    }
+}
+
+cr_tensor *cr__walk_start(cr_tensor *y, cr_tensor *given, bool create_graph,
+                          const char *what, const char *site)
+{
+    if (!given)
+        return cr_full_like_at(y, cr_arg_int(1), site);
+    if (!cr__usable(y->ctx, given, what, site))
+        return NULL;
+    given = cr__resolve(given);
+    if (!same_type(given, y)) {
+        cr__grad_fail(y->ctx, given->dtype == y->dtype ? CR_ERR_SHAPE : CR_ERR_DTYPE,
+                      what, site, "a cotangent is like what it belongs to",
+                      "the cotangent is %s %s, its tensor %s %s",
+                      cr_dtype_name(given->dtype), cr__shape_text(given),
+                      cr_dtype_name(y->dtype), cr__shape_text(y));
+        return NULL;
+    }
+    if (given->flags & CR__NEEDS_GRAD && !create_graph)
+        return cr_detach_at(given, site);
+    return given;
+}
+
+/* ---- backward passes ---- */
+
+/* Whether a backward pass can start at loss. */
+static bool check_loss(cr_tensor *loss, const cr_backward_opts *opts)
+{
+    const char *what = "backward", *name = cr_name(loss);
+    cr_ctx *ctx = loss->ctx;
+    char label[80], why[512];
+    snprintf(label, sizeof label, *name ? "the loss \"%.50s\"" : "the loss", name);
+    if (!cr__is_float(loss))
+        cr__grad_fail(ctx, CR_ERR_GRAD, what, opts->site, NULL,
+                      "%s is %s, and only f32 and f64 have gradients", label,
+                      cr_dtype_name(loss->dtype));
+    else if (!opts->cotangent && cr__numel(loss) != 1)
+        cr__grad_fail(ctx, CR_ERR_GRAD, what, opts->site,
+                      "reduce it with cr_sum() or cr_mean(), or give a .cotangent",
+                      "%s is not a scalar: its shape is %s", label, cr__shape_text(loss));
+    else if (!(loss->flags & CR__NEEDS_GRAD)) {
+        cr_explain_no_grad(loss, why, sizeof why);
+        cr__grad_fail(ctx, CR_ERR_GRAD, what, opts->site, NULL,
+                      "%s needs no gradient: %s", label, why);
+    } else
+        return true;
+    return false;
+}
+
+/* What the gradients will be: the old ones and what has arrived. Several versions of a
+ * leaf may have been reached; the handle remembers the place of the first of them. A leaf
+ * that nobody holds any more needs none. */
+static bool add_up(cr__walk *walk)
+{
+    size_t n = walk->n_ends;
+    walk->n_ends = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t place = walk->ends[i];
+        const cr_tensor *node = walk->nodes[place];
+        cr_tensor **sum = &walk->cotangents[place];
+        cr_tensor *handle = node->flags & CR__VERSION ? node->leaf->handle : NULL;
+        if (node->flags & CR__VERSION && !handle)
+            continue;
+        if (handle && handle->walk) {
+            if (!arrive(walk, handle, *sum))
+                return false;
+            continue;
+        }
+        if (handle)
+            handle->walk = (uint32_t)place + 1;
+        walk->ends[walk->n_ends++] = place;
+        cr_tensor *old = node->leaf->grad;
+        if (old)
+            *sum = cr_add_at(cr_arg_tensor(old), cr_arg_tensor(*sum), walk->site);
+        if (!*sum)
+            return false;
+    }
+    return true;
+}
+
+/* All or nothing: no gradient is set before everything that can fail has succeeded. */
+static bool set_gradients(cr__walk *walk)
+{
+    bool done = add_up(walk);
+    for (size_t i = 0; i < walk->n_ends; i++) {
+        const size_t place = walk->ends[i];
+        cr_tensor *node = walk->nodes[place];
+        if (node->flags & CR__VERSION)
+            node->leaf->handle->walk = 0;
+        if (done)
+            done = cr__leaf_set_grad(node->leaf, walk->cotangents[place]);
+    }
+    return done;
+}
+
+cr_status cr_backward_at(cr_tensor *loss, cr_backward_opts opts)
+{
+    const char *what = "backward";
+    if (!cr__usable(NULL, loss, what, opts.site))
+        return loss ? loss->ctx->status : CR_ERR_NULL;
+    cr_ctx *ctx = loss->ctx;
+    loss = cr__resolve(loss);
+    if (!check_loss(loss, &opts))
+        return ctx->status;
+    cr_tensor *start = cr__walk_start(loss, opts.cotangent, false, what, opts.site);
+    cr__walk walk;
+    if (!start || !cr__walk_begin(&walk, ctx, false, what, opts.site))
+        return ctx->status;
+    bool done = cr__walk_root(&walk, loss) && cr__walk_collect(&walk) &&
+                cr__walk_seed(&walk, loss, start) && cr__walk_down(&walk) &&
+                set_gradients(&walk);
+    cr__walk_end(&walk, done && !opts.retain_graph);
+    if (done)
+        loss->flags |= CR__KEEP;
+    return done ? CR_OK : ctx->status;
+}

@@ -1,0 +1,111 @@
+/* Whether a gradient will flow, and if not, where its way is cut, in words. */
+#include "grad.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* More places than these are only counted. */
+#define NAMED_CUTS 3
+
+typedef struct text {
+    char *at;
+    size_t capacity, length; /* of the whole text, as snprintf counts */
+} text;
+
+CR_FORMAT(2, 3) static void say(text *out, const char *format, ...)
+{
+    size_t used = out->length < out->capacity ? out->length : out->capacity;
+    va_list args;
+    va_start(args, format);
+    int n =
+        vsnprintf(out->at ? out->at + used : NULL, out->capacity - used, format, args);
+    va_end(args);
+    out->length += n > 0 ? (size_t)n : 0;
+}
+
+/* Of a node that needs no gradient though an input does: why. */
+static void say_cut(text *out, const cr_tensor *node)
+{
+    const char *name = cr__called(node);
+    const char *site = node->site ? node->site : "unknown place";
+    if (node->flags & CR__VERSION)
+        say(out, "no gradient flows through the assignment at %s", site);
+    else if (!node->op->vjp)
+        say(out, "%s (%s) passes no gradient on", name, site);
+    else if (!cr__is_float(node))
+        say(out, "%s (%s) makes %s of it, which has no gradient", name, site,
+            cr_dtype_name(node->dtype));
+    else
+        say(out, "%s (%s) was recorded while gradients were off", name, site);
+}
+
+static bool visit_later(cr_ctx *ctx, cr_tensor *node, size_t *n)
+{
+    cr__list *list = &ctx->walk_lists[0];
+    if (node->walk)
+        return true;
+    if (!cr__list_reserve(ctx, list, (*n + 1) * sizeof node))
+        return false;
+    ((cr_tensor **)list->at)[(*n)++] = node;
+    node->walk = 1;
+    return true;
+}
+
+/* Searches the history of x, which needs no gradient, down to where gradients are needed.
+ * Returns how many cuts there are. */
+static size_t find_cuts(text *out, cr_tensor *x)
+{
+    cr_ctx *ctx = x->ctx;
+    size_t n = 0, cuts = 0;
+    bool room = visit_later(ctx, x, &n);
+    for (size_t i = 0; i < n; i++) {
+        const cr_tensor *node = ((cr_tensor **)ctx->walk_lists[0].at)[i];
+        bool cut = false;
+        for (int j = 0; j < node->n_inputs && room; j++) {
+            cr_tensor *in = cr__input(node, j);
+            if (in && in->flags & CR__NEEDS_GRAD)
+                cut = true;
+            else if (in)
+                room = visit_later(ctx, in, &n);
+        }
+        if (cut && cuts++ < NAMED_CUTS) {
+            say(out, cuts > 1 ? "; " : "");
+            say_cut(out, node);
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        ((cr_tensor **)ctx->walk_lists[0].at)[i]->walk = 0;
+    return cuts;
+}
+
+bool cr_needs_grad(const cr_tensor *x)
+{
+    return x && cr__resolve(x)->flags & CR__NEEDS_GRAD;
+}
+
+size_t cr_explain_no_grad(cr_tensor *x, char *at, size_t capacity)
+{
+    text out = { .at = at, .capacity = capacity };
+    if (capacity)
+        at[0] = 0;
+    if (!x || x->refs <= 0) {
+        say(&out, x ? "it was released with its scope" : "it is NULL");
+        return out.length;
+    }
+    x = cr__resolve(x);
+    if (x->flags & CR__NEEDS_GRAD)
+        say(&out, "it needs a gradient: nothing is cut");
+    else if (x->ctx->walking)
+        say(&out, "not known before the backward pass in progress has ended");
+    else {
+        size_t cuts = find_cuts(&out, x);
+        if (cuts > NAMED_CUTS)
+            say(&out, "; and so at %zu more places", cuts - NAMED_CUTS);
+        if (!cuts && !cr__is_float(x))
+            say(&out, "it is %s, and only f32 and f64 have gradients",
+                cr_dtype_name(x->dtype));
+        else if (!cuts)
+            say(&out, "no tensor beneath it was marked by cr_requires_grad()");
+    }
+    return out.length;
+}

@@ -1,0 +1,73 @@
+/* The backward walk, shared by backward passes and functional gradients; and what the
+ * explanations offer to error messages. */
+#ifndef CR_GRAD_GRAD_H
+#define CR_GRAD_GRAD_H
+
+#include "../graph/graph.h"
+
+/* One walk: begin, roots, collect, perhaps prune, seed, down, end. While it lasts, a node
+ * that takes part has its place in `nodes` plus 1 as its `walk`; all others have 0. */
+typedef struct cr__walk {
+    cr_ctx *ctx;
+    const char *what, *site; /* for messages: "backward", the caller's place */
+    size_t n, n_versions;
+    cr_tensor **nodes; /* the versions of leaves, then the others by seq, ascending */
+    cr_tensor **cotangents; /* of the nodes; NULL: none has arrived */
+    size_t n_ends;
+    size_t *ends;      /* places of the versions and watched nodes that one has reached */
+    cr__list lists[4]; /* the context's, taken from it: a vjp may use those */
+    int no_grad;       /* the context's, to be restored, and so the following */
+    const char *context_site;
+    const cr_op *within;
+} cr__walk;
+
+/* False, with the error, inside another walk. Recording has gradients on with
+ * create_graph, off without. After true, cr__walk_end() is due. */
+bool cr__walk_begin(cr__walk *walk, cr_ctx *ctx, bool create_graph, const char *what,
+                    const char *site);
+/* A node to start from, unless it needs no gradient. */
+bool cr__walk_root(cr__walk *walk, cr_tensor *node);
+/* Finds and orders what lies beneath the roots and needs a gradient. */
+bool cr__walk_collect(cr__walk *walk);
+/* Keeps only what lies between the roots and the n nodes xs. */
+void cr__walk_prune(cr__walk *walk, cr_tensor *const *xs, size_t n);
+/* A cotangent arrives at a node of the walk. */
+bool cr__walk_seed(cr__walk *walk, cr_tensor *node, cr_tensor *cotangent);
+/* The chain rule, from the roots down. */
+bool cr__walk_down(cr__walk *walk);
+/* With let_go, what was saved for the vjps that have been called is not saved any more.
+ */
+void cr__walk_end(cr__walk *walk, bool let_go);
+
+/* The cotangent to start with at y: given, after checks, or ones. NULL with the error. */
+cr_tensor *cr__walk_start(cr_tensor *y, cr_tensor *given, bool create_graph,
+                          const char *what, const char *site);
+
+/* Records the error "what: why (site); advice". advice may be NULL. Returns status. */
+cr_status cr__grad_fail(cr_ctx *ctx, cr_status status, const char *what, const char *site,
+                        const char *advice, const char *format, ...) CR_FORMAT(6, 7);
+
+CR__INLINE bool cr__is_float(const cr_tensor *x)
+{
+    return x->dtype == CR_F32 || x->dtype == CR_F64;
+}
+
+/* The operation as the user called it. */
+CR__INLINE const char *cr__called(const cr_tensor *node)
+{
+    return node->within ? node->within->name : node->op ? node->op->name : "data";
+}
+
+CR__INLINE bool cr__same_dims(const cr_tensor *x, const cr_tensor *y)
+{
+    if (x->shape == y->shape)
+        return true;
+    if (x->shape->ndim != y->shape->ndim)
+        return false;
+    for (int i = 0; i < x->shape->ndim; i++)
+        if (x->shape->dims[i] != y->shape->dims[i])
+            return false;
+    return true;
+}
+
+#endif

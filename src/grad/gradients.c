@@ -1,0 +1,147 @@
+/* Functional gradients: of several results with respect to any tensors beneath them. */
+#include "grad.h"
+
+#include <stdio.h>
+
+/* What one call is about. */
+typedef struct request {
+    cr_ctx *ctx;
+    cr_tensor *const *ys, *const *xs; /* as given */
+    int n_ys, n_xs;
+    cr_tensor **nodes; /* of the ys, then of the xs, then the cotangents to start with */
+    const cr_gradients_opts *opts;
+} request;
+
+static const char what[] = "gradients";
+
+/* The context of the first tensor that is there, or NULL. */
+static cr_ctx *find_context(cr_tensor *const *xs, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (xs[i])
+            return xs[i]->ctx;
+    return NULL;
+}
+
+/* Floats in use; ys and xs into r->nodes. */
+static bool check_tensors(const request *r, cr_tensor *const *xs, int n, const char *list,
+                          cr_tensor **nodes)
+{
+    char name[32];
+    for (int i = 0; i < n; i++) {
+        snprintf(name, sizeof name, "%s: %s[%d]", what, list, i);
+        if (!cr__usable(r->ctx, xs[i], name, r->opts->site))
+            return false;
+        nodes[i] = cr__resolve(xs[i]);
+        if (!cr__is_float(nodes[i])) {
+            cr__grad_fail(r->ctx, CR_ERR_GRAD, what, r->opts->site, NULL,
+                          "%s[%d] is %s, and only f32 and f64 have gradients", list, i,
+                          cr_dtype_name(nodes[i]->dtype));
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check(const request *r)
+{
+    if (!check_tensors(r, r->ys, r->n_ys, "ys", r->nodes) ||
+        !check_tensors(r, r->xs, r->n_xs, "xs", r->nodes + r->n_ys))
+        return false;
+    cr_tensor **starts = r->nodes + r->n_ys + r->n_xs;
+    for (int i = 0; i < r->n_ys; i++) {
+        cr_tensor *given = r->opts->cotangents ? r->opts->cotangents[i] : NULL;
+        starts[i] = cr__walk_start(r->nodes[i], given, r->opts->create_graph, what,
+                                   r->opts->site);
+        if (!starts[i])
+            return false;
+    }
+    return true;
+}
+
+static bool down(const request *r, cr__walk *walk)
+{
+    for (int i = 0; i < r->n_ys; i++)
+        if (!cr__walk_root(walk, r->nodes[i]))
+            return false;
+    if (!cr__walk_collect(walk))
+        return false;
+    cr__walk_prune(walk, r->nodes + r->n_ys, (size_t)r->n_xs);
+    for (int i = 0; i < r->n_ys; i++)
+        if (r->nodes[i]->walk &&
+            !cr__walk_seed(walk, r->nodes[i], r->nodes[r->n_ys + r->n_xs + i]))
+            return false;
+    return cr__walk_down(walk);
+}
+
+/* No gradient has reached xs[j]. */
+static void fail_unused(const request *r, int j)
+{
+    cr_tensor *x = r->nodes[r->n_ys + j];
+    const char *advice = "with .allow_unused its gradient is NULL instead";
+    char why[512];
+    if (x->flags & CR__NEEDS_GRAD)
+        cr__grad_fail(r->ctx, CR_ERR_GRAD, what, r->opts->site, advice,
+                      "no y depends on xs[%d] of shape %s%s", j, cr__shape_text(x),
+                      x->flags & CR__VERSION ? ", or only on a value before an assignment"
+                                             : "");
+    else {
+        cr_explain_no_grad(x, why, sizeof why);
+        cr__grad_fail(r->ctx, CR_ERR_GRAD, what, r->opts->site, advice,
+                      "xs[%d] of shape %s needs no gradient: %s", j, cr__shape_text(x),
+                      why);
+    }
+}
+
+/* The number of the first x without a gradient, or n_xs. */
+static int hand_out(const request *r, const cr__walk *walk, cr_tensor **grads)
+{
+    int unused = r->n_xs;
+    for (int j = 0; j < r->n_xs; j++) {
+        const cr_tensor *x = r->nodes[r->n_ys + j];
+        grads[j] = x->walk && walk->cotangents ? walk->cotangents[x->walk - 1] : NULL;
+        if (grads[j])
+            grads[j]->flags |= CR__KEEP;
+        else if (unused == r->n_xs)
+            unused = j;
+    }
+    return unused;
+}
+
+static bool differentiate(const request *r, cr_tensor **grads)
+{
+    cr__walk walk;
+    int unused = r->n_xs;
+    if (!cr__walk_begin(&walk, r->ctx, r->opts->create_graph, what, r->opts->site))
+        return false;
+    bool done = down(r, &walk);
+    if (done && !r->opts->allow_unused)
+        unused = hand_out(r, &walk, grads);
+    else if (done)
+        hand_out(r, &walk, grads);
+    done = done && unused == r->n_xs;
+    cr__walk_end(&walk, done && !r->opts->retain_graph && !r->opts->create_graph);
+    if (unused < r->n_xs)
+        fail_unused(r, unused);
+    return done;
+}
+
+cr_status cr_gradients_at(cr_tensor *const *ys, int n_ys, cr_tensor *const *xs, int n_xs,
+                          cr_tensor **grads, cr_gradients_opts opts)
+{
+    request r = { .ys = ys, .xs = xs, .n_ys = n_ys, .n_xs = n_xs, .opts = &opts };
+    for (int j = 0; j < n_xs; j++)
+        grads[j] = NULL;
+    r.ctx = find_context(ys, n_ys);
+    if (!r.ctx && !(r.ctx = find_context(xs, n_xs)))
+        return CR_ERR_NULL;
+    if (n_ys < 1 || n_xs < 0)
+        return cr__grad_fail(r.ctx, CR_ERR_ARGUMENT, what, opts.site, NULL,
+                             "%d ys and %d xs", n_ys, n_xs);
+    r.nodes = cr__alloc(r.ctx, (2 * (size_t)n_ys + (size_t)n_xs) * sizeof *r.nodes);
+    bool done = r.nodes && check(&r) && differentiate(&r, grads);
+    cr__free(r.ctx, r.nodes);
+    for (int j = 0; j < n_xs && !done; j++)
+        grads[j] = NULL;
+    return done ? CR_OK : r.ctx->status;
+}

@@ -1,0 +1,88 @@
+/* Opening, closing and clearing a context. */
+#include "graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Sizes of attribute structs that come from slabs: multiples of 16. */
+static const size_t attr_sizes[CR__ATTR_SLABS] = { 16, 48, 96, 128, 192, 256 };
+
+static void init_graph(cr_ctx *ctx)
+{
+    ctx->next_seq = 1;
+    ctx->scope = &ctx->root;
+    ctx->nodes.size = sizeof(cr_tensor);
+    ctx->shapes.size = sizeof(cr__shape);
+    ctx->leaves.size = (sizeof(cr__leaf) + 15) / 16 * 16;
+    for (int i = 0; i < CR__ATTR_SLABS; i++)
+        ctx->attrs[i].size = attr_sizes[i];
+}
+
+static bool asks_for_eager(void)
+{
+    const char *value = getenv("CHAINRULE_EAGER");
+    return value && strcmp(value, "1") == 0;
+}
+
+cr_ctx *cr_open(const cr_options *options)
+{
+    static const cr_options none = { 0 };
+    cr__memory memory;
+    if (!options)
+        options = &none;
+    cr__memory_init(&memory, options);
+    cr_ctx *ctx = memory.alloc(memory.user, sizeof *ctx);
+    if (!ctx)
+        return NULL;
+    memset(ctx, 0, sizeof *ctx);
+    ctx->memory = memory;
+    ctx->log = options->log;
+    ctx->log_user = options->log_user;
+    ctx->eager = options->eager || asks_for_eager();
+    ctx->pid = (int)getpid();
+    init_graph(ctx);
+    ctx->team = cr__team_open(ctx, options);
+    if (!ctx->team) {
+        cr_close(ctx);
+        return NULL;
+    }
+    return ctx;
+}
+
+void cr_close(cr_ctx *ctx)
+{
+    if (!ctx)
+        return;
+    if (ctx->status != CR_OK && !ctx->error_seen)
+        cr__log(ctx, "closed with an error that was never looked at: %s", ctx->message);
+    cr__rollback(ctx);
+    while (ctx->scope != &ctx->root)
+        cr__scope_end(ctx);
+    cr__scope_end(ctx);
+    for (size_t i = 0; i < sizeof ctx->walk_lists / sizeof *ctx->walk_lists; i++)
+        cr__list_free(ctx, &ctx->walk_lists[i]);
+    for (size_t i = 0; i < sizeof ctx->run_lists / sizeof *ctx->run_lists; i++)
+        cr__list_free(ctx, &ctx->run_lists[i]);
+    cr__slab_close(ctx, &ctx->nodes);
+    cr__slab_close(ctx, &ctx->shapes);
+    cr__slab_close(ctx, &ctx->leaves);
+    for (int i = 0; i < CR__ATTR_SLABS; i++)
+        cr__slab_close(ctx, &ctx->attrs[i]);
+    if (ctx->team)
+        cr__team_close(ctx, ctx->team);
+    cr__memory_trim(ctx);
+    cr__memory memory = ctx->memory;
+    memory.free(memory.user, ctx, sizeof *ctx);
+}
+
+void cr_clear(cr_ctx *ctx)
+{
+    if (!ctx)
+        return;
+    if (ctx->status != CR_OK)
+        cr__rollback(ctx);
+    ctx->status = CR_OK;
+    ctx->error_seen = false;
+    ctx->message[0] = '\0';
+}

@@ -1,0 +1,299 @@
+/* Leaves: gradients, assignment, versions; names and watched tensors. What is pending on
+ * leaves is committed by a run that succeeds and rolled back by an error. */
+#include "graph.h"
+
+#include <string.h>
+
+/* ---- arguments ---- */
+
+bool cr__usable(cr_ctx *ctx, const cr_tensor *x, const char *what, const char *site)
+{
+    if (!ctx && x)
+        ctx = x->ctx;
+    if (!ctx || ctx->status != CR_OK)
+        return false;
+    if (!site)
+        site = what;
+    if (!x)
+        cr_fail(ctx, CR_ERR_NULL, "%s: the tensor is NULL (%s)", what, site);
+    else if (x->refs <= 0)
+        cr_fail(
+            ctx, CR_ERR_SCOPE,
+            "%s: the tensor was released with its scope (%s); cr_keep() moves one to the "
+            "enclosing scope",
+            what, site);
+    else if (x->ctx != ctx)
+        cr_fail(ctx, CR_ERR_SCOPE, "%s: the tensor belongs to another context (%s)", what,
+                site);
+    else
+        return true;
+    return false;
+}
+
+/* ---- records ---- */
+
+cr__leaf *cr__leaf_of(cr_tensor *x)
+{
+    if (x->leaf)
+        return x->leaf;
+    cr__leaf *leaf = cr__slab_new(x->ctx, &x->ctx->leaves);
+    if (!leaf)
+        return NULL;
+    *leaf = (cr__leaf){ .refs = 1, .handle = x };
+    x->leaf = leaf;
+    return leaf;
+}
+
+static void mark_dirty(cr_ctx *ctx, cr__leaf *leaf)
+{
+    if (leaf->dirty)
+        return;
+    leaf->dirty = true;
+    leaf->prev_dirty = NULL;
+    leaf->next_dirty = ctx->dirty;
+    if (ctx->dirty)
+        ctx->dirty->prev_dirty = leaf;
+    ctx->dirty = leaf;
+}
+
+/* *slot = x, counting. */
+static void set(cr_tensor **slot, cr_tensor *x)
+{
+    cr_tensor *old = *slot;
+    if (x)
+        cr__retain(x);
+    *slot = x;
+    cr__drop(old);
+}
+
+/* Turns x into a handle: what it was becomes the leaf's first version. */
+static bool make_handle(cr_tensor *x)
+{
+    cr_ctx *ctx = x->ctx;
+    cr__leaf *leaf = cr__leaf_of(x);
+    cr_tensor *v = leaf ? cr__slab_new(ctx, &ctx->nodes) : NULL;
+    if (!v)
+        return false;
+    *v = *x;
+    v->link = NULL;
+    v->refs = 2;
+    v->keeps = 0;
+    v->run = v->walk = 0;
+    v->flags |= CR__VERSION | CR__KEEP;
+    v->flags &= (uint16_t) ~(CR__SCOPED | CR__WATCHED);
+    x->shape->refs++;
+    leaf->refs++;
+    leaf->version = leaf->committed = v;
+    if (x->refs > 1 || x->saves) {
+        leaf->first = v;
+        v->refs++;
+    }
+    x->flags = CR__HANDLE | CR__KEEP | (x->flags & CR__SCOPED);
+    x->op = x->within = NULL;
+    x->attrs = NULL;
+    x->n_inputs = 0;
+    x->saves = 0;
+    return true;
+}
+
+/* ---- gradients ---- */
+
+cr_tensor *cr_requires_grad_at(cr_tensor *x, const char *site)
+{
+    if (!x || !cr__usable(x->ctx, x, "requires_grad", site))
+        return NULL;
+    if (x->dtype != CR_F32 && x->dtype != CR_F64) {
+        cr_fail(
+            x->ctx, CR_ERR_DTYPE,
+            "requires_grad: a %s tensor has no gradient (%s); cr_cast() it to f32 or f64",
+            cr_dtype_name((cr_dtype)x->dtype), site ? site : "?");
+        return NULL;
+    }
+    if (!(x->flags & CR__HANDLE) && !make_handle(x))
+        return NULL;
+    cr__leaf *leaf = x->leaf;
+    leaf->requires_grad = true;
+    x->flags |= CR__NEEDS_GRAD;
+    cr__unsave(leaf->version);
+    leaf->version->flags |= CR__NEEDS_GRAD;
+    leaf->committed->flags |= CR__NEEDS_GRAD;
+    return x;
+}
+
+/* Sets a gradient, and says so to the next run. */
+bool cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad)
+{
+    set(&leaf->grad, grad);
+    mark_dirty(leaf->handle->ctx, leaf);
+    return true;
+}
+
+cr_tensor *cr_grad(cr_tensor *x)
+{
+    return x && x->refs > 0 && x->leaf ? x->leaf->grad : NULL;
+}
+
+cr_status cr_zero_grad(cr_tensor *x)
+{
+    if (!x)
+        return CR_ERR_NULL;
+    if (!cr__usable(x->ctx, x, "zero_grad", NULL))
+        return x->ctx->status;
+    if (x->leaf && x->leaf->grad)
+        cr__leaf_set_grad(x->leaf, NULL);
+    return CR_OK;
+}
+
+cr_status cr_set_grad(cr_tensor *x, cr_tensor *g)
+{
+    if (!x)
+        return CR_ERR_NULL;
+    cr_ctx *ctx = x->ctx;
+    if (!cr__usable(ctx, x, "set_grad", NULL) || !cr__usable(ctx, g, "set_grad", NULL))
+        return ctx->status;
+    if (!(x->flags & (CR__HANDLE | CR__WATCHED)))
+        return cr_fail(
+            ctx, CR_ERR_GRAD,
+            "set_grad: %s is neither a leaf nor watched; see cr_requires_grad() and "
+            "cr_watch()",
+            cr__shape_text(x));
+    if (g->dtype != x->dtype || cr_numel(g) != cr_numel(x) ||
+        memcmp(g->shape->dims, x->shape->dims,
+               (size_t)x->shape->ndim * sizeof(int64_t)) != 0)
+        return cr_fail(ctx, CR_ERR_SHAPE,
+                       "set_grad: the gradient of %s %s cannot be %s %s",
+                       cr_dtype_name((cr_dtype)x->dtype), cr__shape_text(x),
+                       cr_dtype_name((cr_dtype)g->dtype), cr__shape_text(g));
+    g = cr__resolve(g);
+    if (g->flags & CR__NEEDS_GRAD)
+        g = cr_detach(g);
+    if (!g || !cr__leaf_of(x))
+        return ctx->status;
+    cr__leaf_set_grad(x->leaf, g);
+    return CR_OK;
+}
+
+cr_tensor *cr_detach_at(cr_tensor *x, const char *site)
+{
+    return cr__record_1(&cr__op_detach, x, NULL, site);
+}
+
+cr_tensor *cr_watch(cr_tensor *x)
+{
+    if (!x || !cr__usable(x->ctx, x, "watch", NULL))
+        return NULL;
+    if (x->flags & CR__HANDLE)
+        return x;
+    if (!cr__leaf_of(x))
+        return NULL;
+    x->flags |= CR__WATCHED | CR__KEEP;
+    return x;
+}
+
+/* ---- assignment ---- */
+
+static bool check_assign(cr_tensor *x, cr_tensor *value, const char *site)
+{
+    cr_ctx *ctx = x->ctx;
+    if (!cr__usable(ctx, x, "assign", site) || !cr__usable(ctx, value, "assign", site))
+        return false;
+    bool equal = x->dtype == value->dtype && x->shape->ndim == value->shape->ndim;
+    for (int i = 0; equal && i < x->shape->ndim; i++)
+        equal = x->shape->dims[i] == value->shape->dims[i];
+    if (!equal)
+        cr_fail(ctx, x->dtype == value->dtype ? CR_ERR_SHAPE : CR_ERR_DTYPE,
+                "assign: the new value of %s%s%s %s is %s %s (%s); they must have the "
+                "same dtype "
+                "and shape",
+                cr_name(x), *cr_name(x) ? ": " : "", cr_dtype_name((cr_dtype)x->dtype),
+                cr__shape_text(x), cr_dtype_name((cr_dtype)value->dtype),
+                cr__shape_text(value), site ? site : "?");
+    else if (!(x->flags & CR__HANDLE) && x->flags & CR__NEEDS_GRAD)
+        cr_fail(ctx, CR_ERR_ARGUMENT,
+                "assign: %s is computed from tensors that require gradients (%s); assign "
+                "to a "
+                "leaf, or to a cr_detach() of it",
+                cr__shape_text(x), site ? site : "?");
+    return ctx->status == CR_OK;
+}
+
+cr_status cr_assign_at(cr_tensor *x, cr_tensor *value, const char *site)
+{
+    if (!x)
+        return CR_ERR_NULL;
+    cr_ctx *ctx = x->ctx;
+    if (!check_assign(x, value, site) || (!(x->flags & CR__HANDLE) && !make_handle(x)))
+        return ctx->status;
+    x->shape->refs++;
+    cr_tensor *v = cr__node_alone(ctx, (cr_dtype)x->dtype, x->shape, site);
+    if (!v)
+        return ctx->status;
+    v->op = &cr__op_detach;
+    v->n_inputs = 1;
+    v->kinds[0] = CR_ARG_TENSOR;
+    v->in[0].tensor = cr__resolve(value);
+    cr__retain(v->in[0].tensor);
+    v->flags = CR__VERSION | CR__KEEP;
+    if (x->leaf->requires_grad)
+        v->flags |= CR__NEEDS_GRAD;
+    v->leaf = x->leaf;
+    x->leaf->refs++;
+    set(&x->leaf->version, v);
+    cr__drop(v);
+    mark_dirty(ctx, x->leaf);
+    return CR_OK;
+}
+
+void cr__commit(cr_ctx *ctx)
+{
+    while (ctx->dirty) {
+        cr__leaf *leaf = ctx->dirty;
+        ctx->dirty = leaf->next_dirty;
+        if (ctx->dirty)
+            ctx->dirty->prev_dirty = NULL;
+        leaf->dirty = false;
+        if (leaf->version)
+            cr__cut(leaf->version);
+        /* A gradient may be a node of the forward graph, which must stay whole. */
+        if (leaf->grad && !(leaf->grad->flags & (CR__NEEDS_GRAD | CR__VERSION)))
+            cr__cut(leaf->grad);
+        set(&leaf->committed, leaf->version);
+        set(&leaf->grad_committed, leaf->grad);
+    }
+}
+
+void cr__rollback(cr_ctx *ctx)
+{
+    while (ctx->dirty) {
+        cr__leaf *leaf = ctx->dirty;
+        ctx->dirty = leaf->next_dirty;
+        if (ctx->dirty)
+            ctx->dirty->prev_dirty = NULL;
+        leaf->dirty = false;
+        set(&leaf->version, leaf->committed);
+        set(&leaf->grad, leaf->grad_committed);
+    }
+}
+
+/* ---- names ---- */
+
+cr_tensor *cr_named(cr_tensor *x, const char *name)
+{
+    if (!x || !cr__usable(x->ctx, x, "named", NULL))
+        return NULL;
+    cr__leaf *leaf = cr__leaf_of(x);
+    size_t bytes = name ? strlen(name) + 1 : 0;
+    char *copy = leaf && bytes ? cr__alloc(x->ctx, bytes) : NULL;
+    if (!leaf || (bytes && !copy))
+        return NULL;
+    if (copy)
+        memcpy(copy, name, bytes);
+    cr__free(x->ctx, leaf->name);
+    leaf->name = copy;
+    return x;
+}
+
+const char *cr_name(const cr_tensor *x)
+{
+    return x && x->refs > 0 && x->leaf && x->leaf->name ? x->leaf->name : "";
+}

@@ -1,0 +1,290 @@
+/* Nodes, shapes and attributes: where their memory comes from, and when it goes. Freeing
+ * is iterative: a chain of any length needs no stack. */
+#include "graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- shapes ---- */
+
+cr__shape *cr__shape_new(cr_ctx *ctx, cr_dims dims)
+{
+    cr__shape *shape = cr__slab_new(ctx, &ctx->shapes);
+    if (!shape)
+        return NULL;
+    shape->refs = 1;
+    shape->ndim = dims.n;
+    shape->numel = 1;
+    for (int i = 0; i < dims.n; i++) {
+        shape->dims[i] = dims.v[i];
+        shape->numel *= dims.v[i];
+    }
+    return shape;
+}
+
+void cr__shape_release(cr_ctx *ctx, cr__shape *shape)
+{
+    if (shape && --shape->refs == 0)
+        cr__slab_free(&ctx->shapes, shape);
+}
+
+/* ---- attributes ---- */
+
+/* The slab for records of size bytes, NULL if they are too large for any. */
+static cr__slab *slab_for(cr_ctx *ctx, size_t size)
+{
+    for (int i = 0; i < CR__ATTR_SLABS; i++)
+        if (size <= ctx->attrs[i].size)
+            return &ctx->attrs[i];
+    return NULL;
+}
+
+void *cr__attrs_new(cr_ctx *ctx, size_t size)
+{
+    cr__slab *slab = slab_for(ctx, size);
+    return slab ? cr__slab_new(ctx, slab) : cr__alloc(ctx, size);
+}
+
+void cr__attrs_free(cr_ctx *ctx, void *attrs, size_t size)
+{
+    cr__slab *slab = slab_for(ctx, size);
+    if (!attrs)
+        return;
+    if (slab)
+        cr__slab_free(slab, attrs);
+    else
+        cr__free(ctx, attrs);
+}
+
+/* ---- nodes ---- */
+
+cr_tensor *cr__node_alone(cr_ctx *ctx, cr_dtype dtype, cr__shape *shape, const char *site)
+{
+    cr_tensor *x = shape ? cr__slab_new(ctx, &ctx->nodes) : NULL;
+    if (!x) {
+        cr__shape_release(ctx, shape);
+        return NULL;
+    }
+    *x = (cr_tensor){ .refs = 1,
+                      .dtype = (uint8_t)dtype,
+                      .ctx = ctx,
+                      .site = ctx->site ? ctx->site
+                              : site    ? site
+                                        : "?",
+                      .within = ctx->within,
+                      .seq = ctx->next_seq++,
+                      .shape = shape };
+    return x;
+}
+
+cr_tensor *cr__node_new(cr_ctx *ctx, cr_dtype dtype, cr__shape *shape, const char *site)
+{
+    cr_tensor *x = cr__node_alone(ctx, dtype, shape, site);
+    if (!x)
+        return NULL;
+    x->flags = CR__SCOPED;
+    x->link = ctx->scope->first;
+    ctx->scope->first = x;
+    return x;
+}
+
+void cr__retain(cr_tensor *x)
+{
+    x->refs++;
+}
+
+/* Gives up a reference; what nobody refers to any more is put on the list of the dying.
+ */
+static void lose(cr_ctx *ctx, cr_tensor *x)
+{
+    if (x && --x->refs == 0) {
+        x->link = ctx->dying;
+        ctx->dying = x;
+    }
+}
+
+static void lose_inputs(cr_tensor *x)
+{
+    if (x->n_inputs > 3) {
+        for (int i = 0; i < x->n_inputs; i++)
+            lose(x->ctx, x->in[0].list[i]);
+        cr__free(x->ctx, x->in[0].list);
+    } else {
+        for (int i = 0; i < x->n_inputs; i++)
+            if (x->kinds[i] == CR_ARG_TENSOR)
+                lose(x->ctx, x->in[i].tensor);
+    }
+    x->n_inputs = 0;
+}
+
+static void forget_value(cr_tensor *x)
+{
+    if (x->flags & CR__KNOWN && x->shape->numel != 1)
+        cr__buffer_release(x->value.buffer);
+    x->flags &= (uint16_t)~CR__KNOWN;
+}
+
+static void unlink_dirty(cr_ctx *ctx, cr__leaf *leaf)
+{
+    if (!leaf->dirty)
+        return;
+    if (leaf->prev_dirty)
+        leaf->prev_dirty->next_dirty = leaf->next_dirty;
+    else
+        ctx->dirty = leaf->next_dirty;
+    if (leaf->next_dirty)
+        leaf->next_dirty->prev_dirty = leaf->prev_dirty;
+    leaf->dirty = false;
+}
+
+/* x, the leaf's handle or a version or what bears its name, goes. With the handle
+ * everything that it stood for goes, apart from versions that the graph refers to. */
+static void lose_leaf(cr_ctx *ctx, cr_tensor *x)
+{
+    cr__leaf *leaf = x->leaf;
+    if (!leaf)
+        return;
+    if (!(x->flags & CR__VERSION)) {
+        unlink_dirty(ctx, leaf);
+        lose(ctx, leaf->first);
+        lose(ctx, leaf->version);
+        lose(ctx, leaf->committed);
+        lose(ctx, leaf->grad);
+        lose(ctx, leaf->grad_committed);
+        leaf->handle = leaf->first = leaf->version = leaf->committed = NULL;
+        leaf->grad = leaf->grad_committed = NULL;
+    }
+    if (--leaf->refs == 0) {
+        cr__free(ctx, leaf->name);
+        cr__slab_free(&ctx->leaves, leaf);
+    }
+}
+
+static void bury(cr_ctx *ctx)
+{
+    while (ctx->dying) {
+        cr_tensor *x = ctx->dying;
+        ctx->dying = x->link;
+        cr__unsave(x);
+        forget_value(x);
+        lose_leaf(ctx, x);
+        lose_inputs(x);
+        if (x->attrs)
+            cr__attrs_free(ctx, x->attrs, x->op->attrs_size);
+        cr__shape_release(ctx, x->shape);
+        cr__slab_free(&ctx->nodes, x);
+    }
+}
+
+void cr__drop(cr_tensor *x)
+{
+    if (!x)
+        return;
+    lose(x->ctx, x);
+    bury(x->ctx);
+}
+
+void cr__cut(cr_tensor *x)
+{
+    cr__unsave(x);
+    lose_inputs(x);
+    bury(x->ctx);
+}
+
+static void count_save(cr_tensor *read, int by)
+{
+    cr_tensor *saved = read ? cr__saved(read) : NULL;
+    if (saved && saved->saves != UINT16_MAX)
+        saved->saves = (uint16_t)(saved->saves + by);
+}
+
+/* Counts what the vjp of x reads up or down. */
+static void count_saves(cr_tensor *x, int by)
+{
+    unsigned reads = x->op->reads;
+    for (int i = 0; i < x->n_inputs && i < 31; i++)
+        if (reads & CR_READS_INPUT(i))
+            count_save(cr__input(x, i), by);
+    if (reads & CR_READS_OUTPUT)
+        count_save(x, by);
+}
+
+void cr__save(cr_tensor *x)
+{
+    x->flags |= CR__SAVES;
+    count_saves(x, 1);
+}
+
+void cr__unsave(cr_tensor *x)
+{
+    if (!(x->flags & CR__SAVES))
+        return;
+    x->flags &= (uint16_t)~CR__SAVES;
+    count_saves(x, -1);
+}
+
+void cr__let_go(cr_tensor *x)
+{
+    CR__ASSERT(!(x->flags & CR__KEEP));
+    forget_value(x);
+}
+
+/* ---- order ---- */
+
+static int by_seq(const void *a, const void *b)
+{
+    uint64_t x = (*(cr_tensor *const *)a)->seq, y = (*(cr_tensor *const *)b)->seq;
+    return x < y ? -1 : x > y;
+}
+
+/* Few nodes: by insertion, since they are collected nearly in descending order. */
+static void insertion_sort(cr_tensor **nodes, size_t n)
+{
+    for (size_t i = 0; i < n / 2; i++) {
+        cr_tensor *x = nodes[i];
+        nodes[i] = nodes[n - 1 - i];
+        nodes[n - 1 - i] = x;
+    }
+    for (size_t i = 1; i < n; i++) {
+        cr_tensor *x = nodes[i];
+        size_t j = i;
+        for (; j > 0 && nodes[j - 1]->seq > x->seq; j--)
+            nodes[j] = nodes[j - 1];
+        nodes[j] = x;
+    }
+}
+
+/* Each node to the place of its seq, and the gaps closed. */
+static bool place_sort(cr_ctx *ctx, cr_tensor **nodes, size_t n, uint64_t least,
+                       uint64_t range)
+{
+    cr_tensor **places = cr__alloc(ctx, (size_t)range * sizeof *places);
+    if (!places)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        places[nodes[i]->seq - least] = nodes[i];
+    size_t k = 0;
+    for (uint64_t i = 0; i < range; i++)
+        if (places[i])
+            nodes[k++] = places[i];
+    cr__free(ctx, places);
+    return true;
+}
+
+bool cr__sort_nodes(cr_ctx *ctx, cr_tensor **nodes, size_t n)
+{
+    uint64_t least = UINT64_MAX, most = 0;
+    if (n <= 32) {
+        insertion_sort(nodes, n);
+        return true;
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint64_t seq = nodes[i]->seq;
+        least = seq < least ? seq : least;
+        most = seq > most ? seq : most;
+    }
+    if (most - least < 8 * (uint64_t)n)
+        return place_sort(ctx, nodes, n, least, most - least + 1);
+    qsort(nodes, n, sizeof *nodes, by_seq);
+    return true;
+}

@@ -1,0 +1,152 @@
+/* Reading: what is known without computing, and what a run is needed for. */
+#include "graph.h"
+
+#include <string.h>
+
+int cr_ndim(const cr_tensor *x)
+{
+    return x ? x->shape->ndim : 0;
+}
+
+int64_t cr_size(const cr_tensor *x, int dim)
+{
+    int ndim = cr_ndim(x);
+    dim += dim < 0 ? ndim : 0;
+    return dim >= 0 && dim < ndim ? x->shape->dims[dim] : -1;
+}
+
+cr_dims cr_shape(const cr_tensor *x)
+{
+    return x ? cr_dims_of(x->shape->dims, x->shape->ndim) : CR_NO_DIMS;
+}
+
+int64_t cr_numel(const cr_tensor *x)
+{
+    return x ? x->shape->numel : 0;
+}
+
+cr_dtype cr_dtype_of(const cr_tensor *x)
+{
+    return x ? (cr_dtype)x->dtype : CR_DTYPE_DEFAULT;
+}
+
+cr_ctx *cr_ctx_of(const cr_tensor *x)
+{
+    return x ? x->ctx : NULL;
+}
+
+cr_status cr_eval_n(cr_tensor *const *xs, int n)
+{
+    cr_ctx *ctx = NULL;
+    for (int i = 0; i < n && !ctx; i++)
+        ctx = cr_ctx_of(xs[i]);
+    if (!ctx)
+        return n > 0 ? CR_ERR_NULL : CR_OK;
+    cr__list *list = &ctx->walk_lists[0];
+    if (ctx->status != CR_OK || !cr__list_reserve(ctx, list, (size_t)n * sizeof *xs))
+        return ctx->status;
+    cr_tensor **targets = list->at;
+    for (int i = 0; i < n; i++) {
+        if (!cr__usable(ctx, xs[i], "eval", NULL))
+            return ctx->status;
+        targets[i] = cr__resolve(xs[i]);
+        targets[i]->flags |= CR__KEEP;
+    }
+    return cr__run(ctx, targets, (size_t)n, true);
+}
+
+/* The node that holds the value of x, computed; NULL with the error. */
+static cr_tensor *known(cr_tensor *x, const char *what)
+{
+    if (!x || !cr__usable(x->ctx, x, what, NULL))
+        return NULL;
+    cr_tensor *node = cr__resolve(x);
+    if (!(node->flags & CR__KNOWN)) {
+        node->flags |= CR__KEEP;
+        if (cr__run(x->ctx, &node, 1, true) != CR_OK)
+            return NULL;
+    }
+    return node;
+}
+
+static cr_tensor *known_single(cr_tensor *x, const char *what)
+{
+    if (x && cr__usable(x->ctx, x, what, NULL) && cr__numel(x) != 1) {
+        cr_fail(x->ctx, CR_ERR_SHAPE,
+                "%s: %s has %lld elements (%s); it reads the one element of a "
+                "tensor",
+                what, cr__shape_text(x), (long long)cr__numel(x), x->site);
+        return NULL;
+    }
+    return known(x, what);
+}
+
+/* The one element of a known node of an integer type. */
+static int64_t integer_of(const cr_tensor *node)
+{
+    int64_t wide = 0;
+    int32_t narrow;
+    uint8_t byte;
+    if (node->dtype == CR_I64) {
+        memcpy(&wide, &node->value, sizeof wide);
+    } else if (node->dtype == CR_I32) {
+        memcpy(&narrow, &node->value, sizeof narrow);
+        wide = narrow;
+    } else {
+        memcpy(&byte, &node->value, sizeof byte);
+        wide = byte;
+    }
+    return wide;
+}
+
+double cr_item(cr_tensor *x)
+{
+    const cr_tensor *node = known_single(x, "item");
+    float narrow;
+    if (!node)
+        return NAN;
+    if (node->dtype == CR_F64)
+        return node->value.scalar;
+    if (node->dtype != CR_F32)
+        return (double)integer_of(node);
+    memcpy(&narrow, &node->value, sizeof narrow);
+    return (double)narrow;
+}
+
+int64_t cr_item_i64(cr_tensor *x)
+{
+    const cr_tensor *node = known_single(x, "item_i64");
+    if (!node)
+        return 0;
+    if (node->dtype != CR_F32 && node->dtype != CR_F64)
+        return integer_of(node);
+    cr_fail(x->ctx, CR_ERR_DTYPE,
+            "item_i64: %s is not an integer type (%s); see cr_item()",
+            cr_dtype_name((cr_dtype)node->dtype), x->site);
+    return 0;
+}
+
+const void *cr_data(cr_tensor *x)
+{
+    cr_tensor *node = known(x, "data");
+    return node ? cr__value(node) : NULL;
+}
+
+cr_status cr_read(cr_tensor *x, void *dst, size_t bytes)
+{
+    cr_tensor *node = known(x, "read");
+    if (!node)
+        return x ? x->ctx->status : CR_ERR_NULL;
+    size_t wanted = (size_t)cr__numel(node) * cr_dtype_size((cr_dtype)node->dtype);
+    if (bytes < wanted)
+        return cr_fail(x->ctx, CR_ERR_ARGUMENT,
+                       "read: %s %s has %zu bytes, and there is room for %zu (%s)",
+                       cr_dtype_name((cr_dtype)node->dtype), cr__shape_text(node), wanted,
+                       bytes, x->site);
+    if (wanted && !dst)
+        return cr_fail(x->ctx, CR_ERR_NULL, "read: the destination is NULL (%s)",
+                       x->site);
+    if (wanted)
+        memcpy(dst, cr__value(node), wanted);
+    return CR_OK;
+}

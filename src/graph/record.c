@@ -1,0 +1,492 @@
+/* Recording: from an operation and its operands to a node. */
+#include "graph.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FEW = 4 }; /* operands that need no memory */
+
+/* One call of an operation on its way to a node. */
+typedef struct call {
+    cr_ctx *ctx;
+    const cr_op *op;
+    const char *site;
+    cr_arg *operands;
+    int n;
+    cr_dtype *dtypes;
+    cr_dims *dims;
+    cr_arg few_operands[FEW];
+    cr_dtype few_dtypes[FEW];
+    cr_dims few_dims[FEW];
+    void *memory;
+} call;
+
+/* ---- errors ---- */
+
+cr_status cr__op_fail(cr_ctx *ctx, const cr_op *op, cr_status status, const char *advice,
+                      const char *format, ...)
+{
+    char what[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    return cr_fail(ctx, status, "%s: %s (%s)%s%s",
+                   ctx->within ? ctx->within->name : op->name, what,
+                   ctx->site ? ctx->site : "?", advice ? "; " : "", advice ? advice : "");
+}
+
+/* The i-th of the comma-separated names of inputs; the last stands for all that follow.
+ */
+static const char *input_name(const cr_op *op, int i, char *text, size_t size)
+{
+    const char *at = op->inputs ? op->inputs : "";
+    for (const char *next; i > 0 && (next = strchr(at, ',')); i--)
+        at = next + 1;
+    snprintf(text, size, "%.*s", (int)strcspn(at, ","), at);
+    return text;
+}
+
+/* ---- operands ---- */
+
+static bool check_count(const call *c)
+{
+    const cr_op *op = c->op;
+    int most = op->max_inputs > op->min_inputs ? op->max_inputs : op->min_inputs;
+    if (c->n >= op->min_inputs && (op->max_inputs < 0 || c->n <= most) &&
+        c->n <= UINT16_MAX)
+        return true;
+    cr__op_fail(c->ctx, op, CR_ERR_ARGUMENT, NULL, "%d inputs; it takes %s%d", c->n,
+                op->max_inputs < 0                     ? "at least "
+                : most > op->min_inputs && c->n > most ? "at most "
+                                                       : "",
+                c->n > most ? most : op->min_inputs);
+    return false;
+}
+
+static bool check_tensor(const call *c, int i)
+{
+    const cr_tensor *x = c->operands[i].v.tensor;
+    char name[64];
+    if (!x) {
+        if (i >= c->op->min_inputs && c->op->max_inputs >= 0)
+            return true;
+        cr__op_fail(c->ctx, c->op, CR_ERR_NULL, NULL, "input %d (%s) is NULL", i,
+                    input_name(c->op, i, name, sizeof name));
+        return false;
+    }
+    if (CR__LIKELY(x->refs > 0 && x->ctx == c->ctx))
+        return true;
+    bool gone = x->refs <= 0;
+    cr__op_fail(c->ctx, c->op, CR_ERR_SCOPE,
+                gone ? "cr_keep() moves a tensor to the enclosing scope" : NULL,
+                "input %d (%s) %s", i, input_name(c->op, i, name, sizeof name),
+                gone ? "was released with its scope" : "belongs to another context");
+    return false;
+}
+
+static bool check_operands(call *c)
+{
+    if (!check_count(c))
+        return false;
+    for (int i = 0; i < c->n; i++) {
+        cr_arg *a = &c->operands[i];
+        if (a->kind == CR_ARG_NONE)
+            *a = cr_arg_tensor(NULL);
+        if (a->kind == CR_ARG_TENSOR) {
+            if (!check_tensor(c, i))
+                return false;
+            if (a->v.tensor && c->op->kind != CR_OP_COMPOSITE)
+                a->v.tensor = cr__resolve(a->v.tensor);
+        } else if (c->op->kind != CR_OP_MAP) {
+            cr__op_fail(c->ctx, c->op, CR_ERR_ARGUMENT,
+                        "cr_scalar() makes one of a number", "input %d must be a tensor",
+                        i);
+            return false;
+        }
+    }
+    return true;
+}
+
+static cr_tensor *tensor_at(const call *c, int i)
+{
+    return c->operands[i].kind == CR_ARG_TENSOR ? c->operands[i].v.tensor : NULL;
+}
+
+/* ---- maps: equal dtypes, equal shapes ---- */
+
+static bool check_number(const call *c, int i, cr_dtype dtype)
+{
+    const cr_arg *a = &c->operands[i];
+    uint64_t bits;
+    if (cr__number_store(*a, dtype, &bits))
+        return true;
+    char text[40];
+    if (a->kind == CR_ARG_REAL)
+        snprintf(text, sizeof text, "%g", a->v.real);
+    else if (a->kind == CR_ARG_INT)
+        snprintf(text, sizeof text, "%lld", (long long)a->v.i);
+    else
+        snprintf(text, sizeof text, "%llu", (unsigned long long)a->v.u);
+    cr__op_fail(c->ctx, c->op, CR_ERR_DTYPE, "cr_cast() the tensor",
+                "%s is not a value of %s", text, cr_dtype_name(dtype));
+    return false;
+}
+
+static bool accepts(const call *c, const cr__map *map, cr_dtype dtype)
+{
+    if (!map->dtypes || map->dtypes >> dtype & 1)
+        return true;
+    char takes[64] = "";
+    for (int t = CR_F32; t < CR_DTYPES; t++)
+        if (map->dtypes >> t & 1)
+            snprintf(takes + strlen(takes), sizeof takes - strlen(takes), "%s%s",
+                     takes[0] ? ", " : "", cr_dtype_name((cr_dtype)t));
+    cr__op_fail(c->ctx, c->op, CR_ERR_DTYPE, "cr_cast() converts",
+                "a %s tensor; it takes %s", cr_dtype_name(dtype), takes);
+    return false;
+}
+
+/* Checks that all operands but the map's own have one dtype, which is returned; 0 on
+ * failure. */
+static cr_dtype common_dtype(const call *c, const cr__map *map)
+{
+    cr_dtype dtype = CR_DTYPE_DEFAULT;
+    for (int i = 0; i < c->n; i++) {
+        const cr_tensor *x = tensor_at(c, i);
+        if (!x || map->own >> i & 1)
+            continue;
+        if (dtype && dtype != x->dtype) {
+            cr__op_fail(c->ctx, c->op, CR_ERR_DTYPE, "cr_cast() one of them",
+                        "dtypes differ: %s and %s", cr_dtype_name(dtype),
+                        cr_dtype_name((cr_dtype)x->dtype));
+            return CR_DTYPE_DEFAULT;
+        }
+        dtype = (cr_dtype)x->dtype;
+    }
+    if (!dtype) { /* where(condition, 1.0, 0.0) */
+        dtype = CR_I64;
+        for (int i = 0; i < c->n; i++)
+            if (c->operands[i].kind == CR_ARG_REAL)
+                dtype = CR_F32;
+    }
+    if (!accepts(c, map, dtype))
+        return CR_DTYPE_DEFAULT;
+    for (int i = 0; i < c->n; i++)
+        if (c->operands[i].kind != CR_ARG_TENSOR && !check_number(c, i, dtype))
+            return CR_DTYPE_DEFAULT;
+    return dtype;
+}
+
+/* Expands the tensors among the operands to their common shape. */
+static bool broadcast(call *c)
+{
+    cr_dims common;
+    const cr_tensor *first = NULL;
+    bool equal = true;
+    for (int i = 0; i < c->n; i++) {
+        const cr_tensor *x = tensor_at(c, i);
+        if (x && !first)
+            first = x;
+        else if (x && x->shape != first->shape)
+            equal = false;
+    }
+    if (equal)
+        return true;
+    common = cr_shape(first);
+    for (int i = 0; i < c->n; i++) {
+        const cr_tensor *x = tensor_at(c, i);
+        if (x && !cr__broadcast_dims(common, cr_shape(x), &common)) {
+            cr__op_fail(c->ctx, c->op, CR_ERR_SHAPE,
+                        "aligned at the last dimension, sizes must be equal or 1",
+                        "shapes do not broadcast: %s and %s", cr__shape_text(first),
+                        cr__shape_text(x));
+            return false;
+        }
+    }
+    for (int i = 0; i < c->n; i++) {
+        cr_tensor *x = tensor_at(c, i);
+        if (x && !(c->operands[i].v.tensor = cr__expand_to(x, common)))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the node ---- */
+
+static void free_call(call *c)
+{
+    cr__free(c->ctx, c->memory);
+}
+
+/* Copies the operands, since preparing changes them. */
+static bool init_call(call *c, cr_ctx *ctx, const cr_op *op, const cr_arg *operands,
+                      int n)
+{
+    c->ctx = ctx;
+    c->op = op;
+    c->n = n;
+    c->memory = NULL;
+    c->operands = c->few_operands;
+    c->dtypes = c->few_dtypes;
+    c->dims = c->few_dims;
+    if (n > FEW) {
+        size_t count = (size_t)n;
+        c->memory =
+            cr__alloc(ctx, count * (sizeof(cr_arg) + sizeof(cr_dims) + sizeof(cr_dtype)));
+        if (!c->memory)
+            return false;
+        c->operands = c->memory;
+        c->dims = (cr_dims *)(void *)(c->operands + n);
+        c->dtypes = (cr_dtype *)(void *)(c->dims + n);
+    }
+    if (n > 0)
+        memcpy(c->operands, operands, (size_t)n * sizeof *operands);
+    return true;
+}
+
+/* Asks the shape rule. dims of numbers are those of the tensors. */
+static bool infer_shape(call *c, cr_dtype common, void *attrs, cr_dtype *dtype,
+                        cr_dims *dims)
+{
+    const cr_tensor *first = NULL;
+    for (int i = 0; i < c->n && !first; i++)
+        first = tensor_at(c, i);
+    cr_dims base = first ? cr_shape(first) : CR_NO_DIMS;
+    for (int i = 0; i < c->n; i++) {
+        const cr_tensor *x = tensor_at(c, i);
+        bool number = c->operands[i].kind != CR_ARG_TENSOR;
+        c->dtypes[i] = x ? (cr_dtype)x->dtype : number ? common : CR_DTYPE_DEFAULT;
+        c->dims[i] = x ? cr_shape(x) : number ? base : CR_NO_DIMS;
+    }
+    cr_infer infer = { .ctx = c->ctx,
+                       .op = c->op,
+                       .n = c->n,
+                       .in_dtype = c->dtypes,
+                       .in_dims = c->dims,
+                       .attrs = attrs,
+                       .dtype = c->n ? c->dtypes[0] : CR_F32,
+                       .dims = c->n ? c->dims[0] : CR_NO_DIMS };
+    int64_t numel;
+    cr_status status = c->op->shape(&infer);
+    if (status != CR_OK && c->ctx->status == CR_OK)
+        cr__op_fail(c->ctx, c->op, status, NULL, "the inputs do not fit");
+    *dtype = infer.dtype;
+    *dims = infer.dims;
+    return c->ctx->status == CR_OK &&
+           cr__dims_numel(c->ctx, c->op, infer.dims, infer.dtype, &numel);
+}
+
+/* A reference to the shape dims: an input's, if it is the same. */
+static cr__shape *shape_of(const call *c, const cr_dims *dims)
+{
+    for (int i = 0; i < c->n && i < FEW; i++) {
+        const cr_tensor *x = tensor_at(c, i);
+        if (x && x->shape->ndim == dims->n &&
+            memcmp(x->shape->dims, dims->v, (size_t)dims->n * sizeof *dims->v) == 0) {
+            x->shape->refs++;
+            return x->shape;
+        }
+    }
+    return cr__shape_new(c->ctx, *dims);
+}
+
+static bool attach_inputs(cr_tensor *x, const call *c)
+{
+    if (c->n > 3) {
+        x->in[0].list = cr__alloc(c->ctx, (size_t)c->n * sizeof(cr_tensor *));
+        if (!x->in[0].list)
+            return false;
+    }
+    x->n_inputs = (uint16_t)c->n;
+    for (int i = 0; i < c->n; i++) {
+        const cr_arg *a = &c->operands[i];
+        cr_tensor *in = tensor_at(c, i);
+        if (in)
+            cr__retain(in);
+        if (c->n > 3) {
+            x->in[0].list[i] = in;
+            continue;
+        }
+        x->kinds[i] = (uint8_t)(a->kind == CR_ARG_TENSOR && !in ? CR_ARG_NONE : a->kind);
+        x->in[i].u = a->v.u;
+    }
+    return true;
+}
+
+/* Whether gradients flow through the node; if so, what its vjp reads is saved for it. */
+static void note_gradient(cr_tensor *x)
+{
+    const cr_op *op = x->op;
+    bool needs = false;
+    if (x->ctx->no_grad || !op->vjp || (x->dtype != CR_F32 && x->dtype != CR_F64))
+        return;
+    for (int i = 0; i < x->n_inputs && !needs; i++) {
+        const cr_tensor *in = cr__input(x, i);
+        needs = in && in->flags & CR__NEEDS_GRAD;
+    }
+    if (!needs)
+        return;
+    x->flags |= CR__NEEDS_GRAD;
+    cr__save(x);
+}
+
+/* Takes over attrs, also on failure. */
+static cr_tensor *make_node(call *c, cr_dtype dtype, cr__shape *shape, void *attrs)
+{
+    cr_tensor *x = cr__node_new(c->ctx, dtype, shape, c->site);
+    if (!x) {
+        cr__attrs_free(c->ctx, attrs, c->op->attrs_size);
+        return NULL;
+    }
+    x->op = c->op;
+    x->attrs = attrs;
+    if (!attach_inputs(x, c))
+        return NULL;
+    note_gradient(x);
+    return x;
+}
+
+static cr_tensor *record_node(call *c, const void *attrs)
+{
+    const cr_op *op = c->op;
+    cr_dtype common = CR_DTYPE_DEFAULT, dtype;
+    void *copy = NULL;
+    if (op->kind == CR_OP_MAP) {
+        const cr__map *map = op->internal;
+        if (map->prepare && !map->prepare(c->ctx, op, c->operands, c->n))
+            return NULL;
+        if (c->n &&
+            ((common = common_dtype(c, map)) == CR_DTYPE_DEFAULT || !broadcast(c)))
+            return NULL;
+    }
+    if (op->attrs_size) {
+        if (!(copy = cr__attrs_new(c->ctx, op->attrs_size)))
+            return NULL;
+        if (attrs)
+            memcpy(copy, attrs, op->attrs_size);
+        else
+            memset(copy, 0, op->attrs_size);
+    }
+    cr__shape *shape = NULL;
+    if (op->shape) {
+        cr_dims dims;
+        if (infer_shape(c, common, copy, &dtype, &dims))
+            shape = shape_of(c, &dims);
+    } else {
+        int i = 0;
+        while (i < c->n && !tensor_at(c, i))
+            i++;
+        const cr_tensor *first = tensor_at(c, i);
+        dtype = (cr_dtype)first->dtype;
+        shape = first->shape;
+        shape->refs++;
+    }
+    if (!shape) {
+        cr__attrs_free(c->ctx, copy, op->attrs_size);
+        return NULL;
+    }
+    return make_node(c, dtype, shape, copy);
+}
+
+static cr_tensor *expand_composite(call *c, const void *attrs)
+{
+    cr_tensor *few[FEW], **inputs = few, *x = NULL;
+    if (c->n > FEW) {
+        inputs = cr__alloc(c->ctx, (size_t)c->n * sizeof *inputs);
+        if (!inputs)
+            return NULL;
+    }
+    for (int i = 0; i < c->n; i++)
+        inputs[i] = tensor_at(c, i);
+    x = c->op->expand(c->ctx, inputs, c->n, attrs);
+    if (inputs != few)
+        cr__free(c->ctx, inputs);
+    return c->ctx->status == CR_OK ? x : NULL;
+}
+
+static bool has_tensor(const call *c)
+{
+    for (int i = 0; i < c->n; i++)
+        if (tensor_at(c, i))
+            return true;
+    return c->n == 0;
+}
+
+static cr_tensor *record_call(call *c, const void *attrs)
+{
+    cr_ctx *ctx = c->ctx;
+    if (!check_operands(c))
+        return NULL;
+    if (c->op->kind == CR_OP_COMPOSITE)
+        return expand_composite(c, attrs);
+    if (!has_tensor(c)) {
+        cr__op_fail(ctx, c->op, CR_ERR_ARGUMENT, "cr_scalar() makes a tensor of a number",
+                    "no input is a tensor");
+        return NULL;
+    }
+    cr_tensor *x = record_node(c, attrs);
+    if (x && ctx->eager && c->op->kind != CR_OP_VIEW) {
+        x->flags |= CR__KEEP;
+        if (cr__run(ctx, &x, 1, false) != CR_OK)
+            return NULL;
+    }
+    return x;
+}
+
+cr_tensor *cr__record(cr_ctx *ctx, const cr_op *op, const cr_arg *operands, int n,
+                      const void *attrs, const char *site)
+{
+    for (int i = 0; i < n && !ctx; i++)
+        if (operands[i].kind == CR_ARG_TENSOR && operands[i].v.tensor)
+            ctx = operands[i].v.tensor->ctx;
+    if (!ctx || ctx->status != CR_OK)
+        return NULL;
+    /* The outermost operation gives its name and site to all that it is made of. */
+    const char *outer_site = ctx->site;
+    const cr_op *outer = ctx->within;
+    call c;
+    if (!init_call(&c, ctx, op, operands, n))
+        return NULL;
+    c.site = outer_site ? outer_site : site ? site : op->name;
+    ctx->site = c.site;
+    if (!outer && op->kind == CR_OP_COMPOSITE)
+        ctx->within = op;
+    cr_tensor *x = record_call(&c, attrs);
+    ctx->site = outer_site;
+    ctx->within = outer;
+    free_call(&c);
+    return x;
+}
+
+cr_tensor *cr__record_n(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
+                        const void *attrs, const char *site)
+{
+    cr_arg few[FEW] = { { 0 } }, *operands = few;
+    for (int i = 0; i < n && !ctx; i++)
+        ctx = inputs[i] ? inputs[i]->ctx : NULL;
+    if (!ctx || ctx->status != CR_OK)
+        return NULL;
+    if (n > FEW && !(operands = cr__alloc(ctx, (size_t)n * sizeof *operands)))
+        return NULL;
+    for (int i = 0; i < n; i++)
+        operands[i] = cr_arg_tensor(inputs[i]);
+    cr_tensor *x = cr__record(ctx, op, operands, n, attrs, site);
+    if (operands != few)
+        cr__free(ctx, operands);
+    return x;
+}
+
+cr_tensor *cr__record_1(const cr_op *op, cr_tensor *x, const void *attrs,
+                        const char *site)
+{
+    cr_arg operand = cr_arg_tensor(x);
+    return cr__record(NULL, op, &operand, 1, attrs, site);
+}
+
+cr_tensor *cr__record_2(const cr_op *op, cr_arg x, cr_arg y, const char *site)
+{
+    const cr_arg operands[] = { x, y };
+    return cr__record(NULL, op, operands, 2, NULL, site);
+}

@@ -1,0 +1,107 @@
+/* Scopes: which tensors die together, and what is computed before they do. */
+#include "graph.h"
+
+cr_status cr_scope_push(cr_ctx *ctx)
+{
+    if (!ctx)
+        return CR_ERR_NULL;
+    cr__scope *scope = cr__alloc(ctx, sizeof *scope);
+    if (!scope)
+        return CR_ERR_MEMORY;
+    *scope = (cr__scope){ .parent = ctx->scope, .since = ctx->next_seq };
+    ctx->scope = scope;
+    return CR_OK;
+}
+
+void cr__scope_end(cr_ctx *ctx)
+{
+    cr__scope *scope = ctx->scope, *parent = scope->parent;
+    for (cr_tensor *x = scope->first, *next; x; x = next) {
+        next = x->link;
+        if (x->keeps && parent) {
+            x->keeps--;
+            x->link = parent->first;
+            parent->first = x;
+        } else {
+            x->link = NULL;
+            x->flags &= (uint16_t)~CR__SCOPED;
+            cr__drop(x);
+        }
+    }
+    scope->first = NULL;
+    if (parent) {
+        ctx->scope = parent;
+        cr__free(ctx, scope);
+    }
+}
+
+/* Computes what outlives the scope: kept tensors and what is pending on leaves. */
+static void compute_kept(cr_ctx *ctx)
+{
+    size_t n = 0;
+    cr__list *list = &ctx->walk_lists[0];
+    for (cr_tensor *x = ctx->scope->first; x; x = x->link) {
+        if (!x->keeps || x->flags & (CR__HANDLE | CR__KNOWN))
+            continue;
+        if (!cr__list_reserve(ctx, list, (n + 1) * sizeof x))
+            return;
+        x->flags |= CR__KEEP;
+        ((cr_tensor **)list->at)[n++] = x;
+    }
+    if (n || ctx->dirty)
+        cr__run(ctx, list->at, n, true);
+}
+
+cr_status cr_scope_pop(cr_ctx *ctx)
+{
+    if (!ctx)
+        return CR_ERR_NULL;
+    if (ctx->scope == &ctx->root)
+        return cr_fail(
+            ctx, CR_ERR_ARGUMENT,
+            "scope_pop: no scope is open; each pop ends the scope of one cr_scope_push");
+    if (ctx->status == CR_OK)
+        compute_kept(ctx);
+    else
+        cr__rollback(ctx);
+    cr__scope_end(ctx);
+    return ctx->status;
+}
+
+cr_tensor *cr_keep(cr_tensor *x)
+{
+    if (!x || !cr__usable(x->ctx, x, "keep", NULL))
+        return NULL;
+    if (x->flags & CR__SCOPED && x->keeps < UINT8_MAX)
+        x->keeps++;
+    return x;
+}
+
+cr_tensor *cr_retain(cr_tensor *x)
+{
+    if (x)
+        cr__retain(x);
+    return x;
+}
+
+void cr_release(cr_tensor *x)
+{
+    cr__drop(x);
+}
+
+void cr_no_grad_push(cr_ctx *ctx)
+{
+    if (ctx)
+        ctx->no_grad++;
+}
+
+void cr_no_grad_pop(cr_ctx *ctx)
+{
+    if (ctx && ctx->no_grad > 0)
+        ctx->no_grad--;
+}
+
+bool cr_grad_enabled(const cr_ctx *ctx)
+{
+    return ctx && ctx->no_grad == 0;
+}

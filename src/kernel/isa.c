@@ -1,0 +1,67 @@
+/* The choice of the instruction set: once for the process. */
+#include "isa.h"
+
+#include "chainrule.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const isa_names[CR__ISAS] = {
+    [CR__GENERIC] = "generic",
+    [CR__AVX2] = "avx2",
+    [CR__AVX512] = "avx512",
+};
+
+const char *cr__isa_name(cr__isa isa)
+{
+    return isa_names[isa];
+}
+
+/* Exactly the features that the targets in isa.h let the compiler use; the builtin asks
+ * for the system's support of the registers too. */
+static bool supported(cr__isa isa)
+{
+#ifdef CR__HAVE_X86
+    if (isa >= CR__AVX2 &&
+        !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")))
+        return false;
+    if (isa >= CR__AVX512 &&
+        !(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")))
+        return false;
+    return true;
+#else
+    return isa == CR__GENERIC;
+#endif
+}
+
+static cr__isa choose(void)
+{
+    const char *wanted = getenv("CHAINRULE_ISA");
+    cr__isa best = CR__GENERIC;
+    for (cr__isa isa = CR__GENERIC; isa < CR__ISAS && supported(isa); isa++) {
+        best = isa;
+        if (wanted && strcmp(wanted, isa_names[isa]) == 0)
+            break;
+    }
+    return best;
+}
+
+cr__isa cr__isa_in_use(void)
+{
+    static atomic_int chosen; /* plus 1; 0: not yet. Threads that race choose the same. */
+    int isa = atomic_load_explicit(&chosen, memory_order_relaxed);
+    if (!isa) {
+        /* the first choice stays, should the environment change meanwhile */
+        int mine = (int)choose() + 1;
+        if (atomic_compare_exchange_strong(&chosen, &isa, mine))
+            isa = mine;
+    }
+    return (cr__isa)(isa - 1);
+}
+
+const char *cr_isa(void)
+{
+    return cr__isa_name(cr__isa_in_use());
+}

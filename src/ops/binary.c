@@ -1,0 +1,382 @@
+/* Operations of two operands, tensors or numbers, element by element; where and clamp.
+ * Formulas: chainrule.h, section 7. Broadcasting has been recorded before: operands have
+ * equal shapes. */
+#include "../base/compiler.h"
+#include "ops.h"
+
+#define X CR_READS_INPUT(0)
+#define Y CR_READS_INPUT(1)
+
+/* The macros take tensors and C numbers; these take operands as they were given. */
+static cr_tensor *times(cr_tensor *g, cr_arg y)
+{
+    return cr_mul_at(cr_arg_tensor(g), y, NULL);
+}
+
+static bool is_number(cr_arg x)
+{
+    return x.kind != CR_ARG_TENSOR;
+}
+
+/* ---- arithmetic ---- */
+
+static void add_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    for (int i = 0; i < 2; i++)
+        if (cr_input_needs_grad(out, i))
+            down[i] = g;
+}
+
+static void sub_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    if (cr_input_needs_grad(out, 0))
+        down[0] = g;
+    if (cr_input_needs_grad(out, 1))
+        down[1] = cr_neg(g);
+}
+
+static void mul_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    for (int i = 0; i < 2; i++)
+        if (cr_input_needs_grad(out, i))
+            down[i] = times(g, cr_operand(out, 1 - i));
+}
+
+/* g / y and -(g / y) out */
+static void div_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    cr_tensor *q = cr_div_at(cr_arg_tensor(g), cr_operand(out, 1), NULL);
+    if (cr_input_needs_grad(out, 0))
+        down[0] = q;
+    if (cr_input_needs_grad(out, 1))
+        down[1] = cr_neg(cr_mul(q, out));
+}
+
+/* ---- pow ---- */
+
+/* g y x^(y-1). At x = y = 0 that is 0 times infinity; there x is taken to be 1. */
+static cr_tensor *pow_down_x(cr_tensor *x, cr_arg y, cr_tensor *g)
+{
+    if (is_number(y)) {
+        double exponent = cr__arg_double(y);
+        if (exponent == 0)
+            return cr_zeros_like(g);
+        return exponent == 1 ? g : cr_mul(cr_mul(g, exponent), cr_pow(x, exponent - 1));
+    }
+    cr_tensor *both = cr_logical_and(cr_eq(x, 0), cr_eq(y.v.tensor, 0));
+    cr_tensor *power = cr_pow(cr_where(both, 1, x), cr_sub(y.v.tensor, 1));
+    return cr_mul(cr_mul(g, y.v.tensor), power);
+}
+
+/* g out ln x, and 0 at x = 0. The inner choice keeps the second order finite. */
+static cr_tensor *pow_down_y(cr_arg x, cr_tensor *out, cr_tensor *g)
+{
+    if (is_number(x)) {
+        double base = cr__arg_double(x);
+        return base == 0 ? cr_zeros_like(g) : cr_mul(cr_mul(g, out), log(base));
+    }
+    cr_tensor *zero = cr_eq(x.v.tensor, 0);
+    cr_tensor *ln = cr_log(cr_where(zero, 1, x.v.tensor));
+    return cr_where(zero, 0, cr_mul(cr_mul(g, out), ln));
+}
+
+static void pow_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    if (cr_input_needs_grad(out, 0))
+        down[0] = pow_down_x(cr_input(out, 0), cr_operand(out, 1), g);
+    if (cr_input_needs_grad(out, 1))
+        down[1] = pow_down_y(cr_operand(out, 0), out, g);
+}
+
+/* ---- maximum and minimum ---- */
+
+/* Half of g where the operands are equal; all of it where the other does not win, so that
+ * a NaN passes it to both. */
+static void extremum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down,
+                         cr_tensor *(*loses)(cr_arg, cr_arg, const char *))
+{
+    cr_arg x = cr_operand(out, 0), y = cr_operand(out, 1);
+    cr_tensor *shared = cr_where(cr_eq_at(x, y, NULL), cr_mul(g, 0.5), g);
+    if (cr_input_needs_grad(out, 0))
+        down[0] = cr_where(loses(x, y, NULL), 0, shared);
+    if (cr_input_needs_grad(out, 1))
+        down[1] = cr_where(loses(y, x, NULL), 0, shared);
+}
+
+static void maximum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    extremum_vjp(out, g, down, cr_lt_at);
+}
+
+static void minimum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    extremum_vjp(out, g, down, cr_gt_at);
+}
+
+/* ---- truth ---- */
+
+cr_status cr__shape_bool(cr_infer *infer)
+{
+    infer->dtype = CR_BOOL;
+    return CR_OK;
+}
+
+static bool cast_operand(cr_arg *x, cr_dtype dtype)
+{
+    if (x->v.tensor->dtype != dtype)
+        x->v.tensor = cr_cast(x->v.tensor, dtype);
+    return x->v.tensor != NULL;
+}
+
+/* Integers of different types become the wider one. */
+static bool prepare_compare(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
+{
+    (void)ctx, (void)op, (void)n;
+    if (is_number(x[0]) || is_number(x[1]))
+        return true;
+    cr_dtype a = (cr_dtype)x[0].v.tensor->dtype, b = (cr_dtype)x[1].v.tensor->dtype;
+    if (a == b || !cr__is_int(a) || !cr__is_int(b))
+        return true;
+    cr_dtype wider = cr_dtype_size(a) > cr_dtype_size(b) ? a : b;
+    return cast_operand(&x[0], wider) && cast_operand(&x[1], wider);
+}
+
+/* What is no value of the other's type is told apart from 0 first. */
+static bool prepare_logical(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
+{
+    (void)ctx, (void)op, (void)n;
+    bool numbers = false;
+    for (int i = 0; i < 2; i++)
+        if (is_number(x[i])) {
+            x[i] = cr_arg_int(cr__arg_double(x[i]) != 0);
+            numbers = true;
+        }
+    if (numbers || x[0].v.tensor->dtype == x[1].v.tensor->dtype)
+        return true;
+    return cast_operand(&x[0], CR_BOOL) && cast_operand(&x[1], CR_BOOL);
+}
+
+/* ---- the entries ---- */
+
+/* An operation of x and y and its public function. */
+#define BINARY(NAME, MAP, SHAPE, VJP, READS, DOC, ...)                 \
+    static const cr_op op_##NAME = {                                   \
+        .name = #NAME,                                                 \
+        .doc = DOC,                                                    \
+        .kind = CR_OP_MAP,                                             \
+        .min_inputs = 2,                                               \
+        .max_inputs = 2,                                               \
+        .inputs = "x,y",                                               \
+        .shape = SHAPE,                                                \
+        .vjp = VJP,                                                    \
+        .reads = READS,                                                \
+        .internal = MAP,                                               \
+        .samples = (const cr_sample[]){ __VA_ARGS__, { NULL, NULL } }, \
+    };                                                                 \
+    cr_tensor *cr_##NAME##_at(cr_arg x, cr_arg y, const char *site)    \
+    {                                                                  \
+        return cr__record_2(&op_##NAME, x, y, site);                   \
+    }
+#define TYPES(CODE, DTYPES) CR__MAP_OF(CODE, .dtypes = DTYPES)
+#define COMPARE(NAME, CODE, DOC)                                                        \
+    BINARY(NAME, CR__MAP_OF(CODE, .prepare = prepare_compare), cr__shape_bool, NULL, 0, \
+           DOC ": a bool; integers may differ in type", S("f[2,3] f[3]"),               \
+           S("i[4]{0,2} i[4]{0,2}"), S("b[4] b[4]"))
+#define LOGICAL(NAME, CODE, DOC)                                                        \
+    BINARY(NAME, CR__MAP_OF(CODE, .prepare = prepare_logical), cr__shape_bool, NULL, 0, \
+           DOC ": a bool", S("b[2,3] b[3]"), S("i[4]{0,2} f[4]"))
+#define S(INPUTS)    \
+    {                \
+        INPUTS, NULL \
+    }
+#define ANY_ORDER (CR__NUMBERS | 1u << CR_BOOL)
+
+/* clang-format off */
+BINARY(add, TYPES(ADD, CR__NUMBERS), NULL, add_vjp, 0, "x + y",
+       S("f[2,3] f[2,3]"), S("f[2,1] f[3]"), S("f[2,3] n"))
+BINARY(sub, TYPES(SUB, CR__NUMBERS), NULL, sub_vjp, 0, "x - y",
+       S("f[2,3] f[2,3]"), S("f[2,1] f[3]"), S("n f[2,3]"))
+BINARY(mul, TYPES(MUL, ANY_ORDER), NULL, mul_vjp, X | Y, "x y; of bools: and",
+       S("f[2,3] f[2,3]"), S("f[2,1] f[3]"), S("f[2,3] n"))
+BINARY(div, TYPES(DIV, CR__FLOATS), NULL, div_vjp, Y | CR_READS_OUTPUT, "x / y",
+       S("f[2,3] f[2,3]{0.5,2}"), S("f[2,1] f[3]{0.5,2}"), S("n f[2,3]{0.5,2}"),
+       S("f[2,3] n{0.5,2}"))
+BINARY(pow, TYPES(POW, CR__FLOATS), NULL, pow_vjp, X | Y | CR_READS_OUTPUT,
+       "x^y; 0^0 is 1, with both gradients 0",
+       S("f[2,3]{0.5,2} f[2,3]"), S("f[2,1]{0.5,2} f[3]"), S("f[2,3]{0.5,2} n{0.5,3}"),
+       S("n{0.5,2} f[2,3]"))
+BINARY(maximum, TYPES(MAXIMUM, ANY_ORDER), NULL, maximum_vjp, X | Y,
+       "the larger of x and y; NaN wins", S("f[2,3] f[2,3]"), S("f[2,1] f[3]"), S("f[2,3] n"))
+BINARY(minimum, TYPES(MINIMUM, ANY_ORDER), NULL, minimum_vjp, X | Y,
+       "the smaller of x and y; NaN wins", S("f[2,3] f[2,3]"), S("f[2,1] f[3]"), S("f[2,3] n"))
+COMPARE(eq, EQ, "x == y")
+COMPARE(ne, NE, "x != y")
+COMPARE(lt, LT, "x < y")
+COMPARE(le, LE, "x <= y")
+COMPARE(gt, GT, "x > y")
+COMPARE(ge, GE, "x >= y")
+LOGICAL(logical_and, AND, "x != 0 and y != 0")
+LOGICAL(logical_or, OR, "x != 0 or y != 0")
+/* clang-format on */
+
+/* ---- where ---- */
+
+static bool prepare_where(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
+{
+    (void)n;
+    if (!is_number(x[0]) && x[0].v.tensor->dtype == CR_BOOL)
+        return true;
+    cr__op_fail(ctx, op, CR_ERR_DTYPE, "comparisons give one",
+                "the condition must be a bool");
+    return false;
+}
+
+static cr_status where_shape(cr_infer *infer)
+{
+    infer->dtype = infer->in_dtype[1];
+    return CR_OK;
+}
+
+static void where_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    cr_tensor *condition = cr_input(out, 0);
+    if (cr_input_needs_grad(out, 1))
+        down[1] = cr_where(condition, g, 0);
+    if (cr_input_needs_grad(out, 2))
+        down[2] = cr_where(condition, 0, g);
+}
+
+static const cr_op op_where = {
+    .name = "where",
+    .doc = "x where the condition is true, other elsewhere",
+    .kind = CR_OP_MAP,
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .inputs = "condition,x,other",
+    .shape = where_shape,
+    .vjp = where_vjp,
+    .reads = CR_READS_INPUT(0),
+    .internal = CR__MAP_OF(WHERE, .own = CR_READS_INPUT(0), .prepare = prepare_where),
+    .samples = (const cr_sample[]){ { "b[2,3] f[2,3] f[2,3]", NULL },
+                                    { "b[2,1] f[3] f[]", NULL },
+                                    { "b[2,3] f[2,3] n", NULL },
+                                    { "b[2,3] n f[2,3]", NULL },
+                                    { NULL, NULL } },
+};
+
+cr_tensor *cr_where_at(cr_tensor *condition, cr_arg x, cr_arg y, const char *site)
+{
+    const cr_arg operands[3] = { cr_arg_tensor(condition), x, y };
+    return cr__record(NULL, &op_where, operands, 3, NULL, site);
+}
+
+/* ---- clamp ---- */
+
+typedef struct clamp_attrs {
+    cr_arg min, max;
+} clamp_attrs;
+
+/* Without a bound (side is its sign) an integer is bounded by its type. */
+static cr_arg no_bound(cr_dtype dtype, int side)
+{
+    static const int64_t range[CR_DTYPES][2] = { [CR_I64] = { INT64_MIN, INT64_MAX },
+                                                 [CR_I32] = { INT32_MIN, INT32_MAX },
+                                                 [CR_U8] = { 0, UINT8_MAX } };
+    return cr__is_float(dtype) ? cr_arg_real(side < 0 ? -INFINITY : INFINITY)
+                               : cr_arg_int(range[dtype][side > 0]);
+}
+
+static cr_status resolve_bound(cr_infer *infer, cr_arg *bound, int side)
+{
+    uint64_t bits;
+    cr_dtype dtype = infer->dtype;
+    const char *name = side < 0 ? "min" : "max";
+    if (bound->kind == CR_ARG_NONE)
+        *bound = cr_arg_real(side < 0 ? -INFINITY : INFINITY);
+    if (bound->kind == CR_ARG_TENSOR)
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT,
+                           "cr_maximum() and cr_minimum() take tensors",
+                           "%s must be a number", name);
+    if (bound->kind == CR_ARG_REAL && isnan(bound->v.real))
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL, "%s is NaN",
+                           name);
+    if (bound->kind == CR_ARG_REAL && isinf(bound->v.real))
+        *bound = no_bound(dtype, bound->v.real < 0 ? -1 : 1);
+    if (!cr__number_store(*bound, dtype, &bits))
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() the tensor",
+                           "%s is not a value of %s", name, cr_dtype_name(dtype));
+    return CR_OK;
+}
+
+static cr_status clamp_shape(cr_infer *infer)
+{
+    clamp_attrs *attrs = infer->attrs;
+    cr_status status = resolve_bound(infer, &attrs->min, -1);
+    return status == CR_OK ? resolve_bound(infer, &attrs->max, 1) : status;
+}
+
+static void clamp_params(const void *attrs, cr_arg *params)
+{
+    const clamp_attrs *a = attrs;
+    params[0] = a->min;
+    params[1] = a->max;
+}
+
+/* g where min < out < max. */
+static void clamp_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    const clamp_attrs *a = cr_attrs(out);
+    cr_arg y = cr_arg_tensor(out);
+    cr_tensor *above = NULL, *below = NULL;
+    down[0] = g;
+    if (cr__arg_double(a->min) != -INFINITY)
+        above = cr_gt_at(y, a->min, NULL);
+    if (cr__arg_double(a->max) != INFINITY)
+        below = cr_lt_at(y, a->max, NULL);
+    if (above && below)
+        above = cr_logical_and(above, below);
+    else if (below)
+        above = below;
+    if (above)
+        down[0] = cr_where(above, g, 0);
+}
+
+static const cr_op op_clamp = {
+    .name = "clamp",
+    .doc = "min(max(x, min), max)",
+    .kind = CR_OP_MAP,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inputs = "x",
+    .attrs =
+        (const cr_attr[]){
+            { "min", CR_ATTR_NUMBER, offsetof(clamp_attrs, min), "-inf", NULL,
+              CR_ATTR_POSITIONAL },
+            { "max", CR_ATTR_NUMBER, offsetof(clamp_attrs, max), "inf", NULL,
+              CR_ATTR_POSITIONAL },
+            { .name = NULL },
+        },
+    .attrs_size = sizeof(clamp_attrs),
+    .shape = clamp_shape,
+    .vjp = clamp_vjp,
+    .reads = CR_READS_OUTPUT,
+    .internal =
+        CR__MAP_OF(CLAMP, .dtypes = CR__NUMBERS, .n_params = 2, .params = clamp_params),
+    .samples = (const cr_sample[]){ { "f[2,3]", "min=-0.5,max=0.5" },
+                                    { "f[2,3]", "min=-0.5" },
+                                    { "f[2,3]", "max=0.5" },
+                                    { NULL, NULL } },
+    .kinks = "-0.5,0.5",
+};
+
+cr_tensor *cr_clamp_at(cr_tensor *x, cr_arg lo, cr_arg hi, const char *site)
+{
+    clamp_attrs attrs = { lo, hi };
+    return cr__record_1(&op_clamp, x, &attrs, site);
+}
+
+const cr_op *const cr__ops_binary[] = {
+    &op_add,     &op_sub,         &op_mul,        &op_div,   &op_pow,   &op_maximum,
+    &op_minimum, &op_eq,          &op_ne,         &op_lt,    &op_le,    &op_gt,
+    &op_ge,      &op_logical_and, &op_logical_or, &op_where, &op_clamp, NULL,
+};

@@ -1,0 +1,690 @@
+/* The operations' table, tested: every registered operation certifies itself by its
+ * samples. Values against plain definitions, gradients of first and second order against
+ * finite differences, both precisions, broadcasting, numbers, strided, empty and rank-0
+ * inputs; and bit for bit lazy against eager, one thread against four, AVX2 against
+ * AVX-512.
+ *
+ * op_table --digest prints a hash of all values and gradients: with it the program
+ * compares itself under other instruction sets. */
+#define _POSIX_C_SOURCE 200809L
+#include "op_run.h"
+#include <unistd.h>
+
+enum { SCALED_NUMEL = 1 << 17 };
+
+static cr_ctx *base;               /* of the mode that the environment asks for */
+static cr_ctx *lazy[2], *eager[2]; /* of one thread and of four */
+static bool base_is_eager;
+
+/* ---- values ---- */
+
+/* All of an operation's samples can be computed. */
+static bool computes(const call *c)
+{
+    result r = run_call(&(manner){ .ctx = base }, c);
+    bool good = r.n > 0;
+    if (!good)
+        diag("  %s: %s", call_text(c), r.message);
+    free_result(&r);
+    return good;
+}
+
+static bool has_golden(const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "tests/golden/ops/%s.txt", name);
+    return access(path, R_OK) == 0;
+}
+
+/* Without a definition here there must be one elsewhere: values from PyTorch. */
+static bool agrees_with_definition(const call *c)
+{
+    result r = run_call(&(manner){ .ctx = base }, c);
+    const ref_property *property = find_property(c->op->name);
+    array want = { 0 };
+    bool good = r.n > 0;
+    if (good && property) {
+        ref_call ref = { .attrs = c->attrs, .n = c->s.n, .in = c->in, .out = r.out[0] };
+        for (int64_t i = 0; i < r.out[0].numel && good; i++)
+            good = property->holds(&ref, i);
+    } else if (good && run_definition(c, &want)) {
+        good = same_array(c, "definition", &r.out[0], &want, (tolerance){ 1e-11, 1e-11 });
+        if (want.dtype != CR_F32 && want.dtype != r.out[0].dtype) {
+            diag("  %s: is %s", call_text(c), cr_dtype_name(r.out[0].dtype));
+            good = false;
+        }
+    } else if (good) {
+        good = has_golden(c->op->name);
+        diag("  %s: %s", c->op->name,
+             good ? "covered by tests/golden" : "no definition, and no golden cases");
+    }
+    free(want.v);
+    free_result(&r);
+    return good;
+}
+
+static bool single_near_double(const call *c)
+{
+    return same_in(c, &(manner){ .ctx = base, .real = CR_F32 }, &(manner){ .ctx = base },
+                   (tolerance){ 2e-5, 2e-5 });
+}
+
+/* Values that fit into the small types: those must give the same, or refuse. */
+static bool small_integers(const call *c)
+{
+    const cr_dtype types[] = { CR_I32, CR_U8 };
+    result want = run_call(&(manner){ .ctx = base }, c);
+    bool fit = want.n > 0, same = true;
+    for (int i = 0; i < c->s.n; i++)
+        for (int64_t j = 0; j < c->in[i].numel && c->in[i].dtype == CR_I64; j++)
+            fit = fit && c->in[i].v[j] >= 0 && c->in[i].v[j] < 128;
+    for (int64_t j = 0; fit && j < want.out[0].numel; j++)
+        fit = want.out[0].dtype == CR_F64 ||
+              (want.out[0].v[j] >= 0 && want.out[0].v[j] < 128);
+    for (int t = 0; t < 2 && fit; t++) {
+        result got = run_call(&(manner){ .ctx = base, .integer = types[t] }, c);
+        if (got.n < 0 && got.status != CR_ERR_DTYPE) {
+            diag("  %s with %s: %s", call_text(c), cr_dtype_name(types[t]), got.message);
+            same = false;
+        } else if (got.n > 0) {
+            same = same_result(c, &got, &want, (tolerance){ 1e-300, 0 }) && same;
+        }
+        free_result(&got);
+    }
+    free_result(&want);
+    return same;
+}
+
+/* ---- gradients ---- */
+
+/* One output as a function of the inputs that want gradients; the others are fixed. */
+typedef struct function {
+    const call *c;
+    cr_tensor *fixed[MOST_INPUTS];
+    int output;
+} function;
+
+static cr_tensor *output_of(cr_ctx *ctx, cr_tensor *const *inputs, int n, void *user)
+{
+    const function *f = user;
+    cr_tensor *in[MOST_INPUTS], *out[MOST_OUTPUTS] = { 0 };
+    for (int i = 0, j = 0; i < f->c->s.n; i++)
+        in[i] = wants_gradient(f->c, i) && j < n ? inputs[j++] : f->fixed[i];
+    apply(&(manner){ .ctx = ctx }, f->c, in, out);
+    return out[f->output];
+}
+
+/* How many results there are, and which of them gradients flow through: bits. */
+static int differentiable_outputs(const call *c, unsigned *bits)
+{
+    CR_SCOPE(base);
+    cr_tensor *in[MOST_INPUTS] = { 0 }, *out[MOST_OUTPUTS] = { 0 };
+    for (int i = 0; i < c->s.n; i++)
+        if (c->s.in[i].kind != 'n')
+            in[i] = presented(&(manner){ .ctx = base }, &c->in[i], wants_gradient(c, i));
+    int n = apply(&(manner){ .ctx = base }, c, in, out);
+    *bits = 0;
+    for (int i = 0; i < n; i++)
+        if (is_float(out[i]) && cr_needs_grad(out[i]))
+            *bits |= 1u << i;
+        else if (is_float(out[i]))
+            *bits |= 1u << (16 + i);
+    return n;
+}
+
+static bool gradients_right(const call *c)
+{
+    unsigned bits;
+    int n = differentiable_outputs(c, &bits), wanted = 0;
+    for (int i = 0; i < c->s.n; i++)
+        wanted += wants_gradient(c, i);
+    bool good = n > 0;
+    bool must = c->op->vjp && wanted > 0 && bits >> 16;
+    bool must_not = !c->op->vjp && c->op->kind != CR_OP_COMPOSITE && (bits & 0xffff);
+    if (must || must_not) {
+        diag("  %s: cr_needs_grad() and the vjp do not fit each other", call_text(c));
+        good = false;
+    }
+    for (int i = 0; i < n && good; i++) {
+        if (!(bits >> i & 1))
+            continue;
+        CR_SCOPE(base);
+        function f = { .c = c, .output = i };
+        cr_tensor *inputs[MOST_INPUTS];
+        int n_inputs = 0;
+        for (int j = 0; j < c->s.n; j++) {
+            f.fixed[j] = presented(&(manner){ .ctx = base }, &c->in[j], false);
+            if (wants_gradient(c, j))
+                inputs[n_inputs++] = f.fixed[j];
+        }
+        good =
+            cr_gradcheck(output_of, &f, inputs, n_inputs, .second_order = true) == CR_OK;
+        if (!good)
+            diag("  %s: %s", call_text(c), cr_message(base));
+        cr_clear(base);
+    }
+    return good;
+}
+
+/* ---- broadcasting ---- */
+
+/* The array's first element (of the dim, or of all if dim < 0) alone. */
+static array narrowed(const array *a, int dim, bool drop)
+{
+    array b = { .dtype = a->dtype, .dims = a->dims };
+    for (int d = 0; d < b.dims.n; d++)
+        b.dims.v[d] = dim < 0 || d == dim ? 1 : b.dims.v[d];
+    b.numel = count_of(b.dims);
+    b.v = calloc((size_t)b.numel + 1, sizeof *b.v);
+    int64_t at[CR_MAX_DIMS] = { 0 };
+    for (int64_t i = 0; i < b.numel; i++, next_index(at, b.dims))
+        b.v[i] = a->v[flat_index(at, a->dims.n, a->dims)];
+    if (drop)
+        b.dims = CR_NO_DIMS;
+    return b;
+}
+
+/* b repeated to dims. */
+static array repeated(const array *b, cr_dims dims)
+{
+    array a = { .dtype = b->dtype, .dims = dims, .numel = count_of(dims) };
+    a.v = calloc((size_t)a.numel + 1, sizeof *a.v);
+    int64_t at[CR_MAX_DIMS] = { 0 };
+    for (int64_t i = 0; i < a.numel; i++, next_index(at, dims))
+        a.v[i] = ref_at(b, at, dims.n);
+    return a;
+}
+
+/* The sum over what was repeated, shaped like b. */
+static array summed(const array *a, cr_dims dims)
+{
+    array b = { .dtype = a->dtype, .dims = dims, .numel = count_of(dims) };
+    b.v = calloc((size_t)b.numel + 1, sizeof *b.v);
+    int64_t at[CR_MAX_DIMS] = { 0 };
+    for (int64_t i = 0; i < a->numel && a->v; i++, next_index(at, a->dims))
+        b.v[flat_index(at, a->dims.n, dims)] += a->v[i];
+    return b;
+}
+
+/* Input k replaced by b gives the bits of b repeated, and the sum of its gradient. */
+static bool same_repeated(const call *c, int k, const array *b)
+{
+    manner m = { .ctx = base };
+    call small = *c, full = *c;
+    small.in[k] = *b;
+    full.in[k] = repeated(b, c->in[k].dims);
+    result got = run_call(&m, &small), want = run_call(&m, &full);
+    bool good = got.n == want.n && got.n > 0;
+    if (!good)
+        diag("  %s: %s", call_text(&small), got.message);
+    if (good && same_dims(got.out[0].dims, want.out[0].dims)) {
+        good = same_array(&small, "broadcast", &got.out[0], &want.out[0], exactly);
+        if (got.grad[k].v) {
+            array sum = summed(&want.grad[k], b->dims);
+            good = same_array(&small, "gradient", &got.grad[k], &sum,
+                              (tolerance){ 1e-10, 1e-10 }) &&
+                   good;
+            free(sum.v);
+        }
+        good = good && gradients_right(&small);
+    }
+    free(full.in[k].v);
+    free_result(&got);
+    free_result(&want);
+    return good;
+}
+
+static bool broadcasts(const call *c)
+{
+    bool good = true;
+    if (c->op->kind != CR_OP_MAP || c->s.n < 2)
+        return true;
+    for (int k = 0; k < c->s.n; k++) {
+        if (c->s.in[k].kind == 'n' || !c->in[k].dtype)
+            continue;
+        for (int dim = -2; dim < c->in[k].dims.n && good; dim++) {
+            array b = narrowed(&c->in[k], dim, dim == -2);
+            good = same_repeated(c, k, &b);
+            free(b.v);
+        }
+    }
+    return good;
+}
+
+/* A C number in place of a tensor that is full of it. */
+static bool takes_numbers(const call *c)
+{
+    bool good = true;
+    if (c->op->kind != CR_OP_MAP || c->s.n < 2 || c->op->attrs_size)
+        return true;
+    for (int k = 0; k < c->s.n && good; k++) {
+        if (c->s.in[k].kind != 'f' && c->s.in[k].kind != 'i')
+            continue;
+        call full = *c;
+        array one = narrowed(&c->in[k], -2, true);
+        full.in[k] = repeated(&one, c->in[k].dims);
+        full.s.in[k].constant = true;
+        result want = run_call(&(manner){ .ctx = base }, &full);
+        result got = run_call(&(manner){ .ctx = base, .number = k + 1 }, &full);
+        good = want.n > 0 && same_result(&full, &got, &want, exactly);
+        free_result(&want);
+        free_result(&got);
+        free(full.in[k].v);
+        free(one.v);
+    }
+    return good;
+}
+
+/* ---- forms and shapes ---- */
+
+static bool strided_alike(const call *c)
+{
+    bool same = true;
+    for (unsigned form = 1; form < ALL_FORMS && same; form++) {
+        same = same_in(c, &(manner){ .ctx = base, .form = form },
+                       &(manner){ .ctx = base }, exactly);
+        if (!same)
+            diag("  stored%s%s%s", form & TRANSPOSED ? " transposed" : "",
+                 form & FLIPPED ? " flipped" : "", form & SLICED ? " sliced" : "");
+    }
+    return same;
+}
+
+/* The call with other shapes of its inputs: may be refused, with a message. If it is not,
+ * the result is the definition's. */
+static bool sane(call *c, bool must)
+{
+    fill_call(c);
+    result r = run_call(&(manner){ .ctx = base }, c);
+    bool defined = c->op->kind == CR_OP_MAP || c->op->kind == CR_OP_REDUCE;
+    bool good = r.n > 0 || (!must && r.status && *r.message);
+    if (!good)
+        diag("  %s: %s", call_text(c), *r.message ? r.message : "no message");
+    for (int i = 0; i < r.n; i++)
+        good = good && r.out[i].numel == count_of(r.out[i].dims);
+    array want = { 0 };
+    if (r.n > 0 && defined && run_definition(c, &want))
+        good = same_array(c, "definition", &r.out[0], &want, (tolerance){ 1e-11, 1e-11 });
+    for (int i = 0; i < c->s.n && good && r.n > 0; i++)
+        if (r.grad[i].dtype && !same_dims(r.grad[i].dims, c->in[i].dims)) {
+            diag("  %s: the gradient has another shape", call_text(c));
+            good = false;
+        }
+    free(want.v);
+    free_result(&r);
+    free_call(c);
+    return good;
+}
+
+/* Every size of the sample, wherever it appears, becomes 0. */
+static bool empty_is_sane(const call *c)
+{
+    bool good = true;
+    for (int i = 0; i < c->s.n; i++)
+        for (int d = 0; d < c->s.in[i].dims.n && good; d++) {
+            call e = { .op = c->op, .attrs = c->attrs, .s = c->s };
+            int64_t size = c->s.in[i].dims.v[d];
+            for (int j = 0; j < e.s.n; j++)
+                for (int k = 0; k < e.s.in[j].dims.n; k++)
+                    if (e.s.in[j].dims.v[k] == size && (size != 1 || (i == j && d == k)))
+                        e.s.in[j].dims.v[k] = 0;
+            good = sane(&e, c->op->kind == CR_OP_MAP && size > 1);
+        }
+    return good;
+}
+
+static bool rank_0_is_sane(const call *c)
+{
+    call scalar = { .op = c->op, .attrs = c->attrs, .s = c->s };
+    for (int i = 0; i < c->s.n; i++)
+        scalar.s.in[i].dims.n = 0;
+    return sane(&scalar, c->op->kind == CR_OP_MAP && c->s.n > 0);
+}
+
+/* ---- bit for bit ---- */
+
+/* The call with sizes multiplied, so that the largest input has SCALED_NUMEL elements or
+ * so. False if sizes in its attributes do not go with that. */
+static bool scale(call *c)
+{
+    double factor = 1;
+    int64_t most = 0;
+    for (int i = 0; i < c->s.n; i++) {
+        int wide = 0;
+        for (int d = 0; d < c->s.in[i].dims.n; d++)
+            wide += c->s.in[i].dims.v[d] > 1;
+        if (!wide || c->in[i].numel <= most)
+            continue;
+        most = c->in[i].numel;
+        factor = floor(pow((double)SCALED_NUMEL / (double)most, 1.0 / wide));
+    }
+    if (factor < 2)
+        return false;
+    free_call(c);
+    for (int i = 0; i < c->s.n; i++)
+        for (int d = 0; d < c->s.in[i].dims.n; d++)
+            if (c->s.in[i].dims.v[d] > 1)
+                c->s.in[i].dims.v[d] *= (int64_t)factor;
+    fill_call(c);
+    return true;
+}
+
+/* One thread lazily, against the other ways. */
+static bool same_every_way(const call *c, cr_dtype real, bool must)
+{
+    const struct {
+        cr_ctx *ctx;
+        const char *name;
+    } ways[] = { { lazy[1], "four threads" },
+                 { eager[0], "eager" },
+                 { eager[1], "eager on four threads" } };
+    result want = run_call(&(manner){ .ctx = lazy[0], .real = real }, c);
+    bool same = want.n > 0 || !must;
+    if (!same)
+        diag("  %s: %s", call_text(c), want.message);
+    for (int i = 0; i < 3 && same; i++) {
+        result got = run_call(&(manner){ .ctx = ways[i].ctx, .real = real }, c);
+        same = same_result(c, &got, &want, exactly);
+        if (!same)
+            diag("  one thread, and %s", ways[i].name);
+        free_result(&got);
+    }
+    free_result(&want);
+    return same;
+}
+
+static bool ways_alike(const call *c)
+{
+    return same_every_way(c, CR_F64, true) && same_every_way(c, CR_F32, true);
+}
+
+static bool ways_alike_scaled(const call *c)
+{
+    call large = { .op = c->op, .attrs = c->attrs, .s = c->s };
+    fill_call(&large);
+    bool must = c->op->kind == CR_OP_MAP || c->op->kind == CR_OP_REDUCE;
+    bool same = !scale(&large) || same_every_way(&large, CR_F32, must);
+    free_call(&large);
+    return same;
+}
+
+/* ---- the attribute tables ---- */
+
+static size_t attr_size(cr_attr_type type)
+{
+    switch (type) {
+    case CR_ATTR_BOOL:
+        return sizeof(bool);
+    case CR_ATTR_INT:
+        return sizeof(int64_t);
+    case CR_ATTR_REAL:
+        return sizeof(double);
+    case CR_ATTR_NUMBER:
+        return sizeof(cr_arg);
+    case CR_ATTR_DIMS:
+        return sizeof(cr_dims);
+    case CR_ATTR_REALS:
+        return sizeof(cr_reals);
+    default:
+        return sizeof(int);
+    }
+}
+
+/* Whether the default is what a zeroed member means. */
+static bool default_is_zero(const cr_attr *a)
+{
+    const char *first = a->words ? a->words : "";
+    switch (a->type) {
+    case CR_ATTR_BOOL:
+        return strcmp(a->initial, "false") == 0 || *a->initial == '0';
+    case CR_ATTR_INT:
+    case CR_ATTR_REAL:
+    case CR_ATTR_NUMBER:
+        return strtod(a->initial, NULL) == 0;
+    case CR_ATTR_WORD:
+        return strncmp(first, a->initial, strlen(a->initial)) == 0;
+    case CR_ATTR_DTYPE:
+        return strcmp(a->initial, "f32") == 0 || !*a->initial;
+    default:
+        return true; /* lists say themselves whether they are given */
+    }
+}
+
+/* In options zero means the default: whoever cannot say 0 for zero must say it otherwise.
+ */
+static bool attribute_sound(const cr_op *op, const cr_attr *a)
+{
+    const char *why = NULL;
+    bool list = a->type == CR_ATTR_DIMS || a->type == CR_ATTR_REALS;
+    if (a->offset + attr_size(a->type) > op->attrs_size)
+        why = "lies outside the struct";
+    else if (a->type == CR_ATTR_WORD && !a->words)
+        why = "has no words";
+    else if (a->flags & CR_ATTR_POSITIVE && a->initial && strtod(a->initial, NULL) <= 0)
+        why = "is positive, and its default is not";
+    else if (a->flags || list)
+        why = NULL;
+    else if (!a->initial)
+        why = "must be given, and so is positional";
+    else if (a->type == CR_ATTR_BOOL && strncmp(a->name, "no_", 3) == 0)
+        why = default_is_zero(a) ? NULL : "is inverted, and true by default";
+    else if (!default_is_zero(a))
+        why = "has a default other than zero: positional, positive, a list or inverted";
+    if (why)
+        diag("  %s: %s %s", op->name, a->name, why);
+    return !why;
+}
+
+static bool entry_sound(const cr_op *op)
+{
+    bool sound = op->name && *op->name && op->doc && *op->doc && op->kind;
+    sound = sound && cr_op_find(op->name) == op;
+    sound = sound && (op->max_inputs == -1 || op->max_inputs >= op->min_inputs);
+    for (const cr_attr *a = op->attrs; a && a->name; a++) {
+        sound = attribute_sound(op, a) && sound;
+        for (const cr_attr *b = op->attrs; b < a; b++)
+            sound = sound && strcmp(a->name, b->name) != 0;
+    }
+    return sound;
+}
+
+/* ---- the instruction sets ---- */
+
+static uint64_t hash_array(uint64_t h, const array *a)
+{
+    h = (h ^ (uint64_t)a->dtype ^ (uint64_t)a->numel << 8) * 1099511628211u;
+    for (int64_t i = 0; i < a->numel && a->v; i++) {
+        double x = isnan(a->v[i]) ? (double)NAN : a->v[i];
+        uint64_t bits;
+        memcpy(&bits, &x, sizeof bits);
+        h = (h ^ bits) * 1099511628211u;
+        h ^= h >> 29;
+    }
+    return h;
+}
+
+static void print_digest(const call *c, cr_dtype real, const char *note)
+{
+    result r = run_call(&(manner){ .ctx = base, .real = real }, c);
+    uint64_t h = text_hash(r.n < 0 ? r.message : "");
+    for (int i = 0; i < r.n; i++)
+        h = hash_array(h, &r.out[i]);
+    for (int i = 0; i < c->s.n; i++)
+        h = hash_array(h, &r.grad[i]);
+    printf("%s %s %s %016" PRIx64 "\n", call_text(c), cr_dtype_name(real), note, h);
+    free_result(&r);
+}
+
+static int print_digests(void)
+{
+    const cr_op *op;
+    printf("%s\n", cr_isa());
+    for (int i = 0; (op = cr_op_list(i)); i++)
+        for (const cr_sample *s = op->samples; s && s->inputs; s++) {
+            call c;
+            if (make_call(&c, op, s)) {
+                print_digest(&c, CR_F64, "");
+                print_digest(&c, CR_F32, "");
+                if (scale(&c))
+                    print_digest(&c, CR_F32, "scaled");
+            }
+            free_call(&c);
+        }
+    return 0;
+}
+
+/* This program's digests under an instruction set; NULL if the machine lacks it. */
+static FILE *digests_under(const char *self, const char *isa)
+{
+    char command[600], line[100] = "";
+    snprintf(command, sizeof command, "CHAINRULE_ISA=%s CHAINRULE_EAGER=%d '%s' --digest",
+             isa, base_is_eager, self);
+    FILE *child = popen(command, "r");
+    if (child && fgets(line, sizeof line, child))
+        line[strcspn(line, "\n")] = 0;
+    if (child && strcmp(line, isa) != 0) {
+        pclose(child);
+        child = NULL;
+    }
+    return child;
+}
+
+static void compare_instruction_sets(const char *self)
+{
+    FILE *a = digests_under(self, "avx2"), *b = digests_under(self, "avx512");
+    if (a && b) {
+        char p[512], q[512];
+        int lines = 0, differ = 0;
+        bool more = true;
+        while (more) {
+            bool first = fgets(p, sizeof p, a), second = fgets(q, sizeof q, b);
+            more = first && second;
+            lines += more;
+            if (first != second || (more && strcmp(p, q) != 0)) {
+                if (differ++ < 10)
+                    diag("  %.*s", (int)strcspn(p, "\n"), p);
+            }
+        }
+        ok(lines > 0 && differ == 0, "AVX2 and AVX-512 give the same bits: %d digests",
+           lines);
+    } else {
+        skip(1, "this machine has not both AVX2 and AVX-512");
+    }
+    if (a)
+        ok(pclose(a) == 0, "the run under AVX2 ended well");
+    if (b)
+        ok(pclose(b) == 0, "the run under AVX-512 ended well");
+}
+
+/* ---- cases that the definitions do not reach ---- */
+
+static void test_empty_results(void)
+{
+    CR_SCOPE(base);
+    cr_tensor *e = cr_zeros(base, CR_DIMS(0, 3), .dtype = CR_F64);
+    is_near(cr_item(cr_sum(e)), 0, 0, "the sum of nothing is 0");
+    is_near(cr_item(cr_mean(e)), (double)NAN, 0, "the mean of nothing is NaN");
+    is_near(cr_item(cr_logsumexp(e)), (double)-INFINITY, 0,
+            "logsumexp of nothing is -inf");
+    ok(!cr_amax(e) && cr_error(base), "there is no largest of nothing: %s",
+       cr_message(base));
+    cr_clear(base);
+    ok(!cr_argmax(e) && cr_error(base), "nor its place: %s", cr_message(base));
+    cr_clear(base);
+    is_int(cr_numel(cr_amax(e, .dims = CR_DIMS(1))), 0, "but none of three each is none");
+    cr_tensor *product =
+        cr_matmul(cr_zeros(base, CR_DIMS(2, 0)), cr_zeros(base, CR_DIMS(0, 3)));
+    is_int(cr_numel(product), 6, "[2, 0] @ [0, 3] is [2, 3]");
+    is_near(cr_item(cr_sum(cr_abs(product))), 0, 0, "of zeros");
+    is_int(cr_numel(cr_softmax(e, 0)), 0, "softmax along nothing is nothing");
+    is_int(cr_size(cr_cat(((cr_tensor *[]){ e, e }), 2, 0), 0), 0,
+           "nothing and nothing joined");
+    is_near(cr_item(cr_cross_entropy(e, cr_zeros(base, CR_DIMS(0), .dtype = CR_I64))),
+            (double)NAN, 0, "the mean loss of nothing is NaN");
+    ok(cr_error(base) == CR_OK, "no error: %s", cr_message(base));
+    cr_clear(base);
+}
+
+/* ---- all of it ---- */
+
+typedef struct check {
+    const char *name;
+    bool (*holds)(const call *c);
+    bool of_modes; /* compares both modes itself: once is enough */
+} check;
+
+static const check checks[] = {
+    { .name = "computes its samples", .holds = computes },
+    { .name = "agrees with its definition", .holds = agrees_with_definition },
+    { .name = "f32 is near f64", .holds = single_near_double },
+    { .name = "i32 and u8 are like i64", .holds = small_integers },
+    { .name = "gradients of first and second order", .holds = gradients_right },
+    { .name = "broadcasts", .holds = broadcasts },
+    { .name = "takes C numbers", .holds = takes_numbers },
+    { .name = "strided inputs give the same bits", .holds = strided_alike },
+    { .name = "empty inputs", .holds = empty_is_sane },
+    { .name = "rank-0 inputs", .holds = rank_0_is_sane },
+    { "lazy, eager, 1 and 4 threads give the same bits", ways_alike, true },
+    { "the same, with large inputs", ways_alike_scaled, true },
+};
+
+static void test_operation(const cr_op *op)
+{
+    ok(entry_sound(op), "%s: its entry is sound", op->name);
+    if (!ok(op->samples && op->samples[0].inputs, "%s: has samples", op->name))
+        return;
+    for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
+        bool good = true;
+        if (checks[i].of_modes && base_is_eager)
+            continue;
+        for (const cr_sample *s = op->samples; s->inputs && good; s++) {
+            call c;
+            good = make_call(&c, op, s);
+            if (!good)
+                diag("  %s: cannot read the sample \"%s\"", op->name, s->inputs);
+            good = good && checks[i].holds(&c);
+            free_call(&c);
+        }
+        ok(good, "%s: %s", op->name, checks[i].name);
+    }
+    fflush(stdout);
+}
+
+static void test_unknown(void)
+{
+    ok(!cr_op_find("no_such_operation"), "unknown names are not found");
+    ok(!cr_op_list(-1), "there is no operation before the first");
+    int n = 0;
+    while (cr_op_list(n))
+        n++;
+    ok(n >= 50, "%d operations", n);
+}
+
+int main(int argc, char **argv)
+{
+    const char *mode = getenv("CHAINRULE_EAGER");
+    base_is_eager = mode && *mode == '1';
+    unsetenv("CHAINRULE_EAGER");
+    base = cr_open(&(cr_options){ .eager = base_is_eager });
+    if (argc > 1 && strcmp(argv[1], "--digest") == 0) {
+        print_digests();
+        cr_close(base);
+        return 0;
+    }
+    for (int i = 0; i < 2; i++) {
+        lazy[i] = cr_open(&(cr_options){ .threads = i ? 4 : 1 });
+        eager[i] = cr_open(&(cr_options){ .threads = i ? 4 : 1, .eager = true });
+    }
+    test_unknown();
+    test_empty_results();
+    const cr_op *op;
+    for (int i = 0; (op = cr_op_list(i)); i++)
+        test_operation(op);
+    compare_instruction_sets(argv[0]);
+    for (int i = 0; i < 2; i++) {
+        cr_close(lazy[i]);
+        cr_close(eager[i]);
+    }
+    cr_close(base);
+    return done_testing();
+}

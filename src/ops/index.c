@@ -53,25 +53,26 @@ CR__INLINE void move_one(void *to, int64_t at, const void *from, int64_t i, size
         ((char *)to)[at] = ((const char *)from)[i];
 }
 
-/* to[at + i] += alpha from[first + i] for i < n; integers wrap. */
-#define ADD(T, S)                   \
+/* to[at + i] += alpha from[first + i] for i < n; integers wrap, and their alpha is one.
+ */
+#define ADD(T, U, A)                \
     for (int64_t i = 0; i < n; i++) \
     ((T *)to)[at + i] =             \
-        (T)((S)((T *)to)[at + i] + (S)alpha * (S)((const T *)from)[first + i])
+        (T)((U)((T *)to)[at + i] + (U)(A)alpha * (U)((const T *)from)[first + i])
 
 static void add_run(cr_dtype dtype, void *to, int64_t at, const void *from, int64_t first,
                     int64_t n, double alpha)
 {
     if (dtype == CR_F32)
-        ADD(float, float);
+        ADD(float, float, float);
     else if (dtype == CR_F64)
-        ADD(double, double);
+        ADD(double, double, double);
     else if (dtype == CR_I64)
-        ADD(int64_t, uint64_t);
+        ADD(int64_t, uint64_t, int64_t);
     else if (dtype == CR_I32)
-        ADD(int32_t, uint32_t);
+        ADD(int32_t, uint32_t, int64_t);
     else
-        ADD(uint8_t, unsigned);
+        ADD(uint8_t, uint32_t, int64_t);
 }
 
 static void copy_whole(const cr_kernel *kernel)
@@ -459,6 +460,11 @@ static cr_status index_add_shape(cr_infer *infer)
         return CR_ERR_SHAPE;
     if (!addable(infer))
         return CR_ERR_DTYPE;
+    if (cr__is_int(infer->dtype) &&
+        !(fabs(attrs->alpha) <= 0x1p53 && attrs->alpha == floor(attrs->alpha)))
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
+                           "alpha %g is not a value of %s", attrs->alpha,
+                           cr_dtype_name(infer->dtype));
     if (want.n > 0)
         want.v[attrs->dim] = size_at(&infer->in_dims[1], 0);
     if (cr__dims_equal(want, infer->in_dims[2]) &&

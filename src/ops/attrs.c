@@ -1,0 +1,323 @@
+/* Attributes as text, "dim=1,keepdim=true", and their defaults, which are text in the
+ * operations' tables. */
+#include "attrs.h"
+
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A part of a text. */
+typedef struct span {
+    const char *at;
+    size_t n;
+} span;
+
+static span trim(span s)
+{
+    while (s.n && s.at[0] == ' ')
+        s.at++, s.n--;
+    while (s.n && s.at[s.n - 1] == ' ')
+        s.n--;
+    return s;
+}
+
+static bool is(span s, const char *word)
+{
+    return strlen(word) == s.n && memcmp(s.at, word, s.n) == 0;
+}
+
+/* The next of the parts that commas separate; commas in brackets do not. */
+static bool next_part(span *rest, span *part)
+{
+    int depth = 0;
+    size_t n = 0;
+    if (!rest->at)
+        return false;
+    for (; n < rest->n && (depth > 0 || rest->at[n] != ','); n++)
+        depth += (rest->at[n] == '[') - (rest->at[n] == ']');
+    *part = trim((span){ rest->at, n });
+    if (n < rest->n)
+        *rest = (span){ rest->at + n + 1, rest->n - n - 1 };
+    else
+        rest->at = NULL;
+    return true;
+}
+
+/* ---- values ---- */
+
+static bool parse_integer(span s, int64_t *out)
+{
+    bool negative = s.n && s.at[0] == '-';
+    int64_t value = 0;
+    size_t i = negative ? 1 : 0;
+    for (bool any = false; i < s.n || !any; i++, any = true) {
+        if (i >= s.n || s.at[i] < '0' || s.at[i] > '9')
+            return false;
+        int digit = s.at[i] - '0';
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_sub_overflow(value, digit, &value))
+            return false;
+    }
+    if (!negative && value == INT64_MIN)
+        return false;
+    *out = negative ? value : -value;
+    return true;
+}
+
+/* strtod() wants the decimal point of the host's locale, and takes more than decimals. */
+static bool parse_real(span s, double *out)
+{
+    char text[64], *end;
+    if (is(s, "inf") || is(s, "-inf") || is(s, "nan")) {
+        *out = is(s, "nan") ? (double)NAN : s.at[0] == '-' ? -INFINITY : INFINITY;
+        return true;
+    }
+    if (s.n == 0 || s.n >= sizeof text)
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        if (!strchr("+-0123456789.eE", s.at[i]))
+            return false;
+        text[i] = s.at[i] == '.' ? *localeconv()->decimal_point : s.at[i];
+    }
+    text[s.n] = 0;
+    *out = strtod(text, &end);
+    return *end == 0;
+}
+
+/* The elements of "[1,2]", or the one that stands without brackets. */
+static span elements(span s)
+{
+    if (s.n >= 2 && s.at[0] == '[' && s.at[s.n - 1] == ']')
+        s = trim((span){ s.at + 1, s.n - 2 });
+    return s.n ? s : (span){ NULL, 0 };
+}
+
+static bool to_bool(span s, const cr_attr *attr, void *out)
+{
+    (void)attr;
+    *(bool *)out = is(s, "true");
+    return is(s, "true") || is(s, "false");
+}
+
+static bool to_int(span s, const cr_attr *attr, void *out)
+{
+    (void)attr;
+    return parse_integer(s, out);
+}
+
+static bool to_real(span s, const cr_attr *attr, void *out)
+{
+    (void)attr;
+    return parse_real(s, out);
+}
+
+static bool to_number(span s, const cr_attr *attr, void *out)
+{
+    cr_arg *number = out;
+    (void)attr;
+    if (parse_integer(s, &number->v.i))
+        number->kind = CR_ARG_INT;
+    else if (parse_real(s, &number->v.real))
+        number->kind = CR_ARG_REAL;
+    else
+        return false;
+    return true;
+}
+
+static bool to_dims(span s, const cr_attr *attr, void *out)
+{
+    cr_dims dims = { .n = 0, .given = s.n > 0 };
+    span rest = elements(s), part;
+    (void)attr;
+    while (next_part(&rest, &part))
+        if (dims.n == CR_MAX_DIMS || !parse_integer(part, &dims.v[dims.n++]))
+            return false;
+    *(cr_dims *)out = dims;
+    return true;
+}
+
+static bool to_reals(span s, const cr_attr *attr, void *out)
+{
+    cr_reals reals = { .n = 0 };
+    span rest = elements(s), part;
+    (void)attr;
+    while (next_part(&rest, &part))
+        if (reals.n == CR__COUNT(reals.v) || !parse_real(part, &reals.v[reals.n++]))
+            return false;
+    *(cr_reals *)out = reals;
+    return true;
+}
+
+static bool to_word(span s, const cr_attr *attr, void *out)
+{
+    span rest = { attr->words, strlen(attr->words) }, word;
+    for (int i = 0; next_part(&rest, &word); i++)
+        if (word.n == s.n && memcmp(word.at, s.at, s.n) == 0) {
+            memcpy(out, &i, sizeof i);
+            return true;
+        }
+    return false;
+}
+
+static bool to_dtype(span s, const cr_attr *attr, void *out)
+{
+    (void)attr;
+    for (int i = CR_F32; i < CR_DTYPES; i++)
+        if (is(s, cr_dtype_name((cr_dtype)i))) {
+            *(cr_dtype *)out = (cr_dtype)i;
+            return true;
+        }
+    *(cr_dtype *)out = CR_DTYPE_DEFAULT;
+    return s.n == 0;
+}
+
+/* How each type is read, what is expected of it, and where zero may stand for "not
+ * given". */
+static const struct {
+    bool (*parse)(span s, const cr_attr *attr, void *out);
+    const char *expected;
+} types[] = {
+    [CR_ATTR_BOOL] = { to_bool, "true or false" },
+    [CR_ATTR_INT] = { to_int, "an integer" },
+    [CR_ATTR_REAL] = { to_real, "a number" },
+    [CR_ATTR_NUMBER] = { to_number, "a number" },
+    [CR_ATTR_DIMS] = { to_dims, "an integer or a list of at most 8, like [1,2]" },
+    [CR_ATTR_REALS] = { to_reals, "a number or a list of at most 4, like [0.5,1]" },
+    [CR_ATTR_WORD] = { to_word, NULL },
+    [CR_ATTR_DTYPE] = { to_dtype, "a dtype, like f32" },
+};
+
+/* ---- structs ---- */
+
+static bool store(cr_ctx *ctx, const cr_op *op, const cr_attr *attr, span value,
+                  void *attrs)
+{
+    if (types[attr->type].parse(value, attr, (char *)attrs + attr->offset))
+        return true;
+    const char *expected = types[attr->type].expected;
+    cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL, "%s=%.*s: expected %s%s", attr->name,
+                value.n < 40 ? (int)value.n : 40, value.at, expected ? "" : "one of ",
+                expected ? expected : attr->words);
+    return false;
+}
+
+static bool store_default(cr_ctx *ctx, const cr_op *op, const cr_attr *attr, void *attrs)
+{
+    return store(ctx, op, attr, (span){ attr->initial, strlen(attr->initial) }, attrs);
+}
+
+/* Whether a member is zero and stands for its default. */
+static bool is_unset(const cr_attr *attr, const void *attrs)
+{
+    const void *member = (const char *)attrs + attr->offset;
+    bool positive = attr->flags & CR_ATTR_POSITIVE;
+    switch (attr->type) {
+    case CR_ATTR_INT:
+        return positive && *(const int64_t *)member == 0;
+    case CR_ATTR_REAL:
+        return positive && *(const double *)member == 0;
+    case CR_ATTR_NUMBER:
+        return ((const cr_arg *)member)->kind == CR_ARG_NONE;
+    case CR_ATTR_DIMS:
+        return !((const cr_dims *)member)->given;
+    case CR_ATTR_REALS:
+        return ((const cr_reals *)member)->n == 0;
+    case CR_ATTR_DTYPE:
+        return *(const cr_dtype *)member == CR_DTYPE_DEFAULT;
+    default:
+        return false;
+    }
+}
+
+bool cr__attrs_fill(cr_ctx *ctx, const cr_op *op, void *attrs)
+{
+    for (const cr_attr *attr = op->attrs; attr && attr->name; attr++)
+        if (attr->initial && is_unset(attr, attrs) &&
+            !store_default(ctx, op, attr, attrs))
+            return false;
+    return true;
+}
+
+/* The names of all attributes, for messages. */
+static const char *names_of(const cr_op *op, char *text, size_t capacity)
+{
+    size_t length = 0;
+    text[0] = 0;
+    for (const cr_attr *attr = op->attrs; attr && attr->name && length < capacity; attr++)
+        length += (size_t)snprintf(text + length, capacity - length, "%s%s",
+                                   length ? ", " : "", attr->name);
+    return text;
+}
+
+static const cr_attr *find(cr_ctx *ctx, const cr_op *op, span name)
+{
+    char names[256];
+    for (const cr_attr *attr = op->attrs; attr && attr->name; attr++)
+        if (is(name, attr->name))
+            return attr;
+    cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL, "there is no attribute '%.*s'; %s%s",
+                name.n < 40 ? (int)name.n : 40, name.at,
+                op->attrs ? "its attributes: " : "it has none",
+                names_of(op, names, sizeof names));
+    return NULL;
+}
+
+/* One "name=value"; *seen has a bit for each row that has been given. */
+static bool parse_item(cr_ctx *ctx, const cr_op *op, span item, void *attrs,
+                       uint64_t *seen)
+{
+    const char *equals = memchr(item.at, '=', item.n);
+    if (!equals) {
+        cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL,
+                    "attributes are written name=value, not '%.*s'",
+                    item.n < 40 ? (int)item.n : 40, item.at);
+        return false;
+    }
+    size_t length = (size_t)(equals - item.at);
+    const cr_attr *attr = find(ctx, op, trim((span){ item.at, length }));
+    if (!attr)
+        return false;
+    uint64_t bit = (uint64_t)1 << (attr - op->attrs);
+    if (*seen & bit) {
+        cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL, "%s is given twice", attr->name);
+        return false;
+    }
+    *seen |= bit;
+    span value = trim((span){ equals + 1, item.n - length - 1 });
+    return store(ctx, op, attr, value, attrs);
+}
+
+static bool parse_all(cr_ctx *ctx, const cr_op *op, const char *text, void *attrs)
+{
+    span rest = trim((span){ text, text ? strlen(text) : 0 }), item;
+    uint64_t seen = 0;
+    rest.at = rest.n ? rest.at : NULL;
+    while (next_part(&rest, &item))
+        if (!parse_item(ctx, op, item, attrs, &seen))
+            return false;
+    for (const cr_attr *attr = op->attrs; attr && attr->name; attr++, seen >>= 1) {
+        if (seen & 1)
+            continue;
+        if (!attr->initial) {
+            cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL, "the attribute %s is missing",
+                        attr->name);
+            return false;
+        }
+        if (!store_default(ctx, op, attr, attrs))
+            return false;
+    }
+    return true;
+}
+
+bool cr__attrs_parse(cr_ctx *ctx, const cr_op *op, const char *text, void **attrs)
+{
+    uint64_t none = 0;
+    *attrs = NULL;
+    if (op->attrs_size && !(*attrs = cr__alloc(ctx, op->attrs_size)))
+        return false;
+    if (parse_all(ctx, op, text, *attrs ? *attrs : &none))
+        return true;
+    cr__free(ctx, *attrs);
+    *attrs = NULL;
+    return false;
+}

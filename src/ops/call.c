@@ -1,0 +1,126 @@
+/* Operations by name, with attributes as structs or text, and what a vjp asks about its
+ * node. */
+#include "attrs.h"
+
+#include <string.h>
+
+/* ---- calls ---- */
+
+/* The context of a call that names no function of its own; the errors before recording
+ * carry site. */
+typedef struct entry {
+    cr_ctx *ctx;
+    const char *outer_site;
+} entry;
+
+static bool enter(entry *e, cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
+                  const char *site)
+{
+    for (int i = 0; i < n && inputs && !ctx; i++)
+        ctx = inputs[i] ? inputs[i]->ctx : NULL;
+    if (!ctx || ctx->status != CR_OK)
+        return false;
+    if (!op || (n > 0 && !inputs)) {
+        cr_fail(ctx, CR_ERR_NULL, "cr_call: the %s NULL (%s)%s",
+                op ? "inputs are" : "operation is", site ? site : "?",
+                op ? "" : "; cr_op_find() gives NULL for a name it does not know");
+        return false;
+    }
+    *e = (entry){ ctx, ctx->site };
+    ctx->site = ctx->site ? ctx->site : site;
+    return true;
+}
+
+static cr_tensor *leave(const entry *e, const cr_op *op, cr_tensor *const *inputs, int n,
+                        void *attrs, const char *site)
+{
+    e->ctx->site = e->outer_site;
+    cr_tensor *x = cr__record_n(e->ctx, op, inputs, n, attrs, site);
+    cr__free(e->ctx, attrs);
+    return x;
+}
+
+/* A copy of the caller's attributes in which zero has become the default. */
+static bool copy_attrs(cr_ctx *ctx, const cr_op *op, const void *attrs, void **copy)
+{
+    if (!attrs || !op->attrs_size)
+        return cr__attrs_parse(ctx, op, NULL, copy);
+    *copy = cr__alloc(ctx, op->attrs_size);
+    if (!*copy)
+        return false;
+    memcpy(*copy, attrs, op->attrs_size);
+    return cr__attrs_fill(ctx, op, *copy);
+}
+
+cr_tensor *cr_apply_at(const cr_op *op, cr_tensor *const *inputs, int n,
+                       const void *attrs, const char *site)
+{
+    entry e;
+    void *copy = NULL;
+    if (!enter(&e, NULL, op, inputs, n, site))
+        return NULL;
+    (void)copy_attrs(e.ctx, op, attrs, &copy);
+    return leave(&e, op, inputs, n, copy, site);
+}
+
+int cr_call_at(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
+               const char *attrs, cr_tensor **outputs, int capacity, const char *site)
+{
+    entry e;
+    void *copy = NULL;
+    if (!enter(&e, ctx, op, inputs, n, site))
+        return -1;
+    (void)cr__attrs_parse(e.ctx, op, attrs, &copy);
+    cr_tensor *x = leave(&e, op, inputs, n, copy, site);
+    if (x && outputs && capacity > 0)
+        outputs[0] = x;
+    return x ? 1 : -1;
+}
+
+/* ---- nodes ---- */
+
+cr_tensor *cr_input(const cr_tensor *out, int i)
+{
+    return out && i >= 0 && i < out->n_inputs ? cr__input(out, i) : NULL;
+}
+
+cr_arg cr_operand(const cr_tensor *out, int i)
+{
+    cr_arg arg = { .kind = CR_ARG_NONE };
+    if (!out || i < 0 || i >= out->n_inputs)
+        return arg;
+    cr_arg_kind kind = out->n_inputs > 3 ? CR_ARG_TENSOR : (cr_arg_kind)out->kinds[i];
+    if (kind == CR_ARG_TENSOR) {
+        arg = cr_arg_tensor(cr__input(out, i));
+        arg.kind = arg.v.tensor ? CR_ARG_TENSOR : CR_ARG_NONE;
+    } else {
+        arg.kind = kind;
+        arg.v.u = out->in[i].u;
+    }
+    return arg;
+}
+
+int cr_input_count(const cr_tensor *out)
+{
+    return out ? out->n_inputs : 0;
+}
+
+const void *cr_attrs(const cr_tensor *out)
+{
+    return out ? out->attrs : NULL;
+}
+
+/* The walk marks what it visits; outside one, every flow of gradients counts. */
+bool cr_input_needs_grad(const cr_tensor *out, int i)
+{
+    const cr_tensor *in = cr_input(out, i);
+    if (!in)
+        return false;
+    return out->walk ? in->walk != 0 : (in->flags & CR__NEEDS_GRAD) != 0;
+}
+
+const cr_op *cr_op_of(const cr_tensor *x)
+{
+    x = x ? cr__resolve(x) : NULL;
+    return x ? x->op : NULL;
+}

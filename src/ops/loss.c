@@ -1,0 +1,563 @@
+/* Losses. Those of classes are composed of log_softmax and three operations that read
+ * class indices: class_pick, its adjoint class_place, and class_weights. */
+#include "attrs.h"
+#include "opaque.h"
+
+#include <string.h>
+
+/* The loss of all elements becomes what reduction says; the mean divides by total, or by
+ * the number of elements. */
+static cr_tensor *reduced(cr_tensor *loss, cr_reduction reduction, cr_tensor *total)
+{
+    if (reduction == CR_NONE)
+        return loss;
+    if (reduction == CR_MEAN && !total)
+        return cr_mean(loss);
+    loss = cr_sum(loss);
+    return reduction == CR_MEAN ? cr_div(loss, total) : loss;
+}
+
+/* t repeated to the shape of x, which is never repeated itself: with [n, 1] and [n] that
+ * would compare each with all. */
+static cr_tensor *like(cr_ctx *ctx, const cr_op *op, const char *name, cr_tensor *t,
+                       cr_tensor *x)
+{
+    cr_dims common, want = cr_shape(x);
+    if (cr__broadcast_dims(cr_shape(t), want, &common) && cr__dims_equal(common, want))
+        return cr__expand_to(t, want);
+    cr__op_fail(ctx, op, CR_ERR_SHAPE, NULL, "%s %s is not shaped like x, %s", name,
+                cr__shape_text(t), cr__shape_text(x));
+    return NULL;
+}
+
+/* ---- mse_loss ---- */
+
+typedef struct loss_attrs {
+    cr_reduction reduction;
+} loss_attrs;
+
+#define REDUCTION_ROW(T) \
+    CR__ATTR(T, reduction, WORD, .initial = "mean", .words = "mean,sum,none")
+
+static const cr_op op_mse_loss;
+
+static cr_tensor *mse_loss_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                                  const void *attributes)
+{
+    const loss_attrs *attrs = attributes;
+    cr_tensor *target = like(ctx, &op_mse_loss, "target", inputs[1], inputs[0]);
+    (void)n;
+    return target ? reduced(cr_square(cr_sub(inputs[0], target)), attrs->reduction, NULL)
+                  : NULL;
+}
+
+static const cr_attr loss_table[] = { REDUCTION_ROW(loss_attrs), CR__ATTRS_END };
+static const cr_sample mse_loss_samples[] = {
+    { "f[2,3] f[2,3]", NULL },
+    { "f[2,3] f[2,3]", "reduction=sum" },
+    { "f[4] f[4]", "reduction=none" },
+    { "f[] f[]", NULL },
+    { "f[2,3] f[]", NULL },
+    { NULL, NULL },
+};
+static const cr_op op_mse_loss = {
+    .name = "mse_loss",
+    .doc = "(x - target)^2",
+    .kind = CR_OP_COMPOSITE,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .inputs = "x,target",
+    .attrs = loss_table,
+    .attrs_size = sizeof(loss_attrs),
+    .expand = mse_loss_expand,
+    .samples = mse_loss_samples,
+};
+
+cr_tensor *cr_mse_loss_at(cr_tensor *x, cr_tensor *target, cr_loss_opts opts)
+{
+    cr_tensor *inputs[] = { x, target };
+    return cr__record_n(NULL, &op_mse_loss, inputs, 2, &(loss_attrs){ opts.reduction },
+                        opts.site);
+}
+
+/* ---- binary_cross_entropy_with_logits ---- */
+
+static const cr_op op_bce;
+
+/* t p softplus(-x) + (1 - t) softplus(x): -ln of a sigmoid is a softplus, and so both
+ * sides keep all their digits, in the gradients too. From 40 on the softplus is x to the
+ * last digit of f64. */
+static cr_tensor *bce_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                             const void *attributes)
+{
+    const loss_attrs *attrs = attributes;
+    const cr_reals far = CR_REALS(40);
+    cr_tensor *x = inputs[0], *weight = cr__optional(inputs, n, 2);
+    cr_tensor *pos_weight = cr__optional(inputs, n, 3);
+    cr_tensor *target = like(ctx, &op_bce, "target", inputs[1], x);
+    if (weight)
+        weight = like(ctx, &op_bce, "weight", weight, x);
+    if (pos_weight)
+        pos_weight = like(ctx, &op_bce, "pos_weight", pos_weight, x);
+    if (cr_error(ctx))
+        return NULL;
+    cr_tensor *yes = cr_mul(target, cr_softplus(cr_neg(x), .threshold = far));
+    cr_tensor *no = cr_mul(cr_sub(1, target), cr_softplus(x, .threshold = far));
+    cr_tensor *loss = cr_add(pos_weight ? cr_mul(yes, pos_weight) : yes, no);
+    loss = weight ? cr_mul(loss, weight) : loss;
+    return reduced(loss, attrs->reduction, NULL);
+}
+
+static const cr_sample bce_samples[] = {
+    { "f[2,3] f[2,3]{0,1}", NULL },
+    { "f[4]{-30,30}~ f[4]{0,1}", "reduction=none" },
+    { "f[2,3] f[2,3]{0,1} f[3]{0.5,2} f[2,1]{0.5,2}", "reduction=sum" },
+    { "f[2,3] f[2,3]{0,1} - f[3]{0.5,2}", NULL },
+    { "f[] f[]{0,1}", NULL },
+    { NULL, NULL },
+};
+static const cr_op op_bce = {
+    .name = "binary_cross_entropy_with_logits",
+    .doc =
+        "-(pos_weight target ln s(x) + (1 - target) ln(1 - s(x))) weight, s the sigmoid",
+    .kind = CR_OP_COMPOSITE,
+    .min_inputs = 2,
+    .max_inputs = 4,
+    .inputs = "x,target,weight,pos_weight",
+    .attrs = loss_table,
+    .attrs_size = sizeof(loss_attrs),
+    .expand = bce_expand,
+    .samples = bce_samples,
+};
+
+cr_tensor *cr_binary_cross_entropy_with_logits_at(cr_tensor *x, cr_tensor *target,
+                                                  cr_bce_opts opts)
+{
+    cr_tensor *inputs[] = { x, target, opts.weight, opts.pos_weight };
+    return cr__record_n(NULL, &op_bce, inputs, 4, &(loss_attrs){ opts.reduction },
+                        opts.site);
+}
+
+/* ---- reading class indices ---- */
+
+/* Class indices of shape [N, ..] into something of shape [N, classes, ..], the classes
+ * being dimension dim. */
+typedef struct class_attrs {
+    int64_t dim, classes, ignore_index;
+    cr_dtype dtype; /* of class_weights without weights */
+} class_attrs;
+
+static cr_status check_targets(const cr_kernel *kernel, const cr_array *target,
+                               const class_attrs *attrs)
+{
+    char place[160];
+    for (int64_t i = 0; i < target->numel; i++) {
+        int64_t at = cr__index_load(target, i);
+        if (CR__LIKELY((uint64_t)at < (uint64_t)attrs->classes) ||
+            at == attrs->ignore_index)
+            continue;
+        snprintf(kernel->message, kernel->capacity,
+                 "target %lld at %s is not a class: 0..%lld", (long long)at,
+                 cr__place_text(target, i, place, sizeof place),
+                 (long long)attrs->classes - 1);
+        return CR_ERR_INDEX;
+    }
+    return CR_OK;
+}
+
+/* The place of target i's class in [outer, classes, inner]; -1: ignored. */
+CR__INLINE int64_t class_place_of(const class_attrs *attrs, const cr_array *target,
+                                  int64_t i, int64_t inner)
+{
+    int64_t at = cr__index_load(target, i);
+    if (at == attrs->ignore_index)
+        return -1;
+    return (i / inner * attrs->classes + at) * inner + i % inner;
+}
+
+static int64_t inner_of(const cr_array *x, int64_t dim)
+{
+    int64_t inner = 1;
+    for (int64_t i = dim + 1; i < x->dims.n; i++)
+        inner *= x->dims.v[i];
+    return inner;
+}
+
+static cr_status class_pick_kernel(const cr_kernel *kernel)
+{
+    const class_attrs *attrs = kernel->attrs;
+    const cr_array *x = &kernel->in[0], *target = &kernel->in[1];
+    cr_status status = check_targets(kernel, target, attrs);
+    int64_t inner = inner_of(x, attrs->dim);
+    for (int64_t i = 0; status == CR_OK && i < target->numel; i++) {
+        int64_t place = class_place_of(attrs, target, i, inner);
+        if (x->dtype == CR_F32)
+            ((float *)kernel->out.data)[i] =
+                place < 0 ? 0 : -((const float *)x->data)[place];
+        else
+            ((double *)kernel->out.data)[i] =
+                place < 0 ? 0 : -((const double *)x->data)[place];
+    }
+    return status;
+}
+
+static cr_status class_place_kernel(const cr_kernel *kernel)
+{
+    const class_attrs *attrs = kernel->attrs;
+    const cr_array *g = &kernel->in[0], *target = &kernel->in[1];
+    cr_status status = check_targets(kernel, target, attrs);
+    int64_t inner = inner_of(&kernel->out, attrs->dim);
+    if (kernel->out.numel > 0)
+        memset(kernel->out.data, 0,
+               (size_t)kernel->out.numel * cr_dtype_size(kernel->out.dtype));
+    for (int64_t i = 0; status == CR_OK && i < target->numel; i++) {
+        int64_t place = class_place_of(attrs, target, i, inner);
+        if (place >= 0 && g->dtype == CR_F32)
+            ((float *)kernel->out.data)[place] = -((const float *)g->data)[i];
+        else if (place >= 0)
+            ((double *)kernel->out.data)[place] = -((const double *)g->data)[i];
+    }
+    return status;
+}
+
+static cr_status class_weights_kernel(const cr_kernel *kernel)
+{
+    const class_attrs *attrs = kernel->attrs;
+    const cr_array *target = &kernel->in[0];
+    const cr_array *weight = kernel->n > 1 && kernel->in[1].data ? &kernel->in[1] : NULL;
+    cr_status status = check_targets(kernel, target, attrs);
+    for (int64_t i = 0; status == CR_OK && i < target->numel; i++) {
+        int64_t at = cr__index_load(target, i);
+        bool counts = at != attrs->ignore_index;
+        if (kernel->out.dtype == CR_F32)
+            ((float *)kernel->out.data)[i] =
+                counts ? weight ? ((const float *)weight->data)[at] : 1 : 0;
+        else
+            ((double *)kernel->out.data)[i] =
+                counts ? weight ? ((const double *)weight->data)[at] : 1 : 0;
+    }
+    return status;
+}
+
+static cr_status class_pick_shape(cr_infer *infer)
+{
+    infer->dims = infer->in_dims[1];
+    return CR_OK;
+}
+
+static cr_status class_place_shape(cr_infer *infer)
+{
+    const class_attrs *attrs = infer->attrs;
+    cr_dims *dims = &infer->dims;
+    for (int64_t i = dims->n++; i > attrs->dim; i--)
+        dims->v[i] = dims->v[i - 1];
+    dims->v[attrs->dim] = attrs->classes;
+    return CR_OK;
+}
+
+static cr_status class_weights_shape(cr_infer *infer)
+{
+    const class_attrs *attrs = infer->attrs;
+    infer->dtype = attrs->dtype;
+    return CR_OK;
+}
+
+static const cr_op op_class_pick, op_class_place;
+
+static void class_vjp(const cr_op *adjoint, cr_tensor *out, cr_tensor *g,
+                      cr_tensor **down)
+{
+    cr_tensor *inputs[] = { g, cr_input(out, 1) };
+    down[0] = cr__record_n(NULL, adjoint, inputs, 2, cr_attrs(out), CR_HERE);
+}
+
+static void class_pick_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    class_vjp(&op_class_place, out, g, down);
+}
+
+static void class_place_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    class_vjp(&op_class_pick, out, g, down);
+}
+
+static const cr_op op_class_pick = {
+    .name = "class_pick",
+    .doc = "-x at the class of each target, 0 where it is ignored",
+    .kind = CR_OP_OPAQUE,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .inputs = "x,target",
+    .attrs_size = sizeof(class_attrs),
+    .shape = class_pick_shape,
+    .vjp = class_pick_vjp,
+    .reads = CR_READS_INPUT(1),
+    .kernel = class_pick_kernel,
+};
+static const cr_op op_class_place = {
+    .name = "class_place",
+    .doc =
+        "-x placed at the class of each target, 0 elsewhere: the adjoint of class_pick",
+    .kind = CR_OP_OPAQUE,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .inputs = "x,target",
+    .attrs_size = sizeof(class_attrs),
+    .shape = class_place_shape,
+    .vjp = class_place_vjp,
+    .reads = CR_READS_INPUT(1),
+    .kernel = class_place_kernel,
+};
+static const cr_op op_class_weights = {
+    .name = "class_weights",
+    .doc = "the weight of the class of each target, 0 where it is ignored",
+    .kind = CR_OP_OPAQUE,
+    .min_inputs = 1,
+    .max_inputs = 2,
+    .inputs = "target,weight",
+    .attrs_size = sizeof(class_attrs),
+    .shape = class_weights_shape,
+    .kernel = class_weights_kernel,
+};
+
+/* ---- nll_loss, cross_entropy ---- */
+
+typedef struct class_loss_attrs {
+    cr_dims ignore_index;
+    cr_reduction reduction;
+    double label_smoothing;
+} class_loss_attrs;
+
+/* One call of either. */
+typedef struct class_loss {
+    cr_ctx *ctx;
+    const cr_op *op;
+    const class_loss_attrs *attrs;
+    cr_tensor *x, *target, *weight; /* weight: [classes] or NULL */
+    class_attrs classes;
+} class_loss;
+
+static bool bad(class_loss *c, cr_status status, const char *advice, const char *what)
+{
+    cr__op_fail(c->ctx, c->op, status, advice, "%s: x is %s %s, target %s %s", what,
+                cr_dtype_name(cr_dtype_of(c->x)), cr__shape_text(c->x),
+                cr_dtype_name(cr_dtype_of(c->target)), cr__shape_text(c->target));
+    return false;
+}
+
+static bool class_loss_begin(class_loss *c, cr_tensor *const *inputs, int n)
+{
+    c->x = inputs[0];
+    c->target = inputs[1];
+    c->weight = cr__optional(inputs, n, 2);
+    int rank = cr_ndim(c->x);
+    if (!cr__is_float(cr_dtype_of(c->x)))
+        return bad(c, CR_ERR_DTYPE, "cr_cast() converts", "x is not f32 or f64");
+    if (rank == 0)
+        return bad(c, CR_ERR_SHAPE, NULL, "x is [N, C, ..] or [C]");
+    const cr_dims *ignore = &c->attrs->ignore_index;
+    if (ignore->n > 1) {
+        cr__op_fail(c->ctx, c->op, CR_ERR_ARGUMENT, NULL,
+                    "ignore_index is one number, not %s", cr__dims_text(c->ctx, *ignore));
+        return false;
+    }
+    c->classes = (class_attrs){ .dim = rank > 1, .dtype = cr_dtype_of(c->x) };
+    c->classes.classes = cr_size(c->x, (int)c->classes.dim);
+    c->classes.ignore_index = ignore->n ? ignore->v[0] : INT64_MIN;
+    if (c->weight &&
+        (cr_ndim(c->weight) != 1 || cr_size(c->weight, 0) != c->classes.classes ||
+         cr_dtype_of(c->weight) != cr_dtype_of(c->x))) {
+        cr__op_fail(c->ctx, c->op, CR_ERR_SHAPE, NULL,
+                    "weight is %s %s, and x has %lld classes of %s",
+                    cr_dtype_name(cr_dtype_of(c->weight)), cr__shape_text(c->weight),
+                    (long long)c->classes.classes, cr_dtype_name(cr_dtype_of(c->x)));
+        return false;
+    }
+    return true;
+}
+
+/* Whether target holds class indices, shaped like x without its classes. */
+static bool are_indices(class_loss *c)
+{
+    cr_dims want = cr_shape(c->x);
+    for (int64_t i = c->classes.dim; i < want.n - 1; i++)
+        want.v[i] = want.v[i + 1];
+    want.n--;
+    if (!cr__is_int(cr_dtype_of(c->target)))
+        return bad(c, CR_ERR_DTYPE, "cr_cast() converts",
+                   "class indices are i64, i32 or u8");
+    if (!cr__dims_equal(cr_shape(c->target), want))
+        return bad(c, CR_ERR_SHAPE, NULL,
+                   "target is shaped like x without the dimension of classes");
+    return true;
+}
+
+/* The weights as something that broadcasts to x. */
+static cr_tensor *along_classes(const class_loss *c)
+{
+    cr_dims dims = cr_shape(c->weight);
+    while (dims.n < cr_ndim(c->x) - (int)c->classes.dim)
+        dims.v[dims.n++] = 1;
+    return cr_reshape(c->weight, dims);
+}
+
+/* -sum over classes of weight l, of log-probabilities or what stands for them. */
+static cr_tensor *over_classes(const class_loss *c, cr_tensor *l)
+{
+    if (c->weight)
+        l = cr_mul(l, along_classes(c));
+    return cr_neg(cr_sum(l, .dims = CR_DIMS(c->classes.dim)));
+}
+
+/* The loss of log-probabilities l at class indices. */
+static cr_tensor *at_indices(const class_loss *c, cr_tensor *l)
+{
+    double smoothing = c->attrs->label_smoothing;
+    cr_tensor *pick[] = { l, c->target }, *weigh[] = { c->target, c->weight };
+    cr_tensor *weights = NULL;
+    cr_tensor *loss = cr__record_n(c->ctx, &op_class_pick, pick, 2, &c->classes, CR_HERE);
+    if (c->weight || c->attrs->reduction == CR_MEAN)
+        weights = cr__record_n(c->ctx, &op_class_weights, weigh, c->weight ? 2 : 1,
+                               &c->classes, CR_HERE);
+    if (c->weight)
+        loss = cr_mul(loss, weights);
+    if (smoothing > 0) {
+        cr_tensor *even = over_classes(c, l);
+        even = cr_where(cr_ne(c->target, c->classes.ignore_index), even, 0);
+        loss = cr_add(cr_mul(loss, 1 - smoothing),
+                      cr_mul(even, smoothing / (double)c->classes.classes));
+    }
+    return reduced(loss, c->attrs->reduction,
+                   c->attrs->reduction == CR_MEAN ? cr_sum(weights) : NULL);
+}
+
+/* The same at probabilities, which label smoothing mixes with even ones. The mean is over
+ * all but the classes. */
+static cr_tensor *at_probabilities(const class_loss *c, cr_tensor *l)
+{
+    double smoothing = c->attrs->label_smoothing;
+    cr_tensor *target = c->target;
+    if (smoothing > 0)
+        target =
+            cr_add(cr_mul(target, 1 - smoothing), smoothing / (double)c->classes.classes);
+    return reduced(over_classes(c, cr_mul(l, target)), c->attrs->reduction, NULL);
+}
+
+static const cr_op op_nll_loss, op_cross_entropy;
+
+static cr_tensor *nll_loss_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                                  const void *attributes)
+{
+    class_loss c = { .ctx = ctx, .op = &op_nll_loss, .attrs = attributes };
+    if (!class_loss_begin(&c, inputs, n) || !are_indices(&c))
+        return NULL;
+    if (c.attrs->label_smoothing != 0) {
+        cr__op_fail(ctx, c.op, CR_ERR_ARGUMENT, NULL,
+                    "label_smoothing is for cross_entropy");
+        return NULL;
+    }
+    return at_indices(&c, c.x);
+}
+
+static cr_tensor *cross_entropy_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                                       const void *attributes)
+{
+    class_loss c = { .ctx = ctx, .op = &op_cross_entropy, .attrs = attributes };
+    if (!class_loss_begin(&c, inputs, n))
+        return NULL;
+    double smoothing = c.attrs->label_smoothing;
+    if (!(smoothing >= 0 && smoothing <= 1)) {
+        cr__op_fail(ctx, c.op, CR_ERR_ARGUMENT, NULL,
+                    "label_smoothing is %g, not in 0 to 1", smoothing);
+        return NULL;
+    }
+    bool probabilities = cr_dtype_of(c.target) == cr_dtype_of(c.x);
+    if (probabilities && !cr__dims_equal(cr_shape(c.target), cr_shape(c.x))) {
+        bad(&c, CR_ERR_SHAPE, "class indices are i64, i32 or u8",
+            "probabilities are shaped like x");
+        return NULL;
+    }
+    if (!probabilities && !are_indices(&c))
+        return NULL;
+    cr_tensor *l = cr_log_softmax(c.x, (int)c.classes.dim);
+    return probabilities ? at_probabilities(&c, l) : at_indices(&c, l);
+}
+
+#define CLASS_ROWS                                                     \
+    CR__ATTR(class_loss_attrs, ignore_index, DIMS, .initial = "-100"), \
+        REDUCTION_ROW(class_loss_attrs)
+
+static const cr_attr nll_loss_table[] = { CLASS_ROWS, CR__ATTRS_END };
+static const cr_attr cross_entropy_table[] = {
+    CLASS_ROWS,
+    CR__ATTR(class_loss_attrs, label_smoothing, REAL, .initial = "0"),
+    CR__ATTRS_END,
+};
+static const cr_sample nll_loss_samples[] = {
+    { "f[4,3] i[4]{0,3}", NULL },
+    { "f[4,3] i[4]{0,3}", "reduction=none" },
+    { "f[4,3] i[4]{0,3} f[3]{0.5,2}~", "ignore_index=1" },
+    { "f[2,3,2] i[2,2]{0,3} f[3]{0.5,2}~", "reduction=sum" },
+    { "f[3] i[]{0,3}", NULL },
+    { "f[0,3] i[0]", "reduction=sum" },
+    { NULL, NULL },
+};
+static const cr_sample cross_entropy_samples[] = {
+    { "f[4,3] i[4]{0,3}", NULL },
+    { "f[4,3] i[4]{0,3}", "reduction=none,label_smoothing=0.2" },
+    { "f[4,3] i[4]{0,3} f[3]{0.5,2}~", "ignore_index=1,label_smoothing=0.1" },
+    { "f[2,3,2] i[2,2]{0,3} f[3]{0.5,2}~", "reduction=sum" },
+    { "f[4,3] f[4,3]{0,1}", NULL },
+    { "f[2,3,2] f[2,3,2]{0,1} f[3]{0.5,2}~", "label_smoothing=0.3" },
+    { "f[3] i[]{0,3}", NULL },
+    { "f[0,3] i[0]", "reduction=sum" },
+    { NULL, NULL },
+};
+static const cr_op op_nll_loss = {
+    .name = "nll_loss",
+    .doc = "-x[target], x being log-probabilities",
+    .kind = CR_OP_COMPOSITE,
+    .min_inputs = 2,
+    .max_inputs = 3,
+    .inputs = "x,target,weight",
+    .attrs = nll_loss_table,
+    .attrs_size = sizeof(class_loss_attrs),
+    .expand = nll_loss_expand,
+    .samples = nll_loss_samples,
+};
+static const cr_op op_cross_entropy = {
+    .name = "cross_entropy",
+    .doc = "nll_loss of log_softmax(x); target: class indices, or probabilities",
+    .kind = CR_OP_COMPOSITE,
+    .min_inputs = 2,
+    .max_inputs = 3,
+    .inputs = "x,target,weight",
+    .attrs = cross_entropy_table,
+    .attrs_size = sizeof(class_loss_attrs),
+    .expand = cross_entropy_expand,
+    .samples = cross_entropy_samples,
+};
+
+static cr_tensor *class_loss_at(const cr_op *op, cr_tensor *x, cr_tensor *target,
+                                const cr_class_loss_opts *opts)
+{
+    cr_tensor *inputs[] = { x, target, opts->weight };
+    class_loss_attrs attrs = { opts->ignore_index, opts->reduction,
+                               opts->label_smoothing };
+    cr__attrs_fill(NULL, op, &attrs);
+    return cr__record_n(NULL, op, inputs, opts->weight ? 3 : 2, &attrs, opts->site);
+}
+
+cr_tensor *cr_nll_loss_at(cr_tensor *x, cr_tensor *target, cr_class_loss_opts opts)
+{
+    return class_loss_at(&op_nll_loss, x, target, &opts);
+}
+
+cr_tensor *cr_cross_entropy_at(cr_tensor *x, cr_tensor *target, cr_class_loss_opts opts)
+{
+    return class_loss_at(&op_cross_entropy, x, target, &opts);
+}
+
+const cr_op *const cr__ops_loss[] = {
+    &op_mse_loss, &op_bce, &op_nll_loss, &op_cross_entropy, NULL,
+};

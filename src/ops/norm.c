@@ -1,0 +1,361 @@
+/* Normalisations, composed of other operations: softmax, log_softmax, layer_norm,
+ * batch_norm. */
+#include "attrs.h"
+
+#include <float.h>
+
+typedef struct dim_attrs {
+    int64_t dim;
+} dim_attrs;
+
+static const cr_attr dim_table[] = { CR__ATTR(dim_attrs, dim, INT), CR__ATTRS_END };
+
+/* ---- softmax, log_softmax ---- */
+
+/* The largest element along dim, as a constant: what is subtracted from all elements
+ * changes neither value nor gradient. Of nothing, anything. */
+static cr_tensor *largest(cr_ctx *ctx, cr_tensor *x, cr_dims dim)
+{
+    bool empty = cr_size(x, (int)dim.v[0]) == 0;
+    cr_no_grad_push(ctx);
+    x = empty ? cr_sum(x, .dims = dim, .keepdim = true)
+              : cr_amax(x, .dims = dim, .keepdim = true);
+    cr_no_grad_pop(ctx);
+    return x;
+}
+
+/* A row of -inf is 0 with gradient 0, since its largest element counts as the lowest
+ * finite number, and since the sum is not quite 0. Otherwise the sum is at least 1 (one
+ * element is e^0), and 2^-60 is lost in it. */
+static cr_tensor *softmax_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                                 const void *attributes)
+{
+    const dim_attrs *attrs = attributes;
+    cr_dims dim = CR_DIMS(attrs->dim);
+    cr_tensor *x = inputs[0], *most = largest(ctx, x, dim);
+    (void)n;
+    if (!most)
+        return NULL;
+    most = cr_maximum(most, cr_dtype_of(x) == CR_F64 ? -DBL_MAX : (double)-FLT_MAX);
+    cr_tensor *e = cr_exp(cr_sub(x, most));
+    return cr_div(e, cr_add(cr_sum(e, .dims = dim, .keepdim = true), 0x1p-60));
+}
+
+static const cr_sample softmax_samples[] = {
+    { "f[2,3]", "dim=1" },
+    { "f[3,2]", "dim=0" },
+    { "f[2,3,2]", "dim=-2" },
+    { "f[]", "dim=0" },
+    { "f[2,0]", "dim=0" },
+    { "f[2,0]", "dim=1" },
+    { "f[2,3]{-300,300}~", "dim=1" },
+    { NULL, NULL },
+};
+static const cr_op op_softmax = {
+    .name = "softmax",
+    .doc = "e^x / sum e^x along dim, without overflow; 0 in a row of -inf",
+    .kind = CR_OP_COMPOSITE,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inputs = "x",
+    .attrs = dim_table,
+    .attrs_size = sizeof(dim_attrs),
+    .expand = softmax_expand,
+    .samples = softmax_samples,
+};
+
+cr_tensor *cr_softmax_at(cr_tensor *x, int dim, const char *site)
+{
+    return cr__record_1(&op_softmax, x, &(dim_attrs){ dim }, site);
+}
+
+static cr_tensor *log_softmax_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                                     const void *attributes)
+{
+    const dim_attrs *attrs = attributes;
+    cr_dims dim = CR_DIMS(attrs->dim);
+    cr_tensor *x = cr_sub(inputs[0], largest(ctx, inputs[0], dim));
+    (void)n;
+    return cr_sub(x, cr_log(cr_sum(cr_exp(x), .dims = dim, .keepdim = true)));
+}
+
+static const cr_op op_log_softmax = {
+    .name = "log_softmax",
+    .doc = "x - ln sum e^x along dim, without overflow; NaN in a row of -inf",
+    .kind = CR_OP_COMPOSITE,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inputs = "x",
+    .attrs = dim_table,
+    .attrs_size = sizeof(dim_attrs),
+    .expand = log_softmax_expand,
+    .samples = softmax_samples,
+};
+
+cr_tensor *cr_log_softmax_at(cr_tensor *x, int dim, const char *site)
+{
+    return cr__record_1(&op_log_softmax, x, &(dim_attrs){ dim }, site);
+}
+
+/* ---- what the others share ---- */
+
+/* A float tensor x, and an eps above 0. */
+static bool normal_arguments(cr_ctx *ctx, const cr_op *op, cr_tensor *x, double eps)
+{
+    cr_dtype dtype = cr_dtype_of(x);
+    if (!cr__is_float(dtype))
+        cr__op_fail(ctx, op, CR_ERR_DTYPE, "cr_cast() converts",
+                    "takes f32 and f64, not %s", cr_dtype_name(dtype));
+    else if (!(eps > 0))
+        cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL, "eps is %g, not above 0", eps);
+    return cr_error(ctx) == CR_OK;
+}
+
+/* Whether p, if given, has this shape. */
+static bool has_shape(cr_ctx *ctx, const cr_op *op, const char *name, cr_tensor *p,
+                      cr_dims want)
+{
+    if (!p || cr__dims_equal(cr_shape(p), want))
+        return true;
+    cr__op_fail(ctx, op, CR_ERR_SHAPE, NULL, "%s is %s, not %s", name, cr__shape_text(p),
+                cr__dims_text(ctx, want));
+    return false;
+}
+
+/* ---- layer_norm ---- */
+
+typedef struct layer_norm_attrs {
+    cr_dims normalized_shape;
+    double eps;
+} layer_norm_attrs;
+
+static const cr_op op_layer_norm;
+
+/* The last dimensions, by number; none with the error if x does not end in shape. */
+static cr_dims last_dims(cr_ctx *ctx, cr_tensor *x, cr_dims shape)
+{
+    cr_dims dims = CR_NO_DIMS;
+    int lead = cr_ndim(x) - shape.n;
+    bool fits = shape.n > 0 && lead >= 0;
+    for (int i = 0; fits && i < shape.n; i++)
+        fits = cr_size(x, lead + i) == shape.v[i];
+    if (!fits)
+        cr__op_fail(ctx, &op_layer_norm, CR_ERR_SHAPE, NULL,
+                    "x %s does not end in normalized_shape %s", cr__shape_text(x),
+                    cr__dims_text(ctx, shape));
+    for (int i = 0; fits && i < shape.n; i++)
+        dims.v[dims.n++] = lead + i;
+    return dims;
+}
+
+static cr_tensor *layer_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                                    const void *attributes)
+{
+    const layer_norm_attrs *attrs = attributes;
+    cr_tensor *x = inputs[0], *weight = cr__optional(inputs, n, 1);
+    cr_tensor *bias = cr__optional(inputs, n, 2);
+    cr_dims shape = attrs->normalized_shape, dims;
+    if (!normal_arguments(ctx, &op_layer_norm, x, attrs->eps))
+        return NULL;
+    dims = last_dims(ctx, x, shape);
+    if (!dims.n || !has_shape(ctx, &op_layer_norm, "weight", weight, shape) ||
+        !has_shape(ctx, &op_layer_norm, "bias", bias, shape))
+        return NULL;
+    x = cr_sub(x, cr_mean(x, .dims = dims, .keepdim = true));
+    cr_tensor *var = cr_mean(cr_square(x), .dims = dims, .keepdim = true);
+    x = cr_mul(x, cr_rsqrt(cr_add(var, attrs->eps)));
+    x = weight ? cr_mul(x, weight) : x;
+    return bias ? cr_add(x, bias) : x;
+}
+
+static const cr_attr layer_norm_table[] = {
+    CR__ATTR(layer_norm_attrs, normalized_shape, DIMS),
+    CR__ATTR(layer_norm_attrs, eps, REAL, .initial = "1e-5", .flags = CR_ATTR_POSITIVE),
+    CR__ATTRS_END,
+};
+static const cr_sample layer_norm_samples[] = {
+    { "f[2,4]! f[4] f[4]", "normalized_shape=4" },
+    { "f[2,2,3]! f[2,3] -", "normalized_shape=[2,3],eps=0.1" },
+    { "f[3,4]! - f[4]", "normalized_shape=[4]" },
+    { "f[5]!", "normalized_shape=5" },
+    { "f[0,3] f[3] f[3]", "normalized_shape=3" },
+    { NULL, NULL },
+};
+static const cr_op op_layer_norm = {
+    .name = "layer_norm",
+    .doc = "(x - mean) / sqrt(var + eps) weight + bias over the last dimensions",
+    .kind = CR_OP_COMPOSITE,
+    .min_inputs = 1,
+    .max_inputs = 3,
+    .inputs = "x,weight,bias",
+    .attrs = layer_norm_table,
+    .attrs_size = sizeof(layer_norm_attrs),
+    .expand = layer_norm_expand,
+    .samples = layer_norm_samples,
+};
+
+cr_tensor *cr_layer_norm_at(cr_tensor *x, cr_dims normalized_shape, cr_tensor *weight,
+                            cr_tensor *bias, cr_norm_opts opts)
+{
+    cr_tensor *inputs[] = { x, weight, bias };
+    layer_norm_attrs attrs = { normalized_shape, opts.eps };
+    cr__attrs_fill(NULL, &op_layer_norm, &attrs);
+    return cr__record_n(NULL, &op_layer_norm, inputs, 3, &attrs, opts.site);
+}
+
+/* ---- batch_norm ---- */
+
+typedef struct batch_norm_attrs {
+    bool training;
+    double momentum, eps;
+} batch_norm_attrs;
+
+static const cr_op op_batch_norm;
+
+/* What normalises: of the batch or the running ones, [channels] each. */
+typedef struct statistics {
+    cr_tensor *mean, *var;
+} statistics;
+
+/* Channels are dimension 1, or 0 where there is no batch. */
+static int channel_dim(const cr_tensor *x)
+{
+    return cr_ndim(x) > 1 ? 1 : 0;
+}
+
+static bool batch_norm_fits(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                            const batch_norm_attrs *attrs)
+{
+    static const char *const names[] = { "x", "running_mean", "running_var", "weight",
+                                         "bias" };
+    cr_tensor *x = inputs[0];
+    if (!normal_arguments(ctx, &op_batch_norm, x, attrs->eps))
+        return false;
+    if (cr_ndim(x) == 0) {
+        cr__op_fail(ctx, &op_batch_norm, CR_ERR_SHAPE, NULL,
+                    "x is [N, C, ..]: it has no channels");
+        return false;
+    }
+    int64_t channels = cr_size(x, channel_dim(x));
+    for (int i = 1; i < n; i++)
+        if (!has_shape(ctx, &op_batch_norm, names[i], inputs[i], CR_DIMS(channels)))
+            return false;
+    bool running = cr__optional(inputs, n, 1) && cr__optional(inputs, n, 2);
+    if (attrs->training && channels > 0 && cr_numel(x) <= channels)
+        cr__op_fail(ctx, &op_batch_norm, CR_ERR_SHAPE, NULL,
+                    "training needs more than one value per channel, and x is %s",
+                    cr__shape_text(x));
+    else if (!attrs->training && !running)
+        cr__op_fail(ctx, &op_batch_norm, CR_ERR_ARGUMENT, NULL,
+                    "running_mean and running_var are needed when not training");
+    return cr_error(ctx) == CR_OK;
+}
+
+/* [C] as something that broadcasts to [N, C, ..]. */
+static cr_tensor *per_channel(cr_tensor *p, int rank)
+{
+    cr_dims dims = cr_shape(p);
+    if (rank <= 2)
+        return p;
+    while (dims.n < rank - 1)
+        dims.v[dims.n++] = 1;
+    return cr_reshape(p, dims);
+}
+
+/* running = (1 - momentum) running + momentum batch, with the scale that batch takes. */
+static void track(cr_ctx *ctx, cr_tensor *running, cr_tensor *batch, double momentum,
+                  double scale)
+{
+    if (!running)
+        return;
+    cr_no_grad_push(ctx);
+    cr_tensor *old = cr_mul(running, 1 - momentum);
+    (void)cr_assign(running, cr_add(old, cr_mul(batch, momentum * scale)));
+    cr_no_grad_pop(ctx);
+}
+
+static cr_dims all_but(int rank, int dim)
+{
+    cr_dims dims = CR_NO_DIMS;
+    for (int i = 0; i < rank; i++)
+        if (i != dim)
+            dims.v[dims.n++] = i;
+    return dims;
+}
+
+static cr_tensor *batch_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                                    const void *attributes)
+{
+    const batch_norm_attrs *attrs = attributes;
+    cr_tensor *x = inputs[0], *mean = cr__optional(inputs, n, 1);
+    cr_tensor *var = cr__optional(inputs, n, 2), *weight = cr__optional(inputs, n, 3);
+    cr_tensor *bias = cr__optional(inputs, n, 4), *running_mean = mean,
+              *running_var = var;
+    if (!batch_norm_fits(ctx, inputs, n, attrs))
+        return NULL;
+    int rank = cr_ndim(x);
+    cr_dims over = all_but(rank, channel_dim(x));
+    if (attrs->training)
+        mean = cr_mean(x, .dims = over);
+    cr_tensor *centred = cr_sub(x, per_channel(mean, rank));
+    if (attrs->training)
+        var = cr_mean(cr_square(centred), .dims = over);
+    cr_tensor *scale = cr_rsqrt(cr_add(var, attrs->eps));
+    scale = weight ? cr_mul(scale, weight) : scale;
+    cr_tensor *out = cr_mul(centred, per_channel(scale, rank));
+    out = bias ? cr_add(out, per_channel(bias, rank)) : out;
+    if (out && attrs->training) {
+        int64_t channels = cr_numel(mean);
+        double count = channels ? (double)(cr_numel(x) / channels) : 2;
+        track(ctx, running_mean, mean, attrs->momentum, 1);
+        track(ctx, running_var, var, attrs->momentum, count / (count - 1));
+    }
+    return out;
+}
+
+static const cr_attr batch_norm_table[] = {
+    CR__ATTR(batch_norm_attrs, training, BOOL, .initial = "false",
+             .flags = CR_ATTR_POSITIONAL),
+    CR__ATTR(batch_norm_attrs, momentum, REAL, .initial = "0.1",
+             .flags = CR_ATTR_POSITIONAL),
+    CR__ATTR(batch_norm_attrs, eps, REAL, .initial = "1e-5", .flags = CR_ATTR_POSITIVE),
+    CR__ATTRS_END,
+};
+static const cr_sample batch_norm_samples[] = {
+    { "f[4,3]! - - f[3] f[3]", "training=true" },
+    { "f[4,3]! f[3]~ f[3]{0.5,2}~ f[3] f[3]", "training=true,momentum=0.3" },
+    { "f[2,3,2,2]! - - f[3] f[3]", "training=true,eps=0.1" },
+    { "f[4,3] f[3]~ f[3]{0.5,2}~ f[3] f[3]", NULL },
+    { "f[2,3,2] f[3]~ f[3]{0.5,2}~ - f[3]", NULL },
+    { "f[3,2]!", "training=true" },
+    { "f[0,3] f[3]~ f[3]{0.5,2}~", NULL },
+    { NULL, NULL },
+};
+static const cr_op op_batch_norm = {
+    .name = "batch_norm",
+    .doc =
+        "(x - mean) / sqrt(var + eps) weight + bias per channel of [N, C, ..]; training: "
+        "of the batch, and the running statistics are assigned",
+    .kind = CR_OP_COMPOSITE,
+    .min_inputs = 1,
+    .max_inputs = 5,
+    .inputs = "x,running_mean,running_var,weight,bias",
+    .attrs = batch_norm_table,
+    .attrs_size = sizeof(batch_norm_attrs),
+    .expand = batch_norm_expand,
+    .samples = batch_norm_samples,
+};
+
+cr_tensor *cr_batch_norm_at(cr_tensor *x, cr_tensor *running_mean, cr_tensor *running_var,
+                            cr_tensor *weight, cr_tensor *bias, bool training,
+                            double momentum, cr_norm_opts opts)
+{
+    cr_tensor *inputs[] = { x, running_mean, running_var, weight, bias };
+    batch_norm_attrs attrs = { training, momentum, opts.eps };
+    cr__attrs_fill(NULL, &op_batch_norm, &attrs);
+    return cr__record_n(NULL, &op_batch_norm, inputs, 5, &attrs, opts.site);
+}
+
+const cr_op *const cr__ops_norm[] = {
+    &op_softmax, &op_log_softmax, &op_layer_norm, &op_batch_norm, NULL,
+};

@@ -14,6 +14,7 @@ extern const cr_op *const cr__ops_create[];
 extern const cr_op *const cr__ops_random[];
 extern const cr_op *const cr__ops_reduce[];
 extern const cr_op *const cr__ops_view[];
+extern const cr_op *const cr__ops_slice[];
 extern const cr_op *const cr__ops_contract[];
 extern const cr_op *const cr__ops_index[];
 extern const cr_op *const cr__ops_loss[];

@@ -1,0 +1,34 @@
+/* Attributes: rows of their tables, defaults, text. */
+#ifndef CR_OPS_ATTRS_H
+#define CR_OPS_ATTRS_H
+
+#include "ops.h"
+
+/* A row: CR__ATTR(slice_attrs, step, INT, .initial = "1", .flags = CR_ATTR_POSITIVE). The
+ * member has the attribute's name. */
+#define CR__ATTR(T, member, TYPE, ...)                                          \
+    {                                                                           \
+        .name = #member, .type = CR_ATTR_##TYPE, .offset = offsetof(T, member), \
+        __VA_ARGS__                                                             \
+    }
+#define CR__ATTRS_END \
+    {                 \
+        .name = NULL  \
+    }
+
+/* Gives the members of an attribute struct that are zero their defaults, where zero
+ * stands for the default: lists not given, dtypes, and what is above zero. False with the
+ * error if a default is malformed, which those of the library are not. */
+bool cr__attrs_fill(cr_ctx *ctx, const cr_op *op, void *attrs);
+
+/* The attribute struct that text (as in cr_call; NULL: no text) describes, to be freed
+ * with cr__free(): NULL if the operation has none. False with the error. */
+bool cr__attrs_parse(cr_ctx *ctx, const cr_op *op, const char *text, void **attrs);
+
+/* The i-th input of a composite, which may have been given fewer. */
+CR__INLINE cr_tensor *cr__optional(cr_tensor *const *inputs, int n, int i)
+{
+    return i < n ? inputs[i] : NULL;
+}
+
+#endif

@@ -1,0 +1,742 @@
+/* Picking by index tensors: gather, index_select, embedding, one_hot, and the adjoints
+ * scatter_add and index_add. An index outside is an error of the run. Every sum is in the
+ * order of the index, whatever the number of threads: a thread owns what it adds to. */
+#include "attrs.h"
+#include "opaque.h"
+#include <string.h>
+
+typedef struct dim_attrs {
+    int64_t dim;
+} dim_attrs;
+
+static const cr_attr dim_table[] = { CR__ATTR(dim_attrs, dim, INT), CR__ATTRS_END };
+
+/* dims.v[i], rank 0 being seen as [1]. */
+static int64_t size_at(const cr_dims *dims, int64_t i)
+{
+    return i < dims->n ? dims->v[i] : 1;
+}
+
+/* CR_OK if all indices are in 0..size-1. dim is for the message; -1: they are classes. */
+static cr_status check_indices(const cr_kernel *kernel, const cr_array *index,
+                               int64_t size, int64_t dim)
+{
+    char place[160];
+    for (int64_t i = 0; i < index->numel; i++) {
+        int64_t at = cr__index_load(index, i);
+        if (CR__LIKELY((uint64_t)at < (uint64_t)size))
+            continue;
+        cr__place_text(index, i, place, sizeof place);
+        if (dim < 0)
+            snprintf(kernel->message, kernel->capacity,
+                     "index %lld at %s is not below num_classes, %lld", (long long)at,
+                     place, (long long)size);
+        else
+            snprintf(kernel->message, kernel->capacity,
+                     "index %lld at %s is outside dim %lld, which has size %lld%s",
+                     (long long)at, place, (long long)dim, (long long)size,
+                     at < 0 ? " (indices do not count from the end)" : "");
+        return CR_ERR_INDEX;
+    }
+    return CR_OK;
+}
+
+/* ---- moving and adding ---- */
+
+CR__INLINE void move_one(void *to, int64_t at, const void *from, int64_t i, size_t size)
+{
+    if (size == 4)
+        memcpy((char *)to + 4 * at, (const char *)from + 4 * i, 4);
+    else if (size == 8)
+        memcpy((char *)to + 8 * at, (const char *)from + 8 * i, 8);
+    else
+        ((char *)to)[at] = ((const char *)from)[i];
+}
+
+/* to[at + i] += alpha from[first + i] for i < n; integers wrap. */
+#define ADD(T, S)                   \
+    for (int64_t i = 0; i < n; i++) \
+    ((T *)to)[at + i] =             \
+        (T)((S)((T *)to)[at + i] + (S)alpha * (S)((const T *)from)[first + i])
+
+static void add_run(cr_dtype dtype, void *to, int64_t at, const void *from, int64_t first,
+                    int64_t n, double alpha)
+{
+    if (dtype == CR_F32)
+        ADD(float, float);
+    else if (dtype == CR_F64)
+        ADD(double, double);
+    else if (dtype == CR_I64)
+        ADD(int64_t, uint64_t);
+    else if (dtype == CR_I32)
+        ADD(int32_t, uint32_t);
+    else
+        ADD(uint8_t, unsigned);
+}
+
+static void copy_whole(const cr_kernel *kernel)
+{
+    const cr_array *x = &kernel->in[0];
+    cr__strided from = { x->data, 1, { x->numel }, { 1 } };
+    if (x->data != kernel->out.data && x->numel > 0)
+        cr__copy_strided(kernel->out.data, &from, cr_dtype_size(x->dtype),
+                         kernel->workers);
+}
+
+/* ---- gather, scatter_add: an index for every element ---- */
+
+/* The walk over the index of a gather or scatter_add, in rows along its last dimension,
+ * cut along one dimension, `axis`, into chunks. */
+typedef struct pick_walk {
+    const cr_kernel *kernel;
+    const cr_array *index;
+    int ndim, dim, axis, chunks;
+    bool adds;
+    int64_t dims[CR_MAX_DIMS];    /* of the index */
+    int64_t strides[CR_MAX_DIMS]; /* its own */
+    int64_t other[CR_MAX_DIMS];   /* those of what is picked from or added to; 0 at dim */
+    int64_t step;                 /* of that along dim */
+} pick_walk;
+
+static pick_walk pick_begin(const cr_kernel *kernel, const cr_array *other, int64_t dim,
+                            bool adds)
+{
+    const cr_array *index = &kernel->in[1];
+    pick_walk w = { .kernel = kernel, .index = index, .dim = (int)dim, .adds = adds };
+    int64_t own = 1, stride = 1;
+    w.ndim = index->dims.n ? index->dims.n : 1;
+    w.axis = -1;
+    for (int i = w.ndim - 1; i >= 0; i--) {
+        w.dims[i] = size_at(&index->dims, i);
+        w.strides[i] = own;
+        w.other[i] = i == dim ? 0 : stride;
+        w.step = i == dim ? stride : w.step;
+        own *= w.dims[i];
+        stride *= size_at(&other->dims, i);
+        if (i != dim && (w.axis < 0 || w.dims[i] >= w.dims[w.axis]))
+            w.axis = i;
+    }
+    w.chunks = w.axis < 0 ? 1 : cr__kernel_chunks(kernel, 2 * own, w.dims[w.axis]);
+    w.axis = w.axis < 0 ? 0 : w.axis;
+    return w;
+}
+
+static void pick_row(const pick_walk *w, int64_t at, int64_t base, int64_t n)
+{
+    const cr_kernel *kernel = w->kernel;
+    cr_dtype dtype = kernel->out.dtype;
+    size_t size = cr_dtype_size(dtype);
+    int64_t along = w->other[w->ndim - 1];
+    for (int64_t i = 0; i < n; i++) {
+        int64_t place = base + i * along + cr__index_load(w->index, at + i) * w->step;
+        if (w->adds)
+            add_run(dtype, kernel->out.data, place, kernel->in[2].data, at + i, 1, 1);
+        else
+            move_one(kernel->out.data, at + i, kernel->in[0].data, place, size);
+    }
+}
+
+static void pick_chunk(void *arg, int chunk)
+{
+    const pick_walk *w = arg;
+    int last = w->ndim - 1;
+    int64_t begin, end, rows = 1, dims[CR_MAX_DIMS], from[CR_MAX_DIMS] = { 0 };
+    memcpy(dims, w->dims, sizeof dims);
+    cr__part(dims[w->axis], 1, chunk, w->chunks, &begin, &end);
+    dims[w->axis] = end - begin;
+    from[w->axis] = begin;
+    for (int i = 0; i < last; i++)
+        rows *= dims[i];
+    for (int64_t row = 0; row < rows && dims[last] > 0; row++) {
+        int64_t at = from[last] * w->strides[last], base = from[last] * w->other[last];
+        int64_t left = row;
+        for (int i = last - 1; i >= 0; i--) {
+            int64_t place = from[i] + left % dims[i];
+            at += place * w->strides[i];
+            base += place * w->other[i];
+            left /= dims[i];
+        }
+        pick_row(w, at, base, dims[last]);
+    }
+}
+
+static cr_status pick(const cr_kernel *kernel, const cr_array *other, bool adds)
+{
+    const dim_attrs *attrs = kernel->attrs;
+    const cr_array *index = &kernel->in[1];
+    if (index->numel == 0)
+        return CR_OK;
+    cr_status status =
+        check_indices(kernel, index, size_at(&other->dims, attrs->dim), attrs->dim);
+    if (status == CR_OK) {
+        pick_walk walk = pick_begin(kernel, other, attrs->dim, adds);
+        cr_kernel_parallel(kernel, walk.chunks, pick_chunk, &walk);
+    }
+    return status;
+}
+
+/* index may be smaller than x outside dim; an empty one may have any rank, as in PyTorch.
+ */
+static cr_status pick_shape(cr_infer *infer, const char *what)
+{
+    dim_attrs *attrs = infer->attrs;
+    const cr_dims *x = &infer->in_dims[0], *index = &infer->in_dims[1];
+    bool fits = x->n == index->n, empty = false;
+    if (!cr__index_dtype(infer, 1))
+        return CR_ERR_DTYPE;
+    if (!cr__resolve_dim(infer, &attrs->dim, x->n))
+        return CR_ERR_SHAPE;
+    for (int i = 0; i < index->n; i++) {
+        empty = empty || index->v[i] == 0;
+        fits = fits && (i == attrs->dim || index->v[i] <= x->v[i]);
+    }
+    if (fits || empty)
+        return CR_OK;
+    return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                       "index %s does not fit into %s %s outside dim %lld",
+                       cr__dims_text(infer->ctx, *index), what,
+                       cr__dims_text(infer->ctx, *x), (long long)attrs->dim);
+}
+
+static cr_status gather_shape(cr_infer *infer)
+{
+    cr_status status = pick_shape(infer, "x");
+    infer->dims = infer->in_dims[1];
+    return status;
+}
+
+static cr_status gather_kernel(const cr_kernel *kernel)
+{
+    return pick(kernel, &kernel->in[0], false);
+}
+
+static void gather_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    const dim_attrs *attrs = cr_attrs(out);
+    down[0] = cr_scatter_add(cr_zeros_like(cr_input(out, 0)), (int)attrs->dim,
+                             cr_input(out, 1), g);
+}
+
+static const cr_sample gather_samples[] = {
+    { "f[3,4] i[2,4]{0,3}", "dim=0" },
+    { "f[3,4] i[3,2]{0,4}", "dim=-1" },
+    { "f[2,3,2] i[2,5,1]{0,3}", "dim=1" },
+    { "f[] i[]{0,1}", "dim=0" },
+    { "f[5] i[0]", "dim=0" },
+    { "i[3] i[2]{0,3}", "dim=0" },
+    { NULL, NULL },
+};
+static const cr_op op_gather = {
+    .name = "gather",
+    .doc = "x[i,index[i,j,k],k] for dim 1: one index for each element of the result",
+    .kind = CR_OP_OPAQUE,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .inputs = "x,index",
+    .attrs = dim_table,
+    .attrs_size = sizeof(dim_attrs),
+    .shape = gather_shape,
+    .vjp = gather_vjp,
+    .reads = CR_READS_INPUT(1),
+    .kernel = gather_kernel,
+    .samples = gather_samples,
+};
+
+cr_tensor *cr_gather_at(cr_tensor *x, int dim, cr_tensor *index, const char *site)
+{
+    cr_tensor *inputs[] = { x, index };
+    return cr__record_n(NULL, &op_gather, inputs, 2, &(dim_attrs){ dim }, site);
+}
+
+/* dtypes that can be added, equal for x and what is added to it. */
+static bool addable(cr_infer *infer)
+{
+    cr_dtype x = infer->in_dtype[0], src = infer->in_dtype[2];
+    if (x == src && (cr__is_float(x) || cr__is_int(x)))
+        return true;
+    cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
+                "x is %s and what is added %s, not numbers of one type", cr_dtype_name(x),
+                cr_dtype_name(src));
+    return false;
+}
+
+static cr_status scatter_add_shape(cr_infer *infer)
+{
+    cr_status status = pick_shape(infer, "x");
+    if (status != CR_OK)
+        return status;
+    if (!addable(infer))
+        return CR_ERR_DTYPE;
+    if (!cr__dims_equal(infer->in_dims[1], infer->in_dims[2]))
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, "cr_slice() takes a part",
+                           "index %s and src %s differ in shape",
+                           cr__dims_text(infer->ctx, infer->in_dims[1]),
+                           cr__dims_text(infer->ctx, infer->in_dims[2]));
+    return CR_OK;
+}
+
+static cr_status scatter_add_kernel(const cr_kernel *kernel)
+{
+    copy_whole(kernel);
+    return pick(kernel, &kernel->out, true);
+}
+
+static void scatter_add_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    const dim_attrs *attrs = cr_attrs(out);
+    down[0] = g;
+    if (cr_input_needs_grad(out, 2))
+        down[2] = cr_gather(g, (int)attrs->dim, cr_input(out, 1));
+}
+
+static const cr_sample scatter_add_samples[] = {
+    { "f[3,4] i[2,4]{0,3} f[2,4]", "dim=0" },
+    { "f[3,4] i[3,2]{0,4} f[3,2]", "dim=-1" },
+    { "f[2,3,2] i[2,5,1]{0,3} f[2,5,1]", "dim=1" },
+    { "f[] i[]{0,1} f[]", "dim=0" },
+    { "f[5] i[0] f[0]", "dim=0" },
+    { "f[2] i[6]{0,2} f[6]", "dim=0" },
+    { "i[3] i[2]{0,3} i[2]", "dim=0" },
+    { NULL, NULL },
+};
+static const cr_op op_scatter_add = {
+    .name = "scatter_add",
+    .doc = "x with src[i,j,k] added at [i,index[i,j,k],k] (for dim 1): gather's adjoint",
+    .kind = CR_OP_OPAQUE,
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .inputs = "x,index,src",
+    .attrs = dim_table,
+    .attrs_size = sizeof(dim_attrs),
+    .shape = scatter_add_shape,
+    .vjp = scatter_add_vjp,
+    .reads = CR_READS_INPUT(1),
+    .kernel = scatter_add_kernel,
+    .samples = scatter_add_samples,
+};
+
+cr_tensor *cr_scatter_add_at(cr_tensor *x, int dim, cr_tensor *index, cr_tensor *src,
+                             const char *site)
+{
+    cr_tensor *inputs[] = { x, index, src };
+    return cr__record_n(NULL, &op_scatter_add, inputs, 3, &(dim_attrs){ dim }, site);
+}
+
+/* ---- index_select, index_add: an index for every slice ---- */
+
+/* An array [outer, size, inner] seen along one dimension, and the slices chosen of it. */
+typedef struct slices {
+    const cr_kernel *kernel;
+    const cr_array *index;
+    int64_t outer, size, inner, n;
+    double alpha;
+    int chunks;
+} slices;
+
+static slices slices_of(const cr_kernel *kernel, const cr_dims *dims, int64_t dim)
+{
+    const cr_array *index = &kernel->in[1];
+    slices s = { .kernel = kernel, .index = index, .outer = 1, .inner = 1 };
+    s.size = size_at(dims, dim);
+    s.n = index->numel;
+    for (int64_t i = 0; i < dims->n; i++)
+        if (i < dim)
+            s.outer *= dims->v[i];
+        else if (i > dim)
+            s.inner *= dims->v[i];
+    return s;
+}
+
+static void select_chunk(void *arg, int chunk)
+{
+    const slices *s = arg;
+    const char *from = s->kernel->in[0].data;
+    char *to = s->kernel->out.data;
+    size_t size = cr_dtype_size(s->kernel->out.dtype);
+    int64_t begin, end, width = s->inner * (int64_t)size;
+    cr__part(s->outer * s->n, 1, chunk, s->chunks, &begin, &end);
+    for (int64_t row = begin; row < end; row++) {
+        int64_t outer = row / s->n, i = row % s->n;
+        int64_t place = outer * s->size + cr__index_load(s->index, i);
+        if (s->inner == 1)
+            move_one(to, row, from, place, size);
+        else
+            memcpy(to + row * width, from + place * width, (size_t)width);
+    }
+}
+
+static cr_status select_slices(const cr_kernel *kernel, int64_t dim)
+{
+    slices s = slices_of(kernel, &kernel->in[0].dims, dim);
+    cr_status status = check_indices(kernel, s.index, s.size, dim);
+    if (status != CR_OK || kernel->out.numel == 0)
+        return status;
+    s.chunks = cr__kernel_chunks(kernel, kernel->out.numel / 4 + s.outer * s.n * 2,
+                                 s.outer * s.n);
+    cr_kernel_parallel(kernel, s.chunks, select_chunk, &s);
+    return CR_OK;
+}
+
+/* A vector of indices, or one. */
+static bool is_list(cr_infer *infer, int input)
+{
+    if (!cr__index_dtype(infer, input))
+        return false;
+    if (infer->in_dims[input].n <= 1)
+        return true;
+    cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                "index has rank 0 or 1, not shape %s",
+                cr__dims_text(infer->ctx, infer->in_dims[input]));
+    return false;
+}
+
+static cr_status index_select_shape(cr_infer *infer)
+{
+    dim_attrs *attrs = infer->attrs;
+    int64_t n = size_at(&infer->in_dims[1], 0);
+    if (!is_list(infer, 1) || !cr__resolve_dim(infer, &attrs->dim, infer->in_dims[0].n))
+        return CR_ERR_SHAPE;
+    if (infer->dims.n > 0)
+        infer->dims.v[attrs->dim] = n;
+    else if (n != 1)
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                           "x has rank 0: one index, not %lld", (long long)n);
+    return CR_OK;
+}
+
+static cr_status index_select_kernel(const cr_kernel *kernel)
+{
+    const dim_attrs *attrs = kernel->attrs;
+    return select_slices(kernel, attrs->dim);
+}
+
+static cr_tensor *index_add(cr_tensor *x, int64_t dim, cr_tensor *index, cr_tensor *src);
+
+static void index_select_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    const dim_attrs *attrs = cr_attrs(out);
+    down[0] = index_add(cr_zeros_like(cr_input(out, 0)), attrs->dim, cr_input(out, 1), g);
+}
+
+static const cr_sample index_select_samples[] = {
+    { "f[4,3] i[5]{0,4}", "dim=0" }, { "f[2,3,2] i[2]{0,3}", "dim=-2" },
+    { "f[2,3] i[4]{0,3}", "dim=1" }, { "f[3] i[]{0,3}", "dim=0" },
+    { "f[] i[1]{0,1}", "dim=0" },    { "f[3,2] i[0]", "dim=0" },
+    { "b[3,2] i[2]{0,3}", "dim=0" }, { NULL, NULL },
+};
+static const cr_op op_index_select = {
+    .name = "index_select",
+    .doc = "whole slices of x along dim, in the order of index",
+    .kind = CR_OP_OPAQUE,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .inputs = "x,index",
+    .attrs = dim_table,
+    .attrs_size = sizeof(dim_attrs),
+    .shape = index_select_shape,
+    .vjp = index_select_vjp,
+    .reads = CR_READS_INPUT(1),
+    .kernel = index_select_kernel,
+    .samples = index_select_samples,
+};
+
+cr_tensor *cr_index_select_at(cr_tensor *x, int dim, cr_tensor *index, const char *site)
+{
+    cr_tensor *inputs[] = { x, index };
+    return cr__record_n(NULL, &op_index_select, inputs, 2, &(dim_attrs){ dim }, site);
+}
+
+typedef struct index_add_attrs {
+    int64_t dim;
+    double alpha;
+} index_add_attrs;
+
+static cr_status index_add_shape(cr_infer *infer)
+{
+    index_add_attrs *attrs = infer->attrs;
+    cr_dims want = infer->in_dims[0];
+    if (!is_list(infer, 1) || !cr__resolve_dim(infer, &attrs->dim, want.n))
+        return CR_ERR_SHAPE;
+    if (!addable(infer))
+        return CR_ERR_DTYPE;
+    if (want.n > 0)
+        want.v[attrs->dim] = size_at(&infer->in_dims[1], 0);
+    if (cr__dims_equal(want, infer->in_dims[2]) &&
+        (want.n > 0 || size_at(&infer->in_dims[1], 0) == 1))
+        return CR_OK;
+    return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                       "source is %s; x %s with index %s takes %s",
+                       cr__dims_text(infer->ctx, infer->in_dims[2]),
+                       cr__dims_text(infer->ctx, infer->in_dims[0]),
+                       cr__dims_text(infer->ctx, infer->in_dims[1]),
+                       cr__dims_text(infer->ctx, want));
+}
+
+/* A chunk owns a range of columns, or of the outer dimension if that is larger. */
+static void add_chunk(void *arg, int chunk)
+{
+    const slices *s = arg;
+    const cr_array *out = &s->kernel->out;
+    int64_t o0 = 0, o1 = s->outer, c0 = 0, c1 = s->inner;
+    if (s->outer >= s->inner)
+        cr__part(s->outer, 1, chunk, s->chunks, &o0, &o1);
+    else
+        cr__part(s->inner, 16, chunk, s->chunks, &c0, &c1);
+    for (int64_t outer = o0; outer < o1; outer++)
+        for (int64_t i = 0; i < s->n; i++) {
+            int64_t place = outer * s->size + cr__index_load(s->index, i);
+            add_run(out->dtype, out->data, place * s->inner + c0, s->kernel->in[2].data,
+                    (outer * s->n + i) * s->inner + c0, c1 - c0, s->alpha);
+        }
+}
+
+static cr_status index_add_kernel(const cr_kernel *kernel)
+{
+    const index_add_attrs *attrs = kernel->attrs;
+    slices s = slices_of(kernel, &kernel->out.dims, attrs->dim);
+    cr_status status = check_indices(kernel, s.index, s.size, attrs->dim);
+    if (status != CR_OK)
+        return status;
+    copy_whole(kernel);
+    s.alpha = attrs->alpha;
+    s.chunks = cr__kernel_chunks(kernel, kernel->in[2].numel,
+                                 s.outer >= s.inner ? s.outer : (s.inner + 15) / 16);
+    cr_kernel_parallel(kernel, s.chunks, add_chunk, &s);
+    return CR_OK;
+}
+
+static void index_add_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    const index_add_attrs *attrs = cr_attrs(out);
+    down[0] = g;
+    if (!cr_input_needs_grad(out, 2))
+        return;
+    if (attrs->alpha != 1)
+        g = cr_mul(g, attrs->alpha);
+    down[2] = cr_index_select(g, (int)attrs->dim, cr_input(out, 1));
+}
+
+static const cr_attr index_add_table[] = {
+    CR__ATTR(index_add_attrs, dim, INT),
+    CR__ATTR(index_add_attrs, alpha, REAL, .initial = "1", .flags = CR_ATTR_POSITIONAL),
+    CR__ATTRS_END,
+};
+static const cr_sample index_add_samples[] = {
+    { "f[4,3] i[5]{0,4} f[5,3]", "dim=0" },
+    { "f[2,3,2] i[2]{0,3} f[2,2,2]", "dim=-2,alpha=-0.5" },
+    { "f[2,3] i[4]{0,3} f[2,4]", "dim=1" },
+    { "f[3] i[]{0,3} f[1]", "dim=0" },
+    { "f[] i[1]{0,1} f[]", "dim=0" },
+    { "f[3,2] i[0] f[0,2]", "dim=0" },
+    { NULL, NULL },
+};
+static const cr_op op_index_add = {
+    .name = "index_add",
+    .doc = "x with alpha source added to its slices index along dim",
+    .kind = CR_OP_OPAQUE,
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .inputs = "x,index,source",
+    .attrs = index_add_table,
+    .attrs_size = sizeof(index_add_attrs),
+    .shape = index_add_shape,
+    .vjp = index_add_vjp,
+    .reads = CR_READS_INPUT(1),
+    .kernel = index_add_kernel,
+    .samples = index_add_samples,
+};
+
+static cr_tensor *index_add(cr_tensor *x, int64_t dim, cr_tensor *index, cr_tensor *src)
+{
+    cr_tensor *inputs[] = { x, index, src };
+    return cr__record_n(NULL, &op_index_add, inputs, 3, &(index_add_attrs){ dim, 1 },
+                        CR_HERE);
+}
+
+/* ---- embedding ---- */
+
+typedef struct embedding_attrs {
+    cr_dims padding_idx;
+} embedding_attrs;
+
+static cr_status embedding_shape(cr_infer *infer)
+{
+    embedding_attrs *attrs = infer->attrs;
+    const cr_dims *weight = &infer->in_dims[0];
+    cr_dims *padding = &attrs->padding_idx;
+    if (!cr__index_dtype(infer, 1))
+        return CR_ERR_DTYPE;
+    if (weight->n != 2 || infer->in_dims[1].n == CR_MAX_DIMS)
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                           "weight is [count, width] and index of rank 0 to 7, not %s "
+                           "and %s",
+                           cr__dims_text(infer->ctx, *weight),
+                           cr__dims_text(infer->ctx, infer->in_dims[1]));
+    if (padding->given && padding->n > 0) {
+        int64_t count = weight->v[0], row = padding->v[0];
+        if (padding->n > 1 || row < -count || row >= count)
+            return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
+                               "padding_idx %s is not one of the %lld rows of weight",
+                               cr__dims_text(infer->ctx, *padding), (long long)count);
+        padding->v[0] += row < 0 ? count : 0;
+    }
+    infer->dims = infer->in_dims[1];
+    infer->dims.v[infer->dims.n++] = weight->v[1];
+    return CR_OK;
+}
+
+static cr_status embedding_kernel(const cr_kernel *kernel)
+{
+    return select_slices(kernel, 0);
+}
+
+static void embedding_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    const embedding_attrs *attrs = cr_attrs(out);
+    cr_tensor *weight = cr_input(out, 0), *index = cr_input(out, 1);
+    int64_t n = cr_numel(index);
+    index = cr_reshape(index, CR_DIMS(n));
+    g = cr_reshape(g, CR_DIMS(n, cr_size(weight, 1)));
+    if (attrs->padding_idx.n > 0)
+        g = cr_where(cr_unsqueeze(cr_ne(index, attrs->padding_idx.v[0]), 1), g, 0);
+    down[0] = index_add(cr_zeros_like(weight), 0, index, g);
+}
+
+static const cr_attr embedding_table[] = {
+    CR__ATTR(embedding_attrs, padding_idx, DIMS, .initial = CR__NOT_GIVEN),
+    CR__ATTRS_END,
+};
+static const cr_sample embedding_samples[] = {
+    { "f[4,3] i[2,3]{0,4}", NULL },
+    { "f[4,3] i[]{0,4}", NULL },
+    { "f[0,3] i[0]", NULL },
+    { "f[4,0] i[2]{0,4}", NULL },
+    { "f[4,3]~ i[5]{0,4}", "padding_idx=1" },
+    { NULL, NULL },
+};
+static const cr_op op_embedding = {
+    .name = "embedding",
+    .doc = "the rows of weight [count, width] at index; row padding_idx gets no gradient",
+    .kind = CR_OP_OPAQUE,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .inputs = "weight,index",
+    .attrs = embedding_table,
+    .attrs_size = sizeof(embedding_attrs),
+    .shape = embedding_shape,
+    .vjp = embedding_vjp,
+    .reads = CR_READS_INPUT(1),
+    .kernel = embedding_kernel,
+    .samples = embedding_samples,
+};
+
+cr_tensor *cr_embedding_at(cr_tensor *weight, cr_tensor *index, cr_embedding_opts opts)
+{
+    cr_tensor *inputs[] = { weight, index };
+    embedding_attrs attrs = { opts.padding_idx };
+    return cr__record_n(NULL, &op_embedding, inputs, 2, &attrs, opts.site);
+}
+
+/* ---- one_hot ---- */
+
+typedef struct one_hot_attrs {
+    int64_t num_classes;
+} one_hot_attrs;
+
+static cr_status one_hot_shape(cr_infer *infer)
+{
+    const one_hot_attrs *attrs = infer->attrs;
+    if (infer->dims.n == CR_MAX_DIMS)
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                           "index %s has no room for another dimension",
+                           cr__dims_text(infer->ctx, infer->dims));
+    infer->dims.v[infer->dims.n++] = attrs->num_classes;
+    infer->dtype = CR_I64;
+    return CR_OK;
+}
+
+static cr_status one_hot_kernel(const cr_kernel *kernel)
+{
+    const one_hot_attrs *attrs = kernel->attrs;
+    const cr_array *index = &kernel->in[0];
+    int64_t *out = kernel->out.data;
+    cr_status status = check_indices(kernel, index, attrs->num_classes, -1);
+    if (status != CR_OK || kernel->out.numel == 0)
+        return status;
+    memset(out, 0, (size_t)kernel->out.numel * sizeof *out);
+    for (int64_t i = 0; i < index->numel; i++)
+        out[i * attrs->num_classes + cr__index_load(index, i)] = 1;
+    return CR_OK;
+}
+
+/* With the number of classes known: what one_hot becomes. */
+static const cr_op op_one_hot_of = {
+    .name = "one_hot",
+    .kind = CR_OP_OPAQUE,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inputs = "index",
+    .attrs_size = sizeof(one_hot_attrs),
+    .shape = one_hot_shape,
+    .kernel = one_hot_kernel,
+};
+static const cr_op op_one_hot;
+
+static cr_tensor *one_hot_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                                 const void *attributes)
+{
+    one_hot_attrs attrs = *(const one_hot_attrs *)attributes;
+    cr_tensor *index = inputs[0];
+    (void)n;
+    if (!cr__is_int(cr_dtype_of(index))) {
+        cr__op_fail(ctx, &op_one_hot, CR_ERR_DTYPE, "cr_cast() converts",
+                    "indices are i64, i32 or u8, not %s",
+                    cr_dtype_name(cr_dtype_of(index)));
+        return NULL;
+    }
+    if (attrs.num_classes == -1 && cr_numel(index) > 0)
+        attrs.num_classes = cr_item_i64(cr_amax(index)) + 1;
+    if (attrs.num_classes < 1 && !cr_error(ctx)) {
+        cr__op_fail(ctx, &op_one_hot, CR_ERR_ARGUMENT, "give num_classes",
+                    "the number of classes is %lld", (long long)attrs.num_classes);
+        return NULL;
+    }
+    return cr__record_1(&op_one_hot_of, index, &attrs, CR_HERE);
+}
+
+static const cr_attr one_hot_table[] = {
+    CR__ATTR(one_hot_attrs, num_classes, INT, .initial = "-1",
+             .flags = CR_ATTR_POSITIONAL),
+    CR__ATTRS_END,
+};
+static const cr_sample one_hot_samples[] = {
+    { "i[2,3]{0,4}", "num_classes=4" },
+    { "i[]{0,2}", "num_classes=2" },
+    { "i[4]{0,5}", NULL },
+    { "i[0]", "num_classes=3" },
+    { NULL, NULL },
+};
+static const cr_op op_one_hot = {
+    .name = "one_hot",
+    .doc =
+        "i64 ones at index along a new last dimension; num_classes -1: the largest + 1",
+    .kind = CR_OP_COMPOSITE,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inputs = "index",
+    .attrs = one_hot_table,
+    .attrs_size = sizeof(one_hot_attrs),
+    .expand = one_hot_expand,
+    .samples = one_hot_samples,
+};
+
+cr_tensor *cr_one_hot_at(cr_tensor *index, int64_t num_classes, const char *site)
+{
+    return cr__record_1(&op_one_hot, index, &(one_hot_attrs){ num_classes }, site);
+}
+
+const cr_op *const cr__ops_index[] = {
+    &op_gather,    &op_scatter_add, &op_index_select,
+    &op_index_add, &op_embedding,   &op_one_hot,
+    NULL,
+};

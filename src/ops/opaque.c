@@ -1,0 +1,50 @@
+/* What kernels of opaque operations share. */
+#include "opaque.h"
+#include "ops.h"
+
+/* A thread takes some microseconds to be asked and to answer. */
+#define CHUNK_WORK 16384
+
+void cr_kernel_parallel(const cr_kernel *kernel, int n, void (*body)(void *arg, int i),
+                        void *arg)
+{
+    if (kernel->workers && n > 1)
+        cr__parallel(kernel->workers, n, body, arg);
+    else
+        for (int i = 0; i < n; i++)
+            body(arg, i);
+}
+
+int cr__kernel_chunks(const cr_kernel *kernel, int64_t work, int64_t limit)
+{
+    int64_t n = kernel->workers ? cr__team_size(kernel->workers) : 1;
+    n = n < limit ? n : limit;
+    n = n < work / CHUNK_WORK ? n : work / CHUNK_WORK;
+    return n < 1 ? 1 : (int)n;
+}
+
+bool cr__index_dtype(cr_infer *infer, int input)
+{
+    if (cr__is_int(infer->in_dtype[input]))
+        return true;
+    cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
+                "indices are i64, i32 or u8, not %s",
+                cr_dtype_name(infer->in_dtype[input]));
+    return false;
+}
+
+const char *cr__place_text(const cr_array *x, int64_t i, char *text, size_t capacity)
+{
+    int64_t at[CR_MAX_DIMS] = { 0 };
+    for (int d = x->dims.n - 1; d >= 0; d--) {
+        at[d] = i % x->dims.v[d];
+        i /= x->dims.v[d];
+    }
+    int length = snprintf(text, capacity, "[");
+    for (int d = 0; d < x->dims.n && (size_t)length < capacity; d++)
+        length += snprintf(text + length, capacity - (size_t)length, "%s%lld",
+                           d ? ", " : "", (long long)at[d]);
+    if ((size_t)length < capacity)
+        snprintf(text + length, capacity - (size_t)length, "]");
+    return text;
+}

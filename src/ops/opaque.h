@@ -1,0 +1,25 @@
+/* What kernels of opaque operations share: index arrays, and cutting work into chunks. */
+#ifndef CR_OPS_OPAQUE_H
+#define CR_OPS_OPAQUE_H
+
+#include "../graph/graph.h"
+
+/* Element i of an array of i64, i32 or u8. */
+CR__INLINE int64_t cr__index_load(const cr_array *index, int64_t i)
+{
+    return index->dtype == CR_I64   ? ((const int64_t *)index->data)[i]
+           : index->dtype == CR_I32 ? ((const int32_t *)index->data)[i]
+                                    : ((const uint8_t *)index->data)[i];
+}
+
+/* Whether dtype is one of those; the error of a shape rule if it is not. */
+bool cr__index_dtype(cr_infer *infer, int input);
+
+/* The place of element i of an array as text, "[2, 0]". */
+const char *cr__place_text(const cr_array *x, int64_t i, char *text, size_t capacity);
+
+/* How many chunks `work` is worth being cut into: at most one for each thread, and at
+ * most limit; 1 for little work. The unit of work is about a nanosecond. */
+int cr__kernel_chunks(const cr_kernel *kernel, int64_t work, int64_t limit);
+
+#endif

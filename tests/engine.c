@@ -1,0 +1,953 @@
+/* What the engine promises its host: errors with a message, a place and no effect;
+ * scopes; assignments and gradients that take effect all together or not at all; reading;
+ * memory limits; random numbers. Operations' values are op_table.c's. */
+#define _POSIX_C_SOURCE 200809L
+#include "tap.h"
+#include <chainrule.h>
+#include <stdlib.h>
+
+/* True if the pending error is this one (any, if CR_OK) and its message holds the text;
+ * clears it. */
+static bool failed_with(cr_ctx *ctx, cr_status status, const char *text)
+{
+    bool good = cr_error(ctx) && (!status || cr_error(ctx) == status) &&
+                strstr(cr_message(ctx), text);
+    if (!good)
+        diag("  %s: \"%s\", and \"%s\" was wanted", cr_status_name(cr_error(ctx)),
+             cr_message(ctx), text);
+    cr_clear(ctx);
+    return good;
+}
+
+static cr_tensor *floats(cr_ctx *ctx, int n)
+{
+    return cr_add(cr_arange(ctx, 0, n, 1), 0.5);
+}
+
+static cr_tensor *indices(cr_ctx *ctx, int64_t a, int64_t b)
+{
+    return cr_from(ctx, CR_I64, CR_DIMS(2), ((int64_t[]){ a, b }));
+}
+
+/* ---- what fails, and how it says so ---- */
+
+/* Leaves an error in the context; the line is that of the call to blame. */
+typedef struct failure {
+    const char *name;
+    int (*provoke)(cr_ctx *ctx);
+    cr_status status; /* CR_OK: any */
+    const char *texts[3];
+} failure;
+
+#define PROVOKE(name, call)       \
+    static int name(cr_ctx *ctx)  \
+    {                             \
+        cr_tensor *made = (call); \
+        if (made)                 \
+            cr_eval(made);        \
+        return __LINE__;          \
+    }
+PROVOKE(matmul_sizes,
+        cr_matmul(cr_zeros(ctx, CR_DIMS(8, 64)), cr_zeros(ctx, CR_DIMS(32, 64))))
+PROVOKE(add_shapes, cr_add(cr_zeros(ctx, CR_DIMS(2, 3)), cr_zeros(ctx, CR_DIMS(2, 4))))
+PROVOKE(add_dtypes, cr_add(floats(ctx, 3), cr_zeros(ctx, CR_DIMS(3), .dtype = CR_F64)))
+PROVOKE(add_null, cr_add(floats(ctx, 3), (cr_tensor *)NULL))
+PROVOKE(exp_of_integers, cr_exp(cr_zeros(ctx, CR_DIMS(3), .dtype = CR_I64)))
+PROVOKE(reshape_numel, cr_reshape(floats(ctx, 6), CR_DIMS(4, 2)))
+PROVOKE(reshape_unknowns, cr_reshape(floats(ctx, 6), CR_DIMS(-1, -1)))
+PROVOKE(permute_twice, cr_permute(cr_zeros(ctx, CR_DIMS(2, 3)), CR_DIMS(0, 0)))
+PROVOKE(transpose_dim, cr_transpose(cr_zeros(ctx, CR_DIMS(2, 3)), 0, 2))
+PROVOKE(expand_size, cr_expand(cr_zeros(ctx, CR_DIMS(2, 3)), CR_DIMS(4, 3)))
+PROVOKE(sum_dim, cr_sum(cr_zeros(ctx, CR_DIMS(2, 3)), .dims = CR_DIMS(2)))
+PROVOKE(sum_dim_twice, cr_sum(cr_zeros(ctx, CR_DIMS(2, 3)), .dims = CR_DIMS(1, -1)))
+PROVOKE(amax_of_nothing, cr_amax(cr_zeros(ctx, CR_DIMS(0))))
+PROVOKE(softmax_of_integers, cr_softmax(cr_zeros(ctx, CR_DIMS(3), .dtype = CR_I64), 0))
+PROVOKE(slice_step, cr_slice(floats(ctx, 6), 0, 0, 6, .step = -1))
+PROVOKE(select_index, cr_select(floats(ctx, 6), 0, 6))
+PROVOKE(cat_sizes, cr_cat(((cr_tensor *[]){ cr_zeros(ctx, CR_DIMS(2, 3)),
+                                            cr_zeros(ctx, CR_DIMS(2, 4)) }),
+                          2, 0))
+PROVOKE(stack_null, cr_stack(((cr_tensor *[]){ floats(ctx, 3), NULL }), 2, 0))
+PROVOKE(linear_sizes,
+        cr_linear(cr_zeros(ctx, CR_DIMS(2, 3)), cr_zeros(ctx, CR_DIMS(5, 4)), NULL))
+PROVOKE(where_condition, cr_where(floats(ctx, 3), floats(ctx, 3), 0))
+PROVOKE(dropout_probability, cr_dropout(floats(ctx, 3), 1.5))
+PROVOKE(norm_shape, cr_layer_norm(cr_zeros(ctx, CR_DIMS(2, 3)), CR_DIMS(4), NULL, NULL))
+PROVOKE(loss_target, cr_cross_entropy(cr_zeros(ctx, CR_DIMS(2, 3)),
+                                      cr_zeros(ctx, CR_DIMS(3), .dtype = CR_I64)))
+PROVOKE(negative_size, cr_zeros(ctx, CR_DIMS(2, -3)))
+PROVOKE(too_many_dims, cr_zeros(ctx, cr_dims_of((int64_t[9]){ 1 }, 9)))
+PROVOKE(too_large, cr_zeros(ctx, CR_DIMS(INT64_MAX / 2, 4)))
+PROVOKE(requires_grad_of_integers,
+        cr_requires_grad(cr_zeros(ctx, CR_DIMS(3), .dtype = CR_I64)))
+PROVOKE(number_300_in_u8, cr_add(cr_zeros(ctx, CR_DIMS(3), .dtype = CR_U8), 300))
+PROVOKE(number_minus_1_in_u8, cr_add(cr_zeros(ctx, CR_DIMS(3), .dtype = CR_U8), -1))
+PROVOKE(number_half_in_i64, cr_add(cr_zeros(ctx, CR_DIMS(3), .dtype = CR_I64), 0.5))
+PROVOKE(number_in_i32,
+        cr_mul(cr_zeros(ctx, CR_DIMS(3), .dtype = CR_I32), (int64_t)1 << 31))
+PROVOKE(number_nan_in_i64,
+        cr_maximum((double)NAN, cr_zeros(ctx, CR_DIMS(3), .dtype = CR_I64)))
+PROVOKE(number_in_f32, cr_mul(floats(ctx, 3), 1e300))
+PROVOKE(full_of_300, cr_full(ctx, CR_DIMS(3), 300, .dtype = CR_U8))
+/* Found by the run. */
+PROVOKE(gather_index, cr_gather(floats(ctx, 3), 0, indices(ctx, 0, 7)))
+PROVOKE(gather_negative, cr_gather(floats(ctx, 3), 0, indices(ctx, -1, 0)))
+PROVOKE(select_many, cr_index_select(floats(ctx, 3), 0, indices(ctx, 1, 3)))
+PROVOKE(embedding_index, cr_embedding(cr_zeros(ctx, CR_DIMS(4, 2)), indices(ctx, 4, 0)))
+PROVOKE(scatter_index,
+        cr_scatter_add(floats(ctx, 3), 0, indices(ctx, 9, 0), floats(ctx, 2)))
+PROVOKE(label, cr_cross_entropy(cr_zeros(ctx, CR_DIMS(2, 3)), indices(ctx, 0, 3)))
+PROVOKE(label_beneath,
+        cr_exp(cr_neg(cr_nll_loss(cr_zeros(ctx, CR_DIMS(2, 3)), indices(ctx, 5, 0)))))
+#undef PROVOKE
+
+static int item_of_two(cr_ctx *ctx)
+{
+    ok(isnan(cr_item(floats(ctx, 2))), "the item of two elements is NaN");
+    return 0;
+}
+
+static int backward_of_two(cr_ctx *ctx)
+{
+    cr_backward(cr_exp(cr_requires_grad(floats(ctx, 2))));
+    return __LINE__ - 1;
+}
+
+static int backward_of_constant(cr_ctx *ctx)
+{
+    cr_backward(cr_sum(floats(ctx, 2)));
+    return __LINE__ - 1;
+}
+
+static int gradients_unused(cr_ctx *ctx)
+{
+    cr_tensor *x = cr_requires_grad(floats(ctx, 2)), *grad;
+    cr_tensor *y = cr_requires_grad(floats(ctx, 2));
+    cr_gradients(&y, 1, &x, 1, &grad);
+    return __LINE__ - 1;
+}
+
+static int assign_shape(cr_ctx *ctx)
+{
+    cr_assign(cr_named(cr_requires_grad(floats(ctx, 3)), "the weight"), floats(ctx, 2));
+    return __LINE__ - 1;
+}
+
+static int assign_dtype(cr_ctx *ctx)
+{
+    cr_assign(floats(ctx, 3), cr_zeros(ctx, CR_DIMS(3), .dtype = CR_F64));
+    return __LINE__ - 1;
+}
+
+/* The backward pass of what the forward would have failed at too. */
+static int label_backward(cr_ctx *ctx)
+{
+    cr_tensor *x = cr_requires_grad(cr_zeros(ctx, CR_DIMS(2, 3)));
+    cr_tensor *loss = cr_cross_entropy(x, indices(ctx, 0, 3));
+    cr_backward(loss);
+    cr_eval(cr_grad(x));
+    return __LINE__ - 3;
+}
+
+static bool refuse(const cr_array *in, int n, cr_array *out, void *user)
+{
+    (void)in, (void)n, (void)out, (void)user;
+    return false;
+}
+
+static int custom_refuses(cr_ctx *ctx)
+{
+    static const cr_custom_def def = { .name = "moody", .forward = refuse };
+    cr_tensor *x = floats(ctx, 3);
+    cr_eval(cr_custom(&def, &x, 1, CR_F32, CR_DIMS(3)));
+    return __LINE__ - 1;
+}
+
+static int attribute_unknown(cr_ctx *ctx)
+{
+    cr_tensor *x = floats(ctx, 3), *out;
+    is_int(cr_call(ctx, cr_op_find("sum"), &x, 1, "axis=0", &out, 1), -1,
+           "no such attribute");
+    return __LINE__ - 1;
+}
+
+static int inputs_missing(cr_ctx *ctx)
+{
+    cr_tensor *x = floats(ctx, 3), *out;
+    is_int(cr_call(ctx, cr_op_find("mul"), &x, 1, NULL, &out, 1), -1, "an input too few");
+    return __LINE__ - 1;
+}
+
+static const failure failures[] = {
+    { "matmul of other sizes",
+      matmul_sizes,
+      CR_ERR_SHAPE,
+      { "matmul", "[8, 64]", "[32, 64]" } },
+    { "sizes that do not broadcast",
+      add_shapes,
+      CR_ERR_SHAPE,
+      { "add", "[2, 3]", "[2, 4]" } },
+    { "mixed dtypes", add_dtypes, CR_ERR_DTYPE, { "add", "f64", "cr_cast" } },
+    { "a NULL operand", add_null, CR_ERR_NULL, { "add" } },
+    { "exp of integers", exp_of_integers, CR_ERR_DTYPE, { "exp", "i64", "cr_cast" } },
+    { "reshape to another numel",
+      reshape_numel,
+      CR_ERR_SHAPE,
+      { "reshape", "[6]", "[4, 2]" } },
+    { "reshape to two unknowns", reshape_unknowns, CR_OK, { "reshape", "-1" } },
+    { "permute with a dim twice", permute_twice, CR_OK, { "permute" } },
+    { "a dim that is not there", transpose_dim, CR_OK, { "transpose", "2" } },
+    { "expand of a size", expand_size, CR_ERR_SHAPE, { "expand", "[2, 3]", "[4, 3]" } },
+    { "sum over a missing dim", sum_dim, CR_OK, { "sum", "2" } },
+    { "sum over a dim twice", sum_dim_twice, CR_OK, { "sum" } },
+    { "the largest of nothing", amax_of_nothing, CR_OK, { "amax" } },
+    { "softmax of integers", softmax_of_integers, CR_ERR_DTYPE, { "softmax", "i64" } },
+    { "a step backwards", slice_step, CR_ERR_ARGUMENT, { "slice", "-1" } },
+    { "select beyond the end", select_index, CR_OK, { "select", "6" } },
+    { "cat of other sizes", cat_sizes, CR_ERR_SHAPE, { "cat", "[2, 4]" } },
+    { "stack with a NULL", stack_null, CR_ERR_NULL, { "stack" } },
+    { "linear of other sizes",
+      linear_sizes,
+      CR_ERR_SHAPE,
+      { "linear", "[2, 3]", "[5, 4]" } },
+    { "a condition of floats", where_condition, CR_ERR_DTYPE, { "where", "bool" } },
+    { "a probability of 1.5",
+      dropout_probability,
+      CR_ERR_ARGUMENT,
+      { "dropout", "1.5" } },
+    { "another normalized_shape", norm_shape, CR_ERR_SHAPE, { "layer_norm", "[4]" } },
+    { "a target of another size", loss_target, CR_ERR_SHAPE, { "cross_entropy", "[3]" } },
+    { "a negative size", negative_size, CR_ERR_SHAPE, { "-3" } },
+    { "nine dimensions", too_many_dims, CR_ERR_SHAPE, { "9" } },
+    { "too many elements", too_large, CR_ERR_SHAPE, { "" } },
+    { "a gradient for integers",
+      requires_grad_of_integers,
+      CR_OK,
+      { "requires_grad", "i64" } },
+    { "300 as u8", number_300_in_u8, CR_OK, { "add", "300", "u8" } },
+    { "-1 as u8", number_minus_1_in_u8, CR_OK, { "add", "-1", "u8" } },
+    { "0.5 as i64", number_half_in_i64, CR_OK, { "add", "0.5", "i64" } },
+    { "2^31 as i32", number_in_i32, CR_OK, { "mul", "2147483648", "i32" } },
+    { "NaN as i64", number_nan_in_i64, CR_OK, { "maximum", "nan", "i64" } },
+    { "1e300 as f32", number_in_f32, CR_OK, { "mul", "1e+300", "f32" } },
+    { "full of 300 as u8", full_of_300, CR_OK, { "300", "u8" } },
+    { "gather outside", gather_index, CR_ERR_INDEX, { "gather", "7", "3" } },
+    { "gather of -1", gather_negative, CR_ERR_INDEX, { "gather", "-1" } },
+    { "index_select outside", select_many, CR_ERR_INDEX, { "index_select", "3" } },
+    { "embedding outside", embedding_index, CR_ERR_INDEX, { "embedding", "4" } },
+    { "scatter_add outside", scatter_index, CR_ERR_INDEX, { "scatter_add", "9" } },
+    { "a label too large", label, CR_ERR_INDEX, { "cross_entropy", "3" } },
+    { "a label beneath others", label_beneath, CR_ERR_INDEX, { "nll_loss", "5" } },
+    { "a label, backwards", label_backward, CR_ERR_INDEX, { "cross_entropy", "3" } },
+    { "item of two", item_of_two, CR_OK, { "item", "[2]" } },
+    { "backward of two", backward_of_two, CR_ERR_GRAD, { "backward", "[2]" } },
+    { "backward of a constant", backward_of_constant, CR_ERR_GRAD, { "backward" } },
+    { "gradients of the unused",
+      gradients_unused,
+      CR_ERR_GRAD,
+      { "gradients", "allow_unused" } },
+    { "assign another shape",
+      assign_shape,
+      CR_ERR_SHAPE,
+      { "assign", "the weight", "[2]" } },
+    { "assign another dtype", assign_dtype, CR_ERR_DTYPE, { "assign", "f64" } },
+    { "a custom forward refuses", custom_refuses, CR_OK, { "moody" } },
+    { "an unknown attribute", attribute_unknown, CR_ERR_ARGUMENT, { "sum", "axis" } },
+    { "an input too few", inputs_missing, CR_OK, { "mul" } },
+};
+
+/* Right after an error nothing works; after cr_clear() everything does. */
+static bool sticks_and_clears(cr_ctx *ctx)
+{
+    char first[1024];
+    cr_status status = cr_error(ctx);
+    snprintf(first, sizeof first, "%s", cr_message(ctx));
+    bool good = !cr_zeros(ctx, CR_DIMS(2)) && !floats(ctx, 3);
+    cr_fail(ctx, CR_ERR_IO, "a second error");
+    good = good && cr_error(ctx) == status && strcmp(cr_message(ctx), first) == 0;
+    cr_clear(ctx);
+    good = good && cr_error(ctx) == CR_OK && !*cr_message(ctx);
+    return good && cr_item(cr_sum(floats(ctx, 4))) == 8 && cr_error(ctx) == CR_OK;
+}
+
+static void test_failure(const failure *f)
+{
+    char text[2][1024], place[32];
+    for (int eager = 0; eager < 2; eager++) {
+        cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+        int line = f->provoke(ctx);
+        snprintf(text[eager], sizeof text[0], "%s", cr_message(ctx));
+        bool good = cr_error(ctx) && (!f->status || cr_error(ctx) == f->status);
+        for (int i = 0; i < 3 && f->texts[i]; i++)
+            good = good && strstr(text[eager], f->texts[i]);
+        snprintf(place, sizeof place, "engine.c:%d", line);
+        good = good && (!line || strstr(text[eager], place));
+        if (!ok(good, "%s, %s", f->name, eager ? "eagerly" : "lazily"))
+            diag("  %s: %s (line %d)", cr_status_name(cr_error(ctx)), text[eager], line);
+        ok(sticks_and_clears(ctx), "%s: sticks, and clears", f->name);
+        cr_close(ctx);
+    }
+    is_text(text[1], text[0], "%s: the same text in both modes", f->name);
+}
+
+static void test_null(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *none = NULL;
+    ok(!cr_exp(none) && !cr_add(none, none) && !cr_sum(none), "NULL gives NULL");
+    ok(isnan(cr_item(NULL)) && cr_item_i64(NULL) == 0, "its item is NaN, and 0");
+    ok(cr_ndim(NULL) == 0 && cr_numel(NULL) == 0 && cr_dtype_of(NULL) == 0 &&
+           cr_size(NULL, 0) == -1 && !cr_data(NULL) && !cr_ctx_of(NULL),
+       "it has no shape, type and data");
+    ok(cr_backward(none) == CR_ERR_NULL && cr_assign(none, none) == CR_ERR_NULL &&
+           cr_zero_grad(NULL) == CR_ERR_NULL && cr_eval(none) == CR_ERR_NULL,
+       "calls for the status say so");
+    ok(!cr_grad(NULL) && !cr_keep(NULL) && !cr_watch(NULL) && !cr_requires_grad(none),
+       "and the others return NULL");
+    cr_release(NULL);
+    cr_close(NULL);
+    cr_pool_close(NULL);
+    cr_clear(NULL);
+    is_int(cr_error(NULL), CR_ERR_NULL, "a NULL context is an error");
+    ok(cr_message(NULL) != NULL, "with a message");
+    ok(!cr_zeros(NULL, CR_DIMS(2)) && cr_scope_push(NULL) == CR_ERR_NULL,
+       "and makes nothing");
+    is_int(cr_error(ctx), CR_OK, "nothing of this is in a context");
+    cr_close(ctx);
+}
+
+/* Where nothing has the index'th context, the message is in that of the other input. */
+static void test_strangers(void)
+{
+    cr_ctx *ctx = cr_open(NULL), *other = cr_open(NULL);
+    cr_tensor *mine = floats(ctx, 3), *theirs = floats(other, 3), *gone;
+    ok(!cr_add(mine, theirs) && failed_with(ctx, CR_ERR_SCOPE, "another context"),
+       "a tensor of another context is refused");
+    is_int(cr_error(other), CR_OK, "and that one is not disturbed");
+    {
+        CR_SCOPE(ctx);
+        gone = floats(ctx, 3);
+    }
+    ok(!cr_exp(gone) && failed_with(ctx, CR_ERR_SCOPE, "released"),
+       "a closed scope's tensor is refused");
+    cr_scope_push(ctx);
+    gone = cr_exp(mine);
+    cr_scope_pop(ctx);
+    ok(!cr_add(mine, gone) && failed_with(ctx, CR_ERR_SCOPE, "released"),
+       "as a second operand too");
+    is_near(cr_item(cr_sum(mine)), 4.5, 0, "the context is usable");
+    cr_close(ctx);
+    cr_close(other);
+}
+
+static void keep_line(void *user, const char *line)
+{
+    snprintf(user, 200, "%s", line);
+}
+
+static void test_log(void)
+{
+    char line[200] = "";
+    cr_options options = { .log = keep_line, .log_user = line };
+    cr_ctx *ctx = cr_open(&options);
+    cr_fail(ctx, CR_ERR_IO, "no file %d", 7);
+    cr_close(ctx);
+    ok(strstr(line, "no file 7"), "an error that nobody read is logged: %s", line);
+    *line = 0;
+    ctx = cr_open(&options);
+    is_int(cr_fail(ctx, CR_ERR_IO, "seen"), CR_ERR_IO, "cr_fail returns the status");
+    is_text(cr_message(ctx), "seen", "and sets the message");
+    cr_close(ctx);
+    is_text(line, "", "one that was read is not");
+}
+
+static bool in_child(void *arg)
+{
+    cr_ctx *ctx = arg;
+    bool refused = !floats(ctx, 3) || cr_eval(floats(ctx, 3)) != CR_OK;
+    return refused && cr_error(ctx) == CR_ERR_FORK;
+}
+
+static void test_fork(void)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .threads = 2 });
+    cr_item(cr_sum(floats(ctx, 100000)));
+    ok(tap_child(in_child, ctx), "a context of the parent's says so in a child");
+    cr_close(ctx);
+}
+
+/* ---- a failed step changes nothing ---- */
+
+static void test_pending_error(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *w = cr_requires_grad(floats(ctx, 2)), *loss = cr_sum(cr_square(w));
+    cr_backward(loss);
+    cr_tensor *grad = cr_grad(w);
+    is_near(cr_item(loss), 2.5, 0, "a loss");
+    cr_rng rng = cr_rng_get(ctx);
+    cr_fail(ctx, CR_ERR_IO, "pending");
+    is_int(cr_backward(cr_sum(w)), CR_ERR_NULL, "backward of the NULL that sum returned");
+    is_int(cr_backward(loss), CR_ERR_IO, "backward returns the pending error");
+    is_int(cr_assign(w, w), CR_ERR_IO, "and assign");
+    is_int(cr_zero_grad(w), CR_ERR_IO, "and zero_grad");
+    is_int(cr_set_grad(w, grad), CR_ERR_IO, "and set_grad");
+    ok(!cr_rand(ctx, CR_DIMS(2)), "no random numbers");
+    ok(isnan(cr_item(loss)) && !cr_data(loss), "nothing is read");
+    cr_clear(ctx);
+    ok(cr_grad(w) == grad && cr_item(cr_sum(cr_grad(w))) == 4,
+       "the gradient is as before");
+    is_int((int64_t)cr_rng_get(ctx).draw, (int64_t)rng.draw, "no draw was used");
+    cr_close(ctx);
+}
+
+/* Pending when an error comes: forgotten. */
+static void test_rollback(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *v = cr_requires_grad(floats(ctx, 2)),
+              *w = cr_requires_grad(floats(ctx, 2));
+    {
+        CR_SCOPE(ctx);
+        cr_tensor *bad = cr_gather(w, 0, indices(ctx, 0, 2));
+        cr_assign(w, bad);
+        cr_assign(v, cr_mul(v, 10));
+        cr_backward(cr_sum(cr_square(v)));
+        cr_eval(v);
+    }
+    ok(failed_with(ctx, CR_ERR_INDEX, "gather"), "%s: a run fails", mode);
+    ok(cr_item(cr_sum(v)) == 2 && cr_item(cr_sum(w)) == 2,
+       "%s: both values are as before", mode);
+    ok(!cr_grad(v), "%s: and so is the gradient", mode);
+    {
+        CR_SCOPE(ctx);
+        cr_tensor *loss = cr_sum(cr_gather(v, 0, indices(ctx, 0, 2)));
+        cr_backward(loss);
+        cr_item(loss);
+    }
+    ok(failed_with(ctx, CR_ERR_INDEX, "gather"), "%s: a loss fails", mode);
+    ok(!cr_grad(v) && !cr_grad(w), "%s: there are no gradients of it", mode);
+    {
+        CR_SCOPE(ctx);
+        cr_assign(v, cr_mul(v, 2));
+        cr_backward(cr_sum(cr_square(v)));
+    }
+    is_near(cr_item(cr_sum(v)), 4, 0, "%s: a good step takes effect", mode);
+    is_near(cr_item(cr_sum(cr_grad(v))), 8, 0, "%s: with its gradient", mode);
+    cr_close(ctx);
+}
+
+/* What was recorded before an error in the same step is forgotten too, where it is
+ * pending. */
+static void test_error_in_step(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *w = cr_requires_grad(floats(ctx, 2));
+    {
+        CR_SCOPE(ctx);
+        cr_assign(w, cr_mul(w, 10));
+        cr_matmul(w, floats(ctx, 3));
+    }
+    ok(failed_with(ctx, CR_ERR_SHAPE, "matmul"), "a step fails while it is recorded");
+    is_near(cr_item(cr_sum(w)), 2, 0, "and has changed nothing");
+    cr_close(ctx);
+}
+
+/* ---- assignment ---- */
+
+static void test_assign(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *w = cr_requires_grad(cr_scalar(ctx, 1.0));
+    cr_tensor *before = cr_mul(w, 2);
+    is_int(cr_assign(w, cr_add(w, 10)), CR_OK, "%s: assign", mode);
+    cr_tensor *after = cr_mul(w, 2);
+    is_near(cr_item(after), 22, 0, "%s: what is recorded after sees the new value", mode);
+    is_near(cr_item(before), 2, 0, "%s: what was recorded before the old", mode);
+    is_near(cr_item(w), 11, 0, "%s: it has the new", mode);
+    cr_assign(w, cr_add(w, 1));
+    cr_assign(w, cr_add(w, 1));
+    is_near(cr_item(w), 13, 0, "%s: twice in one run", mode);
+    cr_backward(cr_square(w));
+    is_near(cr_item(cr_grad(w)), 26, 0, "%s: gradients are those of the present value",
+            mode);
+    cr_tensor *old = cr_square(w);
+    cr_zero_grad(w);
+    cr_assign(w, cr_scalar(ctx, 0.0));
+    cr_backward(old);
+    ok(cr_needs_grad(w), "%s: it still requires a gradient", mode);
+    cr_tensor *counter = cr_scalar(ctx, 0, .dtype = CR_I64);
+    for (int i = 0; i < 5; i++) {
+        CR_SCOPE(ctx);
+        cr_assign(counter, cr_add(counter, i));
+    }
+    is_int(cr_item_i64(counter), 10, "%s: integers can be assigned", mode);
+    is_int(cr_error(ctx), CR_OK, "%s: no error: %s", mode, cr_message(ctx));
+    cr_close(ctx);
+}
+
+/* Values that were let go, and what keeps them. */
+static void test_stale(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *w = cr_requires_grad(floats(ctx, 3));
+    cr_tensor *let_go = cr_exp(w), *watched = cr_watch(cr_square(w)), *read = cr_sin(w);
+    cr_tensor *loss = cr_add(cr_add(cr_sum(cr_neg(let_go)), cr_sum(cr_neg(watched))),
+                             cr_sum(cr_neg(read)));
+    cr_tensor *held = cr_sum(w);
+    double first = 0;
+    cr_read(cr_slice(read, 0, 0, 1), NULL, 0);
+    cr_clear(ctx);
+    first = ((const float *)cr_data(read))[0];
+    cr_backward(loss);
+    cr_item(loss);
+    cr_assign(w, cr_zeros_like(w));
+    cr_eval(w);
+    is_near(cr_item(held), 4.5, 0,
+            "%s: what the user holds is computed before it is too late", mode);
+    is_near(((const float *)cr_data(watched))[2], 6.25, 0, "%s: watched, so it is there",
+            mode);
+    is_near(cr_item(cr_sum(cr_grad(watched))), -3, 0, "%s: and its gradient", mode);
+    is_near(((const float *)cr_data(read))[0], first, 0,
+            "%s: read before, so it is there", mode);
+    ok(!cr_data(let_go) && failed_with(ctx, CR_ERR_STALE, "cr_watch"),
+       "%s: what was let go is stale", mode);
+    cr_close(ctx);
+}
+
+/* ---- gradients ---- */
+
+static void test_gradients(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *x = cr_requires_grad(cr_scalar(ctx, 3.0, .dtype = CR_F64));
+    cr_tensor *c = cr_scalar(ctx, 5.0, .dtype = CR_F64), *grad;
+    ok(!cr_grad(x), "no gradient before a backward pass");
+    cr_backward(cr_mul(x, x));
+    cr_backward(cr_mul(x, 4));
+    is_near(cr_item(cr_grad(x)), 10, 0, "gradients accumulate");
+    cr_zero_grad(x);
+    ok(!cr_grad(x), "zero_grad: none, which is not zero");
+    cr_tensor *cut = cr_mul(cr_detach(x), x);
+    cr_backward(cut);
+    is_near(cr_item(cr_grad(x)), 3, 0, "no gradient flows through detach");
+    cr_set_grad(x, cr_mul(cr_grad(x), 2));
+    is_near(cr_item(cr_grad(x)), 6, 0, "set_grad replaces");
+    cr_tensor *y = cr_mul(cr_square(x), x);
+    cr_gradients(&y, 1, &x, 1, &grad, .create_graph = true);
+    is_near(cr_item(grad), 27, 0, "gradients()");
+    cr_tensor *second;
+    cr_gradients(&grad, 1, &x, 1, &second);
+    is_near(cr_item(second), 18, 0, "and its derivative");
+    is_near(cr_item(cr_grad(x)), 6, 0, "leaves' own gradients stay untouched");
+    cr_tensor *pair[2] = { x, cr_requires_grad(c) }, *grads[2];
+    y = cr_square(x);
+    is_int(cr_gradients(&y, 1, pair, 2, grads, .allow_unused = true), CR_OK,
+           "allow_unused");
+    ok(grads[0] && !grads[1], "an unused x has none");
+    cr_tensor *inner = cr_exp(x), *outer = cr_mul(inner, inner);
+    cr_gradients(&outer, 1, &inner, 1, &grad);
+    is_near(cr_item(grad), 2 * exp(3), 1e-12, "x may be intermediate");
+    is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
+    cr_close(ctx);
+}
+
+static void test_no_grad(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *x = cr_requires_grad(floats(ctx, 2));
+    ok(cr_grad_enabled(ctx), "gradients are on");
+    {
+        CR_NO_GRAD(ctx);
+        ok(!cr_grad_enabled(ctx) && !cr_needs_grad(cr_exp(x)), "off");
+        {
+            CR_NO_GRAD(ctx);
+            ok(!cr_grad_enabled(ctx), "off twice");
+        }
+        ok(!cr_grad_enabled(ctx), "off still");
+    }
+    ok(cr_grad_enabled(ctx) && cr_needs_grad(cr_exp(x)), "and on again");
+    cr_no_grad_pop(ctx);
+    ok(cr_grad_enabled(ctx), "one pop too many does no harm");
+    ok(!cr_needs_grad(cr_detach(x)) && !cr_needs_grad(cr_argmax(x)),
+       "constants need none");
+    char text[300];
+    cr_tensor *y = cr_sum(cr_detach(x));
+    size_t n = cr_explain_no_grad(y, text, sizeof text);
+    ok(n > 0 && strstr(text, "detach"), "why there is none: %s", text);
+    char little[8];
+    ok(cr_explain_no_grad(y, little, sizeof little) == n && strlen(little) == 7,
+       "the text is cut to the room there is");
+    cr_close(ctx);
+}
+
+static bool cube(const cr_array *in, int n, cr_array *out, void *user)
+{
+    const double *x = in[0].data;
+    (void)n, ++*(int *)user;
+    for (int64_t i = 0; i < out->numel; i++)
+        ((double *)out->data)[i] = x[i] * x[i] * x[i];
+    return true;
+}
+
+static bool cube_backward(const cr_array *in, int n, const cr_array *out,
+                          const cr_array *cotangent, cr_array *in_cotangents, void *user)
+{
+    const double *x = in[0].data, *g = cotangent->data;
+    (void)n, (void)user;
+    for (int64_t i = 0; i < out->numel; i++)
+        ((double *)in_cotangents[0].data)[i] = 3 * x[i] * x[i] * g[i];
+    return true;
+}
+
+static void test_custom(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    int calls = 0;
+    cr_custom_def def = { "cube", cube, cube_backward, &calls };
+    cr_tensor *x = cr_requires_grad(cr_full(ctx, CR_DIMS(3), 2, .dtype = CR_F64)), *grad;
+    cr_tensor *y = cr_sum(cr_custom(&def, &x, 1, CR_F64, CR_DIMS(3)));
+    is_near(cr_item(y), 24, 0, "a custom operation");
+    ok(calls == 1, "its forward was called once");
+    cr_gradients(&y, 1, &x, 1, &grad, .create_graph = true);
+    is_near(cr_item(cr_sum(grad)), 36, 0, "its gradient");
+    cr_tensor *sum = cr_sum(grad), *second = NULL;
+    cr_gradients(&sum, 1, &x, 1, &second);
+    if (second)
+        cr_eval(second);
+    ok(failed_with(ctx, CR_OK, "cube"), "a second derivative is an error");
+    cr_close(ctx);
+}
+
+/* ---- scopes ---- */
+
+static cr_tensor *leaves_early(cr_ctx *ctx, int how)
+{
+    for (int i = 0; i < 3; i++) {
+        CR_SCOPE(ctx);
+        cr_tensor *x = floats(ctx, 4);
+        if (how == 0)
+            continue;
+        if (how == 1)
+            break;
+        return cr_keep(cr_exp(x));
+    }
+    return NULL;
+}
+
+static void test_scopes(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *kept, *w = cr_requires_grad(cr_zeros(ctx, CR_DIMS(1000)));
+    cr_eval(w);
+    size_t used = cr_memory_used(ctx);
+    for (int i = 0; i < 20; i++) {
+        CR_SCOPE(ctx);
+        cr_assign(w, cr_add(w, 1));
+        cr_backward(cr_sum(cr_mul(w, cr_arange(ctx, 0, 1000, 1))));
+        cr_zero_grad(w);
+    }
+    is_int((int64_t)cr_memory_used(ctx), (int64_t)used, "a loop keeps no memory");
+    is_near(((const float *)cr_data(w))[7], 20, 0, "its assignments are made");
+    {
+        CR_SCOPE(ctx);
+        cr_tensor *x = cr_full(ctx, CR_DIMS(1000), 2);
+        kept = cr_keep(cr_mul(x, 3));
+        {
+            CR_SCOPE(ctx);
+            cr_keep(cr_keep(cr_mul(x, 4)));
+            cr_mul(x, 5);
+        }
+    }
+    is_near(cr_item(cr_sum(kept)), 6000, 0, "a kept tensor outlives its scope");
+    ok(cr_memory_used(ctx) > used, "and takes memory");
+    cr_tensor *retained;
+    {
+        CR_SCOPE(ctx);
+        retained = cr_retain(cr_full(ctx, CR_DIMS(3), 7));
+    }
+    is_near(cr_item(cr_sum(retained)), 21, 0, "so does a retained one");
+    cr_release(retained);
+    leaves_early(ctx, 0);
+    leaves_early(ctx, 1);
+    cr_tensor *returned = leaves_early(ctx, 2);
+    is_near(((const float *)cr_data(returned))[0], exp(0.5), 1e-6,
+            "continue, break and return leave a scope");
+    is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
+    is_int(cr_scope_pop(ctx), CR_ERR_ARGUMENT, "the root scope is not popped");
+    cr_clear(ctx);
+    cr_scope_push(ctx);
+    cr_scope_push(ctx);
+    floats(ctx, 5);
+    cr_close(ctx);
+}
+
+/* ---- memory ---- */
+
+static void test_memory_limit(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .memory_limit = 1 << 20, .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *w = cr_requires_grad(cr_zeros(ctx, CR_DIMS(1000)));
+    cr_eval(w);
+    {
+        CR_SCOPE(ctx);
+        cr_assign(w, cr_add(w, 1));
+        cr_tensor *large = cr_mul(cr_expand(w, CR_DIMS(1000, 1000)), 2);
+        if (large)
+            cr_data(large);
+    }
+    ok(failed_with(ctx, CR_ERR_MEMORY, "1048576"), "%s: the limit is an error", mode);
+    ok(cr_memory_used(ctx) <= 1 << 20 && cr_memory_peak(ctx) <= 1 << 20,
+       "%s: and was kept", mode);
+    for (int i = 0; i < 50; i++) {
+        CR_SCOPE(ctx);
+        cr_assign(w, cr_add(w, cr_ones(ctx, CR_DIMS(1000))));
+    }
+    is_int(cr_error(ctx), CR_OK, "%s: the context is usable: %s", mode, cr_message(ctx));
+    is_near(((const float *)cr_data(w))[999], eager ? 50 : 50, 0,
+            "%s: the failed step has changed nothing", mode);
+    ok(cr_memory_peak(ctx) >= cr_memory_used(ctx), "%s: the peak is the highest", mode);
+    cr_trim(ctx);
+    is_near(((const float *)cr_data(w))[0], 50, 0, "%s: trimming takes no values", mode);
+    cr_close(ctx);
+}
+
+static void note(void *user, const void *data)
+{
+    (void)data;
+    ++*(int *)user;
+}
+
+static void test_borrow(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    static const float data[6] = { 1, 2, 3, 4, 5, 6 };
+    int done = 0;
+    cr_tensor *view;
+    {
+        CR_SCOPE(ctx);
+        cr_tensor *x = cr_borrow(ctx, CR_F32, CR_DIMS(2, 3), data, note, &done);
+        ok(cr_data(x) == data, "borrowed memory is not copied");
+        view = cr_keep(cr_t(x));
+    }
+    is_near(cr_item(cr_sum(view)), 21, 0, "and is read where it is");
+    int early = done;
+    cr_release(cr_retain(view));
+    {
+        CR_SCOPE(ctx);
+        cr_borrow(ctx, CR_F32, CR_DIMS(6), data, note, &done);
+        is_int(done, early, "it is not done while it is held");
+    }
+    is_int(done, early + 1, "it is done with its scope");
+    cr_borrow(ctx, CR_F32, CR_DIMS(0), data, note, &done);
+    cr_borrow(ctx, CR_F32, CR_DIMS(1), data, note, &done);
+    cr_borrow(ctx, CR_F32, CR_DIMS(6), data, NULL, NULL);
+    cr_close(ctx);
+    is_int(done, 4, "done is called once for each");
+}
+
+/* ---- reading ---- */
+
+static void test_reading(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *x = cr_from(ctx, CR_F64, CR_DIMS(2, 3), ((double[]){ 1, 2, 3, 4, 5, 6 }));
+    double copy[6] = { 0 };
+    ok(cr_ndim(x) == 2 && cr_size(x, -1) == 3 && cr_size(x, 2) == -1 &&
+           cr_size(x, -3) == -1 && cr_shape(x).n == 2 && cr_shape(x).v[1] == 3 &&
+           cr_ctx_of(x) == ctx,
+       "shape");
+    ok(cr_read(cr_t(x), copy, sizeof copy) == CR_OK && copy[1] == 4 && copy[5] == 6,
+       "a view is read in its own order");
+    ok(cr_read(x, copy, 8) != CR_OK && failed_with(ctx, CR_OK, "48"), "too little room");
+    cr_tensor *y = cr_mul(x, 2);
+    const double *data = cr_data(y);
+    cr_item(cr_sum(cr_exp(y)));
+    ok(data == cr_data(y) && data[5] == 12, "the pointer stays");
+    cr_tensor *large = cr_scalar(ctx, ((int64_t)1 << 53) + 1, .dtype = CR_I64);
+    is_int(cr_item_i64(large), ((int64_t)1 << 53) + 1, "integers beyond 2^53");
+    is_int(cr_item_i64(cr_add(large, 1)), ((int64_t)1 << 53) + 2, "and sums of them");
+    is_int(cr_item_i64(cr_scalar(ctx, UINT64_C(9223372036854775807), .dtype = CR_I64)),
+           INT64_MAX, "and unsigned ones that fit");
+    ok(cr_eval(cr_exp(x), cr_sum(y), y) == CR_OK, "several in one run");
+    ok(cr_eval_n(NULL, 0) == CR_OK, "or none");
+    char text[100], little[5];
+    size_t n = cr_format(x, text, sizeof text);
+    ok(n == strlen(text) && strstr(text, "f64") && strstr(text, "[2, 3]") &&
+           strstr(text, "6"),
+       "as text: %s", text);
+    ok(cr_format(x, little, sizeof little) == n && strncmp(little, text, 4) == 0 &&
+           !little[4],
+       "cut to the room there is");
+    FILE *file = tmpfile();
+    ok(file && cr_print(cr_zeros(ctx, CR_DIMS(50, 50)), file) == CR_OK, "printed");
+    ok(file && ftell(file) > 20 && ftell(file) < 20000, "large ones abbreviated");
+    if (file)
+        fclose(file);
+    is_text(cr_name(cr_named(x, "pixels")), "pixels", "a name");
+    is_text(cr_name(y), "", "no name");
+    ok(!cr_matmul(x, x) && failed_with(ctx, CR_ERR_SHAPE, "matmul"), "a last error");
+    cr_close(ctx);
+}
+
+/* The library computes by the C default of rounding and denormals, and leaves the host's.
+ */
+static void test_numbers(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *b = cr_full(ctx, CR_DIMS(2), 250, .dtype = CR_U8);
+    is_near(cr_item(cr_amax(cr_add(b, 5))), 255, 0, "255 is a u8");
+    is_near(cr_item(cr_sum(b)), 500, 0, "sums of u8 are i64");
+    cr_tensor *f = cr_ones(ctx, CR_DIMS(2));
+    is_near(cr_item(cr_sum(cr_mul(f, (double)INFINITY))), (double)INFINITY, 0,
+            "infinity is an f32");
+    is_near(cr_item(cr_amax(cr_mul(f, 1e-45))), 1e-45, 1e-45, "and so is a denormal");
+    is_near(cr_item(cr_amax(cr_mul(f, 0.1))), (double)0.1f, 0, "0.1 is rounded");
+    is_int(cr_item_i64(cr_amax(cr_sub(
+               INT64_MAX, cr_full(ctx, CR_DIMS(2), INT64_MAX - 1, .dtype = CR_I64)))),
+           1, "64 bits do not pass through double");
+    is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
+    cr_close(ctx);
+}
+
+/* ---- random numbers ---- */
+
+enum { DRAWN = 100003 };
+
+/* Three kinds of draws after seed 5; print says whether others are read in between. */
+static void draw(int threads, int eager, bool print, float *v)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .threads = threads, .eager = eager });
+    cr_seed(ctx, 5);
+    cr_tensor *a = cr_rand(ctx, CR_DIMS(DRAWN));
+    if (print)
+        cr_item(cr_sum(a));
+    cr_tensor *b = cr_randn(ctx, CR_DIMS(DRAWN));
+    cr_tensor *c = cr_dropout(cr_ones(ctx, CR_DIMS(DRAWN)), 0.5);
+    if (print)
+        cr_item(cr_mean(c));
+    cr_read(b, v + DRAWN, DRAWN * sizeof *v);
+    cr_read(c, v + 2 * DRAWN, DRAWN * sizeof *v);
+    cr_read(a, v, DRAWN * sizeof *v);
+    ok(cr_error(ctx) == CR_OK, "drawn: %s", cr_message(ctx));
+    cr_close(ctx);
+}
+
+static void test_random(void)
+{
+    static float first[3 * DRAWN], again[3 * DRAWN];
+    draw(1, 0, false, first);
+    for (int how = 0; how < 6; how++) {
+        memset(again, 0, sizeof again);
+        draw(how % 3 ? 4 : 1, how / 3, how % 3 == 2, again);
+        ok(memcmp(first, again, sizeof first) == 0, "the same seed, the same bits (%d)",
+           how);
+    }
+    double mean = 0, square = 0, kept = 0;
+    for (int i = 0; i < DRAWN; i++) {
+        mean += (double)first[i] / DRAWN;
+        square += (double)first[DRAWN + i] * (double)first[DRAWN + i] / DRAWN;
+        kept += (double)first[2 * DRAWN + i] / DRAWN;
+    }
+    is_near(mean, 0.5, 0.005, "uniform: mean");
+    is_near(square, 1, 0.03, "normal: mean square");
+    is_near(kept, 1, 0.02, "dropout: mean");
+}
+
+static void test_rng_state(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_seed(ctx, 9);
+    cr_rand(ctx, CR_DIMS(3));
+    cr_rng rng = cr_rng_get(ctx);
+    ok(rng.seed == 9 && rng.draw == 1, "seed 9, one draw");
+    cr_tensor *a = cr_rand(ctx, CR_DIMS(3)), *b = cr_rand(ctx, CR_DIMS(3));
+    cr_rng_set(ctx, rng);
+    cr_tensor *c = cr_rand_like(a);
+    is_near(cr_item(cr_sum(cr_abs(cr_sub(a, c)))), 0, 0,
+            "drawn again from the same state");
+    ok(cr_item(cr_sum(cr_abs(cr_sub(a, b)))) > 0, "the next draw differs");
+    cr_seed(ctx, 10);
+    cr_tensor *d = cr_rand(ctx, CR_DIMS(3));
+    cr_seed(ctx, 9);
+    cr_tensor *e = cr_rand(ctx, CR_DIMS(3));
+    ok(cr_item(cr_sum(cr_abs(cr_sub(d, e)))) > 0, "another seed, other numbers");
+    cr_close(ctx);
+}
+
+/* ---- threads of others ---- */
+
+typedef struct host {
+    int jobs, parts;
+} host;
+
+static void in_turn(void *user, int n, void (*body)(void *arg, int i), void *arg)
+{
+    host *h = user;
+    h->jobs++;
+    h->parts += n;
+    for (int i = n - 1; i >= 0; i--)
+        body(arg, i);
+}
+
+static double work(const cr_options *options)
+{
+    cr_ctx *ctx = cr_open(options);
+    cr_tensor *x = cr_requires_grad(cr_randn(ctx, CR_DIMS(300, 400)));
+    cr_backward(cr_sum(cr_square(cr_matmul(x, cr_t(x)))));
+    double sum = cr_item(cr_sum(cr_sin(cr_grad(x))));
+    ok(cr_error(ctx) == CR_OK, "work: %s", cr_message(ctx));
+    cr_close(ctx);
+    return sum;
+}
+
+static void test_pools(void)
+{
+    double want = work(&(cr_options){ .threads = 1 });
+    host h = { 0 };
+    cr_options hosted = { .threads = 3, .parallel_for = in_turn, .parallel_user = &h };
+    is_near(work(&hosted), want, 0, "the host's job system gives the same bits");
+    ok(h.jobs > 0 && h.parts > h.jobs, "and was used: %d jobs, %d parts", h.jobs,
+       h.parts);
+    cr_pool *pool = cr_pool_open(3);
+    cr_ctx *first = cr_open(&(cr_options){ .pool = pool });
+    is_near(work(&(cr_options){ .pool = pool }), want, 0, "a pool gives the same bits");
+    is_near(cr_item(cr_sum(floats(first, 100000))), 5e9, 1e3,
+            "another context shares it");
+    cr_close(first);
+    cr_pool_close(pool);
+}
+
+int main(void)
+{
+    unsetenv("CHAINRULE_EAGER");
+    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++)
+        test_failure(&failures[i]);
+    test_null();
+    test_strangers();
+    test_log();
+    test_fork();
+    test_pending_error();
+    test_error_in_step();
+    for (int eager = 0; eager < 2; eager++) {
+        test_rollback(eager);
+        test_assign(eager);
+        test_stale(eager);
+        test_memory_limit(eager);
+    }
+    test_gradients();
+    test_no_grad();
+    test_custom();
+    test_scopes();
+    test_borrow();
+    test_reading();
+    test_numbers();
+    test_random();
+    test_rng_state();
+    test_pools();
+    return done_testing();
+}

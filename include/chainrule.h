@@ -617,7 +617,7 @@ CR_API cr_status cr_gradcheck_at(cr_function *f, void *user, cr_tensor *const *i
  *
  *     neg         -x                            d -g                       also integers
  *     abs         |x|                           d g sign(x), 0 at 0        also integers
- *     sign        -1, 0, 1; NaN of NaN          d 0                        also integers
+ *     sign        -1, 0, 1; 0 of NaN            d 0                        also integers
  *     floor       largest integer <= x          d 0
  *     exp         e^x                           d g e^x
  *     expm1       e^x - 1                       d g e^x

@@ -121,7 +121,7 @@ static double float_reference(cr__map_code code, double a, double b, double c)
     case CR__MAP_ABS:
         return fabs(a);
     case CR__MAP_SIGN:
-        return a > 0 ? 1 : a < 0 ? -1 : a;
+        return a > 0 ? 1 : a < 0 ? -1 : 0;
     case CR__MAP_FLOOR:
         return floor(a);
     case CR__MAP_EXP:

@@ -120,21 +120,24 @@ static bool is_uniform(const program *p, uint16_t r)
     return p->regs[r].step == 0 && !p->regs[r].temp;
 }
 
-static instruction *emit(program *p, instruction code)
+/* The next instruction, to be filled in: it is written once, in place. */
+static instruction *emit(program *p, int kind, uint16_t dst, int size)
 {
-    p->code[p->n_code] = code;
-    return &p->code[p->n_code++];
+    instruction *code = &p->code[p->n_code++];
+    code->kind = (uint8_t)kind;
+    code->size = (uint8_t)size;
+    code->dst = dst;
+    code->n_src = 0;
+    return code;
 }
 
 /* The uniform register's element, repeated in a temporary. */
 static uint16_t filled(program *p, uint16_t r, cr_dtype dtype)
 {
     uint16_t t = new_temp(p, dtype);
-    emit(p, (instruction){ .kind = FILL,
-                           .size = (uint8_t)cr_dtype_size(dtype),
-                           .dst = t,
-                           .n_src = 1,
-                           .src = { r } });
+    instruction *code = emit(p, FILL, t, (int)cr_dtype_size(dtype));
+    code->n_src = 1;
+    code->src[0] = r;
     return t;
 }
 
@@ -168,7 +171,7 @@ static uint16_t outside(program *p, cr_tensor *x)
     p->n_strided++;
     uint16_t t = new_temp(p, (cr_dtype)x->dtype);
     p->loaded[t] = x;
-    emit(p, (instruction){ .kind = LOAD, .size = (uint8_t)size, .dst = t, .extra = s });
+    emit(p, LOAD, t, (int)size)->extra = s;
     return t;
 }
 
@@ -247,24 +250,50 @@ static cr_dtype operand_dtype(const cr_tensor *x, const cr__map *map)
 }
 
 /* The kernel; operands that it does not take as uniform are filled, the last first. */
-static cr__map_fn *kernel_for(program *p, instruction *code, const cr_tensor *x,
+static cr__map_fn *kernel_for(program *p, uint16_t *src, const cr_tensor *x,
                               cr_dtype dtype, const cr__map *map)
 {
-    for (int k = code->n_src; k >= 0; k--) {
+    for (int tries = x->n_inputs; tries >= 0; tries--) {
         unsigned uniform = 0;
         for (int i = 0; i < x->n_inputs; i++)
-            uniform |= (unsigned)is_uniform(p, code->src[i]) << i;
+            uniform |= (unsigned)is_uniform(p, src[i]) << i;
         cr__map_fn *fn = cr__map_find(map->code, dtype, (cr_dtype)x->dtype, uniform);
         if (fn)
             return fn;
         for (int i = x->n_inputs; i-- > 0;)
             if (uniform >> i & 1) {
                 const cr_tensor *in = cr__input(x, i);
-                code->src[i] = filled(p, code->src[i], in ? (cr_dtype)in->dtype : dtype);
+                src[i] = filled(p, src[i], in ? (cr_dtype)in->dtype : dtype);
                 break;
             }
     }
+    cr__op_fail(p->plan->ctx, x->op, CR_ERR_DTYPE, NULL, "there is no kernel for %s",
+                cr_dtype_name(dtype));
     return NULL;
+}
+
+/* Operands, then parameters. */
+static void find_operands(program *p, cr_tensor *x, const cr__map *map, cr_dtype dtype,
+                          uint16_t *src)
+{
+    cr_arg params[4];
+    for (int k = 0; k < x->n_inputs; k++) {
+        cr_tensor *in = cr__input(x, k);
+        src[k] = in ? operand(p, in) : immediate(p, cr_operand(x, k), dtype);
+    }
+    if (map->n_params)
+        map->params(x->attrs, params);
+    for (int i = 0; i < map->n_params; i++)
+        src[x->n_inputs + i] = immediate(p, params[i], dtype);
+}
+
+/* Where the result goes: memory of its own, if it is stored and more than one element. */
+static uint16_t result_reg(program *p, cr_tensor *x, bool stored)
+{
+    if (!stored || p->numel == 1)
+        return new_temp(p, (cr_dtype)x->dtype);
+    return new_reg(p, (reg){ .data = cr__destination(p->plan, x),
+                             .step = (int32_t)cr_dtype_size((cr_dtype)x->dtype) });
 }
 
 static bool build_map(program *p, int place)
@@ -272,44 +301,30 @@ static bool build_map(program *p, int place)
     cr_tensor *x = p->members[place];
     const cr__map *map = x->op->internal;
     cr_dtype dtype = operand_dtype(x, map);
-    instruction code = { .kind = CALL, .n_src = (uint8_t)(x->n_inputs + map->n_params) };
-    for (int k = 0; k < x->n_inputs; k++) {
-        cr_tensor *in = cr__input(x, k);
-        code.src[k] = in ? operand(p, in) : immediate(p, cr_operand(x, k), dtype);
-    }
-    if (map->n_params) {
-        cr_arg params[4];
-        map->params(x->attrs, params);
-        for (int i = 0; i < map->n_params; i++)
-            code.src[x->n_inputs + i] = immediate(p, params[i], dtype);
-    }
+    uint16_t src[4];
+    find_operands(p, x, map, dtype, src);
+    cr__map_fn *fn = kernel_for(p, src, x, dtype, map);
+    if (!fn)
+        return false;
+    bool stored = cr__entry_of(p->plan, x)->flags & CR__STORE;
+    uint16_t dst = result_reg(p, x, stored);
+    instruction *code = emit(p, map->source ? INDEX : CALL, dst, 0);
+    code->to.fn = fn;
+    code->n_src = (uint8_t)(x->n_inputs + map->n_params);
+    for (int i = 0; i < code->n_src; i++)
+        code->src[i] = src[i];
     if (map->source) {
-        code.kind = INDEX;
-        code.extra = &p->numbers[p->n_numbers];
+        code->extra = &p->numbers[p->n_numbers];
         map->source(x->attrs, &p->numbers[p->n_numbers]);
         p->n_numbers += 4;
     }
-    code.to.fn = kernel_for(p, &code, x, dtype, map);
-    if (!code.to.fn) {
-        cr__op_fail(p->plan->ctx, x->op, CR_ERR_DTYPE, NULL, "there is no kernel for %s",
-                    cr_dtype_name(dtype));
-        return false;
+    if (stored && p->numel == 1) {
+        code = emit(p, KEEP, dst, (int)cr_dtype_size((cr_dtype)x->dtype));
+        code->n_src = 1;
+        code->src[0] = dst;
+        code->to.at = &x->value;
     }
-    bool stored = cr__entry_of(p->plan, x)->flags & CR__STORE;
-    if (stored && p->numel != 1)
-        code.dst =
-            new_reg(p, (reg){ .data = cr__destination(p->plan, x),
-                              .step = (int32_t)cr_dtype_size((cr_dtype)x->dtype) });
-    else
-        code.dst = new_temp(p, (cr_dtype)x->dtype);
-    emit(p, code);
-    if (stored && p->numel == 1)
-        emit(p, (instruction){ .kind = KEEP,
-                               .size = (uint8_t)cr_dtype_size((cr_dtype)x->dtype),
-                               .n_src = 1,
-                               .src = { code.dst },
-                               .to.at = &x->value });
-    p->reg_of[place] = code.dst;
+    p->reg_of[place] = dst;
     free_temps(p, place);
     return true;
 }

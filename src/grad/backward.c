@@ -57,33 +57,61 @@ bool cr__walk_root(cr__walk *walk, cr_tensor *node)
     cr__list *list = &walk->lists[NODES];
     if (!(node->flags & CR__NEEDS_GRAD) || node->walk)
         return true;
-    if (!cr__list_reserve(walk->ctx, list, (walk->n + 1) * sizeof *walk->nodes))
-        return false;
-    walk->nodes = list->at;
+    size_t bytes = (walk->n + 1) * sizeof *walk->nodes;
+    if (CR__UNLIKELY(bytes > list->capacity || !walk->nodes)) {
+        if (!cr__list_reserve(walk->ctx, list, bytes))
+            return false;
+        walk->nodes = list->at;
+    }
     walk->nodes[walk->n++] = node;
-    node->walk = 1;
+    node->walk = (uint32_t)walk->n;
     return true;
 }
 
-/* Number i becomes place i. */
 static void number(cr__walk *walk)
 {
     for (size_t i = 0; i < walk->n; i++)
         walk->nodes[i]->walk = (uint32_t)i + 1;
 }
 
-/* The list is queue and result in one: no recursion, however deep the graph. Versions,
- * which need no order, are moved to the front: old ones among them would spread the seqs
- * to sort. */
+static void swap(cr_tensor **a, cr_tensor **b)
+{
+    cr_tensor *node = *a;
+    *a = *b;
+    *b = node;
+}
+
+/* Decreasing order of creation: inputs are older. Versions of leaves need no order and go
+ * to the end; they may be so old that they would spread the seqs to sort. */
+static bool order(cr__walk *walk)
+{
+    size_t n = walk->n;
+    for (size_t i = 0; i < n;) {
+        if (walk->nodes[i]->flags & CR__VERSION)
+            swap(&walk->nodes[i], &walk->nodes[--n]);
+        else
+            i++;
+    }
+    if (!cr__sort_nodes(walk->ctx, walk->nodes, n))
+        return false;
+    for (size_t i = 0; i < n / 2; i++)
+        swap(&walk->nodes[i], &walk->nodes[n - 1 - i]);
+    number(walk);
+    return true;
+}
+
+/* The list is queue and result in one: no recursion, however deep the graph. A chain
+ * comes out in order. */
 bool cr__walk_collect(cr__walk *walk)
 {
+    bool ordered = true;
+    uint64_t last = UINT64_MAX;
     for (size_t i = 0; i < walk->n; i++) {
-        cr_tensor *node = walk->nodes[i];
-        if (node->flags & CR__VERSION) {
-            walk->nodes[i] = walk->nodes[walk->n_versions];
-            walk->nodes[walk->n_versions++] = node;
+        const cr_tensor *node = walk->nodes[i];
+        if (node->flags & CR__VERSION)
             continue;
-        }
+        ordered &= node->seq < last;
+        last = node->seq;
         for (int j = 0; j < node->n_inputs; j++) {
             cr_tensor *in = cr__input(node, j);
             if (in && !cr__walk_root(walk, in))
@@ -91,11 +119,7 @@ bool cr__walk_collect(cr__walk *walk)
         }
     }
     CR__ASSERT(walk->n < TARGET);
-    if (!cr__sort_nodes(walk->ctx, walk->nodes + walk->n_versions,
-                        walk->n - walk->n_versions))
-        return false;
-    number(walk);
-    return true;
+    return ordered || order(walk);
 }
 
 void cr__walk_prune(cr__walk *walk, cr_tensor *const *xs, size_t n)
@@ -104,19 +128,23 @@ void cr__walk_prune(cr__walk *walk, cr_tensor *const *xs, size_t n)
     for (size_t i = 0; i < n; i++)
         if (xs[i]->walk)
             xs[i]->walk |= TARGET;
-    for (size_t i = 0; i < walk->n; i++) {
+    for (size_t i = 0; i < walk->n; i++)
+        if (walk->nodes[i]->flags & CR__VERSION && !(walk->nodes[i]->walk & TARGET))
+            walk->nodes[i]->walk = 0;
+    /* Inputs come first: what is not useful has left the walk already. */
+    for (size_t i = walk->n; i-- > 0;) {
         cr_tensor *node = walk->nodes[i];
-        bool useful = node->walk & TARGET;
-        /* Inputs come first: what is not useful has left the walk already. */
-        int inputs = node->flags & CR__VERSION ? 0 : node->n_inputs;
-        for (int j = 0; j < inputs && !useful; j++) {
+        bool useful = node->flags & CR__VERSION || node->walk & TARGET;
+        for (int j = 0; j < node->n_inputs && !useful; j++) {
             const cr_tensor *in = cr__input(node, j);
             useful = in && in->walk;
         }
-        node->walk = useful;
-        if (useful)
-            walk->nodes[kept++] = node;
+        if (!useful)
+            node->walk = 0;
     }
+    for (size_t i = 0; i < walk->n; i++)
+        if (walk->nodes[i]->walk)
+            walk->nodes[kept++] = walk->nodes[i];
     walk->n = kept;
     number(walk);
 }
@@ -189,7 +217,8 @@ static bool visit(cr__walk *walk, cr_tensor *node, cr_tensor *g)
     cr_ctx *ctx = walk->ctx;
     int n = node->n_inputs;
     bool wanted = false;
-    if (!cr__list_reserve(ctx, &walk->lists[DOWN], (size_t)n * sizeof(cr_tensor *)))
+    if ((size_t)n * sizeof(cr_tensor *) > walk->lists[DOWN].capacity &&
+        !cr__list_reserve(ctx, &walk->lists[DOWN], (size_t)n * sizeof(cr_tensor *)))
         return false;
     cr_tensor **down = walk->lists[DOWN].at;
     for (int j = 0; j < n; j++) {
@@ -226,17 +255,17 @@ static bool note_end(cr__walk *walk, size_t place)
     return true;
 }
 
-/* In decreasing order of creation, each node comes after all its consumers: its cotangent
- * is complete. */
+/* Each node comes after all its consumers: its cotangent is complete. Leaves are looked
+ * at when all is over. */
 bool cr__walk_down(cr__walk *walk)
 {
-    for (size_t i = walk->cotangents ? walk->n : 0; i-- > 0;) {
+    for (size_t i = 0; i < walk->n && walk->cotangents; i++) {
         cr_tensor *node = walk->nodes[i], *g = walk->cotangents[i];
-        if (!g)
-            continue;
-        if (node->flags & (CR__VERSION | CR__WATCHED) && !note_end(walk, i))
-            return false;
-        if (!(node->flags & CR__VERSION) && !visit(walk, node, g))
+        bool version = node->flags & CR__VERSION;
+        if (version || (g && node->flags & CR__WATCHED))
+            if (!note_end(walk, i))
+                return false;
+        if (g && !version && !visit(walk, node, g))
             return false;
     }
     walk->ctx->site = walk->context_site;
@@ -324,7 +353,7 @@ static bool add_up(cr__walk *walk)
         const cr_tensor *node = walk->nodes[place];
         cr_tensor **sum = &walk->cotangents[place];
         cr_tensor *handle = node->flags & CR__VERSION ? node->leaf->handle : NULL;
-        if (node->flags & CR__VERSION && !handle)
+        if (!*sum || (node->flags & CR__VERSION && !handle))
             continue;
         if (handle && handle->walk) {
             if (!arrive(walk, handle, *sum))

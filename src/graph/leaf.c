@@ -123,6 +123,8 @@ cr_tensor *cr_requires_grad_at(cr_tensor *x, const char *site)
 /* Sets a gradient, and says so to the next run. */
 bool cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad)
 {
+    if (grad)
+        grad->flags |= CR__KEEP;
     set(&leaf->grad, grad);
     mark_dirty(leaf->handle->ctx, leaf);
     return true;

@@ -11,5 +11,7 @@ cr__map_fn *cr__map_find_for(cr__isa isa, cr__map_code code, cr_dtype in, cr_dty
                              unsigned uniform);
 const cr__reduce_kernel *cr__reduce_find_for(cr__isa isa, cr__reduce_code code,
                                              cr_dtype in);
+/* cr__gemm() in a given instruction set. */
+void cr__gemm_for(cr__isa isa, const cr__gemm_job *job, cr__team *team);
 
 #endif

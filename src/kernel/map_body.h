@@ -81,16 +81,16 @@
                CR__L(L, _fill)(y), y0)                                               \
     WHERE_FORM(name##_uu, L, T, VT, N, CR__L(L, _fill)(x), x0, CR__L(L, _fill)(y), y0)
 
-/* What f32 and f64 share. F(name) is a function of the vocabulary. sign: NaN is passed by
- * the inner choice. maximum: v_max gives b if one is NaN, then a if it is that one. relu
- * and clamp: v_max and v_min pass NaN in their second operand. */
+/* What f32 and f64 share. F(name) is a function of the vocabulary. maximum: v_max gives b
+ * if one is NaN, then a if it is that one. relu and clamp: v_max and v_min pass NaN in
+ * their second operand. */
 #define ARITHMETIC(P, L, T, VT, N, F)                                                 \
     UNARY(P##_copy, L, T, VT, N, a)                                                   \
     UNARY(P##_neg, L, T, VT, N, -a)                                                   \
     UNARY(P##_abs, L, T, VT, N, F(abs)(a))                                            \
     UNARY(P##_sign, L, T, VT, N,                                                      \
           F(sel)(F(lt)(F(set)(0), a), F(set)(1),                                      \
-                 F(sel)(F(lt)(a, F(set)(0)), F(set)(-1), a)))                         \
+                 F(sel)(F(lt)(a, F(set)(0)), F(set)(-1), F(set)(0))))                 \
     UNARY(P##_floor, L, T, VT, N, F(floor)(a))                                        \
     UNARY(P##_sqrt, L, T, VT, N, F(sqrt)(a))                                          \
     UNARY(P##_rsqrt, L, T, VT, N, 1 / F(sqrt)(a))                                     \

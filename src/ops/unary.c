@@ -186,7 +186,7 @@ GRADIENT_OF(sigmoid, SIGMOID_GRAD, NULL, "grad y (1 - y): what sigmoid sends dow
 /* clang-format off */
 UNARY(neg, NUMBERS(NEG), NULL, neg_vjp, 0, "f[2,3]", NULL, "-x")
 UNARY(abs, NUMBERS(ABS), NULL, abs_vjp, X, "f[2,3]", "0", "|x|")
-UNARY(sign, NUMBERS(SIGN), NULL, zero_vjp, 0, "f[2,3]", "0", "-1, 0 or 1; NaN of NaN")
+UNARY(sign, NUMBERS(SIGN), NULL, zero_vjp, 0, "f[2,3]", "0", "-1, 0 or 1; 0 of NaN")
 UNARY(floor, FLOATS(FLOOR), NULL, zero_vjp, 0, "f[2,3]", "-2,-1,0,1,2",
       "the largest integer <= x")
 UNARY(exp, FLOATS(EXP), NULL, exp_vjp, Y, "f[2,3]", NULL, "e^x")

@@ -1,0 +1,266 @@
+/* Matrix products in the order of sums that kernel.h defines, whatever the strides, the
+ * threads and the instruction set. The arithmetic is in gemm_body.h, and in gemv_body.h
+ * where a matrix is a single row or column; this file decides how a job is cut and what
+ * is packed. */
+#include "internal.h"
+#include <string.h>
+
+/* ---- what the templates are given; strides are in bytes ---- */
+
+/* A chunk's scratch memory: a packed sliver of b, and packed rows of a. */
+#define SLIVER_BYTES (CR__GEMM_BLOCK * 128)
+/* A packed row of a: 64 bytes more than a block, so that neighbours do not share their
+ * place in the cache. */
+#define PACKED_ROW(size)  (CR__GEMM_BLOCK * (size) + 64)
+#define PACKED_ROWS(size) (((int64_t)CR__SCRATCH_BYTES - SLIVER_BYTES) / PACKED_ROW(size))
+/* A block of a vector, in order. */
+#define BLOCK_BYTES (CR__BLOCK * 8)
+/* Subtrees of block results: more than 2^48 elements there are not. */
+#define STACK_LEVELS 37
+
+typedef struct tile {
+    const char *a, *b;
+    char *c;
+    int64_t a_row, a_col, b_row, c_row;
+    int64_t k;    /* at most a block */
+    int64_t rest; /* columns in the last vector */
+    bool add;     /* to what c holds */
+} tile;
+typedef void tile_fn(const tile *);
+
+/* What one thread owns of one product. */
+typedef struct product {
+    const char *a, *b;
+    char *c;
+    int64_t m, n, k;
+    int64_t a_row, a_col, b_row, b_col, c_row;
+    int64_t panel_rows; /* of a panel, at most */
+    bool pack_a, pack_b;
+    char *scratch;
+} product;
+
+/* out[o] = sum over k of x and row o of the matrix. */
+typedef struct gemv {
+    const char *x, *matrix;
+    char *out;
+    int64_t outputs, k;
+    int64_t x_step, out_step, k_step;
+    char *scratch;
+} gemv;
+
+#define CR__ISA 0
+#include "vec.h"
+#include "gemm_floats.h"
+#undef CR__ISA
+#ifdef CR__HAVE_X86
+#define CR__ISA 1
+#include "vec.h"
+#include "gemm_floats.h"
+#undef CR__ISA
+#define CR__ISA 2
+#include "vec.h"
+#include "gemm_floats.h"
+#undef CR__ISA
+#endif
+
+typedef struct gemm_kernel {
+    int64_t size, lanes; /* of an element; elements in a vector */
+    void (*product)(const product *);
+    void (*vector)(const gemv *);
+} gemm_kernel;
+#define KERNELS(S, W)                                                \
+    {                                                                \
+        { 4, W, f32_gemm_product##S, f32_gemm_vector##S },           \
+            { 8, (W) / 2, f64_gemm_product##S, f64_gemm_vector##S }, \
+    }
+static const gemm_kernel kernels[CR__ISAS][2] = {
+    KERNELS(_generic, 4),
+#ifdef CR__HAVE_X86
+    KERNELS(_avx2, 8),
+    KERNELS(_avx512, 16),
+#endif
+};
+
+/* ---- a job and its parts ---- */
+
+/* Rows of a over a block of k, 512 KiB of f32, stay in the second level cache while the
+ * slivers of b pass. */
+#define PANEL_ROWS 512
+/* Rows of a this far apart share their place in the first level cache. */
+#define CACHE_WAY 4096
+/* With less work for each, a further thread does not pay for being told. */
+#define FLOPS_PER_PART 75e3
+
+typedef struct plan {
+    const gemm_kernel *kernel;
+    product whole; /* of the first batch */
+    int64_t batches;
+    int batch_ndim;
+    int64_t batch_dims[CR_MAX_DIMS], a_batch[CR_MAX_DIMS], b_batch[CR_MAX_DIMS];
+    int parts; /* threads: each owns some batches, or, if down > 0, a rectangle of every
+                */
+    int down, across; /* result: one of down * across */
+    cr__team *team;
+} plan;
+
+/* Whether a dim with stride `outer` continues one of n with stride *inner. */
+static bool continues(int64_t outer, int64_t n, int64_t *inner)
+{
+    if (n == 1)
+        *inner = outer;
+    return outer == n * *inner;
+}
+
+/* Copies the batch dims. The innermost, where only a has them and they continue its rows,
+ * are more rows: but one row alone has an order of sums of its own. Likewise columns,
+ * which c allows under a single row. */
+static void plan_batches(plan *p, const cr__gemm_job *job)
+{
+    product *w = &p->whole;
+    const int64_t size = p->kernel->size;
+    bool inner = true;
+    p->batches = 1, p->batch_ndim = 0;
+    for (int i = job->batch_ndim - 1; i >= 0; i--) {
+        int64_t d = job->batch_dims[i], a = job->a_batch[i] * size,
+                b = job->b_batch[i] * size;
+        if (d == 1)
+            continue;
+        if (inner && b == 0 && (w->m > 1 || w->n == 1) && continues(a, w->m, &w->a_row)) {
+            w->m *= d;
+        } else if (inner && a == 0 && w->m == 1 && continues(b, w->n, &w->b_col)) {
+            w->n *= d;
+        } else {
+            inner = false;
+            p->batches *= d;
+            p->batch_dims[p->batch_ndim] = d;
+            p->a_batch[p->batch_ndim] = a;
+            p->b_batch[p->batch_ndim++] = b;
+        }
+    }
+}
+
+/* Work of one part, in rows * columns; reading the operands counts as some more. */
+static double cost(const plan *p, int down, int across)
+{
+    const product *w = &p->whole;
+    int64_t rows = (w->m + down - 1) / down, lanes = p->kernel->lanes;
+    int64_t vectors = (w->n + lanes - 1) / lanes;
+    double columns = (double)((vectors + across - 1) / across * lanes);
+    return (double)rows * columns + 4 * (double)rows + (w->pack_b ? 8 : 4) * columns;
+}
+
+/* How many threads, and what each owns. */
+static void plan_parts(plan *p)
+{
+    const product *w = &p->whole;
+    const double flops =
+        2 * (double)p->batches * (double)w->m * (double)w->n * (double)w->k;
+    p->parts = 1, p->down = 0, p->across = 0;
+    if (flops < 2 * FLOPS_PER_PART)
+        return;
+    p->parts = cr__team_size(p->team);
+    if (flops < p->parts * FLOPS_PER_PART)
+        p->parts = (int)(flops / FLOPS_PER_PART);
+    double least = (double)((p->batches + p->parts - 1) / p->parts) * cost(p, 1, 1);
+    for (int down = 1; p->parts > 1 && down <= p->parts; down++) {
+        double all = (double)p->batches * cost(p, down, p->parts / down);
+        if (p->parts % down == 0 && all < least)
+            least = all, p->down = down, p->across = p->parts / down;
+    }
+}
+
+static void multiply(const plan *p, const product *part)
+{
+    const product *w = &p->whole;
+    if (w->m > 1 && w->n > 1) {
+        p->kernel->product(part);
+        return;
+    }
+    gemv g = { .x = part->a,
+               .matrix = part->b,
+               .out = part->c,
+               .outputs = part->n,
+               .k = part->k,
+               .x_step = part->a_col,
+               .out_step = part->b_col,
+               .k_step = part->b_row,
+               .scratch = part->scratch };
+    if (w->n == 1) {
+        g.x = part->b, g.matrix = part->a, g.outputs = part->m;
+        g.x_step = part->b_row, g.out_step = part->a_row, g.k_step = part->a_col;
+    }
+    p->kernel->vector(&g);
+}
+
+/* The operands of one batch. */
+static void seek(const plan *p, int64_t batch, product *part)
+{
+    const product *w = &p->whole;
+    part->c += batch * w->m * w->n * p->kernel->size;
+    for (int i = 0; i < p->batch_ndim; i++, batch /= p->batch_dims[i - 1]) {
+        int64_t at = batch % p->batch_dims[i];
+        part->a += at * p->a_batch[i];
+        part->b += at * p->b_batch[i];
+    }
+}
+
+static void gemm_part(void *arg, int i)
+{
+    const plan *p = arg;
+    product part = p->whole;
+    int64_t begin = 0, end = p->batches, row = 0, rows = part.m, column = 0,
+            columns = part.n;
+    part.scratch = cr__team_scratch(p->team, i);
+    if (p->down) {
+        int64_t grain =
+            p->kernel->lanes * (part.n < 8 * p->kernel->lanes * p->across ? 1 : 2);
+        cr__part(part.m, 1, i / p->across, p->down, &row, &rows);
+        cr__part(part.n, grain, i % p->across, p->across, &column, &columns);
+    } else {
+        cr__part(p->batches, 1, i, p->parts, &begin, &end);
+    }
+    part.m = rows - row, part.n = columns - column;
+    part.a += row * part.a_row;
+    part.b += column * part.b_col;
+    part.c += row * part.c_row + column * p->kernel->size;
+    for (int64_t batch = begin; batch < end; batch++) {
+        product one = part;
+        if (batch)
+            seek(p, batch, &one);
+        multiply(p, &one);
+    }
+}
+
+void cr__gemm_for(cr__isa isa, const cr__gemm_job *job, cr__team *team)
+{
+    plan p;
+    product *w = &p.whole;
+    p.kernel = &kernels[isa][job->dtype == CR_F64];
+    p.team = team;
+    const int64_t size = p.kernel->size;
+    w->a = job->a, w->b = job->b, w->c = job->c;
+    w->m = job->m, w->n = job->n, w->k = job->k;
+    w->a_row = job->a_row * size, w->a_col = job->a_col * size;
+    w->b_row = job->b_row * size, w->b_col = job->b_col * size;
+    plan_batches(&p, job);
+    if (w->m * w->n * p.batches == 0)
+        return;
+    if (w->k == 0) {
+        memset(job->c, 0, (size_t)(w->m * w->n * p.batches * size));
+        return;
+    }
+    w->c_row = w->n * size;
+    w->pack_b = w->b_col != size;
+    w->pack_a = w->a_row % CACHE_WAY == 0 && w->a_row != 0 && w->m > 8 && w->n >= 256;
+    w->panel_rows = w->pack_a ? PACKED_ROWS(size) : PANEL_ROWS;
+    plan_parts(&p);
+    if (p.parts == 1)
+        gemm_part(&p, 0);
+    else
+        cr__parallel(team, p.parts, gemm_part, &p);
+}
+
+void cr__gemm(const cr__gemm_job *job, cr__team *team)
+{
+    cr__gemm_for(cr__isa_in_use(), job, team);
+}

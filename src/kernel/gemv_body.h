@@ -1,0 +1,290 @@
+/* Products of a matrix and a vector, in one instruction set and type: every result is a
+ * sum over k in the order of reductions. A template like gemm_body.h, whose macros it
+ * shares. The matrix is read along its rows, or along its columns with the lanes of many
+ * results in memory, whichever is contiguous. */
+
+#define G_VECTORS (CR__LANES / G_N)
+/* Results that are summed up together: along rows of the matrix, and along columns. */
+#define G_GROUP   16
+#define G_COLUMNS (512 / G_SIZE)
+/* Rows of the matrix, CR__LANES apart, that one pass over the lanes takes. */
+#define G_DEPTH 8
+
+/* ---- along rows ---- */
+
+#if CR__ISA == 2
+#define G_HALVES_PS(v) (_mm512_castps512_ps256(v) + _mm512_extractf32x8_ps(v, 1))
+#define G_HALVES_PD(v) (_mm512_castpd512_pd256(v) + _mm512_extractf64x4_pd(v, 1))
+#else
+#define G_HALVES_PS(v) (v)
+#define G_HALVES_PD(v) (v)
+#endif
+
+/* Folds a vector each of four rows. */
+CR__FN void G(fold_vectors)(const G_VT *rows, G_T *out)
+{
+#if CR__ISA == 0
+    for (int r = 0; r < 4; r++) {
+        G_T l[G_N];
+        memcpy(l, rows + r, sizeof l);
+        for (int half = G_N / 2; half; half /= 2)
+            for (int i = 0; i < half; i++)
+                l[i] += l[i + half];
+        out[r] = l[0];
+    }
+#elif G_SIZE == 4
+    __m256 a = G_HALVES_PS(rows[0]), b = G_HALVES_PS(rows[1]);
+    __m256 c = G_HALVES_PS(rows[2]), d = G_HALVES_PS(rows[3]);
+    __m256 ab = _mm256_permute2f128_ps(a, b, 0x20) + _mm256_permute2f128_ps(a, b, 0x31);
+    __m256 cd = _mm256_permute2f128_ps(c, d, 0x20) + _mm256_permute2f128_ps(c, d, 0x31);
+    __m256 acbd = _mm256_shuffle_ps(ab, cd, 0x44) + _mm256_shuffle_ps(ab, cd, 0xee);
+    acbd = _mm256_shuffle_ps(acbd, acbd, 0x88) + _mm256_shuffle_ps(acbd, acbd, 0xdd);
+    _mm_storeu_ps(out, _mm_unpacklo_ps(_mm256_castps256_ps128(acbd),
+                                       _mm256_extractf128_ps(acbd, 1)));
+#else
+    __m256d a = G_HALVES_PD(rows[0]), b = G_HALVES_PD(rows[1]);
+    __m256d c = G_HALVES_PD(rows[2]), d = G_HALVES_PD(rows[3]);
+    __m256d ab = _mm256_permute2f128_pd(a, b, 0x20) + _mm256_permute2f128_pd(a, b, 0x31);
+    __m256d cd = _mm256_permute2f128_pd(c, d, 0x20) + _mm256_permute2f128_pd(c, d, 0x31);
+    __m256d acbd = _mm256_unpacklo_pd(ab, cd) + _mm256_unpackhi_pd(ab, cd);
+    _mm256_storeu_pd(out, _mm256_permute4x64_pd(acbd, 0xd8));
+#endif
+}
+
+/* The last elements of a block, fewer than CR__LANES. Lanes without an element take no
+ * part: adding a product of zeros would turn -0 into +0. */
+CR__FN void G(dot_rest)(G_VT (*acc)[4], const G_T *x, const char *rows, int64_t step,
+                        int64_t n, const int count)
+{
+#if CR__ISA == 0
+    for (int64_t i = 0; i < n; i++)
+        for (int r = 0; r < count; r++)
+            acc[i / G_N][r][i % G_N] += x[i] * ((const G_T *)(rows + r * step))[i];
+#else
+#pragma GCC unroll 16
+    for (int v = 0; v < G_VECTORS; v++) {
+        int64_t left = n - v * G_N;
+        if (left <= 0)
+            break;
+        G_M mask = G(first)(left < G_N ? left : G_N);
+        G_VT y = G_LOAD_PART(x + v * G_N, mask);
+#pragma GCC unroll 4
+        for (int r = 0; r < count; r++) {
+            G_VT m = G_LOAD_PART((const G_T *)(rows + r * step) + v * G_N, mask);
+            acc[v][r] = CR__L(G_L, _sel)(mask, G_FMA(y, m, acc[v][r]), acc[v][r]);
+        }
+    }
+#endif
+}
+
+/* out[r] = the sum of one block, n elements of x times those of row r, r < count <= 4. */
+CR__FN void G(dot)(const G_T *x, const char *rows, int64_t step, int64_t n, G_T *out,
+                   const int count)
+{
+    G_VT acc[G_VECTORS][4];
+    G_T sums[4];
+    int64_t i = 0;
+#pragma GCC unroll 16
+    for (int v = 0; v < G_VECTORS; v++) {
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; r++)
+            acc[v][r] = G_SET(0);
+    }
+    for (; i + CR__LANES <= n; i += CR__LANES, rows += CR__LANES * G_SIZE) {
+#pragma GCC unroll 16
+        for (int v = 0; v < G_VECTORS; v++) {
+            G_VT y = G_LOAD(x + i + v * G_N);
+#pragma GCC unroll 4
+            for (int r = 0; r < count; r++)
+                acc[v][r] =
+                    G_FMA(y, G_LOAD((const G_T *)(rows + r * step) + v * G_N), acc[v][r]);
+        }
+    }
+    if (i < n)
+        G(dot_rest)(acc, x + i, rows, step, n - i, count);
+        /* Vector v joins the one a power of two below: the halves, the quarters, .. */
+#pragma GCC unroll 16
+    for (int v = G_VECTORS - 1; v > 0; v--) {
+#pragma GCC unroll 4
+        for (int r = 0; r < count; r++)
+            acc[v - (v >= 8 ? 8 : v >= 4 ? 4 : v >= 2 ? 2 : 1)][r] += acc[v][r];
+    }
+    G(fold_vectors)(acc[0], sums);
+    memcpy(out, sums, (size_t)count * sizeof *out);
+}
+
+#define G_DOT(R)                                                               \
+    CR__T static void G(dot_##R)(const G_T *x, const char *rows, int64_t step, \
+                                 int64_t n, G_T *out)                          \
+    {                                                                          \
+        G(dot)(x, rows, step, n, out, R);                                      \
+    }
+#if CR__ISA > 0
+G_DOT(1)
+G_DOT(2)
+G_DOT(3)
+G_DOT(4)
+static void (*const G(dots)[])(const G_T *, const char *, int64_t, int64_t,
+                               G_T *) = { G(dot_1), G(dot_2), G(dot_3), G(dot_4) };
+#else
+G_DOT(1)
+static void (*const G(dots)[])(const G_T *, const char *, int64_t, int64_t,
+                               G_T *) = { G(dot_1) };
+#endif
+
+/* n elements one after the other: where they are, or copied. */
+CR__FN const char *G(in_order)(const char *from, int64_t step, int64_t n, char *room)
+{
+    G_T *to = (G_T *)room;
+    if (step == G_SIZE)
+        return from;
+    for (int64_t i = 0; i < n; i++)
+        to[i] = *(const G_T *)(from + i * step);
+    return room;
+}
+
+/* One block of `count` results. */
+CR__T static void G(group_block)(const gemv *g, const char *x, const char *rows,
+                                 int64_t count, int64_t n, G_T *out)
+{
+    const bool gather = g->k_step != G_SIZE;
+    const int64_t most = gather ? 1 : CR__COUNT(G(dots));
+    for (int64_t r = 0, some; r < count; r += some, rows += some * g->out_step) {
+        const char *from = rows;
+        some = count - r < most ? count - r : most;
+        if (gather)
+            from = G(in_order)(rows, g->k_step, n, g->scratch + BLOCK_BYTES);
+        G(dots)[some - 1]((const G_T *)x, from, g->out_step, n, out + r);
+    }
+}
+
+/* Adds `width` results of a block to a stack: after `done` blocks it holds a subtree for
+ * each bit of done, the largest first, which is the pairwise tree of neighbours. With
+ * `done` the last block, joins all that is left. Returns the stack's height. */
+CR__T static int G(join)(G_T *stack, int height, int64_t done, bool last, int64_t pitch,
+                         int64_t width)
+{
+    for (; height > 1 && (last || done % 2 == 0); height--, done /= 2) {
+        G_T *a = stack + (height - 2) * pitch, *b = a + pitch;
+        for (int64_t i = 0; i < width; i++)
+            a[i] += b[i];
+    }
+    return height;
+}
+
+CR__T static void G(along_rows)(const gemv *g)
+{
+    G_T stack[STACK_LEVELS][G_GROUP];
+    const char *x = g->x;
+    const bool one = g->k <= CR__BLOCK;
+    if (one)
+        x = G(in_order)(x, g->x_step, g->k, g->scratch);
+    for (int64_t o = 0; o < g->outputs; o += G_GROUP) {
+        int64_t count = g->outputs - o < G_GROUP ? g->outputs - o : G_GROUP, done = 0;
+        const char *rows = g->matrix + o * g->out_step;
+        G_T *out = (G_T *)g->out + o;
+        if (one) {
+            G(group_block)(g, x, rows, count, g->k, out);
+            continue;
+        }
+        int height = 0;
+        for (int64_t k = 0; k < g->k; k += CR__BLOCK) {
+            int64_t n = g->k - k < CR__BLOCK ? g->k - k : CR__BLOCK;
+            x = G(in_order)(g->x + k * g->x_step, g->x_step, n, g->scratch);
+            G(group_block)(g, x, rows + k * g->k_step, count, n, stack[height]);
+            height = G(join)(stack[0], height + 1, ++done, k + n == g->k, G_GROUP, count);
+        }
+        memcpy(out, stack, (size_t)count * sizeof *out);
+    }
+}
+
+/* ---- along columns ---- */
+
+/* Adds `depth` rows of the matrix, CR__LANES apart, to one lane of the results. */
+CR__FN void G(lane)(const gemv *g, const char *x, const char *row, G_T *lane,
+                    int64_t width, const int depth, const bool fresh)
+{
+    const int64_t step = CR__LANES * g->k_step;
+    G_VT y[G_DEPTH];
+    int64_t c = 0;
+#pragma GCC unroll 8
+    for (int d = 0; d < depth; d++)
+        y[d] = G_FILL((const G_T *)(x + d * CR__LANES * g->x_step));
+    for (; c + G_N <= width; c += G_N) {
+        G_VT sum = fresh ? G_SET(0) : G_LOAD(lane + c);
+#pragma GCC unroll 8
+        for (int d = 0; d < depth; d++)
+            sum = G_FMA(y[d], G_LOAD((const G_T *)(row + d * step) + c), sum);
+        G_STORE(lane + c, sum);
+    }
+    if (c < width) {
+        G_M mask = G(first)(width - c);
+        G_VT sum = fresh ? G_SET(0) : G_LOAD(lane + c);
+#pragma GCC unroll 8
+        for (int d = 0; d < depth; d++)
+            sum = G_FMA(y[d], G_LOAD_PART((const G_T *)(row + d * step) + c, mask), sum);
+        G_STORE(lane + c, sum);
+    }
+}
+
+/* One block: lanes of G_COLUMNS results in acc. */
+CR__T static void G(column_block)(const gemv *g, const char *x, const char *rows,
+                                  G_T *acc, int64_t width, int64_t n)
+{
+    const int64_t vectors = (width + G_N - 1) / G_N;
+    for (int64_t k = 0; k < n; k += G_DEPTH * CR__LANES)
+        for (int64_t l = 0; l < CR__LANES; l++) {
+            int64_t at = k + l;
+            const char *from = x + at * g->x_step, *row = rows + at * g->k_step;
+            G_T *lane = acc + l * G_COLUMNS;
+            if (k == 0 && at + (G_DEPTH - 1) * CR__LANES < n) {
+                G(lane)(g, from, row, lane, width, G_DEPTH, true);
+                continue;
+            }
+            if (k == 0)
+                memset(lane, 0, (size_t)(vectors * G_N * G_SIZE));
+            if (at + (G_DEPTH - 1) * CR__LANES < n) {
+                G(lane)(g, from, row, lane, width, G_DEPTH, false);
+                continue;
+            }
+            for (; at < n; at += CR__LANES)
+                G(lane)
+            (g, x + at * g->x_step, rows + at * g->k_step, lane, width, 1, false);
+        }
+    for (int64_t half = CR__LANES / 2; half; half /= 2)
+        for (int64_t l = 0; l < half; l++) {
+            G_T *a = acc + l * G_COLUMNS, *b = a + half * G_COLUMNS;
+            for (int64_t i = 0; i < vectors * G_N; i += G_N)
+                G_STORE(a + i, G_LOAD(a + i) + G_LOAD(b + i));
+        }
+}
+
+CR__T static void G(along_columns)(const gemv *g)
+{
+    G_T *acc = (G_T *)g->scratch, *stack = acc + CR__LANES * G_COLUMNS;
+    for (int64_t o = 0; o < g->outputs; o += G_COLUMNS) {
+        int64_t width = g->outputs - o < G_COLUMNS ? g->outputs - o : G_COLUMNS;
+        int64_t done = 0;
+        int height = 0;
+        for (int64_t k = 0; k < g->k; k += CR__BLOCK) {
+            int64_t n = g->k - k < CR__BLOCK ? g->k - k : CR__BLOCK;
+            G(column_block)
+            (g, g->x + k * g->x_step, g->matrix + o * g->out_step + k * g->k_step, acc,
+             width, n);
+            memcpy(stack + height * G_COLUMNS, acc, G_COLUMNS * G_SIZE);
+            height = G(join)(stack, height + 1, ++done, k + n == g->k, G_COLUMNS, width);
+        }
+        memcpy(g->out + o * G_SIZE, stack, (size_t)width * G_SIZE);
+    }
+}
+
+CR__T static void G(vector)(const gemv *g)
+{
+    if (g->k_step != G_SIZE && g->out_step == G_SIZE && g->outputs > 1)
+        G(along_columns)(g);
+    else
+        G(along_rows)(g);
+}
+
+#undef G_HALVES_PS
+#undef G_HALVES_PD

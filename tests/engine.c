@@ -1,0 +1,598 @@
+/* What the engine promises its host: scopes; assignments and gradients that take effect
+ * all together or not at all; reading; memory limits; random numbers. How calls fail is
+ * in engine_errors.c, operations' values in op_table.c. */
+#include "tap.h"
+#include <chainrule.h>
+#include <stdlib.h>
+
+/* True if the pending error is this one (any, if CR_OK) and its message holds the text;
+ * clears it. */
+static bool failed_with(cr_ctx *ctx, cr_status status, const char *text)
+{
+    bool good = cr_error(ctx) && (!status || cr_error(ctx) == status) &&
+                strstr(cr_message(ctx), text);
+    if (!good)
+        diag("  %s: \"%s\", and \"%s\" was wanted", cr_status_name(cr_error(ctx)),
+             cr_message(ctx), text);
+    cr_clear(ctx);
+    return good;
+}
+
+static cr_tensor *floats(cr_ctx *ctx, int n)
+{
+    return cr_add(cr_arange(ctx, 0, n, 1), 0.5);
+}
+
+static cr_tensor *indices(cr_ctx *ctx, int64_t a, int64_t b)
+{
+    return cr_from(ctx, CR_I64, CR_DIMS(2), ((int64_t[]){ a, b }));
+}
+
+/* ---- a failed step changes nothing ---- */
+
+static void test_pending_error(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *w = cr_requires_grad(floats(ctx, 2)), *loss = cr_sum(cr_square(w));
+    cr_backward(loss);
+    cr_tensor *grad = cr_grad(w);
+    is_near(cr_item(loss), 2.5, 0, "a loss");
+    cr_rng rng = cr_rng_get(ctx);
+    cr_fail(ctx, CR_ERR_IO, "pending");
+    is_int(cr_backward(cr_sum(w)), CR_ERR_NULL, "backward of the NULL that sum returned");
+    is_int(cr_backward(loss), CR_ERR_IO, "backward returns the pending error");
+    is_int(cr_assign(w, w), CR_ERR_IO, "and assign");
+    is_int(cr_zero_grad(w), CR_ERR_IO, "and zero_grad");
+    is_int(cr_set_grad(w, grad), CR_ERR_IO, "and set_grad");
+    ok(!cr_rand(ctx, CR_DIMS(2)), "no random numbers");
+    ok(isnan(cr_item(loss)) && !cr_data(loss), "nothing is read");
+    cr_clear(ctx);
+    ok(cr_grad(w) == grad && cr_item(cr_sum(cr_grad(w))) == 4,
+       "the gradient is as before");
+    is_int((int64_t)cr_rng_get(ctx).draw, (int64_t)rng.draw, "no draw was used");
+    cr_close(ctx);
+}
+
+/* Pending when an error comes: forgotten. */
+static void test_rollback(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *v = cr_requires_grad(floats(ctx, 2)),
+              *w = cr_requires_grad(floats(ctx, 2));
+    {
+        CR_SCOPE(ctx);
+        cr_tensor *bad = cr_gather(w, 0, indices(ctx, 0, 2));
+        cr_assign(w, bad);
+        cr_assign(v, cr_mul(v, 10));
+        cr_backward(cr_sum(cr_square(v)));
+        cr_eval(v);
+    }
+    ok(failed_with(ctx, CR_ERR_INDEX, "gather"), "%s: a run fails", mode);
+    ok(cr_item(cr_sum(v)) == 2 && cr_item(cr_sum(w)) == 2,
+       "%s: both values are as before", mode);
+    ok(!cr_grad(v), "%s: and so is the gradient", mode);
+    {
+        CR_SCOPE(ctx);
+        cr_tensor *loss = cr_sum(cr_gather(v, 0, indices(ctx, 0, 2)));
+        cr_backward(loss);
+        cr_item(loss);
+    }
+    ok(failed_with(ctx, CR_ERR_INDEX, "gather"), "%s: a loss fails", mode);
+    ok(!cr_grad(v) && !cr_grad(w), "%s: there are no gradients of it", mode);
+    {
+        CR_SCOPE(ctx);
+        cr_assign(v, cr_mul(v, 2));
+        cr_backward(cr_sum(cr_square(v)));
+    }
+    is_near(cr_item(cr_sum(v)), 4, 0, "%s: a good step takes effect", mode);
+    is_near(cr_item(cr_sum(cr_grad(v))), 8, 0, "%s: with its gradient", mode);
+    cr_close(ctx);
+}
+
+/* What was recorded before an error in the same step is forgotten too, where it is
+ * pending. */
+static void test_error_in_step(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *w = cr_requires_grad(floats(ctx, 2));
+    {
+        CR_SCOPE(ctx);
+        cr_assign(w, cr_mul(w, 10));
+        cr_matmul(w, floats(ctx, 3));
+    }
+    ok(failed_with(ctx, CR_ERR_SHAPE, "matmul"), "a step fails while it is recorded");
+    is_near(cr_item(cr_sum(w)), 2, 0, "and has changed nothing");
+    cr_close(ctx);
+}
+
+/* ---- assignment ---- */
+
+static void test_assign(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *w = cr_requires_grad(cr_scalar(ctx, 1.0));
+    cr_tensor *before = cr_mul(w, 2);
+    is_int(cr_assign(w, cr_add(w, 10)), CR_OK, "%s: assign", mode);
+    cr_tensor *after = cr_mul(w, 2);
+    is_near(cr_item(after), 22, 0, "%s: what is recorded after sees the new value", mode);
+    is_near(cr_item(before), 2, 0, "%s: what was recorded before the old", mode);
+    is_near(cr_item(w), 11, 0, "%s: it has the new", mode);
+    cr_assign(w, cr_add(w, 1));
+    cr_assign(w, cr_add(w, 1));
+    is_near(cr_item(w), 13, 0, "%s: twice in one run", mode);
+    cr_backward(cr_square(w));
+    is_near(cr_item(cr_grad(w)), 26, 0, "%s: gradients are those of the present value",
+            mode);
+    cr_tensor *old = cr_square(w);
+    cr_zero_grad(w);
+    cr_assign(w, cr_scalar(ctx, 0.0));
+    cr_backward(old);
+    ok(cr_needs_grad(w), "%s: it still requires a gradient", mode);
+    cr_tensor *counter = cr_scalar(ctx, 0, .dtype = CR_I64);
+    for (int i = 0; i < 5; i++) {
+        CR_SCOPE(ctx);
+        cr_assign(counter, cr_add(counter, i));
+    }
+    is_int(cr_item_i64(counter), 10, "%s: integers can be assigned", mode);
+    is_int(cr_error(ctx), CR_OK, "%s: no error: %s", mode, cr_message(ctx));
+    cr_close(ctx);
+}
+
+/* Values that were let go, and what keeps them. */
+static void test_stale(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *w = cr_requires_grad(floats(ctx, 3));
+    cr_tensor *let_go = cr_exp(w), *watched = cr_watch(cr_square(w)), *read = cr_sin(w);
+    cr_tensor *loss = cr_add(cr_add(cr_sum(cr_neg(let_go)), cr_sum(cr_neg(watched))),
+                             cr_sum(cr_neg(read)));
+    cr_tensor *held = cr_sum(w);
+    double first = 0;
+    cr_read(cr_slice(read, 0, 0, 1), NULL, 0);
+    cr_clear(ctx);
+    first = ((const float *)cr_data(read))[0];
+    cr_backward(loss);
+    cr_item(loss);
+    cr_assign(w, cr_zeros_like(w));
+    cr_eval(w);
+    is_near(cr_item(held), 4.5, 0,
+            "%s: what the user holds is computed before it is too late", mode);
+    is_near(((const float *)cr_data(watched))[2], 6.25, 0, "%s: watched, so it is there",
+            mode);
+    is_near(cr_item(cr_sum(cr_grad(watched))), -3, 0, "%s: and its gradient", mode);
+    is_near(((const float *)cr_data(read))[0], first, 0,
+            "%s: read before, so it is there", mode);
+    ok(!cr_data(let_go) && failed_with(ctx, CR_ERR_STALE, "cr_watch"),
+       "%s: what was let go is stale", mode);
+    cr_close(ctx);
+}
+
+/* ---- gradients ---- */
+
+static void test_gradients(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *x = cr_requires_grad(cr_scalar(ctx, 3.0, .dtype = CR_F64));
+    cr_tensor *c = cr_scalar(ctx, 5.0, .dtype = CR_F64), *grad;
+    ok(!cr_grad(x), "no gradient before a backward pass");
+    cr_backward(cr_mul(x, x));
+    cr_backward(cr_mul(x, 4));
+    is_near(cr_item(cr_grad(x)), 10, 0, "gradients accumulate");
+    cr_zero_grad(x);
+    ok(!cr_grad(x), "zero_grad: none, which is not zero");
+    cr_tensor *cut = cr_mul(cr_detach(x), x);
+    cr_backward(cut);
+    is_near(cr_item(cr_grad(x)), 3, 0, "no gradient flows through detach");
+    cr_set_grad(x, cr_mul(cr_grad(x), 2));
+    is_near(cr_item(cr_grad(x)), 6, 0, "set_grad replaces");
+    cr_tensor *y = cr_mul(cr_square(x), x);
+    cr_gradients(&y, 1, &x, 1, &grad, .create_graph = true);
+    is_near(cr_item(grad), 27, 0, "gradients()");
+    cr_tensor *second;
+    cr_gradients(&grad, 1, &x, 1, &second);
+    is_near(cr_item(second), 18, 0, "and its derivative");
+    is_near(cr_item(cr_grad(x)), 6, 0, "leaves' own gradients stay untouched");
+    cr_tensor *pair[2] = { x, cr_requires_grad(c) }, *grads[2];
+    y = cr_square(x);
+    is_int(cr_gradients(&y, 1, pair, 2, grads, .allow_unused = true), CR_OK,
+           "allow_unused");
+    ok(grads[0] && !grads[1], "an unused x has none");
+    cr_tensor *inner = cr_exp(x), *outer = cr_mul(inner, inner);
+    cr_gradients(&outer, 1, &inner, 1, &grad);
+    is_near(cr_item(grad), 2 * exp(3), 1e-12, "x may be intermediate");
+    is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
+    cr_close(ctx);
+}
+
+static void test_no_grad(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *x = cr_requires_grad(floats(ctx, 2));
+    ok(cr_grad_enabled(ctx), "gradients are on");
+    {
+        CR_NO_GRAD(ctx);
+        ok(!cr_grad_enabled(ctx) && !cr_needs_grad(cr_exp(x)), "off");
+        {
+            CR_NO_GRAD(ctx);
+            ok(!cr_grad_enabled(ctx), "off twice");
+        }
+        ok(!cr_grad_enabled(ctx), "off still");
+    }
+    ok(cr_grad_enabled(ctx) && cr_needs_grad(cr_exp(x)), "and on again");
+    cr_no_grad_pop(ctx);
+    ok(cr_grad_enabled(ctx), "one pop too many does no harm");
+    ok(!cr_needs_grad(cr_detach(x)) && !cr_needs_grad(cr_argmax(x)),
+       "constants need none");
+    char text[300];
+    cr_tensor *y = cr_sum(cr_detach(x));
+    size_t n = cr_explain_no_grad(y, text, sizeof text);
+    ok(n > 0 && strstr(text, "detach"), "why there is none: %s", text);
+    char little[8];
+    ok(cr_explain_no_grad(y, little, sizeof little) == n && strlen(little) == 7,
+       "the text is cut to the room there is");
+    cr_close(ctx);
+}
+
+static bool cube(const cr_array *in, int n, cr_array *out, void *user)
+{
+    const double *x = in[0].data;
+    (void)n, ++*(int *)user;
+    for (int64_t i = 0; i < out->numel; i++)
+        ((double *)out->data)[i] = x[i] * x[i] * x[i];
+    return true;
+}
+
+static bool cube_backward(const cr_array *in, int n, const cr_array *out,
+                          const cr_array *cotangent, cr_array *in_cotangents, void *user)
+{
+    const double *x = in[0].data, *g = cotangent->data;
+    (void)n, (void)user;
+    for (int64_t i = 0; i < out->numel; i++)
+        ((double *)in_cotangents[0].data)[i] = 3 * x[i] * x[i] * g[i];
+    return true;
+}
+
+static void test_custom(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    int calls = 0;
+    cr_custom_def def = { "cube", cube, cube_backward, &calls };
+    cr_tensor *x = cr_requires_grad(cr_full(ctx, CR_DIMS(3), 2, .dtype = CR_F64)), *grad;
+    cr_tensor *y = cr_sum(cr_custom(&def, &x, 1, CR_F64, CR_DIMS(3)));
+    is_near(cr_item(y), 24, 0, "a custom operation");
+    ok(calls == 1, "its forward was called once");
+    cr_gradients(&y, 1, &x, 1, &grad, .create_graph = true);
+    is_near(cr_item(cr_sum(grad)), 36, 0, "its gradient");
+    cr_tensor *sum = cr_sum(grad), *second = NULL;
+    cr_gradients(&sum, 1, &x, 1, &second);
+    if (second)
+        cr_eval(second);
+    ok(failed_with(ctx, CR_OK, "cube"), "a second derivative is an error");
+    cr_close(ctx);
+}
+
+/* ---- scopes ---- */
+
+static cr_tensor *leaves_early(cr_ctx *ctx, int how)
+{
+    for (int i = 0; i < 3; i++) {
+        CR_SCOPE(ctx);
+        cr_tensor *x = floats(ctx, 4);
+        if (how == 0)
+            continue;
+        if (how == 1)
+            break;
+        return cr_keep(cr_exp(x));
+    }
+    return NULL;
+}
+
+static void test_scopes(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *kept, *w = cr_requires_grad(cr_zeros(ctx, CR_DIMS(1000)));
+    cr_eval(w);
+    size_t used = cr_memory_used(ctx);
+    for (int i = 0; i < 20; i++) {
+        CR_SCOPE(ctx);
+        cr_assign(w, cr_add(w, 1));
+        cr_backward(cr_sum(cr_mul(w, cr_arange(ctx, 0, 1000, 1))));
+        cr_zero_grad(w);
+    }
+    is_int((int64_t)cr_memory_used(ctx), (int64_t)used, "a loop keeps no memory");
+    is_near(((const float *)cr_data(w))[7], 20, 0, "its assignments are made");
+    {
+        CR_SCOPE(ctx);
+        cr_tensor *x = cr_full(ctx, CR_DIMS(1000), 2);
+        kept = cr_keep(cr_mul(x, 3));
+        {
+            CR_SCOPE(ctx);
+            cr_keep(cr_keep(cr_mul(x, 4)));
+            cr_mul(x, 5);
+        }
+    }
+    is_near(cr_item(cr_sum(kept)), 6000, 0, "a kept tensor outlives its scope");
+    ok(cr_memory_used(ctx) > used, "and takes memory");
+    cr_tensor *retained;
+    {
+        CR_SCOPE(ctx);
+        retained = cr_retain(cr_full(ctx, CR_DIMS(3), 7));
+    }
+    is_near(cr_item(cr_sum(retained)), 21, 0, "so does a retained one");
+    cr_release(retained);
+    leaves_early(ctx, 0);
+    leaves_early(ctx, 1);
+    cr_tensor *returned = leaves_early(ctx, 2);
+    is_near(((const float *)cr_data(returned))[0], exp(0.5), 1e-6,
+            "continue, break and return leave a scope");
+    is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
+    is_int(cr_scope_pop(ctx), CR_ERR_ARGUMENT, "the root scope is not popped");
+    cr_clear(ctx);
+    cr_scope_push(ctx);
+    cr_scope_push(ctx);
+    floats(ctx, 5);
+    cr_close(ctx);
+}
+
+/* ---- memory ---- */
+
+static void test_memory_limit(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .memory_limit = 1 << 20, .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *w = cr_requires_grad(cr_zeros(ctx, CR_DIMS(1000)));
+    cr_eval(w);
+    {
+        CR_SCOPE(ctx);
+        cr_assign(w, cr_add(w, 1));
+        cr_tensor *large = cr_mul(cr_expand(w, CR_DIMS(1000, 1000)), 2);
+        if (large)
+            cr_data(large);
+    }
+    ok(failed_with(ctx, CR_ERR_MEMORY, "1048576"), "%s: the limit is an error", mode);
+    ok(cr_memory_used(ctx) <= 1 << 20 && cr_memory_peak(ctx) <= 1 << 20,
+       "%s: and was kept", mode);
+    for (int i = 0; i < 50; i++) {
+        CR_SCOPE(ctx);
+        cr_assign(w, cr_add(w, cr_ones(ctx, CR_DIMS(1000))));
+    }
+    is_int(cr_error(ctx), CR_OK, "%s: the context is usable: %s", mode, cr_message(ctx));
+    is_near(((const float *)cr_data(w))[999], eager ? 50 : 50, 0,
+            "%s: the failed step has changed nothing", mode);
+    ok(cr_memory_peak(ctx) >= cr_memory_used(ctx), "%s: the peak is the highest", mode);
+    cr_trim(ctx);
+    is_near(((const float *)cr_data(w))[0], 50, 0, "%s: trimming takes no values", mode);
+    cr_close(ctx);
+}
+
+static void note(void *user, const void *data)
+{
+    (void)data;
+    ++*(int *)user;
+}
+
+static void test_borrow(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    static const float data[6] = { 1, 2, 3, 4, 5, 6 };
+    int done = 0;
+    cr_tensor *view;
+    {
+        CR_SCOPE(ctx);
+        cr_tensor *x = cr_borrow(ctx, CR_F32, CR_DIMS(2, 3), data, note, &done);
+        ok(cr_data(x) == data, "borrowed memory is not copied");
+        view = cr_keep(cr_t(x));
+    }
+    is_near(cr_item(cr_sum(view)), 21, 0, "and is read where it is");
+    int early = done;
+    cr_release(cr_retain(view));
+    {
+        CR_SCOPE(ctx);
+        cr_borrow(ctx, CR_F32, CR_DIMS(6), data, note, &done);
+        is_int(done, early, "it is not done while it is held");
+    }
+    is_int(done, early + 1, "it is done with its scope");
+    cr_borrow(ctx, CR_F32, CR_DIMS(0), data, note, &done);
+    cr_borrow(ctx, CR_F32, CR_DIMS(1), data, note, &done);
+    cr_borrow(ctx, CR_F32, CR_DIMS(6), data, NULL, NULL);
+    cr_close(ctx);
+    is_int(done, 4, "done is called once for each");
+}
+
+/* ---- reading ---- */
+
+static void test_reading(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *x = cr_from(ctx, CR_F64, CR_DIMS(2, 3), ((double[]){ 1, 2, 3, 4, 5, 6 }));
+    double copy[6] = { 0 };
+    ok(cr_ndim(x) == 2 && cr_size(x, -1) == 3 && cr_size(x, 2) == -1 &&
+           cr_size(x, -3) == -1 && cr_shape(x).n == 2 && cr_shape(x).v[1] == 3 &&
+           cr_ctx_of(x) == ctx,
+       "shape");
+    ok(cr_read(cr_t(x), copy, sizeof copy) == CR_OK && copy[1] == 4 && copy[5] == 6,
+       "a view is read in its own order");
+    ok(cr_read(x, copy, 8) != CR_OK && failed_with(ctx, CR_OK, "48"), "too little room");
+    cr_tensor *y = cr_mul(x, 2);
+    const double *data = cr_data(y);
+    cr_item(cr_sum(cr_exp(y)));
+    ok(data == cr_data(y) && data[5] == 12, "the pointer stays");
+    cr_tensor *large = cr_scalar(ctx, ((int64_t)1 << 53) + 1, .dtype = CR_I64);
+    is_int(cr_item_i64(large), ((int64_t)1 << 53) + 1, "integers beyond 2^53");
+    is_int(cr_item_i64(cr_add(large, 1)), ((int64_t)1 << 53) + 2, "and sums of them");
+    is_int(cr_item_i64(cr_scalar(ctx, UINT64_C(9223372036854775807), .dtype = CR_I64)),
+           INT64_MAX, "and unsigned ones that fit");
+    ok(cr_eval(cr_exp(x), cr_sum(y), y) == CR_OK, "several in one run");
+    ok(cr_eval_n(NULL, 0) == CR_OK, "or none");
+    char text[100], little[5];
+    size_t n = cr_format(x, text, sizeof text);
+    ok(n == strlen(text) && strstr(text, "f64") && strstr(text, "[2, 3]") &&
+           strstr(text, "6"),
+       "as text: %s", text);
+    ok(cr_format(x, little, sizeof little) == n && strncmp(little, text, 4) == 0 &&
+           !little[4],
+       "cut to the room there is");
+    FILE *file = tmpfile();
+    ok(file && cr_print(cr_zeros(ctx, CR_DIMS(50, 50)), file) == CR_OK, "printed");
+    ok(file && ftell(file) > 20 && ftell(file) < 20000, "large ones abbreviated");
+    if (file)
+        fclose(file);
+    is_text(cr_name(cr_named(x, "pixels")), "pixels", "a name");
+    is_text(cr_name(y), "", "no name");
+    ok(!cr_matmul(x, x) && failed_with(ctx, CR_ERR_SHAPE, "matmul"), "a last error");
+    cr_close(ctx);
+}
+
+/* The library computes by the C default of rounding and denormals, and leaves the host's.
+ */
+static void test_numbers(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *b = cr_full(ctx, CR_DIMS(2), 250, .dtype = CR_U8);
+    is_near(cr_item(cr_amax(cr_add(b, 5))), 255, 0, "255 is a u8");
+    is_near(cr_item(cr_sum(b)), 500, 0, "sums of u8 are i64");
+    cr_tensor *f = cr_ones(ctx, CR_DIMS(2));
+    is_near(cr_item(cr_sum(cr_mul(f, (double)INFINITY))), (double)INFINITY, 0,
+            "infinity is an f32");
+    is_near(cr_item(cr_amax(cr_mul(f, 1e-45))), 1e-45, 1e-45, "and so is a denormal");
+    is_near(cr_item(cr_amax(cr_mul(f, 0.1))), (double)0.1f, 0, "0.1 is rounded");
+    is_int(cr_item_i64(cr_amax(cr_sub(
+               INT64_MAX, cr_full(ctx, CR_DIMS(2), INT64_MAX - 1, .dtype = CR_I64)))),
+           1, "64 bits do not pass through double");
+    is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
+    cr_close(ctx);
+}
+
+/* ---- random numbers ---- */
+
+enum { DRAWN = 100003 };
+
+/* Three kinds of draws after seed 5; print says whether others are read in between. */
+static void draw(int threads, int eager, bool print, float *v)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .threads = threads, .eager = eager });
+    cr_seed(ctx, 5);
+    cr_tensor *a = cr_rand(ctx, CR_DIMS(DRAWN));
+    if (print)
+        cr_item(cr_sum(a));
+    cr_tensor *b = cr_randn(ctx, CR_DIMS(DRAWN));
+    cr_tensor *c = cr_dropout(cr_ones(ctx, CR_DIMS(DRAWN)), 0.5);
+    if (print)
+        cr_item(cr_mean(c));
+    cr_read(b, v + DRAWN, DRAWN * sizeof *v);
+    cr_read(c, v + 2 * DRAWN, DRAWN * sizeof *v);
+    cr_read(a, v, DRAWN * sizeof *v);
+    ok(cr_error(ctx) == CR_OK, "drawn: %s", cr_message(ctx));
+    cr_close(ctx);
+}
+
+static void test_random(void)
+{
+    static float first[3 * DRAWN], again[3 * DRAWN];
+    draw(1, 0, false, first);
+    for (int how = 0; how < 6; how++) {
+        memset(again, 0, sizeof again);
+        draw(how % 3 ? 4 : 1, how / 3, how % 3 == 2, again);
+        ok(memcmp(first, again, sizeof first) == 0, "the same seed, the same bits (%d)",
+           how);
+    }
+    double mean = 0, square = 0, kept = 0;
+    for (int i = 0; i < DRAWN; i++) {
+        mean += (double)first[i] / DRAWN;
+        square += (double)first[DRAWN + i] * (double)first[DRAWN + i] / DRAWN;
+        kept += (double)first[2 * DRAWN + i] / DRAWN;
+    }
+    is_near(mean, 0.5, 0.005, "uniform: mean");
+    is_near(square, 1, 0.03, "normal: mean square");
+    is_near(kept, 1, 0.02, "dropout: mean");
+}
+
+static void test_rng_state(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_seed(ctx, 9);
+    cr_rand(ctx, CR_DIMS(3));
+    cr_rng rng = cr_rng_get(ctx);
+    ok(rng.seed == 9 && rng.draw == 1, "seed 9, one draw");
+    cr_tensor *a = cr_rand(ctx, CR_DIMS(3)), *b = cr_rand(ctx, CR_DIMS(3));
+    cr_rng_set(ctx, rng);
+    cr_tensor *c = cr_rand_like(a);
+    is_near(cr_item(cr_sum(cr_abs(cr_sub(a, c)))), 0, 0,
+            "drawn again from the same state");
+    ok(cr_item(cr_sum(cr_abs(cr_sub(a, b)))) > 0, "the next draw differs");
+    cr_seed(ctx, 10);
+    cr_tensor *d = cr_rand(ctx, CR_DIMS(3));
+    cr_seed(ctx, 9);
+    cr_tensor *e = cr_rand(ctx, CR_DIMS(3));
+    ok(cr_item(cr_sum(cr_abs(cr_sub(d, e)))) > 0, "another seed, other numbers");
+    cr_close(ctx);
+}
+
+/* ---- threads of others ---- */
+
+typedef struct host {
+    int jobs, parts;
+} host;
+
+static void in_turn(void *user, int n, void (*body)(void *arg, int i), void *arg)
+{
+    host *h = user;
+    h->jobs++;
+    h->parts += n;
+    for (int i = n - 1; i >= 0; i--)
+        body(arg, i);
+}
+
+static double work(const cr_options *options)
+{
+    cr_ctx *ctx = cr_open(options);
+    cr_tensor *x = cr_requires_grad(cr_randn(ctx, CR_DIMS(300, 400)));
+    cr_backward(cr_sum(cr_square(cr_matmul(x, cr_t(x)))));
+    double sum = cr_item(cr_sum(cr_sin(cr_grad(x))));
+    ok(cr_error(ctx) == CR_OK, "work: %s", cr_message(ctx));
+    cr_close(ctx);
+    return sum;
+}
+
+static void test_pools(void)
+{
+    double want = work(&(cr_options){ .threads = 1 });
+    host h = { 0 };
+    cr_options hosted = { .threads = 3, .parallel_for = in_turn, .parallel_user = &h };
+    is_near(work(&hosted), want, 0, "the host's job system gives the same bits");
+    ok(h.jobs > 0 && h.parts > h.jobs, "and was used: %d jobs, %d parts", h.jobs,
+       h.parts);
+    cr_pool *pool = cr_pool_open(3);
+    cr_ctx *first = cr_open(&(cr_options){ .pool = pool });
+    is_near(work(&(cr_options){ .pool = pool }), want, 0, "a pool gives the same bits");
+    is_near(cr_item(cr_sum(floats(first, 100000))), 5e9, 1e3,
+            "another context shares it");
+    cr_close(first);
+    cr_pool_close(pool);
+}
+
+int main(void)
+{
+    test_pending_error();
+    test_error_in_step();
+    for (int eager = 0; eager < 2; eager++) {
+        test_rollback(eager);
+        test_assign(eager);
+        test_stale(eager);
+        test_memory_limit(eager);
+    }
+    test_gradients();
+    test_no_grad();
+    test_custom();
+    test_scopes();
+    test_borrow();
+    test_reading();
+    test_numbers();
+    test_random();
+    test_rng_state();
+    test_pools();
+    return done_testing();
+}

@@ -1,0 +1,433 @@
+/* Matrix products against plain loops over the order of sums that kernel.h defines, bit
+ * for bit: shapes around every edge of the tiles and blocks, any strides, batches, one
+ * thread and four. In the generic set the definition multiplies and adds in two
+ * roundings; all others agree with fma. Operands lie in memory of just their size, so
+ * that a sanitizer sees what is read outside. */
+#include "../src/base/context.h"
+#include "../src/kernel/internal.h"
+#include "tap.h"
+#include <stdlib.h>
+
+static uint64_t random_state = 1;
+
+static uint32_t below(uint32_t n)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(random_state >> 33) % n;
+}
+
+/* ---- operands ---- */
+
+typedef union pointer {
+    void *any;
+    float *f32;
+    double *f64;
+} pointer;
+
+static double load(cr_dtype t, pointer p, int64_t at)
+{
+    return t == CR_F32 ? (double)p.f32[at] : p.f64[at];
+}
+
+/* Most numbers near 1; with `extreme` also some whose products underflow, to zeros of
+ * either sign, and some that are not finite. */
+static double number(bool extreme)
+{
+    double x = (below(1u << 24) - 8388608.0) * 0x1p-23;
+    if (!extreme)
+        return x;
+    if (below(2))
+        x *= 0x1p-80;
+    return below(2000) ? x : below(2) ? (double)INFINITY : (double)NAN;
+}
+
+/* An array of exactly the elements that the dims reach, with the address of its first. */
+typedef struct array {
+    void *memory;
+    pointer first;
+} array;
+
+static array new_array(cr_dtype t, const int64_t *dims, const int64_t *strides, int ndim,
+                       bool extreme)
+{
+    const size_t size = t == CR_F32 ? 4 : 8;
+    int64_t lowest = 0, highest = 0;
+    bool empty = false;
+    for (int d = 0; d < ndim; d++) {
+        int64_t far = (dims[d] - 1) * strides[d];
+        *(far < 0 ? &lowest : &highest) += far;
+        empty = empty || dims[d] == 0;
+    }
+    int64_t count = empty ? 0 : highest - lowest + 1;
+    array a = { .memory = malloc((size_t)count * size) };
+    pointer p = { a.memory };
+    if (count && !a.memory) {
+        diag("no memory");
+        exit(1);
+    }
+    for (int64_t i = 0; i < count; i++) {
+        double x = number(extreme);
+        if (t == CR_F32)
+            p.f32[i] = (float)x;
+        else
+            p.f64[i] = x;
+    }
+    a.first.any = (char *)a.memory - (empty ? 0 : lowest * (int64_t)size);
+    return a;
+}
+
+typedef enum layout {
+    ROWS,
+    COLUMNS,
+    ROWS_APART,
+    ALL_APART,
+    SAME_ROWS,
+    SAME_COLUMNS,
+    ROWS_BACK,
+    COLUMNS_BACK,
+    PAGES, /* rows a multiple of 4 KiB apart */
+    LAYOUTS
+} layout;
+
+/* Strides of a rows x columns matrix. */
+static void lay_out(layout l, int64_t rows, int64_t columns, int64_t *row,
+                    int64_t *column)
+{
+    const int64_t strides[LAYOUTS][2] = {
+        [ROWS] = { columns, 1 },
+        [COLUMNS] = { 1, rows },
+        [ROWS_APART] = { columns + 5, 1 },
+        [ALL_APART] = { 2 * columns + 3, 2 },
+        [SAME_ROWS] = { 0, 1 },
+        [SAME_COLUMNS] = { 1, 0 },
+        [ROWS_BACK] = { -columns, 1 },
+        [COLUMNS_BACK] = { columns, -1 },
+        [PAGES] = { (columns + 1023) / 1024 * 1024, 1 },
+    };
+    *row = strides[l][0];
+    *column = strides[l][1];
+}
+
+typedef struct problem {
+    cr__gemm_job job;
+    array a, b;
+    int64_t batches;
+} problem;
+
+static problem new_problem(cr_dtype t, int64_t m, int64_t n, int64_t k, layout la,
+                           layout lb, int batch_ndim, bool extreme)
+{
+    problem p = { .job = { .dtype = t, .m = m, .n = n, .k = k, .batch_ndim = batch_ndim },
+                  .batches = 1 };
+    cr__gemm_job *job = &p.job;
+    lay_out(la, m, k, &job->a_row, &job->a_col);
+    lay_out(lb, k, n, &job->b_row, &job->b_col);
+    int64_t a_dims[CR_MAX_DIMS + 2], b_dims[CR_MAX_DIMS + 2];
+    int64_t a_strides[CR_MAX_DIMS + 2], b_strides[CR_MAX_DIMS + 2];
+    int64_t a_next = m * k, b_next = k * n;
+    if (la != ROWS && la != COLUMNS)
+        a_next = (m + 1) * (llabs(job->a_row) + 1) + k * llabs(job->a_col);
+    if (lb != ROWS && lb != COLUMNS)
+        b_next = (k + 1) * (llabs(job->b_row) + 1) + n * llabs(job->b_col);
+    for (int d = batch_ndim - 1; d >= 0; d--) {
+        uint32_t shared = below(4); /* 0: by a, 1: by b, 2: by both */
+        job->batch_dims[d] = 1 + below(3);
+        job->a_batch[d] = shared == 0 || shared == 2 ? 0 : a_next;
+        job->b_batch[d] = shared == 1 || shared == 2 ? 0 : b_next;
+        a_next += job->a_batch[d] * (job->batch_dims[d] - 1);
+        b_next += job->b_batch[d] * (job->batch_dims[d] - 1);
+        p.batches *= job->batch_dims[d];
+        a_dims[d] = b_dims[d] = job->batch_dims[d];
+        a_strides[d] = job->a_batch[d];
+        b_strides[d] = job->b_batch[d];
+    }
+    a_dims[batch_ndim] = m, a_strides[batch_ndim] = job->a_row;
+    a_dims[batch_ndim + 1] = k, a_strides[batch_ndim + 1] = job->a_col;
+    b_dims[batch_ndim] = k, b_strides[batch_ndim] = job->b_row;
+    b_dims[batch_ndim + 1] = n, b_strides[batch_ndim + 1] = job->b_col;
+    p.a = new_array(t, a_dims, a_strides, batch_ndim + 2, extreme);
+    p.b = new_array(t, b_dims, b_strides, batch_ndim + 2, extreme);
+    job->a = p.a.first.any;
+    job->b = p.b.first.any;
+    return p;
+}
+
+static void free_problem(problem *p)
+{
+    free(p->a.memory);
+    free(p->b.memory);
+}
+
+/* ---- the definition ---- */
+
+/* x*y + sum in the arithmetic of t: doubles hold f32 exactly. volatile: no contraction.
+ */
+static double step(cr_dtype t, bool fused, double x, double y, double sum)
+{
+    if (t == CR_F32) {
+        volatile float product = (float)x * (float)y;
+        return fused ? (double)fmaf((float)x, (float)y, (float)sum)
+                     : (double)(product + (float)sum);
+    }
+    volatile double product = x * y;
+    return fused ? fma(x, y, sum) : product + sum;
+}
+
+static double plus(cr_dtype t, double x, double y)
+{
+    return t == CR_F32 ? (double)((float)x + (float)y) : x + y;
+}
+
+static double reduction_block(const problem *p, bool fused, int64_t a, int64_t b,
+                              int64_t n)
+{
+    const cr__gemm_job *job = &p->job;
+    double lanes[CR__LANES] = { 0 };
+    for (int64_t i = 0; i < n; i++)
+        lanes[i % CR__LANES] =
+            step(job->dtype, fused, load(job->dtype, p->a.first, a + i * job->a_col),
+                 load(job->dtype, p->b.first, b + i * job->b_row), lanes[i % CR__LANES]);
+    for (int half = CR__LANES / 2; half; half /= 2)
+        for (int l = 0; l < half; l++)
+            lanes[l] = plus(job->dtype, lanes[l], lanes[l + half]);
+    return lanes[0];
+}
+
+/* The sum over k of elements at a and b. */
+static double defined_sum(const problem *p, bool fused, int64_t a, int64_t b)
+{
+    const cr__gemm_job *job = &p->job;
+    static double partials[64];
+    double sum = 0;
+    if (job->m == 1 || job->n == 1) {
+        int64_t blocks = 0;
+        partials[0] = 0;
+        for (int64_t k = 0; k < job->k; k += CR__BLOCK)
+            partials[blocks++] =
+                reduction_block(p, fused, a + k * job->a_col, b + k * job->b_row,
+                                job->k - k < CR__BLOCK ? job->k - k : CR__BLOCK);
+        for (; blocks > 1; blocks = (blocks + 1) / 2)
+            for (int64_t i = 0; i < blocks; i += 2)
+                partials[i / 2] = i + 1 < blocks
+                                      ? plus(job->dtype, partials[i], partials[i + 1])
+                                      : partials[i];
+        return partials[0];
+    }
+    for (int64_t from = 0; from < job->k; from += CR__GEMM_BLOCK) {
+        double block = 0;
+        for (int64_t k = from; k < job->k && k < from + CR__GEMM_BLOCK; k++)
+            block =
+                step(job->dtype, fused, load(job->dtype, p->a.first, a + k * job->a_col),
+                     load(job->dtype, p->b.first, b + k * job->b_row), block);
+        sum = from ? plus(job->dtype, sum, block) : block;
+    }
+    return sum;
+}
+
+/* Element i of the whole result. */
+static double defined(const problem *p, bool fused, int64_t i)
+{
+    const cr__gemm_job *job = &p->job;
+    int64_t column = i % job->n, row = i / job->n % job->m, batch = i / job->n / job->m;
+    int64_t a = row * job->a_row, b = column * job->b_col;
+    for (int d = job->batch_ndim - 1; d >= 0; d--) {
+        a += batch % job->batch_dims[d] * job->a_batch[d];
+        b += batch % job->batch_dims[d] * job->b_batch[d];
+        batch /= job->batch_dims[d];
+    }
+    return defined_sum(p, fused, a, b);
+}
+
+/* ---- cases ---- */
+
+#define GUARD 32 /* elements around a result, which keep their value */
+
+typedef struct result {
+    void *memory;
+    pointer c;
+    int64_t count;
+} result;
+
+static result compute(problem *p, cr__isa isa, cr__team *team)
+{
+    const cr_dtype t = p->job.dtype;
+    const size_t size = t == CR_F32 ? 4 : 8;
+    result r = { .count = p->batches * p->job.m * p->job.n };
+    size_t bytes = (size_t)(r.count + 2 * GUARD) * size;
+    r.memory = malloc(bytes);
+    if (!r.memory)
+        exit(1);
+    memset(r.memory, 0x5a, bytes);
+    r.c.any = (char *)r.memory + GUARD * size;
+    p->job.c = r.c.any;
+    cr__gemm_for(isa, &p->job, team);
+    return r;
+}
+
+static bool guarded(const result *r, cr_dtype t)
+{
+    const size_t guard = GUARD * (t == CR_F32 ? 4u : 8u);
+    const unsigned char *before = r->memory;
+    const unsigned char *behind = before + guard + (size_t)r->count * guard / GUARD;
+    bool kept = true;
+    for (size_t i = 0; i < guard; i++)
+        kept = kept && before[i] == 0x5a && behind[i] == 0x5a;
+    return kept;
+}
+
+static bool same(double x, double y)
+{
+    return memcmp(&x, &y, sizeof x) == 0 || (isnan(x) && isnan(y));
+}
+
+static bool same_results(const result *x, const result *y, cr_dtype t)
+{
+    for (int64_t i = 0; i < x->count; i++)
+        if (!same(load(t, x->c, i), load(t, y->c, i)))
+            return false;
+    return true;
+}
+
+/* Every element, or some of a large result, its ends among them. */
+static bool as_defined(const problem *p, const result *r, bool fused)
+{
+    const int64_t steps = r->count * p->job.k, stride = 1 + steps / 40000;
+    for (int64_t i = 0; i < r->count; i += stride)
+        if (!same(load(p->job.dtype, r->c, i), defined(p, fused, i)))
+            return false;
+    return r->count == 0 ||
+           same(load(p->job.dtype, r->c, r->count - 1), defined(p, fused, r->count - 1));
+}
+
+/* Says what failed; frees the problem. */
+static bool check(problem *p, cr__team *one, cr__team *four)
+{
+    const cr__gemm_job *job = &p->job;
+    const char *wrong = NULL;
+    result first = { 0 };
+    for (cr__isa isa = CR__GENERIC; isa <= cr__isa_in_use(); isa++) {
+        result alone = compute(p, isa, one), shared = compute(p, isa, four);
+        if (!guarded(&alone, job->dtype) || !guarded(&shared, job->dtype))
+            wrong = "writes outside";
+        else if (!as_defined(p, &alone, isa != CR__GENERIC))
+            wrong = "not as defined";
+        else if (!same_results(&alone, &shared, job->dtype))
+            wrong = "depends on threads";
+        else if (first.memory && !same_results(&alone, &first, job->dtype))
+            wrong = "depends on the instruction set";
+        free(shared.memory);
+        if (isa == CR__AVX2)
+            first = alone;
+        else
+            free(alone.memory);
+        if (wrong) {
+            diag("%s: %s: type %d, m %d n %d k %d, a %d %d, b %d %d, %d batches",
+                 cr__isa_name(isa), wrong, (int)job->dtype, (int)job->m, (int)job->n,
+                 (int)job->k, (int)job->a_row, (int)job->a_col, (int)job->b_row,
+                 (int)job->b_col, (int)p->batches);
+            break;
+        }
+    }
+    free(first.memory);
+    free_problem(p);
+    return !wrong;
+}
+
+static int64_t any_size(void)
+{
+    static const int64_t sizes[] = { 0,  1,  2,  3,   5,   7,   8,   12,  13,  14,  15,
+                                     16, 17, 27, 28,  29,  31,  32,  33,  48,  63,  64,
+                                     65, 96, 97, 128, 130, 255, 256, 257, 300, 512, 513 };
+    return sizes[below((uint32_t)CR__COUNT(sizes))];
+}
+
+/* Shapes of at most so many steps. */
+static void test_shapes(cr_dtype t, cr__team *one, cr__team *four)
+{
+    bool passed = true;
+    for (int i = 0; passed && i < 1500; i++) {
+        int64_t m = any_size(), n = any_size(), k = any_size();
+        const int64_t most = i % 10 ? 300000 : 8000000;
+        while (m * n * k > most)
+            *(below(2) ? &m : below(2) ? &n : &k) = 1 + below(20);
+        layout la = below(2) ? (layout)below(2) : (layout)below(LAYOUTS);
+        layout lb = below(2) ? (layout)below(2) : (layout)below(LAYOUTS);
+        problem p = new_problem(t, m, n, k, la, lb, 0, i % 3 == 0);
+        passed = check(&p, one, four);
+    }
+    ok(passed, "type %d: shapes and strides", (int)t);
+}
+
+static void test_batches(cr_dtype t, cr__team *one, cr__team *four)
+{
+    bool passed = true;
+    for (int i = 0; passed && i < 600; i++) {
+        int64_t m = any_size(), n = any_size(), k = any_size();
+        if (below(4) == 0)
+            *(below(2) ? &m : &n) = 1;
+        while (m * n * k > 60000)
+            *(below(2) ? &m : below(2) ? &n : &k) = 1 + below(20);
+        layout la = below(2) ? ROWS : (layout)below(LAYOUTS);
+        layout lb = below(2) ? (layout)below(2) : (layout)below(LAYOUTS);
+        problem p = new_problem(t, m, n, k, la, lb, 1 + (int)below(3), i % 3 == 0);
+        passed = check(&p, one, four);
+    }
+    ok(passed, "type %d: batches", (int)t);
+}
+
+/* A row or a column alone, over several blocks of the reduction. */
+static void test_vectors(cr_dtype t, cr__team *one, cr__team *four)
+{
+    static const int64_t lengths[] = { 1,    31,   32,   33,    255,   256,
+                                       257,  287,  513,  784,   4095,  4096,
+                                       4097, 8192, 9000, 12289, 20480, 28673 };
+    static const int64_t others[] = { 1, 2, 3, 4, 5, 15, 16, 17, 33, 130, 259 };
+    bool passed = true;
+    for (int i = 0; passed && i < 800; i++) {
+        int64_t k = lengths[below((uint32_t)CR__COUNT(lengths))];
+        int64_t outputs = others[below((uint32_t)CR__COUNT(others))];
+        outputs = outputs * k > 600000 ? 5 : outputs;
+        const bool row = below(2);
+        layout la = (layout)below(PAGES), lb = (layout)below(PAGES);
+        problem p = new_problem(t, row ? 1 : outputs, row ? outputs : 1, k, la, lb, 0,
+                                i % 3 == 0);
+        passed = check(&p, one, four);
+    }
+    ok(passed, "type %d: one row or column", (int)t);
+}
+
+/* Several panels of rows, packed and not, and all layouts of a network's products. */
+static void test_large(cr_dtype t, cr__team *one, cr__team *four)
+{
+    static const int64_t shapes[][5] = {
+        /* m, n, k, layouts of a and b */
+        { 1030, 70, 300, ROWS, ROWS },      { 600, 300, 513, PAGES, ROWS },
+        { 600, 300, 513, PAGES, COLUMNS },  { 128, 512, 784, ROWS, COLUMNS },
+        { 512, 784, 128, COLUMNS, ROWS },   { 128, 784, 512, ROWS, ROWS },
+        { 513, 513, 513, COLUMNS, COLUMNS }
+    };
+    bool passed = true;
+    for (int i = 0; passed && i < CR__COUNT(shapes); i++) {
+        const int64_t *s = shapes[i];
+        problem p =
+            new_problem(t, s[0], s[1], s[2], (layout)s[3], (layout)s[4], 0, false);
+        passed = check(&p, one, four);
+    }
+    ok(passed, "type %d: large products", (int)t);
+}
+
+int main(void)
+{
+    cr_ctx *one = cr_open(&(cr_options){ .threads = 1 });
+    cr_ctx *four = cr_open(&(cr_options){ .threads = 4 });
+    for (int i = 0; i < 2; i++) {
+        cr_dtype t = i ? CR_F64 : CR_F32;
+        test_shapes(t, one->team, four->team);
+        test_batches(t, one->team, four->team);
+        test_vectors(t, one->team, four->team);
+        test_large(t, one->team, four->team);
+    }
+    cr_close(one);
+    cr_close(four);
+    return done_testing();
+}

@@ -1,0 +1,344 @@
+/* Memory: alignment, counting, the limit, the pool that keeps freed buffers, borrowed
+ * memory, the caller's allocator, slabs and lists. */
+#include "../src/base/context.h"
+#include "tap.h"
+
+#include <stdlib.h>
+
+/* An allocator that counts, and can be told to fail. */
+typedef struct meter {
+    size_t blocks, bytes;
+    long left;   /* allocations until one fails; below 0: none does */
+    size_t most; /* bytes; more is refused */
+} meter;
+
+static void *metered_alloc(void *user, size_t bytes)
+{
+    meter *m = user;
+    if (m->left == 0 || bytes > m->most - m->bytes)
+        return NULL;
+    m->left -= m->left > 0;
+    /* undefined content means undefined */
+    void *memory = malloc(bytes);
+    if (memory) {
+        memset(memory, 0xa5, bytes);
+        m->blocks++;
+        m->bytes += bytes;
+    }
+    return memory;
+}
+
+static void metered_free(void *user, void *memory, size_t bytes)
+{
+    meter *m = user;
+    m->blocks--;
+    m->bytes -= bytes;
+    free(memory);
+}
+
+static cr_ctx *metered_open(meter *m, size_t limit)
+{
+    *m = (meter){ .left = -1, .most = SIZE_MAX };
+    return cr_open(&(cr_options){ .threads = 2,
+                                  .memory_limit = limit,
+                                  .alloc = metered_alloc,
+                                  .free = metered_free,
+                                  .memory_user = m });
+}
+
+static bool is_zero(const void *memory, size_t bytes)
+{
+    const char *p = memory;
+    for (size_t i = 0; i < bytes; i++)
+        if (p[i])
+            return false;
+    return true;
+}
+
+static void test_alloc(void)
+{
+    meter m;
+    cr_ctx *ctx = metered_open(&m, 0);
+    size_t blocks = m.blocks, bytes = m.bytes;
+    bool zeroed = true, aligned = true;
+    void *kept[200];
+    for (size_t n = 0; n < 200; n++) {
+        kept[n] = cr__alloc(ctx, n * 7);
+        zeroed = zeroed && is_zero(kept[n], n * 7);
+        aligned = aligned && (uintptr_t)kept[n] % 16 == 0;
+        memset(kept[n], 0xff, n * 7);
+    }
+    ok(zeroed, "allocations are zeroed");
+    ok(aligned, "and aligned to 16");
+    is_int((int64_t)(m.blocks - blocks), 200, "each is one block");
+    for (int n = 0; n < 200; n++)
+        cr__free(ctx, kept[n]);
+    cr__free(ctx, NULL);
+    ok(m.blocks == blocks && m.bytes == bytes, "and is freed with its bytes");
+    ok(!cr__alloc(ctx, SIZE_MAX), "sizes do not wrap");
+    ok(cr_error(ctx) == CR_ERR_MEMORY, "%s", cr_message(ctx));
+    cr_clear(ctx);
+    cr_close(ctx);
+    ok(m.blocks == 0 && m.bytes == 0, "closing gives everything back");
+}
+
+/* Every size around the bounds of size classes. */
+static void test_buffers(void)
+{
+    meter m;
+    cr_ctx *ctx = metered_open(&m, 0);
+    bool aligned = true, roomy = true, tight = true, kept = true;
+    size_t used = cr_memory_used(ctx);
+    for (size_t base = 1; base <= (size_t)1 << 24; base *= 2)
+        for (size_t eighths = 8; eighths < 16; eighths++)
+            for (int off = -1; off <= 1; off++) {
+                size_t bytes = base * eighths / 8 + (size_t)off, before = m.bytes;
+                cr__buffer *b = cr__buffer_new(ctx, bytes);
+                size_t taken = m.bytes - before;
+                aligned = aligned && (uintptr_t)b->data % CR__BUFFER_ALIGN == 0;
+                roomy = roomy && b->bytes == bytes && cr_memory_used(ctx) == used + bytes;
+                memset(b->data, 1, bytes + CR__BUFFER_SLACK); /* ASan looks */
+                tight = tight && taken <= bytes + bytes / 8 + 512;
+                void *data = b->data;
+                cr__buffer_release(b);
+                before = m.bytes;
+                cr__buffer *again = cr__buffer_new(ctx, bytes);
+                kept = kept && again->data == data && m.bytes == before;
+                cr__buffer_release(again);
+                cr_trim(ctx);
+            }
+    ok(aligned, "buffers are aligned to 64 bytes");
+    ok(roomy, "have their bytes, and slack, and are counted");
+    ok(tight, "waste at most an eighth and 512 bytes");
+    ok(kept, "and are kept for the next one of their size");
+    is_int((int64_t)cr_memory_used(ctx), (int64_t)used, "released ones do not count");
+    cr__buffer *empty = cr__buffer_new(ctx, 0);
+    ok(empty && empty->data, "an empty buffer is a buffer");
+    cr__buffer_release(cr__buffer_retain(empty));
+    is_int(empty->refs, 1, "a retained one lives on");
+    cr__buffer_release(empty);
+    cr__buffer_release(NULL);
+    cr_close(ctx);
+    is_int((int64_t)m.bytes, 0, "closing gives everything back");
+}
+
+static void test_trim(void)
+{
+    meter m;
+    cr_ctx *ctx = metered_open(&m, 0);
+    size_t bytes = m.bytes;
+    cr__buffer *b[64];
+    for (size_t i = 0; i < 64; i++)
+        b[i] = cr__buffer_new(ctx, i * i * 1000);
+    ok(cr_memory_peak(ctx) >= 64 * 63 * 127 / 6 * 1000, "the peak");
+    for (int i = 0; i < 64; i++)
+        cr__buffer_release(b[i]);
+    ok(m.bytes > bytes, "freed buffers are kept");
+    cr_trim(ctx);
+    is_int((int64_t)m.bytes, (int64_t)bytes, "until they are trimmed");
+    /* a loop over shapes that never come again */
+    size_t most = 0;
+    for (size_t i = 0; i < 2000; i++) {
+        cr__buffer_release(cr__buffer_new(ctx, (size_t)(16 << 20) + i * (256 << 10)));
+        most = m.bytes > most ? m.bytes : most;
+    }
+    size_t peak = cr_memory_peak(ctx);
+    ok(most - bytes < 2 * peak + (1 << 20), "kept and used: at most twice the peak");
+    cr_close(ctx);
+}
+
+static void test_limit(void)
+{
+    meter m;
+    cr_ctx *ctx = metered_open(&m, 1000000);
+    size_t others = m.bytes;
+    cr__buffer *a = cr__buffer_new(ctx, 600000);
+    ok(a && !cr__buffer_new(ctx, 400001), "one byte above the limit");
+    is_int(cr_error(ctx), CR_ERR_MEMORY, "is an error");
+    is_text(cr_message(ctx),
+            "out of memory: 400001 bytes wanted, 600000 used, limit 1000000; raise "
+            "memory_limit, use smaller batches, or end scopes sooner (CR_SCOPE)",
+            "that says all");
+    cr_clear(ctx);
+    cr__buffer *b = cr__buffer_new(ctx, 400000);
+    ok(b && !cr_error(ctx), "the limit itself is allowed");
+    cr__buffer_release(a);
+    cr__buffer_release(b);
+    size_t most = 0;
+    for (size_t i = 0; i < 1000; i++) {
+        cr__buffer_release(cr__buffer_new(ctx, (i * 7919) % 1000000));
+        most = m.bytes > most ? m.bytes : most;
+    }
+    ok(most - others < 1000000 * 9 / 8 + 1000, "what is kept stays within the limit too");
+    ok(!cr_error(ctx), "and is given back where it is in the way");
+    cr_close(ctx);
+}
+
+static void test_failing_allocator(void)
+{
+    meter m;
+    cr_ctx *ctx = metered_open(&m, 0);
+    cr__buffer_release(cr__buffer_new(ctx, 1 << 20));
+    m.most = m.bytes + (1 << 19);
+    cr__buffer *b = cr__buffer_new(ctx, 3 << 19);
+    ok(b && !cr_error(ctx), "kept buffers go before an allocation fails");
+    m.left = 0;
+    ok(!cr__buffer_new(ctx, 4096), "an allocation that fails");
+    ok(cr_error(ctx) == CR_ERR_MEMORY, "%s", cr_message(ctx));
+    cr_clear(ctx);
+    int64_t used = (int64_t)cr_memory_used(ctx);
+    is_int(used, 3 << 19, "what failed is not counted");
+    m.left = -1;
+    cr__buffer_release(b);
+    cr_close(ctx);
+    is_int((int64_t)m.bytes, 0, "closing gives everything back");
+    cr_options failing = {
+        .threads = 2, .alloc = metered_alloc, .free = metered_free, .memory_user = &m
+    };
+    bool balanced = true, opened = false;
+    for (long n = 0; n < 100 && !opened; n++) {
+        m.left = n;
+        ctx = cr_open(&failing);
+        opened = ctx != NULL;
+        cr_close(ctx);
+        balanced = balanced && m.bytes == 0 && m.blocks == 0;
+    }
+    ok(opened && balanced, "opening survives every allocation that fails");
+}
+
+static void finished(void *user, const void *data)
+{
+    (void)data;
+    ++*(int *)user;
+}
+
+static void test_borrow(void)
+{
+    meter m;
+    cr_ctx *ctx = metered_open(&m, 0);
+    const float data[4] = { 1, 2, 3, 4 };
+    int count = 0;
+    cr__buffer *b = cr__buffer_borrow(ctx, data, sizeof data, finished, &count);
+    ok(b->data == data && cr_memory_used(ctx) == 0, "borrowed, not copied, not counted");
+    cr__buffer_release(cr__buffer_retain(b));
+    is_int(count, 0, "in use");
+    cr__buffer_release(b);
+    is_int(count, 1, "done, once");
+    cr__buffer_release(cr__buffer_borrow(ctx, data, sizeof data, NULL, NULL));
+    cr_close(ctx);
+    is_int((int64_t)m.bytes, 0, "closing gives everything back");
+}
+
+static void test_slabs(void)
+{
+    enum { N = 20000 };
+    meter m;
+    cr_ctx *ctx = metered_open(&m, 0);
+    size_t bytes = m.bytes;
+    cr__slab slab = { .size = 48 };
+    static char *records[N];
+    bool fresh = true, apart = true;
+    for (int i = 0; i < N; i++) {
+        records[i] = cr__slab_new(ctx, &slab);
+        fresh = fresh && (uintptr_t)records[i] % 16 == 0 && is_zero(records[i], 48);
+        if (i == 0)
+            ok(m.bytes - bytes <= 4096, "a slab begins small");
+        memset(records[i], 0, 48);
+        memcpy(records[i] + 40, &i, sizeof i);
+    }
+    for (int i = 0; i < N; i++)
+        apart = apart && memcmp(records[i] + 40, &i, sizeof i) == 0;
+    ok(fresh, "fresh records are zeroed and aligned");
+    ok(apart, "and do not overlap");
+    ok(m.bytes - bytes < (size_t)N * 48 * 2 + 8192, "room is at most doubled");
+    for (int i = 0; i < N; i++)
+        cr__slab_free(&slab, records[i]);
+    size_t taken = m.bytes;
+    bool again = cr__slab_new(ctx, &slab) == records[N - 1];
+    for (int i = 1; i < N; i++)
+        again = again && cr__slab_new(ctx, &slab);
+    ok(again && m.bytes == taken, "freed records are used again");
+    cr__slab_close(ctx, &slab);
+    is_int((int64_t)m.bytes, (int64_t)bytes, "a closed slab leaves nothing");
+    cr_close(ctx);
+}
+
+static void test_lists(void)
+{
+    meter m;
+    cr_ctx *ctx = metered_open(&m, 0);
+    size_t bytes = m.bytes;
+    cr__list list = { NULL, 0 };
+    bool kept = true, zeroed = true;
+    int moves = 0;
+    for (size_t n = 1; n <= 100000; n++) {
+        char *before = list.at;
+        size_t old = list.capacity;
+        if (!cr__list_reserve(ctx, &list, n))
+            break;
+        char *at = list.at;
+        moves += at != before;
+        zeroed = zeroed && is_zero(at + old, list.capacity - old);
+        at[n - 1] = (char)n;
+    }
+    for (size_t n = 1; n <= 100000; n++)
+        kept = kept && ((char *)list.at)[n - 1] == (char)n;
+    ok(kept, "a list keeps its content");
+    ok(zeroed, "new room is zeroed");
+    ok(moves < 30, "growing is rare: %d times", moves);
+    m.left = 0;
+    ok(!cr__list_reserve(ctx, &list, list.capacity + 1),
+       "a list that cannot grow says so");
+    is_int(((char *)list.at)[99], 100, "and stays as it was");
+    m.left = -1;
+    cr_clear(ctx);
+    cr__list_free(ctx, &list);
+    is_int((int64_t)m.bytes, (int64_t)bytes, "a freed list leaves nothing");
+    cr_close(ctx);
+}
+
+/* ---- the same through tensors ---- */
+
+static void test_tensors(void)
+{
+    meter m;
+    cr_ctx *ctx = metered_open(&m, 1 << 20);
+    static float data[1000];
+    int count = 0;
+    {
+        CR_SCOPE(ctx);
+        cr_tensor *x = cr_borrow(ctx, CR_F32, CR_DIMS(1000), data, finished, &count);
+        ok(cr_data(x) == data, "borrowed data is where it was");
+        is_near(cr_item(cr_sum(cr_add(x, 1))), 1000, 0, "and computed with");
+        is_int(count, 0, "it is not done while the scope lasts");
+    }
+    is_int(count, 1, "it is when the scope has ended");
+    is_int((int64_t)cr_memory_used(ctx), 0, "and nothing is left");
+    {
+        CR_SCOPE(ctx);
+        cr_tensor *big = cr_rand(ctx, CR_DIMS(1 << 18));
+        ok(cr_data(big) && !cr_error(ctx), "a tensor as large as the limit");
+        cr_tensor *more = cr_mul(big, 2);
+        ok(!cr_data(more) && cr_error(ctx) == CR_ERR_MEMORY, "another does not fit");
+        ok(strstr(cr_message(ctx), "limit 1048576") != NULL, "%s", cr_message(ctx));
+        cr_clear(ctx);
+    }
+    cr_tensor *small = cr_add(cr_rand(ctx, CR_DIMS(1000)), 1);
+    ok(cr_data(small) && !cr_error(ctx), "the context is usable again");
+    cr_close(ctx);
+    ok(m.blocks == 0 && m.bytes == 0, "closing gives everything back");
+}
+
+int main(void)
+{
+    test_alloc();
+    test_buffers();
+    test_trim();
+    test_limit();
+    test_failing_allocator();
+    test_borrow();
+    test_slabs();
+    test_lists();
+    test_tensors();
+    return done_testing();
+}

@@ -61,7 +61,9 @@ static cr_tensor *pow_down_x(cr_tensor *x, cr_arg y, cr_tensor *g)
         double exponent = cr__arg_double(y);
         if (exponent == 0)
             return cr_zeros_like(g);
-        return exponent == 1 ? g : cr_mul(cr_mul(g, exponent), cr_pow(x, exponent - 1));
+        if (exponent == 1)
+            return g;
+        return cr_mul(cr_mul(g, exponent), exponent == 2 ? x : cr_pow(x, exponent - 1));
     }
     cr_tensor *both = cr_logical_and(cr_eq(x, 0), cr_eq(y.v.tensor, 0));
     cr_tensor *power = cr_pow(cr_where(both, 1, x), cr_sub(y.v.tensor, 1));
@@ -158,8 +160,7 @@ static bool prepare_logical(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
 
 /* ---- the entries ---- */
 
-/* An operation of x and y and its public function. */
-#define BINARY(NAME, MAP, SHAPE, VJP, READS, DOC, ...)                 \
+#define ENTRY(NAME, MAP, SHAPE, VJP, READS, DOC, ...)                  \
     static const cr_op op_##NAME = {                                   \
         .name = #NAME,                                                 \
         .doc = DOC,                                                    \
@@ -172,10 +173,13 @@ static bool prepare_logical(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
         .reads = READS,                                                \
         .internal = MAP,                                               \
         .samples = (const cr_sample[]){ __VA_ARGS__, { NULL, NULL } }, \
-    };                                                                 \
-    cr_tensor *cr_##NAME##_at(cr_arg x, cr_arg y, const char *site)    \
-    {                                                                  \
-        return cr__record_2(&op_##NAME, x, y, site);                   \
+    };
+/* With its public function. */
+#define BINARY(NAME, ...)                                           \
+    ENTRY(NAME, __VA_ARGS__)                                        \
+    cr_tensor *cr_##NAME##_at(cr_arg x, cr_arg y, const char *site) \
+    {                                                               \
+        return cr__record_2(&op_##NAME, x, y, site);                \
     }
 #define TYPES(CODE, DTYPES) CR__MAP_OF(CODE, .dtypes = DTYPES)
 #define COMPARE(NAME, CODE, DOC)                                                        \
@@ -201,7 +205,7 @@ BINARY(mul, TYPES(MUL, ANY_ORDER), NULL, mul_vjp, X | Y, "x y; of bools: and",
 BINARY(div, TYPES(DIV, CR__FLOATS), NULL, div_vjp, Y | CR_READS_OUTPUT, "x / y",
        S("f[2,3] f[2,3]{0.5,2}"), S("f[2,1] f[3]{0.5,2}"), S("n f[2,3]{0.5,2}"),
        S("f[2,3] n{0.5,2}"))
-BINARY(pow, TYPES(POW, CR__FLOATS), NULL, pow_vjp, X | Y | CR_READS_OUTPUT,
+ENTRY(pow, TYPES(POW, CR__FLOATS), NULL, pow_vjp, X | Y | CR_READS_OUTPUT,
        "x^y; 0^0 is 1, with both gradients 0",
        S("f[2,3]{0.5,2} f[2,3]"), S("f[2,1]{0.5,2} f[3]"), S("f[2,3]{0.5,2} n{0.5,3}"),
        S("n{0.5,2} f[2,3]"))
@@ -218,6 +222,20 @@ COMPARE(ge, GE, "x >= y")
 LOGICAL(logical_and, AND, "x != 0 and y != 0")
 LOGICAL(logical_or, OR, "x != 0 or y != 0")
 /* clang-format on */
+
+/* The two exponents that have an instruction of their own. */
+cr_tensor *cr_pow_at(cr_arg x, cr_arg y, const char *site)
+{
+    const cr_tensor *base = is_number(x) ? NULL : x.v.tensor;
+    if (base && is_number(y) && cr__is_float((cr_dtype)base->dtype)) {
+        double exponent = cr__arg_double(y);
+        if (exponent == 2)
+            return cr_square_at(x.v.tensor, site);
+        if (exponent == -1)
+            return cr_reciprocal_at(x.v.tensor, site);
+    }
+    return cr__record_2(&op_pow, x, y, site);
+}
 
 /* ---- where ---- */
 

@@ -84,52 +84,55 @@ static void erf_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 
 /* ---- derivatives that are operations ---- */
 
-/* One instruction each, in place of three: of the cotangent and of the function's value.
- */
-static cr_tensor *relu_grad(cr_tensor *g, cr_tensor *y);
-static cr_tensor *tanh_grad(cr_tensor *g, cr_tensor *y);
-static cr_tensor *sigmoid_grad(cr_tensor *g, cr_tensor *y);
+/* One instruction each, in place of three; of the cotangent and the function's value. */
+static cr_tensor *relu_grad(cr_tensor *g, cr_arg y);
+static cr_tensor *tanh_grad(cr_tensor *g, cr_arg y);
+static cr_tensor *sigmoid_grad(cr_tensor *g, cr_arg y);
 
 static void relu_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    down[0] = relu_grad(g, out);
+    down[0] = relu_grad(g, cr_arg_tensor(out));
 }
 
 static void tanh_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    down[0] = tanh_grad(g, out);
+    down[0] = tanh_grad(g, cr_arg_tensor(out));
 }
 
 static void sigmoid_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    down[0] = sigmoid_grad(g, out);
+    down[0] = sigmoid_grad(g, cr_arg_tensor(out));
 }
 
 /* Constant in y wherever it is differentiable. */
 static void relu_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     if (cr_input_needs_grad(out, 0))
-        down[0] = relu_grad(g, cr_input(out, 1));
+        down[0] = relu_grad(g, cr_operand(out, 1));
     if (cr_input_needs_grad(out, 1))
         down[1] = cr_zeros_like(g);
 }
 
+/* The cotangent of y starts with g times what came down before, which may be a number. */
+static cr_tensor *times_grad(cr_tensor *g, const cr_tensor *out)
+{
+    return cr_mul_at(cr_arg_tensor(g), cr_operand(out, 0), NULL);
+}
+
 static void tanh_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    cr_tensor *y = cr_input(out, 1);
     if (cr_input_needs_grad(out, 0))
-        down[0] = tanh_grad(g, y);
+        down[0] = tanh_grad(g, cr_operand(out, 1));
     if (cr_input_needs_grad(out, 1))
-        down[1] = cr_mul(cr_mul(cr_mul(g, cr_input(out, 0)), y), -2);
+        down[1] = cr_mul(cr_mul(times_grad(g, out), cr_input(out, 1)), -2);
 }
 
 static void sigmoid_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    cr_tensor *y = cr_input(out, 1);
     if (cr_input_needs_grad(out, 0))
-        down[0] = sigmoid_grad(g, y);
+        down[0] = sigmoid_grad(g, cr_operand(out, 1));
     if (cr_input_needs_grad(out, 1))
-        down[1] = cr_mul(cr_mul(g, cr_input(out, 0)), cr_sub(1, cr_mul(y, 2)));
+        down[1] = cr_mul(times_grad(g, out), cr_sub(1, cr_mul(cr_input(out, 1), 2)));
 }
 
 #define GRADIENT_OF(NAME, CODE, KINKS, DOC)                                            \
@@ -147,10 +150,9 @@ static void sigmoid_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
             (const cr_sample[]){ { "f[2,3] f[2,3]{0.1,0.9}", NULL }, { NULL, NULL } }, \
         .kinks = KINKS,                                                                \
     };                                                                                 \
-    static cr_tensor *NAME##_grad(cr_tensor *g, cr_tensor *y)                          \
+    static cr_tensor *NAME##_grad(cr_tensor *g, cr_arg y)                              \
     {                                                                                  \
-        return cr__record_2(&op_##NAME##_grad, cr_arg_tensor(g), cr_arg_tensor(y),     \
-                            NULL);                                                     \
+        return cr__record_2(&op_##NAME##_grad, cr_arg_tensor(g), y, NULL);             \
     }
 GRADIENT_OF(relu, RELU_GRAD, "0", "grad where y > 0, else 0: what relu sends down")
 GRADIENT_OF(tanh, TANH_GRAD, NULL, "grad (1 - y^2): what tanh sends down")

@@ -85,6 +85,10 @@ REF_SCALAR(silu, x[0] / (1 + exp(-x[0])))
 REF_SCALAR(leaky_relu, x[0] > 0 ? x[0] : p[0] * x[0])
 REF_SCALAR(softplus, p[0] * x[0] > p[1] ? x[0] : log1p(exp(p[0] * x[0])) / p[0])
 REF_SCALAR(clamp, fmin(fmax(x[0], p[0]), p[1]))
+REF_SCALAR(detach, x[0])
+REF_SCALAR(relu_grad, x[1] > 0 ? x[0] : 0)
+REF_SCALAR(tanh_grad, x[0] * (1 - x[1] * x[1]))
+REF_SCALAR(sigmoid_grad, x[0] * x[1] * (1 - x[1]))
 REF_SCALAR(add, x[0] + x[1])
 REF_SCALAR(sub, x[0] - x[1])
 REF_SCALAR(mul, x[0] * x[1])
@@ -136,6 +140,10 @@ static const ref_map ref_maps[] = {
     { "leaky_relu", ref_leaky_relu, 0, { "negative_slope" }, { 0.01 } },
     { "softplus", ref_softplus, 0, { "beta", "threshold" }, { 1, 20 } },
     { "clamp", ref_clamp, 0, { "min", "max" }, { -INFINITY, INFINITY } },
+    { .name = "detach", .f = ref_detach },
+    { .name = "relu_grad", .f = ref_relu_grad },
+    { .name = "tanh_grad", .f = ref_tanh_grad },
+    { .name = "sigmoid_grad", .f = ref_sigmoid_grad },
     { .name = "add", .f = ref_add },
     { .name = "sub", .f = ref_sub },
     { .name = "mul", .f = ref_mul },
@@ -185,12 +193,19 @@ static void ref_gelu(ref_call *c)
     }
 }
 
-static void ref_cast(ref_call *c)
+/* The attribute dtype; f32 if it is absent. */
+static cr_dtype ref_dtype(const ref_call *c)
 {
     cr_dtype dtype = CR_F32;
     for (int t = CR_F32; t < CR_DTYPES; t++)
         if (attr_is(c->attrs, "dtype", cr_dtype_name((cr_dtype)t)))
             dtype = (cr_dtype)t;
+    return dtype;
+}
+
+static void ref_cast(ref_call *c)
+{
+    cr_dtype dtype = ref_dtype(c);
     double *out = ref_out(c, dtype, c->in[0].dims);
     for (int64_t i = 0; i < c->out.numel; i++) {
         double v = c->in[0].v[i];
@@ -361,7 +376,7 @@ static void ref_reshape(ref_call *c)
     for (int d = 0; d < dims.n; d++)
         known *= dims.v[d] == -1 ? 1 : dims.v[d];
     for (int d = 0; d < dims.n; d++)
-        dims.v[d] = dims.v[d] == -1 ? c->in[0].numel / known : dims.v[d];
+        dims.v[d] = dims.v[d] == -1 ? c->in[0].numel / (known ? known : 1) : dims.v[d];
     relabel(c, dims);
 }
 
@@ -570,6 +585,23 @@ static void ref_scatter_add(ref_call *c)
     }
 }
 
+/* Slices of source are added along dim where the index says. */
+static void ref_index_add(ref_call *c)
+{
+    const array *x = &c->in[0], *index = &c->in[1], *source = &c->in[2];
+    int dim = ref_dim(c, "dim", 0, x->dims.n);
+    double alpha = attr_real(c->attrs, "alpha", 1);
+    relabel(c, x->dims);
+    int64_t at[CR_MAX_DIMS] = { 0 };
+    for (int64_t i = 0; i < source->numel; i++, next_index(at, source->dims)) {
+        int64_t to[CR_MAX_DIMS];
+        memcpy(to, at, sizeof to);
+        if (x->dims.n)
+            to[dim] = (int64_t)index->v[at[dim]];
+        c->out.v[flat_index(to, x->dims.n, x->dims)] += alpha * source->v[i];
+    }
+}
+
 /* The slices of x along dim that the index names, the index's dims in place of dim. */
 static void ref_pick(ref_call *c, int dim, const array *index)
 {
@@ -593,7 +625,10 @@ static void ref_index_select(ref_call *c)
     array list = c->in[1];
     if (list.dims.n == 0)
         list.dims = CR_DIMS(1);
-    ref_pick(c, ref_dim(c, "dim", 0, c->in[0].dims.n), &list);
+    if (c->in[0].dims.n == 0)
+        relabel(c, CR_NO_DIMS);
+    else
+        ref_pick(c, ref_dim(c, "dim", 0, c->in[0].dims.n), &list);
 }
 
 static void ref_embedding(ref_call *c)
@@ -611,6 +646,34 @@ static void ref_one_hot(ref_call *c)
     double *out = ref_out(c, CR_I64, with(index->dims, index->dims.n, classes));
     for (int64_t i = 0; i < index->numel; i++)
         out[i * classes + (int64_t)index->v[i]] = 1;
+}
+
+/* ---- from nothing ---- */
+
+static void ref_arange(ref_call *c)
+{
+    double start = attr_real(c->attrs, "start", 0), end = attr_real(c->attrs, "end", 0);
+    double step = attr_real(c->attrs, "step", 1);
+    double *out = ref_out(c, ref_dtype(c), CR_DIMS((int64_t)ceil((end - start) / step)));
+    for (int64_t i = 0; i < c->out.numel; i++)
+        out[i] = start + (double)i * step;
+}
+
+static void ref_linspace(ref_call *c)
+{
+    double start = attr_real(c->attrs, "start", 0), end = attr_real(c->attrs, "end", 0);
+    int64_t n = (int64_t)attr_real(c->attrs, "steps", 0);
+    double *out = ref_out(c, ref_dtype(c), CR_DIMS(n));
+    for (int64_t i = 0; i < n; i++)
+        out[i] = n == 1 ? start : start + (end - start) * (double)i / (double)(n - 1);
+}
+
+static void ref_eye(ref_call *c)
+{
+    int64_t n = (int64_t)attr_real(c->attrs, "n", 0);
+    double *out = ref_out(c, ref_dtype(c), CR_DIMS(n, n));
+    for (int64_t i = 0; i < n; i++)
+        out[i * n + i] = 1;
 }
 
 #endif

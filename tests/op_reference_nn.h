@@ -136,7 +136,7 @@ static void class_losses(ref_call *c, bool softmax)
 {
     const array *x = &c->in[0], *target = &c->in[1];
     int dim = x->dims.n > 1;
-    int64_t classes = x->dims.v[dim], inner = 1, n = x->numel / classes;
+    int64_t classes = x->dims.v[dim], inner = 1, n = classes ? x->numel / classes : 0;
     bool index = target->dtype != CR_F64;
     for (int d = dim + 1; d < x->dims.n; d++)
         inner *= x->dims.v[d];
@@ -258,6 +258,9 @@ typedef struct ref_entry {
 } ref_entry;
 
 static const ref_entry ref_entries[] = {
+    { "arange", ref_arange },
+    { "linspace", ref_linspace },
+    { "eye", ref_eye },
     { "gelu", ref_gelu },
     { "cast", ref_cast },
     { "softmax", ref_softmax },
@@ -276,9 +279,11 @@ static const ref_entry ref_entries[] = {
     { "stack", ref_stack },
     { "gather", ref_gather },
     { "scatter_add", ref_scatter_add },
+    { "index_add", ref_index_add },
     { "index_select", ref_index_select },
     { "embedding", ref_embedding },
     { "one_hot", ref_one_hot },
+    { "contract", ref_matmul },
     { "matmul", ref_matmul },
     { "linear", ref_linear },
     { "mse_loss", ref_mse_loss },

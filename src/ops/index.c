@@ -603,7 +603,8 @@ static void embedding_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     int64_t n = cr_numel(index);
     index = cr_reshape(index, CR_DIMS(n));
     g = cr_reshape(g, CR_DIMS(n, cr_size(weight, 1)));
-    if (attrs->padding_idx.n > 0)
+    bool byte = cr_dtype_of(index) == CR_U8;
+    if (attrs->padding_idx.n > 0 && (!byte || attrs->padding_idx.v[0] <= UINT8_MAX))
         g = cr_where(cr_unsqueeze(cr_ne(index, attrs->padding_idx.v[0]), 1), g, 0);
     down[0] = index_add(cr_zeros_like(weight), 0, index, g);
 }

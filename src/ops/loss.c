@@ -422,8 +422,9 @@ static cr_tensor *at_indices(const class_loss *c, cr_tensor *l)
     if (c->weight)
         loss = cr_mul(loss, weights);
     if (smoothing > 0) {
-        cr_tensor *even = over_classes(c, l);
-        even = cr_where(cr_ne(c->target, c->classes.ignore_index), even, 0);
+        cr_tensor *counts =
+            cr__record_1(&op_class_weights, c->target, &c->classes, CR_HERE);
+        cr_tensor *even = cr_where(cr_gt(counts, 0), over_classes(c, l), 0);
         loss = cr_add(cr_mul(loss, 1 - smoothing),
                       cr_mul(even, smoothing / (double)c->classes.classes));
     }

@@ -77,7 +77,6 @@ typedef enum cr_status {
     CR_ERR_INDEX,     /* an index or label out of range, found while computing */
     CR_ERR_MEMORY,    /* an allocation failed, or memory_limit is reached */
     CR_ERR_GRAD,      /* a gradient that does not exist was asked for */
-    CR_ERR_STALE,     /* the value was let go, and a leaf beneath it was assigned since */
     CR_ERR_NONFINITE, /* an infinity or NaN where it must not be */
     CR_ERR_SCOPE,     /* a tensor of a closed scope or of another context */
     CR_ERR_IO,        /* a file could not be read or written */
@@ -281,7 +280,9 @@ CR_API cr_ctx *cr_open(const cr_options *options);
 CR_API void cr_close(cr_ctx *ctx);
 
 /* The first error since the last cr_clear(), or CR_OK. cr_message() is its text, "" if there is
- * none; it lives until the next error or cr_clear(). NULL: CR_ERR_NULL. */
+ * none; it lives until the next error or cr_clear(). NULL: CR_ERR_NULL.
+ * What was pending on leaves when the error came (assignments and gradients that no run had computed
+ * yet) is forgotten by cr_clear(), or by the end of the scope: a failed step changes nothing. */
 CR_API cr_status cr_error(cr_ctx *ctx);
 CR_API const char *cr_message(cr_ctx *ctx);
 CR_API void cr_clear(cr_ctx *ctx);

@@ -28,15 +28,18 @@ cr_status cr__grad_fail(cr_ctx *ctx, cr_status status, const char *what, const c
 
 /* ---- collecting ---- */
 
-bool cr__walk_begin(cr__walk *walk, cr_ctx *ctx, bool create_graph, const char *what,
-                    const char *site)
+bool cr__may_walk(cr_ctx *ctx, const char *what, const char *site)
 {
-    if (ctx->walking) {
+    if (ctx->walking)
         cr__grad_fail(ctx, CR_ERR_UNSUPPORTED, what, site,
                       "let it build its cotangents from operations",
                       "a vjp may not start another walk");
-        return false;
-    }
+    return !ctx->walking;
+}
+
+void cr__walk_begin(cr__walk *walk, cr_ctx *ctx, bool create_graph, const char *what,
+                    const char *site)
+{
     *walk = (cr__walk){ .ctx = ctx,
                         .what = what,
                         .site = site,
@@ -49,7 +52,6 @@ bool cr__walk_begin(cr__walk *walk, cr_ctx *ctx, bool create_graph, const char *
     }
     ctx->walking = true;
     ctx->no_grad = create_graph ? 0 : ctx->no_grad + 1;
-    return true;
 }
 
 bool cr__walk_root(cr__walk *walk, cr_tensor *node)
@@ -394,12 +396,13 @@ cr_status cr_backward_at(cr_tensor *loss, cr_backward_opts opts)
         return loss ? loss->ctx->status : CR_ERR_NULL;
     cr_ctx *ctx = loss->ctx;
     loss = cr__resolve(loss);
-    if (!check_loss(loss, &opts))
+    if (!cr__may_walk(ctx, what, opts.site) || !check_loss(loss, &opts))
         return ctx->status;
     cr_tensor *start = cr__walk_start(loss, opts.cotangent, false, what, opts.site);
-    cr__walk walk;
-    if (!start || !cr__walk_begin(&walk, ctx, false, what, opts.site))
+    if (!start)
         return ctx->status;
+    cr__walk walk;
+    cr__walk_begin(&walk, ctx, false, what, opts.site);
     bool done = cr__walk_root(&walk, loss) && cr__walk_collect(&walk) &&
                 cr__walk_seed(&walk, loss, start) && cr__walk_down(&walk) &&
                 set_gradients(&walk);

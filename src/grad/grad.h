@@ -21,9 +21,10 @@ typedef struct cr__walk {
     const cr_op *within;
 } cr__walk;
 
-/* False, with the error, inside another walk. Recording has gradients on with
- * create_graph, off without. After true, cr__walk_end() is due. */
-bool cr__walk_begin(cr__walk *walk, cr_ctx *ctx, bool create_graph, const char *what,
+/* False, with the error, inside another walk. */
+bool cr__may_walk(cr_ctx *ctx, const char *what, const char *site);
+/* Recording has gradients on with create_graph, off without. */
+void cr__walk_begin(cr__walk *walk, cr_ctx *ctx, bool create_graph, const char *what,
                     const char *site);
 /* A node to start from, unless it needs no gradient. */
 bool cr__walk_root(cr__walk *walk, cr_tensor *node);

@@ -112,8 +112,7 @@ static bool differentiate(const request *r, cr_tensor **grads)
 {
     cr__walk walk;
     int unused = r->n_xs;
-    if (!cr__walk_begin(&walk, r->ctx, r->opts->create_graph, what, r->opts->site))
-        return false;
+    cr__walk_begin(&walk, r->ctx, r->opts->create_graph, what, r->opts->site);
     bool done = down(r, &walk);
     if (done && !r->opts->allow_unused)
         unused = hand_out(r, &walk, grads);
@@ -139,7 +138,8 @@ cr_status cr_gradients_at(cr_tensor *const *ys, int n_ys, cr_tensor *const *xs, 
         return cr__grad_fail(r.ctx, CR_ERR_ARGUMENT, what, opts.site, NULL,
                              "%d ys and %d xs", n_ys, n_xs);
     r.nodes = cr__alloc(r.ctx, (2 * (size_t)n_ys + (size_t)n_xs) * sizeof *r.nodes);
-    bool done = r.nodes && check(&r) && differentiate(&r, grads);
+    bool done = r.nodes && cr__may_walk(r.ctx, what, opts.site) && check(&r) &&
+                differentiate(&r, grads);
     cr__free(r.ctx, r.nodes);
     for (int j = 0; j < n_xs && !done; j++)
         grads[j] = NULL;

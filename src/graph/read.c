@@ -60,10 +60,12 @@ static cr_tensor *known(cr_tensor *x, const char *what)
 {
     if (!x || !cr__usable(x->ctx, x, what, NULL))
         return NULL;
+    cr_ctx *ctx = x->ctx;
     cr_tensor *node = cr__resolve(x);
-    if (!(node->flags & CR__KNOWN)) {
+    /* Eagerly computed values are read without a run; what is pending is committed as in one. */
+    if (!(node->flags & CR__KNOWN) || (ctx->eager && ctx->dirty)) {
         node->flags |= CR__KEEP;
-        if (cr__run(x->ctx, &node, 1, true) != CR_OK)
+        if (cr__run(ctx, &node, 1, true) != CR_OK)
             return NULL;
     }
     return node;

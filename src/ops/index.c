@@ -9,7 +9,9 @@ typedef struct dim_attrs {
     int64_t dim;
 } dim_attrs;
 
-static const cr_attr dim_table[] = { CR__ATTR(dim_attrs, dim, INT), CR__ATTRS_END };
+static const cr_attr dim_table[] = {
+    CR__ATTR(dim_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL), CR__ATTRS_END
+};
 
 /* dims.v[i], rank 0 being seen as [1]. */
 static int64_t size_at(const cr_dims *dims, int64_t i)
@@ -523,7 +525,7 @@ static void index_add_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 }
 
 static const cr_attr index_add_table[] = {
-    CR__ATTR(index_add_attrs, dim, INT),
+    CR__ATTR(index_add_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL),
     CR__ATTR(index_add_attrs, alpha, REAL, .initial = "1", .flags = CR_ATTR_POSITIONAL),
     CR__ATTRS_END,
 };

@@ -110,7 +110,7 @@ static cr_tensor *bce_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
 
 static const cr_sample bce_samples[] = {
     { "f[2,3] f[2,3]{0,1}", NULL },
-    { "f[4]{-30,30}~ f[4]{0,1}", "reduction=none" },
+    { "f[4]{-12,12}~ f[4]{0,1}", "reduction=none" },
     { "f[2,3] f[2,3]{0,1} f[3]{0.5,2} f[2,1]{0.5,2}", "reduction=sum" },
     { "f[2,3] f[2,3]{0,1} - f[3]{0.5,2}", NULL },
     { "f[] f[]{0,1}", NULL },

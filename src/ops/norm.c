@@ -8,7 +8,9 @@ typedef struct dim_attrs {
     int64_t dim;
 } dim_attrs;
 
-static const cr_attr dim_table[] = { CR__ATTR(dim_attrs, dim, INT), CR__ATTRS_END };
+static const cr_attr dim_table[] = {
+    CR__ATTR(dim_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL), CR__ATTRS_END
+};
 
 /* ---- softmax, log_softmax ---- */
 

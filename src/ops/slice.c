@@ -243,8 +243,8 @@ static void select_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 }
 
 static const cr_attr select_table[] = {
-    CR__ATTR(select_attrs, dim, INT),
-    CR__ATTR(select_attrs, index, INT),
+    CR__ATTR(select_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL),
+    CR__ATTR(select_attrs, index, INT, .flags = CR_ATTR_POSITIONAL),
     CR__ATTRS_END,
 };
 static const cr_sample select_samples[] = {

@@ -352,8 +352,8 @@ static void transpose_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 }
 
 static const cr_attr transpose_table[] = {
-    CR__ATTR(transpose_attrs, dim0, INT),
-    CR__ATTR(transpose_attrs, dim1, INT),
+    CR__ATTR(transpose_attrs, dim0, INT, .flags = CR_ATTR_POSITIONAL),
+    CR__ATTR(transpose_attrs, dim1, INT, .flags = CR_ATTR_POSITIONAL),
     CR__ATTRS_END,
 };
 static const cr_sample transpose_samples[] = {
@@ -499,7 +499,7 @@ static cr_status unsqueeze_shape(cr_infer *infer)
 }
 
 static const cr_attr dim_table[] = {
-    CR__ATTR(dim_attrs, dim, INT),
+    CR__ATTR(dim_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL),
     CR__ATTRS_END,
 };
 static const cr_sample unsqueeze_samples[] = {

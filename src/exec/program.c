@@ -27,7 +27,7 @@ typedef struct instruction {
     uint16_t dst, src[4]; /* registers */
     union {
         cr__map_fn *fn;
-        void *at; /* KEEP: where the one element goes */
+        char *at; /* KEEP: where element 0 goes */
     } to;
     const void *extra; /* LOAD: the cr__strided; INDEX: parameters */
 } instruction;
@@ -287,10 +287,18 @@ static void find_operands(program *p, cr_tensor *x, const cr__map *map, cr_dtype
         src[x->n_inputs + i] = immediate(p, params[i], dtype);
 }
 
-/* Where the result goes: memory of its own, if it is stored and more than one element. */
-static uint16_t result_reg(program *p, cr_tensor *x, bool stored)
+/* Whether a stored result is made in a temporary and copied. Kernels write whole vectors:
+ * behind one element there is other memory, and behind rows of other lengths those of
+ * another thread. */
+static bool needs_copy(const program *p)
 {
-    if (!stored || p->numel == 1)
+    return p->numel == 1 ||
+           (p->group->reduce && p->numel / p->group->reduce->shape->numel % CR__PAD);
+}
+
+static uint16_t result_reg(program *p, cr_tensor *x, bool bound)
+{
+    if (!bound)
         return new_temp(p, (cr_dtype)x->dtype);
     return new_reg(p, (reg){ .data = cr__destination(p->plan, x),
                              .step = (int32_t)cr_dtype_size((cr_dtype)x->dtype) });
@@ -306,8 +314,9 @@ static bool build_map(program *p, int place)
     cr__map_fn *fn = kernel_for(p, src, x, dtype, map);
     if (!fn)
         return false;
-    bool stored = cr__entry_of(p->plan, x)->flags & CR__STORE;
-    uint16_t dst = result_reg(p, x, stored);
+    bool stored = cr__entry_of(p->plan, x)->flags & CR__STORE,
+         copied = stored && needs_copy(p);
+    uint16_t dst = result_reg(p, x, stored && !copied);
     instruction *code = emit(p, map->source ? INDEX : CALL, dst, 0);
     code->to.fn = fn;
     code->n_src = (uint8_t)(x->n_inputs + map->n_params);
@@ -318,11 +327,11 @@ static bool build_map(program *p, int place)
         map->source(x->attrs, &p->numbers[p->n_numbers]);
         p->n_numbers += 4;
     }
-    if (stored && p->numel == 1) {
+    if (copied) {
         code = emit(p, KEEP, dst, (int)cr_dtype_size((cr_dtype)x->dtype));
         code->n_src = 1;
         code->src[0] = dst;
-        code->to.at = &x->value;
+        code->to.at = cr__destination(p->plan, x);
     }
     p->reg_of[place] = dst;
     free_temps(p, place);
@@ -398,7 +407,7 @@ static void run_tile(const program *p, char *scratch, int64_t start, int64_t n)
             fill(dst, src[0], code->size, n);
             break;
         default:
-            memcpy(dst, src[0], code->size);
+            memcpy(code->to.at + start * code->size, src[0], (size_t)(n * code->size));
         }
     }
 }

@@ -201,7 +201,8 @@ cr_tensor *cr__record_2(const cr_op *op, cr_arg x, cr_arg y, const char *site);
 cr_status cr__op_fail(cr_ctx *ctx, const cr_op *op, cr_status status, const char *advice,
                       const char *format, ...) CR_FORMAT(5, 6);
 
-/* As text, "[2, 3]" or "0.5", in one of a few buffers of the context: good for one message.
+/* As text, "[2, 3]" or "0.5", in one of a few buffers of the context: good for one
+ * message.
  */
 const char *cr__dims_text(cr_ctx *ctx, cr_dims dims);
 const char *cr__shape_text(const cr_tensor *x);

@@ -89,6 +89,18 @@ bool cr__broadcast_dims(cr_dims a, cr_dims b, cr_dims *out)
     return true;
 }
 
+void cr__layout_init(cr__layout *layout, const cr__shape *shape)
+{
+    int64_t stride = 1;
+    layout->ndim = shape->ndim;
+    layout->offset = 0;
+    for (int d = shape->ndim - 1; d >= 0; d--) {
+        layout->dims[d] = shape->dims[d];
+        layout->strides[d] = stride;
+        stride *= shape->dims[d];
+    }
+}
+
 cr_tensor *cr__expand_to(cr_tensor *x, cr_dims dims)
 {
     if (!x)

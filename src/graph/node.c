@@ -165,6 +165,7 @@ static void bury(cr_ctx *ctx)
     while (ctx->dying) {
         cr_tensor *x = ctx->dying;
         ctx->dying = x->link;
+        ctx->keeps -= x->keeps;
         cr__unsave(x);
         forget_value(x);
         lose_leaf(ctx, x);

@@ -20,6 +20,7 @@ void cr__scope_end(cr_ctx *ctx)
         next = x->link;
         if (x->keeps && parent) {
             x->keeps--;
+            ctx->keeps--;
             x->link = parent->first;
             parent->first = x;
         } else {
@@ -40,7 +41,7 @@ static void compute_kept(cr_ctx *ctx)
 {
     size_t n = 0;
     cr__list *list = &ctx->walk_lists[0];
-    for (cr_tensor *x = ctx->scope->first; x; x = x->link) {
+    for (cr_tensor *x = ctx->keeps ? ctx->scope->first : NULL; x; x = x->link) {
         if (!x->keeps || x->flags & (CR__HANDLE | CR__KNOWN))
             continue;
         if (!cr__list_reserve(ctx, list, (n + 1) * sizeof x))
@@ -72,8 +73,10 @@ cr_tensor *cr_keep(cr_tensor *x)
 {
     if (!x || !cr__usable(x->ctx, x, "keep", NULL))
         return NULL;
-    if (x->flags & CR__SCOPED && x->keeps < UINT8_MAX)
+    if (x->flags & CR__SCOPED && x->keeps < UINT8_MAX) {
         x->keeps++;
+        x->ctx->keeps++;
+    }
     return x;
 }
 

@@ -1106,6 +1106,8 @@ struct cr_op {
      * not differentiable. A composite has none: its parts have theirs. */
     void (*vjp)(cr_tensor *out, cr_tensor *cotangent, cr_tensor **input_cotangents) CR_ZERO;
     unsigned reads CR_ZERO;
+    /* What it reads for the cotangent of input i alone: not counted if that is a number. */
+    unsigned reads_for[2] CR_ZERO;
 
     /* CR_OP_OPAQUE: computes out from in; on failure returns a status and writes the message. */
     cr_status (*kernel)(const cr_kernel *kernel) CR_ZERO;

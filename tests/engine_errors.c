@@ -268,9 +268,17 @@ static bool sticks_and_clears(cr_ctx *ctx)
     return good && cr_item(cr_sum(floats(ctx, 4))) == 8 && cr_error(ctx) == CR_OK;
 }
 
+/* The line of this file that a message names. Compilers differ in which line of a call
+ * that takes several is its own. */
+static int place_in(const char *message)
+{
+    const char *place = strstr(message, "engine_errors.c:");
+    return place ? atoi(place + strlen("engine_errors.c:")) : -100;
+}
+
 static void test_failure(const failure *f)
 {
-    char text[2][1024], place[32];
+    char text[2][1024];
     for (int eager = 0; eager < 2; eager++) {
         cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
         int line = f->provoke(ctx);
@@ -278,8 +286,7 @@ static void test_failure(const failure *f)
         bool good = cr_error(ctx) && (!f->status || cr_error(ctx) == f->status);
         for (int i = 0; i < 3 && f->texts[i]; i++)
             good = good && strstr(text[eager], f->texts[i]);
-        snprintf(place, sizeof place, "engine_errors.c:%d", line);
-        good = good && (!line || strstr(text[eager], place));
+        good = good && (!line || abs(place_in(text[eager]) - line) <= 2);
         if (!ok(good, "%s, %s", f->name, eager ? "eagerly" : "lazily"))
             diag("  %s: %s (line %d)", cr_status_name(cr_error(ctx)), text[eager], line);
         ok(sticks_and_clears(ctx), "%s: sticks, and clears", f->name);

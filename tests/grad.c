@@ -83,6 +83,12 @@ static void reading_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr_mul(g, x);
 }
 
+static void misfit_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    (void)out;
+    down[0] = cr_matmul(g, g);
+}
+
 /* Nothing arrives below. */
 static void silent_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
@@ -101,6 +107,7 @@ static const cr_op wrong_dtype_op = COPY_OP("wrong_dtype", wrong_dtype_vjp);
 static const cr_op failing_op = COPY_OP("failing", failing_vjp);
 static const cr_op nesting_op = COPY_OP("nesting", nesting_vjp);
 static const cr_op reading_op = COPY_OP("reading", reading_vjp);
+static const cr_op misfit_op = COPY_OP("misfit", misfit_vjp);
 static const cr_op silent_op = COPY_OP("silent", silent_vjp);
 static const cr_op constant_op = COPY_OP("constant", NULL);
 
@@ -305,6 +312,9 @@ static void test_functional(cr_ctx *ctx)
     cr_gradients(&k, 1, &none, 1, g);
     ok(failed(ctx, CR_ERR_GRAD, "needs no gradient", "cr_requires_grad"),
        "an unmarked x");
+    g[0] = k;
+    cr_gradients(g, 1, &w, 1, g, .retain_graph = true);
+    is_near(cr_item(g[0]), 4, 0, "the results may take the place of ys");
     cr_tensor *null = NULL;
     cr_gradients(&k, 1, &null, 1, g);
     ok(failed(ctx, CR_ERR_NULL, "xs[0]", "grad.c:"), "a NULL x");
@@ -448,7 +458,9 @@ static void test_cuts(cr_ctx *ctx)
     is_near(grad(x), 2, 0, "no gradient flows through detach");
     cr_backward(cr_mul(x, cr_detach(x)), .cotangent = x);
     is_near(grad(x), 6, 0, "a cotangent that needs a gradient itself");
-    ok(!cr_needs_grad(cr_grad(x)), "gradients are detached");
+    cr_tensor *y = leaf(ctx, 1);
+    cr_backward(y, .cotangent = x);
+    ok(cr_grad(y) && !cr_needs_grad(cr_grad(y)), "gradients are detached");
     is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
 }
 
@@ -490,6 +502,10 @@ static void test_errors(cr_ctx *ctx)
     cr_backward(cr_sum(apply(&nesting_op, x)));
     ok(failed(ctx, CR_ERR_UNSUPPORTED, "a vjp may not start", "grad.c:"),
        "a backward pass inside a vjp");
+
+    cr_backward(cr_sum(cr_apply_at(&misfit_op, &x, 1, NULL, "forward.c:7")));
+    ok(failed(ctx, CR_ERR_SHAPE, "matmul: ", "(forward.c:7)"),
+       "a vjp that misuses an operation: the site is the forward's");
 
     cr_backward(cr_sum(cr_mul(x, 2)));
     cr_eval(cr_grad(x)); /* what is pending falls with an error */
@@ -645,6 +661,74 @@ static void test_gradcheck(cr_ctx *ctx)
     cr_clear(ctx);
 }
 
+/* ---- no memory ---- */
+
+/* Allocations to come before one fails; below 0: none does. */
+static void *limited_alloc(void *user, size_t bytes)
+{
+    int *left = user;
+    if (*left == 0)
+        return NULL;
+    *left -= *left > 0;
+    return malloc(bytes);
+}
+
+static void limited_free(void *user, void *memory, size_t bytes)
+{
+    (void)user, (void)bytes;
+    free(memory);
+}
+
+/* Enough nodes for every way of ordering them, and a gradient that adds to an old one. */
+static void use_everything(cr_ctx *ctx, cr_tensor *x)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *parts[6], *y = x, *g = NULL;
+    char text[100];
+    for (int i = 0; i < 6; i++)
+        parts[i] = y = cr_mul(cr_exp(cr_mul(y, 0.01)), x);
+    y = cr_sum(cr_cat(parts, 6, 0));
+    cr_gradients(&y, 1, &x, 1, &g, .create_graph = true);
+    cr_gradients(&g, 1, &x, 1, &g, .cotangents = &x);
+    cr_explain_no_grad(cr_detach(y), text, sizeof text);
+    cr_tensor *in[] = { x, x };
+    cr_gradcheck(smooth, NULL, in, 2, .second_order = true);
+    cr_backward(y, .retain_graph = true);
+}
+
+static bool survives(int allowed, bool *enough)
+{
+    int left = -1;
+    cr_options options = {
+        .threads = 1, .alloc = limited_alloc, .free = limited_free, .memory_user = &left
+    };
+    cr_ctx *ctx = cr_open(&options);
+    cr_tensor *x = cr_requires_grad(cr_full(ctx, CR_DIMS(2), 1.5, .dtype = CR_F64));
+    cr_backward(cr_sum(cr_mul(x, 3)));
+    cr_eval(cr_grad(x));
+    left = allowed;
+    use_everything(ctx, x);
+    left = -1;
+    *enough = cr_error(ctx) == CR_OK;
+    bool right = *enough || cr_error(ctx) == CR_ERR_MEMORY;
+    cr_clear(ctx);
+    const double before = cr_item(cr_sum(cr_grad(x)));
+    right = right && (*enough || before == 6);
+    cr_backward(cr_sum(cr_mul(x, 2)));
+    right = right && cr_item(cr_sum(cr_grad(x))) == before + 4 && !cr_error(ctx);
+    cr_close(ctx);
+    return right;
+}
+
+static void test_no_memory(void)
+{
+    bool enough = false, right = true;
+    int n = 0;
+    for (; !enough && right && n < 5000; n++)
+        right = survives(n, &enough);
+    ok(right && enough, "each of %d allocations failing in turn changes nothing", n);
+}
+
 /* ---- size ---- */
 
 enum { LINKS = 500000 };
@@ -699,6 +783,7 @@ int main(void)
         tests[i](ctx);
     is_int(cr_error(ctx), CR_OK, "no error is left: %s", cr_message(ctx));
     cr_close(ctx);
+    test_no_memory();
     test_long_chain();
     return done_testing();
 }

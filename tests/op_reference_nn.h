@@ -92,10 +92,10 @@ static void ref_binary_cross_entropy_with_logits(ref_call *c)
     int64_t index[CR_MAX_DIMS] = { 0 };
     double *losses = calloc((size_t)x->numel + 1, sizeof *losses);
     for (int64_t i = 0; i < x->numel; i++, next_index(index, dims)) {
-        double s = 1 / (1 + exp(-x->v[i])), t = ref_at(y, index, dims.n);
+        double z = x->v[i], t = ref_at(y, index, dims.n);
         double p = pos_weight ? ref_at(pos_weight, index, dims.n) : 1;
         double w = weight ? ref_at(weight, index, dims.n) : 1;
-        losses[i] = -(p * t * log(s) + (1 - t) * log(1 - s)) * w;
+        losses[i] = (p * t * log1p(exp(-z)) + (1 - t) * log1p(exp(z))) * w;
     }
     reduced(c, dims, losses, (double)x->numel);
     free(losses);

@@ -164,7 +164,9 @@ static cr_tensor *stored(const manner *m, const array *a)
     void *data = calloc((size_t)n + 1, sizeof(double));
     for (int64_t i = 0; m->form & SLICED && i < n; i++)
         store(dtype, data, i, dtype == CR_F64 || dtype == CR_F32 ? (double)NAN : 77);
-    for (int64_t i = 0; i < a->numel; i++, next_index(at, a->dims)) {
+    for (int64_t i = 0; i < a->numel && !m->form; i++)
+        store(dtype, data, i, a->v[i]);
+    for (int64_t i = 0; i < a->numel && m->form; i++, next_index(at, a->dims)) {
         for (int d = 0; d < dims.n; d++) {
             int64_t x = m->form & FLIPPED ? a->dims.v[d] - 1 - at[d] : at[d];
             x = m->form & SLICED ? 2 * x + 1 : x;
@@ -232,13 +234,13 @@ static bool is_float(const cr_tensor *x)
     return cr_dtype_of(x) == CR_F32 || cr_dtype_of(x) == CR_F64;
 }
 
-/* Cotangents without symmetry: cos(1), cos(2), ... */
+/* Cotangents without symmetry, in [-1, 1]. */
 static cr_tensor *cotangent_for(cr_tensor *y)
 {
     array a = { .dtype = CR_F64, .dims = cr_shape(y), .numel = cr_numel(y) };
     a.v = calloc((size_t)a.numel + 1, sizeof *a.v);
     for (int64_t i = 0; i < a.numel; i++)
-        a.v[i] = cos((double)i + 1);
+        a.v[i] = (double)((i + 1) * 7919 % 4001) / 2000 - 1;
     cr_tensor *x = stored(&(manner){ .ctx = cr_ctx_of(y), .real = cr_dtype_of(y) }, &a);
     free(a.v);
     return x;
@@ -322,7 +324,10 @@ typedef struct tolerance {
 
 static bool same_bits(double a, double b)
 {
-    return memcmp(&a, &b, sizeof a) == 0 || (isnan(a) && isnan(b));
+    uint64_t p, q;
+    memcpy(&p, &a, sizeof p);
+    memcpy(&q, &b, sizeof q);
+    return p == q || (isnan(a) && isnan(b));
 }
 
 static bool close_to(double a, double b, tolerance t)

@@ -246,10 +246,8 @@ static void test_inside(void)
     /* a worker inherits the mode from the thread that started it */
     ctx = cr_open(&(cr_options){ .threads = 4 });
     seen = (inside){ .caller = pthread_self() };
-    unsigned entered = cr__fp_enter(); /* the caller's part, as a run does it */
-    cr__fp_leave(entered);
     cr__parallel(ctx->team, 4, count_index, &(tally){ 0 });
-    entered = cr__fp_enter();
+    unsigned entered = cr__fp_enter(); /* the caller's part, as a run does it */
     for (int i = 0; i < 100 && atomic_load(&seen.elsewhere) < 4; i++)
         cr__parallel(ctx->team, 8, look_around, &seen);
     cr__fp_leave(entered);

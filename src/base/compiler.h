@@ -1,5 +1,5 @@
-/* The compiler's extensions, all in one place: attributes, prediction, floating point rules.
- * Every file that computes includes this first. */
+/* The compiler's extensions, all in one place: attributes, prediction, floating point
+ * rules. Every file that computes includes this first. */
 #ifndef CR_BASE_COMPILER_H
 #define CR_BASE_COMPILER_H
 
@@ -17,15 +17,15 @@
 #pragma GCC optimize("fp-contract=off")
 #endif
 
-#define CR__INLINE static inline __attribute__((always_inline, unused))
-#define CR__UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define CR__LIKELY(x) __builtin_expect(!!(x), 1)
-#define CR__RESTRICT __restrict__
-#define CR__ALIGNED(n) __attribute__((aligned(n)))
+#define CR__INLINE       static inline __attribute__((always_inline, unused))
+#define CR__UNLIKELY(x)  __builtin_expect(!!(x), 0)
+#define CR__LIKELY(x)    __builtin_expect(!!(x), 1)
+#define CR__RESTRICT     __restrict__
+#define CR__ALIGNED(n)   __attribute__((aligned(n)))
 #define CR__COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 #define CR__JOIN_(a, b) a##b
-#define CR__JOIN(a, b) CR__JOIN_(a, b)
+#define CR__JOIN(a, b)  CR__JOIN_(a, b)
 
 /* Broken invariants stop debug builds only. */
 #ifdef CR_DEBUG

@@ -1,6 +1,6 @@
-/* Memory: the caller's allocator, buffers of tensors with a pool that keeps freed ones, slabs of
- * equal small records, growable lists, checked products of sizes. A context's memory is used by
- * one thread at a time. */
+/* Memory: the caller's allocator, buffers of tensors with a pool that keeps freed ones,
+ * slabs of equal small records, growable lists, checked products of sizes. A context's
+ * memory is used by one thread at a time. */
 #ifndef CR_BASE_MEMORY_H
 #define CR_BASE_MEMORY_H
 
@@ -8,19 +8,19 @@
 #include "chainrule.h"
 
 #define CR__BUFFER_ALIGN 64
-/* Kernels work on whole vectors: every buffer has this many bytes to spare behind its end, enough
- * for CR__PAD elements of the largest type. */
+/* Kernels work on whole vectors: every buffer has this many bytes to spare behind its
+ * end, enough for CR__PAD elements of the largest type. */
 #define CR__BUFFER_SLACK 128
-#define CR__MAX_BYTES ((int64_t)1 << 62)
+#define CR__MAX_BYTES    ((int64_t)1 << 62)
 
-/* Zeroed memory from the context's allocator, or NULL with the error recorded. cr__free accepts
- * NULL. */
+/* Zeroed memory from the context's allocator, or NULL with the error recorded. cr__free
+ * accepts NULL. */
 void *cr__alloc(cr_ctx *ctx, size_t bytes);
 void *cr__alloc_unset(cr_ctx *ctx, size_t bytes); /* with undefined content */
 void cr__free(cr_ctx *ctx, void *memory);
 
-/* The memory of a tensor's elements, shared by counting. data is aligned to CR__BUFFER_ALIGN,
- * unless it is borrowed. */
+/* The memory of a tensor's elements, shared by counting. data is aligned to
+ * CR__BUFFER_ALIGN, unless it is borrowed. */
 typedef struct cr__buffer {
     void *data;
     size_t bytes;
@@ -33,8 +33,8 @@ typedef struct cr__buffer {
     bool borrowed;
 } cr__buffer;
 
-/* Room for bytes, with undefined content and one reference; NULL with the error recorded when
- * the limit is reached or memory is short. */
+/* Room for bytes, with undefined content and one reference; NULL with the error recorded
+ * when the limit is reached or memory is short. */
 cr__buffer *cr__buffer_new(cr_ctx *ctx, size_t bytes);
 cr__buffer *cr__buffer_borrow(cr_ctx *ctx, const void *data, size_t bytes,
                               void (*done)(void *, const void *), void *user);
@@ -46,18 +46,19 @@ CR__INLINE cr__buffer *cr__buffer_retain(cr__buffer *buffer)
 void cr__buffer_release(cr__buffer *buffer); /* NULL is allowed */
 
 #define CR__SIZE_CLASSES 256
-#define CR__SLAB_RECORD 2048
+#define CR__SLAB_RECORD  2048
 
-/* Equal records of at most CR__SLAB_RECORD bytes, never given back before the context closes:
- * their memory stays readable, so that use after release can be seen. */
+/* Equal records of at most CR__SLAB_RECORD bytes, never given back before the context
+ * closes: their memory stays readable, so that use after release can be seen. */
 typedef struct cr__slab {
-    size_t size;   /* of a record, a multiple of 16 */
-    void *free;    /* linked through the records' first word */
-    char *fresh;   /* never used records: [fresh, end) */
+    size_t size; /* of a record, a multiple of 16 */
+    void *free;  /* linked through the records' first word */
+    char *fresh; /* never used records: [fresh, end) */
     char *end;
     void *chunks;
 } cr__slab;
-void *cr__slab_new(cr_ctx *ctx, cr__slab *slab); /* not zeroed, unless it was never used */
+void *cr__slab_new(cr_ctx *ctx,
+                   cr__slab *slab); /* not zeroed, unless it was never used */
 CR__INLINE void cr__slab_free(cr__slab *slab, void *record)
 {
     *(void **)record = slab->free;
@@ -75,12 +76,14 @@ void cr__memory_init(cr__memory *memory, const cr_options *options);
 void cr__memory_trim(cr_ctx *ctx);
 void cr__slab_close(cr_ctx *ctx, cr__slab *slab);
 
-/* A list that grows: CR__LIST(int) ints; cr__list_reserve(ctx, &ints.list, n, sizeof *ints.at). */
+/* A list that grows: CR__LIST(int) ints; cr__list_reserve(ctx, &ints.list, n, sizeof
+ * *ints.at). */
 typedef struct cr__list {
     void *at;
     size_t capacity; /* bytes */
 } cr__list;
-/* Room for bytes, keeping the content; false with the error recorded. New memory is zeroed. */
+/* Room for bytes, keeping the content; false with the error recorded. New memory is
+ * zeroed. */
 bool cr__list_reserve(cr_ctx *ctx, cr__list *list, size_t bytes);
 void cr__list_free(cr_ctx *ctx, cr__list *list);
 

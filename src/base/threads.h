@@ -1,5 +1,5 @@
-/* Threads that compute. A team is what one context computes with: a pool, or the host's job
- * system, and scratch memory for each chunk of work. */
+/* Threads that compute. A team is what one context computes with: a pool, or the host's
+ * job system, and scratch memory for each chunk of work. */
 #ifndef CR_BASE_THREADS_H
 #define CR_BASE_THREADS_H
 
@@ -18,12 +18,13 @@ int cr__team_size(const cr__team *team);
 /* Scratch memory of chunk i < cr__team_size(). */
 void *cr__team_scratch(cr__team *team, int i);
 
-/* Calls body(arg, i) for every i below n, on the team's threads, and returns when all are done.
- * With n == 1 it runs on the caller. Bodies do not nest jobs. */
+/* Calls body(arg, i) for every i below n, on the team's threads, and returns when all are
+ * done. With n == 1 it runs on the caller. Bodies do not nest jobs. */
 typedef void cr__body(void *arg, int i);
 void cr__parallel(cr__team *team, int n, cr__body *body, void *arg);
 
-/* The part [*begin, *end) of 0..count that chunk i of n owns, cut at multiples of grain. */
+/* The part [*begin, *end) of 0..count that chunk i of n owns, cut at multiples of grain.
+ */
 static inline void cr__part(int64_t count, int64_t grain, int i, int n, int64_t *begin,
                             int64_t *end)
 {

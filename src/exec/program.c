@@ -27,7 +27,7 @@ typedef struct instruction {
     uint16_t dst, src[4]; /* registers */
     union {
         cr__map_fn *fn;
-        void *at; /* KEEP: where the one element goes */
+        char *at; /* KEEP: where element 0 goes */
     } to;
     const void *extra; /* LOAD: the cr__strided; INDEX: parameters */
 } instruction;
@@ -49,8 +49,7 @@ typedef struct program {
     int n_members, n_code, n_regs, n_numbers, n_strided, n_temps, n_free;
     int temp_size; /* bytes of the largest element */
     int64_t tile;
-    uint16_t result;     /* of the reduction's input */
-    int64_t result_size; /* bytes of its elements */
+    uint16_t result; /* of the reduction's input */
     const cr__reduce_kernel *kernel;
     int64_t rows, length; /* of the reduction: outputs, and elements of each */
     char *out;
@@ -288,10 +287,18 @@ static void find_operands(program *p, cr_tensor *x, const cr__map *map, cr_dtype
         src[x->n_inputs + i] = immediate(p, params[i], dtype);
 }
 
-/* Where the result goes: memory of its own, if it is stored and more than one element. */
-static uint16_t result_reg(program *p, cr_tensor *x, bool stored)
+/* Whether a stored result is made in a temporary and copied. Kernels write whole vectors:
+ * behind one element there is other memory, and behind rows of other lengths those of
+ * another thread. */
+static bool needs_copy(const program *p)
 {
-    if (!stored || p->numel == 1)
+    return p->numel == 1 ||
+           (p->group->reduce && p->numel / p->group->reduce->shape->numel % CR__PAD);
+}
+
+static uint16_t result_reg(program *p, cr_tensor *x, bool bound)
+{
+    if (!bound)
         return new_temp(p, (cr_dtype)x->dtype);
     return new_reg(p, (reg){ .data = cr__destination(p->plan, x),
                              .step = (int32_t)cr_dtype_size((cr_dtype)x->dtype) });
@@ -307,8 +314,9 @@ static bool build_map(program *p, int place)
     cr__map_fn *fn = kernel_for(p, src, x, dtype, map);
     if (!fn)
         return false;
-    bool stored = cr__entry_of(p->plan, x)->flags & CR__STORE;
-    uint16_t dst = result_reg(p, x, stored);
+    bool stored = cr__entry_of(p->plan, x)->flags & CR__STORE,
+         copied = stored && needs_copy(p);
+    uint16_t dst = result_reg(p, x, stored && !copied);
     instruction *code = emit(p, map->source ? INDEX : CALL, dst, 0);
     code->to.fn = fn;
     code->n_src = (uint8_t)(x->n_inputs + map->n_params);
@@ -319,11 +327,11 @@ static bool build_map(program *p, int place)
         map->source(x->attrs, &p->numbers[p->n_numbers]);
         p->n_numbers += 4;
     }
-    if (stored && p->numel == 1) {
+    if (copied) {
         code = emit(p, KEEP, dst, (int)cr_dtype_size((cr_dtype)x->dtype));
         code->n_src = 1;
         code->src[0] = dst;
-        code->to.at = &x->value;
+        code->to.at = cr__destination(p->plan, x);
     }
     p->reg_of[place] = dst;
     free_temps(p, place);
@@ -399,7 +407,7 @@ static void run_tile(const program *p, char *scratch, int64_t start, int64_t n)
             fill(dst, src[0], code->size, n);
             break;
         default:
-            memcpy(dst, src[0], code->size);
+            memcpy(code->to.at + start * code->size, src[0], (size_t)(n * code->size));
         }
     }
 }
@@ -433,53 +441,34 @@ static void run_map(program *p)
 
 /* ---- reductions at the end ---- */
 
-/* How many elements before start a tile of n computes again, so that it ends where a
- * vector does: kernels write whole vectors, and what lies behind the end may be another
- * part's. A tile that would reach back beyond the part's first element ends within the
- * part. */
-static int64_t reach_back(int64_t first, int64_t start, int64_t n)
-{
-    int64_t back = -n & (CR__PAD - 1);
-    return start - back >= first ? back : 0;
-}
-
-/* Runs the tile and returns where its part of the reduction's input is. */
-static char *run_input(const program *p, char *scratch, int64_t first, int64_t start,
-                       int64_t n)
-{
-    int64_t back = reach_back(first, start, n);
-    run_tile(p, scratch, start - back, n + back);
-    char *at = address(p, p->result, scratch, start);
-    return p->regs[p->result].temp ? at + back * p->result_size : at;
-}
-
 /* One block of the row that begins at element row. Block boundaries are tile boundaries:
- * tiles are a power of two below CR__BLOCK. first is as in reach_back(). */
-static void reduce_block(const program *p, char *scratch, int64_t first, int64_t row,
-                         int64_t block, char *result)
+ * tiles are a power of two below CR__BLOCK. */
+static void reduce_block(const program *p, char *scratch, int64_t row, int64_t block,
+                         char *result)
 {
     CR__ALIGNED(64) char lanes[CR__LANES * 8];
     int64_t at = block * CR__BLOCK, end = least(at + CR__BLOCK, p->length);
     p->kernel->begin(lanes);
     for (; at < end; at += p->tile) {
         int64_t n = least(p->tile, end - at);
-        p->kernel->add(lanes, run_input(p, scratch, first, row + at, n), n);
+        run_tile(p, scratch, row + at, n);
+        p->kernel->add(lanes, address(p, p->result, scratch, row + at), n);
     }
     p->kernel->end(lanes, result);
 }
 
-/* Blocks from.. of the row, joined by the pairwise tree as they come: the stack holds
- * one result for each one in the binary count of the blocks so far. from is a multiple
+/* Blocks first.. of the row, joined by the pairwise tree as they come: the stack holds
+ * one result for each one in the binary count of the blocks so far. first is a multiple
  * of a power of two that is not below their number, so these are whole branches of the
  * row's tree. */
-static void reduce_blocks(const program *p, char *scratch, int64_t first, int64_t row,
-                          int64_t from, int64_t to, char *result)
+static void reduce_blocks(const program *p, char *scratch, int64_t row, int64_t first,
+                          int64_t last, char *result)
 {
     uint64_t stack[48];
     int depth = 0;
-    for (int64_t b = from; b < to; b++) {
-        reduce_block(p, scratch, first, row, b, (char *)&stack[depth++]);
-        for (int64_t count = b - from + 1; !(count & 1); count /= 2, depth--)
+    for (int64_t b = first; b < last; b++) {
+        reduce_block(p, scratch, row, b, (char *)&stack[depth++]);
+        for (int64_t count = b - first + 1; !(count & 1); count /= 2, depth--)
             p->kernel->join(&stack[depth - 2], &stack[depth - 2], &stack[depth - 1]);
     }
     for (; depth > 1; depth--)
@@ -492,8 +481,7 @@ static int64_t blocks_of(const program *p)
     return (p->length + CR__BLOCK - 1) / CR__BLOCK;
 }
 
-/* One long row, each part some of its spans: whole blocks, but for the last one, behind
- * which there is nothing. */
+/* One long row, each part some of its spans. */
 static void row_part(void *arg, int part)
 {
     const program *p = arg;
@@ -501,8 +489,7 @@ static void row_part(void *arg, int part)
     int64_t begin, end, blocks = blocks_of(p);
     cr__part((blocks + p->span - 1) / p->span, 1, part, p->parts, &begin, &end);
     for (int64_t s = begin; s < end; s++)
-        reduce_blocks(p, scratch, INT64_MAX, 0, s * p->span,
-                      least((s + 1) * p->span, blocks),
+        reduce_blocks(p, scratch, 0, s * p->span, least((s + 1) * p->span, blocks),
                       p->partials + s * (int64_t)p->kernel->out_size);
 }
 
@@ -528,18 +515,17 @@ static void rows_part(void *arg, int part)
     int64_t begin, end, size = (int64_t)p->kernel->out_size;
     /* Kernels write whole vectors: parts begin where a vector does. */
     cr__part(p->rows, CR__PAD, part, p->parts, &begin, &end);
-    int64_t first = begin * p->length;
     if (p->length > p->tile) {
         for (int64_t r = begin; r < end; r++)
-            reduce_blocks(p, scratch, first, r * p->length, 0, blocks_of(p),
-                          p->out + r * size);
+            reduce_blocks(p, scratch, r * p->length, 0, blocks_of(p), p->out + r * size);
         return;
     }
     int64_t many = p->tile / p->length;
     for (int64_t r = begin; r < end; r += many) {
         int64_t rows = least(many, end - r);
-        const char *in = run_input(p, scratch, first, r * p->length, rows * p->length);
-        p->kernel->rows(p->out + r * size, in, rows, p->length);
+        run_tile(p, scratch, r * p->length, rows * p->length);
+        p->kernel->rows(p->out + r * size, address(p, p->result, scratch, r * p->length),
+                        rows, p->length);
     }
 }
 
@@ -548,9 +534,7 @@ static void run_reduce(program *p)
     cr_tensor *x = p->group->reduce;
     cr__team *team = p->plan->ctx->team;
     const cr__reduce_info *info = x->op->internal;
-    cr_dtype dtype = (cr_dtype)cr__input(x, 0)->dtype;
-    p->kernel = cr__reduce_find(info->code, dtype);
-    p->result_size = (int64_t)cr_dtype_size(dtype);
+    p->kernel = cr__reduce_find(info->code, (cr_dtype)cr__input(x, 0)->dtype);
     p->out = cr__destination(p->plan, x);
     p->rows = x->shape->numel;
     p->length = p->numel / p->rows;

@@ -125,23 +125,32 @@ static bool differentiate(const request *r, cr_tensor **grads)
     return done;
 }
 
+static cr_status run_request(request *r, cr_tensor **grads)
+{
+    r->ctx = find_context(r->ys, r->n_ys);
+    if (!r->ctx)
+        r->ctx = find_context(r->xs, r->n_xs);
+    if (!r->ctx)
+        return CR_ERR_NULL;
+    if (r->n_ys < 1 || r->n_xs < 0)
+        return cr__grad_fail(r->ctx, CR_ERR_ARGUMENT, what, r->opts->site, NULL,
+                             "%d ys and %d xs", r->n_ys, r->n_xs);
+    if (!cr__may_walk(r->ctx, what, r->opts->site))
+        return r->ctx->status;
+    r->nodes =
+        cr__alloc(r->ctx, (2 * (size_t)r->n_ys + (size_t)r->n_xs) * sizeof *r->nodes);
+    bool done = r->nodes && check(r) && differentiate(r, grads);
+    cr__free(r->ctx, r->nodes);
+    return done ? CR_OK : r->ctx->status;
+}
+
+/* grads may be the same memory as ys, xs or cotangents: it is written last. */
 cr_status cr_gradients_at(cr_tensor *const *ys, int n_ys, cr_tensor *const *xs, int n_xs,
                           cr_tensor **grads, cr_gradients_opts opts)
 {
     request r = { .ys = ys, .xs = xs, .n_ys = n_ys, .n_xs = n_xs, .opts = &opts };
-    for (int j = 0; j < n_xs; j++)
+    cr_status status = run_request(&r, grads);
+    for (int j = 0; j < n_xs && status != CR_OK; j++)
         grads[j] = NULL;
-    r.ctx = find_context(ys, n_ys);
-    if (!r.ctx && !(r.ctx = find_context(xs, n_xs)))
-        return CR_ERR_NULL;
-    if (n_ys < 1 || n_xs < 0)
-        return cr__grad_fail(r.ctx, CR_ERR_ARGUMENT, what, opts.site, NULL,
-                             "%d ys and %d xs", n_ys, n_xs);
-    r.nodes = cr__alloc(r.ctx, (2 * (size_t)n_ys + (size_t)n_xs) * sizeof *r.nodes);
-    bool done = r.nodes && cr__may_walk(r.ctx, what, opts.site) && check(&r) &&
-                differentiate(&r, grads);
-    cr__free(r.ctx, r.nodes);
-    for (int j = 0; j < n_xs && !done; j++)
-        grads[j] = NULL;
-    return done ? CR_OK : r.ctx->status;
+    return status;
 }

@@ -208,7 +208,7 @@ cr_status cr_print(cr_tensor *x, FILE *file)
         return CR_ERR_NULL;
     if (!file)
         return cr_fail(ctx, CR_ERR_ARGUMENT,
-                       "print: file is NULL; pass stdout, for example");
+                       "print: the file is NULL");
     printer p = { .out = { .file = file } };
     if (!put_tensor(&p, x))
         return ctx->status;

@@ -202,6 +202,9 @@ static void count_save(cr_tensor *read, int by)
 static void count_saves(cr_tensor *x, int by)
 {
     unsigned reads = x->op->reads;
+    for (int i = 0; i < x->n_inputs && i < CR__COUNT(x->op->reads_for); i++)
+        if (cr__input(x, i))
+            reads |= x->op->reads_for[i];
     for (int i = 0; i < x->n_inputs && i < 31; i++)
         if (reads & CR_READS_INPUT(i))
             count_save(cr__input(x, i), by);

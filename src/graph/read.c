@@ -62,7 +62,8 @@ static cr_tensor *known(cr_tensor *x, const char *what)
         return NULL;
     cr_ctx *ctx = x->ctx;
     cr_tensor *node = cr__resolve(x);
-    /* Eagerly computed values are read without a run; what is pending is committed as in one. */
+    /* Eagerly computed values are read without a run; what is pending is committed as in
+     * one. */
     if (!(node->flags & CR__KNOWN) || (ctx->eager && ctx->dirty)) {
         node->flags |= CR__KEEP;
         if (cr__run(ctx, &node, 1, true) != CR_OK)

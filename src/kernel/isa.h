@@ -1,5 +1,6 @@
-/* Instruction sets: which exist, which is in use, and how a function is compiled for one. Kernels
- * are templates (files named *_body.h), included once for each set with CR__ISA defined. */
+/* Instruction sets: which exist, which is in use, and how a function is compiled for one.
+ * Kernels are templates (files named *_body.h), included once for each set with CR__ISA
+ * defined. */
 #ifndef CR_KERNEL_ISA_H
 #define CR_KERNEL_ISA_H
 
@@ -7,8 +8,8 @@
 
 typedef enum cr__isa { CR__GENERIC = 0, CR__AVX2, CR__AVX512, CR__ISAS } cr__isa;
 
-/* The set in use: the best this processor has, or what CHAINRULE_ISA names if the processor has
- * it. Chosen at the first call and constant from then on. */
+/* The set in use: the best this processor has, or what CHAINRULE_ISA names if the
+ * processor has it. Chosen at the first call and constant from then on. */
 cr__isa cr__isa_in_use(void);
 const char *cr__isa_name(cr__isa isa);
 

@@ -1,9 +1,9 @@
-/* The kernels, as the layers above see them. Kernels know pointers, lengths and strides, never
- * tensors. Strides count elements. Every buffer may be read and written up to the next multiple
- * of CR__PAD elements behind its end.
+/* The kernels, as the layers above see them. Kernels know pointers, lengths and strides,
+ * never tensors. Strides count elements. Every buffer may be read and written up to the
+ * next multiple of CR__PAD elements behind its end.
  *
- * Bits are a function of values and shapes: not of strides, threads, instruction set (of those
- * with FMA) or how work is cut. */
+ * Bits are a function of values and shapes: not of strides, threads, instruction set (of
+ * those with FMA) or how work is cut. */
 #ifndef CR_KERNEL_KERNEL_H
 #define CR_KERNEL_KERNEL_H
 
@@ -13,8 +13,8 @@
 
 #define CR__PAD 16
 
-/* A strided array. Element (i0, i1, ..) is at data + sum i*stride elements; strides may be 0 or
- * negative. */
+/* A strided array. Element (i0, i1, ..) is at data + sum i*stride elements; strides may
+ * be 0 or negative. */
 typedef struct cr__strided {
     void *data;
     int ndim;
@@ -24,52 +24,91 @@ typedef struct cr__strided {
 
 /* ---- copies ---- */
 
-/* dst[0..count) = elements start, start+1, .. of src in row-major order; and the reverse. size is
- * that of an element: 1, 4 or 8. These write exactly count elements. */
-void cr__copy_range(void *dst, const cr__strided *src, size_t size, int64_t start, int64_t count);
+/* dst[0..count) = elements start, start+1, .. of src in row-major order; and the reverse.
+ * size is that of an element: 1, 4 or 8. These write exactly count elements. */
+void cr__copy_range(void *dst, const cr__strided *src, size_t size, int64_t start,
+                    int64_t count);
 void cr__store_range(const cr__strided *dst, const void *src, size_t size, int64_t start,
                      int64_t count);
 /* The whole of src (or dst), on all threads. */
 void cr__copy_strided(void *dst, const cr__strided *src, size_t size, cr__team *team);
-void cr__store_strided(const cr__strided *dst, const void *src, size_t size, cr__team *team);
+void cr__store_strided(const cr__strided *dst, const void *src, size_t size,
+                       cr__team *team);
 
 /* ---- maps: one instruction of a tile program ---- */
 
-/* dst[i] = f(src[0][i], src[1][i], ..) for i < n; works on whole vectors, so up to the next multiple
- * of CR__PAD elements are read and written. dst may be one of the sources. A source may be uniform:
- * then src[j] points to one element. Sources made from indices (arange, rand, randn) have no
- * operands: src[0] points to the int64_t index of the first element, src[1] to their params. */
+/* dst[i] = f(src[0][i], src[1][i], ..) for i < n; works on whole vectors, so up to the
+ * next multiple of CR__PAD elements are read and written. dst may be one of the sources.
+ * A source may be uniform: then src[j] points to one element. Sources made from indices
+ * (arange, rand, randn) have no operands: src[0] points to the int64_t index of the first
+ * element, src[1] to their params. */
 typedef void cr__map_fn(void *dst, const void *const *src, int64_t n);
 
 typedef enum cr__map_code {
     CR__MAP_NONE = 0,
     /* one operand */
-    CR__MAP_COPY, CR__MAP_NEG, CR__MAP_ABS, CR__MAP_SIGN, CR__MAP_FLOOR, CR__MAP_EXP,
-    CR__MAP_EXPM1, CR__MAP_LOG, CR__MAP_LOG1P, CR__MAP_SQRT, CR__MAP_RSQRT, CR__MAP_SQUARE,
-    CR__MAP_RECIPROCAL, CR__MAP_SIN, CR__MAP_COS, CR__MAP_TANH, CR__MAP_SIGMOID, CR__MAP_ERF,
-    CR__MAP_RELU, CR__MAP_NOT, CR__MAP_CAST,
+    CR__MAP_COPY,
+    CR__MAP_NEG,
+    CR__MAP_ABS,
+    CR__MAP_SIGN,
+    CR__MAP_FLOOR,
+    CR__MAP_EXP,
+    CR__MAP_EXPM1,
+    CR__MAP_LOG,
+    CR__MAP_LOG1P,
+    CR__MAP_SQRT,
+    CR__MAP_RSQRT,
+    CR__MAP_SQUARE,
+    CR__MAP_RECIPROCAL,
+    CR__MAP_SIN,
+    CR__MAP_COS,
+    CR__MAP_TANH,
+    CR__MAP_SIGMOID,
+    CR__MAP_ERF,
+    CR__MAP_RELU,
+    CR__MAP_NOT,
+    CR__MAP_CAST,
     /* an operand and uniform parameters: slope; beta, threshold; lo, hi */
-    CR__MAP_LEAKY_RELU, CR__MAP_SOFTPLUS, CR__MAP_CLAMP,
+    CR__MAP_LEAKY_RELU,
+    CR__MAP_SOFTPLUS,
+    CR__MAP_CLAMP,
     /* two operands, at most one of them uniform */
-    CR__MAP_ADD, CR__MAP_SUB, CR__MAP_MUL, CR__MAP_DIV, CR__MAP_POW, CR__MAP_MAXIMUM,
+    CR__MAP_ADD,
+    CR__MAP_SUB,
+    CR__MAP_MUL,
+    CR__MAP_DIV,
+    CR__MAP_POW,
+    CR__MAP_MAXIMUM,
     CR__MAP_MINIMUM,
     /* cotangent, y: g where y > 0, else 0; g (1 - y^2); g y (1 - y) */
-    CR__MAP_RELU_GRAD, CR__MAP_TANH_GRAD, CR__MAP_SIGMOID_GRAD,
-    CR__MAP_EQ, CR__MAP_NE, CR__MAP_LT, CR__MAP_LE, CR__MAP_GT, CR__MAP_GE,
-    CR__MAP_AND, CR__MAP_OR,
+    CR__MAP_RELU_GRAD,
+    CR__MAP_TANH_GRAD,
+    CR__MAP_SIGMOID_GRAD,
+    CR__MAP_EQ,
+    CR__MAP_NE,
+    CR__MAP_LT,
+    CR__MAP_LE,
+    CR__MAP_GT,
+    CR__MAP_GE,
+    CR__MAP_AND,
+    CR__MAP_OR,
     /* condition, x, y; x and y may be uniform, the condition not */
     CR__MAP_WHERE,
     /* from indices */
-    CR__MAP_ARANGE, CR__MAP_LINSPACE, CR__MAP_RAND, CR__MAP_RANDN,
+    CR__MAP_ARANGE,
+    CR__MAP_LINSPACE,
+    CR__MAP_RAND,
+    CR__MAP_RANDN,
     CR__MAP_CODES
 } cr__map_code;
 
 typedef struct cr__arange_params {
-    double start, step;         /* floats: start + i*step in f64, rounded once */
+    double start, step;          /* floats: start + i*step in f64, rounded once */
     int64_t int_start, int_step; /* integers */
 } cr__arange_params;
 
-/* start + i*step in the first half, end - (count-1-i)*step in the second: both ends are exact. */
+/* start + i*step in the first half, end - (count-1-i)*step in the second: both ends are
+ * exact. */
 typedef struct cr__linspace_params {
     double start, step, end;
     int64_t count;
@@ -79,15 +118,17 @@ typedef struct cr__random_params {
     uint64_t seed, draw;
 } cr__random_params;
 
-/* The kernel for operands of type in (where: of x; cast: from in to out) in the instruction set in
- * use; bit j of uniform says that src[j] is uniform. NULL if there is none. */
+/* The kernel for operands of type in (where: of x; cast: from in to out) in the
+ * instruction set in use; bit j of uniform says that src[j] is uniform. NULL if there is
+ * none. */
 cr__map_fn *cr__map_find(cr__map_code code, cr_dtype in, cr_dtype out, unsigned uniform);
 
 /* ---- reductions ---- */
 
-/* The order of every sum: the reduced elements are numbered row-major; blocks of CR__BLOCK; in a
- * block CR__LANES lanes, element i on lane i mod CR__LANES, ascending, from the identity; lanes
- * folded by halving (0 with 16, ..); blocks joined by a pairwise tree. */
+/* The order of every sum: the reduced elements are numbered row-major; blocks of
+ * CR__BLOCK; in a block CR__LANES lanes, element i on lane i mod CR__LANES, ascending,
+ * from the identity; lanes folded by halving (0 with 16, ..); blocks joined by a pairwise
+ * tree. */
 #define CR__BLOCK 4096
 #define CR__LANES 32
 
@@ -99,12 +140,15 @@ typedef enum cr__reduce_code {
 } cr__reduce_code;
 
 typedef struct cr__reduce_kernel {
-    size_t out_size;                     /* bytes of a result; lanes are CR__LANES of them */
-    void (*begin)(void *lanes);          /* all lanes to the identity */
-    void (*add)(void *lanes, const void *x, int64_t n); /* x[0] goes to lane 0; reads n exactly */
-    void (*end)(const void *lanes, void *out);          /* folds the lanes */
-    void (*join)(void *out, const void *a, const void *b); /* of two blocks; out may be a */
-    /* out[r] = the reduction of x[r*len .. (r+1)*len), for r < rows and len <= CR__BLOCK */
+    size_t out_size;            /* bytes of a result; lanes are CR__LANES of them */
+    void (*begin)(void *lanes); /* all lanes to the identity */
+    void (*add)(void *lanes, const void *x,
+                int64_t n);                    /* x[0] goes to lane 0; reads n exactly */
+    void (*end)(const void *lanes, void *out); /* folds the lanes */
+    void (*join)(void *out, const void *a,
+                 const void *b); /* of two blocks; out may be a */
+    /* out[r] = the reduction of x[r*len .. (r+1)*len), for r < rows and len <= CR__BLOCK
+     */
     void (*rows)(void *out, const void *x, int64_t rows, int64_t len);
 } cr__reduce_kernel;
 
@@ -114,8 +158,8 @@ const cr__reduce_kernel *cr__reduce_find(cr__reduce_code code, cr_dtype in);
 /* Joins n block results, in place, by a pairwise tree: result in partials[0]. n >= 1. */
 void cr__reduce_tree(const cr__reduce_kernel *kernel, void *partials, int64_t n);
 
-/* A whole reduction: out (contiguous, over the kept dims in order) from the strided x, whose dims
- * are first the kept ones, then the reduced ones in their row-major order. */
+/* A whole reduction: out (contiguous, over the kept dims in order) from the strided x,
+ * whose dims are first the kept ones, then the reduced ones in their row-major order. */
 typedef struct cr__reduce_job {
     const cr__reduce_kernel *kernel;
     cr_dtype dtype; /* of x */
@@ -125,16 +169,17 @@ typedef struct cr__reduce_job {
 } cr__reduce_job;
 void cr__reduce(const cr__reduce_job *job, cr__team *team);
 
-/* The same for the place of the largest element (smallest, if least): i64, the first of equals, the
- * first NaN. */
-void cr__reduce_place(const cr__strided *x, cr_dtype dtype, int kept, bool least, int64_t *out,
-                      cr__team *team);
+/* The same for the place of the largest element (smallest, if least): i64, the first of
+ * equals, the first NaN. */
+void cr__reduce_place(const cr__strided *x, cr_dtype dtype, int kept, bool least,
+                      int64_t *out, cr__team *team);
 
 /* ---- matrix products ---- */
 
-/* c[m,n] = a[m,k] b[k,n], for every index of the batch dims. c is contiguous. f32 and f64. Each
- * element is an ascending FMA chain from +0 within blocks of CR__GEMM_BLOCK along k, block results
- * added in order; if m or n is 1 it is the reduction above, with FMA in the lanes. */
+/* c[m,n] = a[m,k] b[k,n], for every index of the batch dims. c is contiguous. f32 and
+ * f64. Each element is an ascending FMA chain from +0 within blocks of CR__GEMM_BLOCK
+ * along k, block results added in order; if m or n is 1 it is the reduction above, with
+ * FMA in the lanes. */
 #define CR__GEMM_BLOCK 256
 
 typedef struct cr__gemm_job {

@@ -392,9 +392,9 @@ static void plan_strips(plan *p)
     p->span = p->blocks, p->spans = 1;
 }
 
-#define PARALLEL_ELEMENTS                                         \
+#define PARALLEL_ELEMENTS                                          \
     (256 << 10) /* below, waking a thread costs more than it saves \
-                */
+                 */
 
 static void plan_threads(plan *p)
 {

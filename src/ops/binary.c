@@ -4,8 +4,9 @@
 #include "../base/compiler.h"
 #include "ops.h"
 
-#define X CR_READS_INPUT(0)
-#define Y CR_READS_INPUT(1)
+#define X   CR_READS_INPUT(0)
+#define Y   CR_READS_INPUT(1)
+#define OUT CR_READS_OUTPUT
 
 /* The macros take tensors and C numbers; these take operands as they were given. */
 static cr_tensor *times(cr_tensor *g, cr_arg y)
@@ -160,7 +161,8 @@ static bool prepare_logical(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
 
 /* ---- the entries ---- */
 
-#define ENTRY(NAME, MAP, SHAPE, VJP, READS, DOC, ...)                  \
+/* READS_X, READS_Y: what the cotangents of x and of y read. */
+#define ENTRY(NAME, MAP, SHAPE, VJP, READS_X, READS_Y, DOC, ...)       \
     static const cr_op op_##NAME = {                                   \
         .name = #NAME,                                                 \
         .doc = DOC,                                                    \
@@ -170,10 +172,11 @@ static bool prepare_logical(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
         .inputs = "x,y",                                               \
         .shape = SHAPE,                                                \
         .vjp = VJP,                                                    \
-        .reads = READS,                                                \
+        .reads_for = { READS_X, READS_Y },                             \
         .internal = MAP,                                               \
         .samples = (const cr_sample[]){ __VA_ARGS__, { NULL, NULL } }, \
     };
+
 /* With its public function. */
 #define BINARY(NAME, ...)                                           \
     ENTRY(NAME, __VA_ARGS__)                                        \
@@ -184,11 +187,11 @@ static bool prepare_logical(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
 #define TYPES(CODE, DTYPES) CR__MAP_OF(CODE, .dtypes = DTYPES)
 #define COMPARE(NAME, CODE, DOC)                                                        \
     BINARY(NAME, CR__MAP_OF(CODE, .prepare = prepare_compare), cr__shape_bool, NULL, 0, \
-           DOC ": a bool; integers may differ in type", S("f[2,3] f[2,3]"),             \
+           0, DOC ": a bool; integers may differ in type", S("f[2,3] f[2,3]"),          \
            S("i[4]{0,2} i[4]{0,2}"), S("b[4] b[4]"))
 #define LOGICAL(NAME, CODE, DOC)                                                        \
     BINARY(NAME, CR__MAP_OF(CODE, .prepare = prepare_logical), cr__shape_bool, NULL, 0, \
-           DOC ": a bool", S("b[2,3] b[2,3]"), S("i[4]{0,2} f[4]"))
+           0, DOC ": a bool", S("b[2,3] b[2,3]"), S("i[4]{0,2} f[4]"))
 #define S(INPUTS)    \
     {                \
         INPUTS, NULL \
@@ -196,22 +199,22 @@ static bool prepare_logical(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
 #define ANY_ORDER (CR__NUMBERS | 1u << CR_BOOL)
 
 /* clang-format off */
-BINARY(add, TYPES(ADD, CR__NUMBERS), NULL, add_vjp, 0, "x + y",
+BINARY(add, TYPES(ADD, CR__NUMBERS), NULL, add_vjp, 0, 0, "x + y",
        S("f[2,3] f[2,3]"), S("f[2,3] n"))
-BINARY(sub, TYPES(SUB, CR__NUMBERS), NULL, sub_vjp, 0, "x - y",
+BINARY(sub, TYPES(SUB, CR__NUMBERS), NULL, sub_vjp, 0, 0, "x - y",
        S("f[2,3] f[2,3]"), S("n f[2,3]"))
-BINARY(mul, TYPES(MUL, ANY_ORDER), NULL, mul_vjp, X | Y, "x y; of bools: and",
+BINARY(mul, TYPES(MUL, ANY_ORDER), NULL, mul_vjp, Y, X, "x y; of bools: and",
        S("f[2,3] f[2,3]"), S("f[2,3] n"))
-BINARY(div, TYPES(DIV, CR__FLOATS), NULL, div_vjp, Y | CR_READS_OUTPUT, "x / y",
+BINARY(div, TYPES(DIV, CR__FLOATS), NULL, div_vjp, Y, Y | OUT, "x / y",
        S("f[2,3] f[2,3]{0.5,2}"), S("n f[2,3]{0.5,2}"),
        S("f[2,3] n{0.5,2}"))
-ENTRY(pow, TYPES(POW, CR__FLOATS), NULL, pow_vjp, X | Y | CR_READS_OUTPUT,
+ENTRY(pow, TYPES(POW, CR__FLOATS), NULL, pow_vjp, X | Y, X | OUT,
        "x^y; 0^0 is 1, with both gradients 0",
        S("f[2,3]{0.5,2} f[2,3]"), S("f[2,3]{0.5,2} n{0.5,3}"),
        S("n{0.5,2} f[2,3]"))
-BINARY(maximum, TYPES(MAXIMUM, ANY_ORDER), NULL, maximum_vjp, X | Y,
+BINARY(maximum, TYPES(MAXIMUM, ANY_ORDER), NULL, maximum_vjp, X | Y, X | Y,
        "the larger of x and y; NaN wins", S("f[2,3] f[2,3]"), S("f[2,3] n"))
-BINARY(minimum, TYPES(MINIMUM, ANY_ORDER), NULL, minimum_vjp, X | Y,
+BINARY(minimum, TYPES(MINIMUM, ANY_ORDER), NULL, minimum_vjp, X | Y, X | Y,
        "the smaller of x and y; NaN wins", S("f[2,3] f[2,3]"), S("f[2,3] n"))
 COMPARE(eq, EQ, "x == y")
 COMPARE(ne, NE, "x != y")
@@ -376,7 +379,7 @@ static const cr_op op_clamp = {
     .attrs_size = sizeof(clamp_attrs),
     .shape = clamp_shape,
     .vjp = clamp_vjp,
-    .reads = CR_READS_OUTPUT,
+    .reads = OUT,
     .internal =
         CR__MAP_OF(CLAMP, .dtypes = CR__NUMBERS, .n_params = 2, .params = clamp_params),
     .samples = (const cr_sample[]){ { "f[2,3]", "min=-0.5,max=0.5" },

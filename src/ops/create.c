@@ -93,8 +93,8 @@ static cr_status arange_shape(cr_infer *infer)
     double real = count_real(cr__arg_double(a->start), cr__arg_double(a->end),
                              cr__arg_double(a->step));
     if (!(real < 0x1p62))
-        return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL, "%g elements",
-                           real);
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                           "%g elements are too many", real);
     int64_t n = whole ? (int64_t)count_whole(v[0], v[1], v[2]) : (int64_t)real;
     infer->dims = CR_DIMS(n);
     return cr__is_float(a->dtype) ? CR_OK : arange_fits(infer, v, n);

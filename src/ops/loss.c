@@ -200,23 +200,43 @@ static cr_status class_pick_kernel(const cr_kernel *kernel)
     return status;
 }
 
+typedef struct place_job {
+    const cr_kernel *kernel;
+    int64_t outer, inner;
+    int chunks;
+} place_job;
+
+static void place_chunk(void *arg, int chunk)
+{
+    const place_job *job = arg;
+    const class_attrs *attrs = job->kernel->attrs;
+    const cr_array *g = &job->kernel->in[0], *target = &job->kernel->in[1];
+    char *out = job->kernel->out.data;
+    int64_t size = (int64_t)cr_dtype_size(g->dtype), begin, end;
+    int64_t row = attrs->classes * job->inner * size;
+    cr__part(job->outer, 1, chunk, job->chunks, &begin, &end);
+    memset(out + begin * row, 0, (size_t)((end - begin) * row));
+    for (int64_t i = begin * job->inner; i < end * job->inner; i++) {
+        int64_t place = class_place_of(attrs, target, i, job->inner);
+        if (place >= 0 && g->dtype == CR_F32)
+            ((float *)(void *)out)[place] = -((const float *)g->data)[i];
+        else if (place >= 0)
+            ((double *)(void *)out)[place] = -((const double *)g->data)[i];
+    }
+}
+
 static cr_status class_place_kernel(const cr_kernel *kernel)
 {
     const class_attrs *attrs = kernel->attrs;
-    const cr_array *g = &kernel->in[0], *target = &kernel->in[1];
+    const cr_array *target = &kernel->in[1];
+    place_job job = { .kernel = kernel, .inner = inner_of(&kernel->out, attrs->dim) };
     cr_status status = check_targets(kernel, target, attrs);
-    int64_t inner = inner_of(&kernel->out, attrs->dim);
-    if (kernel->out.numel > 0)
-        memset(kernel->out.data, 0,
-               (size_t)kernel->out.numel * cr_dtype_size(kernel->out.dtype));
-    for (int64_t i = 0; status == CR_OK && i < target->numel; i++) {
-        int64_t place = class_place_of(attrs, target, i, inner);
-        if (place >= 0 && g->dtype == CR_F32)
-            ((float *)kernel->out.data)[place] = -((const float *)g->data)[i];
-        else if (place >= 0)
-            ((double *)kernel->out.data)[place] = -((const double *)g->data)[i];
-    }
-    return status;
+    if (status != CR_OK || kernel->out.numel == 0)
+        return status;
+    job.outer = target->numel / job.inner;
+    job.chunks = cr__kernel_chunks(kernel, kernel->out.numel / 8, job.outer);
+    cr_kernel_parallel(kernel, job.chunks, place_chunk, &job);
+    return CR_OK;
 }
 
 static cr_status class_weights_kernel(const cr_kernel *kernel)

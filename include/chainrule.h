@@ -765,7 +765,7 @@ CR_API cr_tensor *cr_clamp_at(cr_tensor *x, cr_arg lo, cr_arg hi, const char *si
 CR_API cr_tensor *cr_cast_at(cr_tensor *x, cr_dtype dtype, const char *site);
 #define cr_cast(x, dtype) cr_cast_at(x, dtype, CR_HERE)
 
-/* Reductions over .dims (default: all), which .keepdim leaves in the shape with size 1.
+/* Reductions over .dims (default, and an empty list: all), which .keepdim leaves with size 1.
  *
  *     sum         integers and bools sum as i64
  *     mean        sum / count; integers and bools give f32; NaN of nothing

@@ -301,7 +301,7 @@ static void ref_run_reduce(ref_call *c, const ref_reduce *reduce)
     bool gone[CR_MAX_DIMS] = { 0 };
     for (int d = 0; d < x->dims.n; d++)
         gone[d] = !dims.given;
-    for (int i = 0; i < dims.n; i++)
+    for (int i = 0; i < dims.n && x->dims.n; i++)
         gone[dims.v[i] < 0 ? dims.v[i] + x->dims.n : dims.v[i]] = true;
     for (int d = 0; d < kept.n; d++)
         kept.v[d] = gone[d] ? 1 : kept.v[d];
@@ -614,7 +614,7 @@ static void ref_pick(ref_call *c, int dim, const array *index)
     for (int64_t i = 0; i < c->out.numel; i++, next_index(at, dims)) {
         int64_t from[CR_MAX_DIMS] = { 0 };
         for (int d = 0; d < x->dims.n; d++)
-            from[d] = d < dim ? at[d] : at[d - 1 + index->dims.n];
+            from[d] = d < dim ? at[d] : d > dim ? at[d - 1 + index->dims.n] : 0;
         from[dim] = (int64_t)index->v[flat_index(at + dim, index->dims.n, index->dims)];
         out[i] = x->v[flat_index(from, x->dims.n, x->dims)];
     }

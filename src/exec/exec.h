@@ -89,7 +89,6 @@ uint32_t cr__buffer_slot(const cr__plan *plan, const cr_tensor *x);
 /* Where to write the value of x, which the plan stores. */
 void *cr__destination(const cr__plan *plan, cr_tensor *x);
 
-void cr__layout_init(cr__layout *layout, const cr__shape *shape);
 bool cr__layout_contiguous(const cr__layout *layout);
 
 /* x as kernels take it, with the layout's offset added; size of an element. */

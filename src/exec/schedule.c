@@ -15,18 +15,6 @@
 
 /* ---- layouts ---- */
 
-void cr__layout_init(cr__layout *layout, const cr__shape *shape)
-{
-    int64_t stride = 1;
-    layout->ndim = shape->ndim;
-    layout->offset = 0;
-    for (int d = shape->ndim - 1; d >= 0; d--) {
-        layout->dims[d] = shape->dims[d];
-        layout->strides[d] = stride;
-        stride *= shape->dims[d];
-    }
-}
-
 bool cr__layout_contiguous(const cr__layout *layout)
 {
     int64_t stride = 1;

@@ -207,8 +207,7 @@ cr_status cr_print(cr_tensor *x, FILE *file)
     if (!x)
         return CR_ERR_NULL;
     if (!file)
-        return cr_fail(ctx, CR_ERR_ARGUMENT,
-                       "print: the file is NULL");
+        return cr_fail(ctx, CR_ERR_ARGUMENT, "print: the file is NULL");
     printer p = { .out = { .file = file } };
     if (!put_tensor(&p, x))
         return ctx->status;

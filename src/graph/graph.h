@@ -164,6 +164,7 @@ typedef struct cr__layout {
     int64_t offset;
     int64_t dims[CR_MAX_DIMS], strides[CR_MAX_DIMS];
 } cr__layout;
+void cr__layout_init(cr__layout *layout, const cr__shape *shape); /* contiguous */
 /* Turns the layout of the input into that of out. False if it cannot (then layout is
  * unchanged, and the input is copied; a contiguous layout always works). */
 typedef bool cr__view(const cr_tensor *out, cr__layout *layout);
@@ -201,10 +202,12 @@ cr_tensor *cr__record_2(const cr_op *op, cr_arg x, cr_arg y, const char *site);
 cr_status cr__op_fail(cr_ctx *ctx, const cr_op *op, cr_status status, const char *advice,
                       const char *format, ...) CR_FORMAT(5, 6);
 
-/* dims as text, "[2, 3]", in one of a few buffers of the context: good for one message.
+/* As text, "[2, 3]" or "0.5", in one of a few buffers of the context: good for one
+ * message.
  */
 const char *cr__dims_text(cr_ctx *ctx, cr_dims dims);
 const char *cr__shape_text(const cr_tensor *x);
+const char *cr__number_text(cr_ctx *ctx, cr_arg number);
 
 /* ---- helpers of shape rules ---- */
 

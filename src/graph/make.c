@@ -161,8 +161,8 @@ static cr_tensor *number(cr_ctx *ctx, cr_arg value, cr_dtype dtype, const char *
     }
     if (dtype > CR_DTYPE_DEFAULT && dtype < CR_DTYPES &&
         !cr__number_store(value, dtype, &bits)) {
-        cr_fail(ctx, CR_ERR_DTYPE, "%s: the number is not a value of %s (%s)", what,
-                cr_dtype_name(dtype), site ? site : "?");
+        cr_fail(ctx, CR_ERR_DTYPE, "%s: %s is not a value of %s (%s)", what,
+                cr__number_text(ctx, value), cr_dtype_name(dtype), site ? site : "?");
         return NULL;
     }
     return cr__constant(ctx, dtype, CR_NO_DIMS, &bits, site);

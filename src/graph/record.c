@@ -122,15 +122,9 @@ static bool check_number(const call *c, int i, cr_dtype dtype)
     uint64_t bits;
     if (cr__number_store(*a, dtype, &bits))
         return true;
-    char text[40];
-    if (a->kind == CR_ARG_REAL)
-        snprintf(text, sizeof text, "%g", a->v.real);
-    else if (a->kind == CR_ARG_INT)
-        snprintf(text, sizeof text, "%lld", (long long)a->v.i);
-    else
-        snprintf(text, sizeof text, "%llu", (unsigned long long)a->v.u);
     cr__op_fail(c->ctx, c->op, CR_ERR_DTYPE, "cr_cast() the tensor",
-                "%s is not a value of %s", text, cr_dtype_name(dtype));
+                "%s is not a value of %s", cr__number_text(c->ctx, *a),
+                cr_dtype_name(dtype));
     return false;
 }
 

@@ -89,6 +89,18 @@ bool cr__broadcast_dims(cr_dims a, cr_dims b, cr_dims *out)
     return true;
 }
 
+void cr__layout_init(cr__layout *layout, const cr__shape *shape)
+{
+    int64_t stride = 1;
+    layout->ndim = shape->ndim;
+    layout->offset = 0;
+    for (int d = shape->ndim - 1; d >= 0; d--) {
+        layout->dims[d] = shape->dims[d];
+        layout->strides[d] = stride;
+        stride *= shape->dims[d];
+    }
+}
+
 cr_tensor *cr__expand_to(cr_tensor *x, cr_dims dims)
 {
     if (!x)
@@ -102,11 +114,16 @@ cr_tensor *cr__expand_to(cr_tensor *x, cr_dims dims)
 
 /* ---- text ---- */
 
+static char *next_text(cr_ctx *ctx)
+{
+    ctx->next_text = (ctx->next_text + 1) % CR__COUNT(ctx->texts);
+    return ctx->texts[ctx->next_text];
+}
+
 const char *cr__dims_text(cr_ctx *ctx, cr_dims dims)
 {
-    char *text = ctx->texts[ctx->next_text];
+    char *text = next_text(ctx);
     size_t size = sizeof ctx->texts[0], length = 1;
-    ctx->next_text = (ctx->next_text + 1) % CR__COUNT(ctx->texts);
     text[0] = '[';
     for (int i = 0; i < dims.n && i < CR_MAX_DIMS && length < size; i++)
         length += (size_t)snprintf(text + length, size - length, "%s%lld", i ? ", " : "",
@@ -119,4 +136,17 @@ const char *cr__dims_text(cr_ctx *ctx, cr_dims dims)
 const char *cr__shape_text(const cr_tensor *x)
 {
     return cr__dims_text(x->ctx, cr_shape(x));
+}
+
+const char *cr__number_text(cr_ctx *ctx, cr_arg number)
+{
+    char *text = next_text(ctx);
+    size_t size = sizeof ctx->texts[0];
+    if (number.kind == CR_ARG_REAL)
+        snprintf(text, size, "%g", number.v.real);
+    else if (number.kind == CR_ARG_INT)
+        snprintf(text, size, "%lld", (long long)number.v.i);
+    else
+        snprintf(text, size, "%llu", (unsigned long long)number.v.u);
+    return text;
 }

@@ -309,7 +309,7 @@ static size_t write_path(const cr_module *root, const cr_module *module, char *e
         length += n + 1;
         if (end) {
             memcpy(end - length, name, n);
-            end[n - length] = '.';
+            *(end - length + n) = '.';
         }
     }
     return length;

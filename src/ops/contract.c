@@ -68,12 +68,29 @@ static void contract_job(const cr_tensor *out, const cr__layout *a, const cr__la
 
 static cr_tensor *contract(cr_tensor *x, cr_tensor *y);
 
+/* Whether x is seen transposed: along its last dimension there are gaps, along the one
+ * before none. */
+static bool seen_transposed(const cr_tensor *x)
+{
+    cr__layout layout;
+    int n = x->shape->ndim;
+    if (!x->op || x->op->kind != CR_OP_VIEW || !x->n_inputs)
+        return false;
+    cr__layout_init(&layout, cr__input(x, 0)->shape);
+    const cr__view_info *info = x->op->internal;
+    return info->view(x, &layout) && layout.strides[n - 2] == 1 &&
+           layout.strides[n - 1] > 1;
+}
+
+/* Products come out row-major. The gradient of what is seen transposed is made as that of
+ * what lies beneath, transposed, so that it need not be copied; the sums are the same. */
 static void contract_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
+    cr_tensor *x = cr_input(out, 0), *y = cr_input(out, 1);
     if (cr_input_needs_grad(out, 0))
-        down[0] = contract(g, cr_t(cr_input(out, 1)));
+        down[0] = seen_transposed(x) ? cr_t(contract(y, cr_t(g))) : contract(g, cr_t(y));
     if (cr_input_needs_grad(out, 1))
-        down[1] = contract(cr_t(cr_input(out, 0)), g);
+        down[1] = seen_transposed(y) ? cr_t(contract(cr_t(g), x)) : contract(cr_t(x), g);
 }
 
 static const cr_sample contract_samples[] = {

@@ -57,10 +57,17 @@ cr_tensor *cr__spread(cr_tensor *r, cr_dims dims, const cr__reduce_attrs *attrs)
     return cr__expand_to(r, dims);
 }
 
+/* Resolves the dims of a reduction: none listed means all, as in PyTorch. */
+static bool resolve_over(cr_infer *infer, cr_dims *dims, int ndim)
+{
+    dims->given = dims->given && dims->n != 0;
+    return cr__resolve_dims(infer, dims, ndim);
+}
+
 static cr_status reduce_shape(cr_infer *infer)
 {
     cr__reduce_attrs *attrs = infer->attrs;
-    if (!cr__resolve_dims(infer, &attrs->dims, infer->in_dims[0].n))
+    if (!resolve_over(infer, &attrs->dims, infer->in_dims[0].n))
         return CR_ERR_ARGUMENT;
     infer->dims = cr__reduced_dims(infer->in_dims[0], attrs->dims, attrs->keepdim);
     return CR_OK;
@@ -169,7 +176,7 @@ static bool find_extent(cr_ctx *ctx, const cr_op *op, const cr_tensor *x,
 {
     cr_infer infer = { .ctx = ctx, .op = op };
     cr_dims dims = attrs->dims;
-    if (!cr__resolve_dims(&infer, &dims, cr_ndim(x)))
+    if (!resolve_over(&infer, &dims, cr_ndim(x)))
         return false;
     e->count = cr__reduced_count(cr_shape(x), dims);
     e->keep = (cr_reduce_opts){ .dims = dims, .keepdim = true };

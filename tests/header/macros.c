@@ -275,7 +275,7 @@ static void operations_by_name(cr_ctx *ctx)
     cr_tensor *x = matrix(ctx), *out = NULL;
     const cr_custom_def def = { "twice", twice, NULL, NULL };
     IS(cr_sum(cr_apply(cr_op_find("square"), &x, 1, NULL)), 91);
-    is_int(cr_call(ctx, cr_op_find("sum"), &x, 1, "dims=[0]", &out, 1), 1, "cr_call");
+    is_int(cr_call(ctx, cr_op_find("sum"), &x, 1, "dim=[0]", &out, 1), 1, "cr_call");
     is_int(cr_numel(out), 3, "its result");
     IS(cr_sum(cr_custom(&def, &x, 1, CR_F32, CR_DIMS(2, 3))), 42);
     is_text(cr_message(ctx), "", "no error in operations by name");

@@ -906,15 +906,17 @@ CR_API cr_tensor *cr_embedding_at(cr_tensor *weight, cr_tensor *index, cr_embedd
     cr_embedding_at(weight, CR_FIRST(__VA_ARGS__, 0),        \
                     CR_OPTS(cr_embedding_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
 
-/* e^x / sum e^x along dim, and its logarithm; both without overflow. */
+/* e^x / sum e^x along dim, and its logarithm; both without overflow. In a row of -inf softmax is
+ * 0 with gradient 0, log_softmax NaN. */
 CR_API cr_tensor *cr_softmax_at(cr_tensor *x, int dim, const char *site);
 CR_API cr_tensor *cr_log_softmax_at(cr_tensor *x, int dim, const char *site);
 #define cr_softmax(x, dim) cr_softmax_at(x, dim, CR_HERE)
 #define cr_log_softmax(x, dim) cr_log_softmax_at(x, dim, CR_HERE)
 
 /* Classification losses. Classes are dimension 1 of x [N, C, ..] (or 0 of [C]); target holds
- * class indices [N, ..] (or is a scalar). .weight [C] weights the classes; targets equal to
- * .ignore_index count for nothing; the mean divides by the sum of the targets' weights.
+ * class indices [N, ..] (or is a scalar), and another number is an error of the run. .weight [C]
+ * weights the classes; targets equal to .ignore_index count for nothing; the mean divides by the
+ * sum of the targets' weights.
  *
  *     nll_loss       -x[target], x being log-probabilities
  *     cross_entropy  nll_loss of log_softmax(x); target may also hold probabilities, shaped like
@@ -935,7 +937,7 @@ CR_API cr_tensor *cr_nll_loss_at(cr_tensor *x, cr_tensor *target, cr_class_loss_
 #define cr_cross_entropy(x, ...) CR_CLASS_LOSS_(cr_cross_entropy_at, x, __VA_ARGS__)
 #define cr_nll_loss(x, ...) CR_CLASS_LOSS_(cr_nll_loss_at, x, __VA_ARGS__)
 
-/* (x - target)^2. */
+/* (x - target)^2; target is shaped like x or broadcasts to it. */
 typedef struct cr_loss_opts {
     const char *site CR_ZERO;
     cr_reduction reduction CR_ZERO;

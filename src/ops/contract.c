@@ -241,9 +241,8 @@ static bool linear_fits(cr_ctx *ctx, cr_tensor *x, cr_tensor *weight, cr_tensor 
     }
     if (cr_ndim(x) < 1 || cr_size(x, -1) != w.v[w.n - 1]) {
         cr__op_fail(ctx, &op_linear, CR_ERR_SHAPE, NULL,
-                    "weight %s takes %lld features, and the last dimension of x %s is "
-                    "another",
-                    cr__shape_text(weight), (long long)w.v[w.n - 1], cr__shape_text(x));
+                    "weight %s takes %lld features, x is %s", cr__shape_text(weight),
+                    (long long)w.v[w.n - 1], cr__shape_text(x));
         return false;
     }
     int64_t outputs = w.n == 2 ? w.v[0] : 1;

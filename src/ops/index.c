@@ -358,13 +358,15 @@ static void select_chunk(void *arg, int chunk)
     size_t size = cr_dtype_size(s->kernel->out.dtype);
     int64_t begin, end, width = s->inner * (int64_t)size;
     cr__part(s->outer * s->n, 1, chunk, s->chunks, &begin, &end);
+    int64_t i = begin % s->n, origin = begin / s->n * s->size;
     for (int64_t row = begin; row < end; row++) {
-        int64_t outer = row / s->n, i = row % s->n;
-        int64_t place = outer * s->size + cr__index_load(s->index, i);
+        int64_t place = origin + cr__index_load(s->index, i);
         if (s->inner == 1)
             move_one(to, row, from, place, size);
         else
             memcpy(to + row * width, from + place * width, (size_t)width);
+        if (++i == s->n)
+            i = 0, origin += s->size;
     }
 }
 

@@ -144,7 +144,6 @@ cr_tensor *cr_binary_cross_entropy_with_logits_at(cr_tensor *x, cr_tensor *targe
  * being dimension dim. */
 typedef struct class_attrs {
     int64_t dim, classes, ignore_index;
-    cr_dtype dtype; /* of class_weights without weights */
 } class_attrs;
 
 static cr_status check_targets(const cr_kernel *kernel, const cr_array *target,
@@ -201,44 +200,64 @@ static cr_status class_pick_kernel(const cr_kernel *kernel)
     return status;
 }
 
+typedef struct place_job {
+    const cr_kernel *kernel;
+    int64_t outer, inner;
+    int chunks;
+} place_job;
+
+static void place_chunk(void *arg, int chunk)
+{
+    const place_job *job = arg;
+    const class_attrs *attrs = job->kernel->attrs;
+    const cr_array *g = &job->kernel->in[0], *target = &job->kernel->in[1];
+    char *out = job->kernel->out.data;
+    int64_t size = (int64_t)cr_dtype_size(g->dtype), begin, end;
+    int64_t row = attrs->classes * job->inner * size;
+    cr__part(job->outer, 1, chunk, job->chunks, &begin, &end);
+    memset(out + begin * row, 0, (size_t)((end - begin) * row));
+    for (int64_t i = begin * job->inner; i < end * job->inner; i++) {
+        int64_t place = class_place_of(attrs, target, i, job->inner);
+        if (place >= 0 && g->dtype == CR_F32)
+            ((float *)(void *)out)[place] = -((const float *)g->data)[i];
+        else if (place >= 0)
+            ((double *)(void *)out)[place] = -((const double *)g->data)[i];
+    }
+}
+
 static cr_status class_place_kernel(const cr_kernel *kernel)
 {
     const class_attrs *attrs = kernel->attrs;
-    const cr_array *g = &kernel->in[0], *target = &kernel->in[1];
+    const cr_array *target = &kernel->in[1];
+    place_job job = { .kernel = kernel, .inner = inner_of(&kernel->out, attrs->dim) };
     cr_status status = check_targets(kernel, target, attrs);
-    int64_t inner = inner_of(&kernel->out, attrs->dim);
-    if (kernel->out.numel > 0)
-        memset(kernel->out.data, 0,
-               (size_t)kernel->out.numel * cr_dtype_size(kernel->out.dtype));
-    for (int64_t i = 0; status == CR_OK && i < target->numel; i++) {
-        int64_t place = class_place_of(attrs, target, i, inner);
-        if (place >= 0 && g->dtype == CR_F32)
-            ((float *)kernel->out.data)[place] = -((const float *)g->data)[i];
-        else if (place >= 0)
-            ((double *)kernel->out.data)[place] = -((const double *)g->data)[i];
-    }
-    return status;
+    if (status != CR_OK || kernel->out.numel == 0)
+        return status;
+    job.outer = target->numel / job.inner;
+    job.chunks = cr__kernel_chunks(kernel, kernel->out.numel / 8, job.outer);
+    cr_kernel_parallel(kernel, job.chunks, place_chunk, &job);
+    return CR_OK;
 }
 
 static cr_status class_weights_kernel(const cr_kernel *kernel)
 {
     const class_attrs *attrs = kernel->attrs;
-    const cr_array *target = &kernel->in[0];
-    const cr_array *weight = kernel->n > 1 && kernel->in[1].data ? &kernel->in[1] : NULL;
+    const cr_array *target = &kernel->in[1];
+    const float *weight_f32 = kernel->in[0].data;
+    const double *weight_f64 = kernel->in[0].data;
     cr_status status = check_targets(kernel, target, attrs);
     for (int64_t i = 0; status == CR_OK && i < target->numel; i++) {
         int64_t at = cr__index_load(target, i);
         bool counts = at != attrs->ignore_index;
         if (kernel->out.dtype == CR_F32)
-            ((float *)kernel->out.data)[i] =
-                counts ? weight ? ((const float *)weight->data)[at] : 1 : 0;
+            ((float *)kernel->out.data)[i] = counts ? weight_f32[at] : 0;
         else
-            ((double *)kernel->out.data)[i] =
-                counts ? weight ? ((const double *)weight->data)[at] : 1 : 0;
+            ((double *)kernel->out.data)[i] = counts ? weight_f64[at] : 0;
     }
     return status;
 }
 
+/* Shaped like the target. */
 static cr_status class_pick_shape(cr_infer *infer)
 {
     infer->dims = infer->in_dims[1];
@@ -252,13 +271,6 @@ static cr_status class_place_shape(cr_infer *infer)
     for (int64_t i = dims->n++; i > attrs->dim; i--)
         dims->v[i] = dims->v[i - 1];
     dims->v[attrs->dim] = attrs->classes;
-    return CR_OK;
-}
-
-static cr_status class_weights_shape(cr_infer *infer)
-{
-    const class_attrs *attrs = infer->attrs;
-    infer->dtype = attrs->dtype;
     return CR_OK;
 }
 
@@ -312,11 +324,11 @@ static const cr_op op_class_weights = {
     .name = "class_weights",
     .doc = "the weight of the class of each target, 0 where it is ignored",
     .kind = CR_OP_OPAQUE,
-    .min_inputs = 1,
+    .min_inputs = 2,
     .max_inputs = 2,
-    .inputs = "target,weight",
+    .inputs = "weight,target",
     .attrs_size = sizeof(class_attrs),
-    .shape = class_weights_shape,
+    .shape = class_pick_shape,
     .kernel = class_weights_kernel,
 };
 
@@ -361,7 +373,7 @@ static bool class_loss_begin(class_loss *c, cr_tensor *const *inputs, int n)
                     "ignore_index is one number, not %s", cr__dims_text(c->ctx, *ignore));
         return false;
     }
-    c->classes = (class_attrs){ .dim = rank > 1, .dtype = cr_dtype_of(c->x) };
+    c->classes = (class_attrs){ .dim = rank > 1 };
     c->classes.classes = cr_size(c->x, (int)c->classes.dim);
     c->classes.ignore_index = ignore->n ? ignore->v[0] : INT64_MIN;
     if (c->weight &&
@@ -409,27 +421,71 @@ static cr_tensor *over_classes(const class_loss *c, cr_tensor *l)
     return cr_neg(cr_sum(l, .dims = CR_DIMS(c->classes.dim)));
 }
 
+static cr_tensor *at_targets(const class_loss *c, const cr_op *op, cr_tensor *x)
+{
+    cr_tensor *inputs[] = { x, c->target };
+    return cr__record_n(c->ctx, op, inputs, 2, &c->classes, CR_HERE);
+}
+
+/* Which targets count; NULL: all, since none can be the one to ignore. */
+static cr_tensor *counted(const class_loss *c)
+{
+    uint64_t bits;
+    cr_arg ignored = cr_arg_int(c->classes.ignore_index);
+    if (!c->attrs->ignore_index.n ||
+        !cr__number_store(ignored, cr_dtype_of(c->target), &bits))
+        return NULL;
+    return cr_ne_at(cr_arg_tensor(c->target), ignored, CR_HERE);
+}
+
+/* The weighted losses of all targets, reduced; the mean divides by the weights, which are
+ * 1 if not given. */
+static cr_tensor *weighted(const class_loss *c, cr_tensor *loss, cr_tensor *weights,
+                           cr_tensor *counts)
+{
+    cr_tensor *total = NULL;
+    if (c->attrs->reduction == CR_MEAN && (weights || counts))
+        total = cr_sum(weights ? weights : counts);
+    if (total && !weights)
+        total = cr_cast(total, cr_dtype_of(c->x));
+    return reduced(loss, c->attrs->reduction, total);
+}
+
 /* The loss of log-probabilities l at class indices. */
 static cr_tensor *at_indices(const class_loss *c, cr_tensor *l)
 {
     double smoothing = c->attrs->label_smoothing;
-    cr_tensor *pick[] = { l, c->target }, *weigh[] = { c->target, c->weight };
-    cr_tensor *weights = NULL;
-    cr_tensor *loss = cr__record_n(c->ctx, &op_class_pick, pick, 2, &c->classes, CR_HERE);
-    if (c->weight || c->attrs->reduction == CR_MEAN)
-        weights = cr__record_n(c->ctx, &op_class_weights, weigh, c->weight ? 2 : 1,
-                               &c->classes, CR_HERE);
-    if (c->weight)
-        loss = cr_mul(loss, weights);
+    cr_tensor *weights = c->weight ? at_targets(c, &op_class_weights, c->weight) : NULL;
+    cr_tensor *counts = counted(c), *loss = at_targets(c, &op_class_pick, l);
+    loss = weights ? cr_mul(loss, weights) : loss;
     if (smoothing > 0) {
-        cr_tensor *counts =
-            cr__record_1(&op_class_weights, c->target, &c->classes, CR_HERE);
-        cr_tensor *even = cr_where(cr_gt(counts, 0), over_classes(c, l), 0);
+        cr_tensor *even = over_classes(c, l);
+        even = counts ? cr_where(counts, even, 0) : even;
         loss = cr_add(cr_mul(loss, 1 - smoothing),
                       cr_mul(even, smoothing / (double)c->classes.classes));
     }
-    return reduced(loss, c->attrs->reduction,
-                   c->attrs->reduction == CR_MEAN ? cr_sum(weights) : NULL);
+    return weighted(c, loss, weights, counts);
+}
+
+/* The same of log_softmax(x), without a tensor of log-probabilities:
+ *
+ *     ln sum e^(x - m) + (m - x[target]), m the largest of x
+ */
+static cr_tensor *of_logits(const class_loss *c)
+{
+    cr_dims dim = CR_DIMS(c->classes.dim);
+    cr_tensor *x = c->x, *counts = counted(c);
+    cr_tensor *weights = c->weight ? at_targets(c, &op_class_weights, c->weight) : NULL;
+    cr_no_grad_push(c->ctx);
+    cr_tensor *most = cr_amax(x, .dims = dim, .keepdim = true);
+    cr_no_grad_pop(c->ctx);
+    cr_tensor *sum = cr_sum(cr_exp(cr_sub(x, most)), .dims = dim);
+    most = cr_reshape(most, cr_shape(c->target));
+    cr_tensor *loss = cr_add(most, at_targets(c, &op_class_pick, x));
+    loss = cr_add(cr_log(sum), loss);
+    loss = weights ? cr_mul(loss, weights) : loss;
+    loss = counts ? cr_where(counts, loss, 0) : loss;
+    return weighted(c, loss, weights, counts);
 }
 
 /* The same at probabilities, which label smoothing mixes with even ones. The mean is over
@@ -480,6 +536,8 @@ static cr_tensor *cross_entropy_expand(cr_ctx *ctx, cr_tensor *const *inputs, in
     }
     if (!probabilities && !are_indices(&c))
         return NULL;
+    if (!probabilities && smoothing == 0)
+        return of_logits(&c);
     cr_tensor *l = cr_log_softmax(c.x, (int)c.classes.dim);
     return probabilities ? at_probabilities(&c, l) : at_indices(&c, l);
 }
@@ -512,6 +570,7 @@ static const cr_sample cross_entropy_samples[] = {
     { "f[2,3,2] f[2,3,2]{0,1} f[3]{0.5,2}~", "label_smoothing=0.3" },
     { "f[3] i[]{0,3}", NULL },
     { "f[0,3] i[0]", "reduction=sum" },
+    { "f[2,3]{-300,300}~ i[2]{0,3}", NULL },
     { NULL, NULL },
 };
 static const cr_op op_nll_loss = {

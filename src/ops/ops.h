@@ -19,7 +19,6 @@ extern const cr_op *const cr__ops_contract[];
 extern const cr_op *const cr__ops_index[];
 extern const cr_op *const cr__ops_loss[];
 extern const cr_op *const cr__ops_norm[];
-extern const cr_op *const cr__ops_custom[];
 
 /* ---- attribute tables ---- */
 

@@ -123,7 +123,7 @@ static bool run_opaque(const cr__plan *plan, cr_tensor *x)
     cr_status status = x->op->kernel(&kernel);
     if (status == CR_OK)
         return true;
-    cr_fail(ctx, status, "%s: %s (%s)", x->within ? x->within->name : x->op->name,
+    cr_fail(ctx, status, "%s: %s (%s)", cr__called(x),
             message[0] ? message : "the kernel failed", x->site);
     return false;
 }

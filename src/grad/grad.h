@@ -53,12 +53,6 @@ CR__INLINE bool cr__is_float(const cr_tensor *x)
     return x->dtype == CR_F32 || x->dtype == CR_F64;
 }
 
-/* The operation as the user called it. */
-CR__INLINE const char *cr__called(const cr_tensor *node)
-{
-    return node->within ? node->within->name : node->op ? node->op->name : "data";
-}
-
 CR__INLINE bool cr__same_dims(const cr_tensor *x, const cr_tensor *y)
 {
     if (x->shape == y->shape)

@@ -100,6 +100,12 @@ CR__INLINE cr_tensor *cr__input(const cr_tensor *x, int i)
     return in && in->flags & CR__HANDLE ? in->leaf->first : in;
 }
 
+/* The operation as the user called it. */
+CR__INLINE const char *cr__called(const cr_tensor *node)
+{
+    return node->within ? node->within->name : node->op ? node->op->name : "data";
+}
+
 /* The node whose value is kept for a vjp that reads x: what x is a view of. */
 CR__INLINE cr_tensor *cr__saved(cr_tensor *x)
 {

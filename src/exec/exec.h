@@ -91,6 +91,8 @@ void *cr__destination(const cr__plan *plan, cr_tensor *x);
 
 bool cr__layout_contiguous(const cr__layout *layout);
 
+cr__layout cr__layout_of(const cr__source *source, const cr_tensor *x);
+
 /* x as kernels take it, with the layout's offset added; size of an element. */
 cr__strided cr__strided_of(const cr__source *source, const cr_tensor *x);
 
@@ -113,6 +115,9 @@ enum {
  * error. */
 bool cr__plan_groups(cr__plan *plan, cr_tensor *const *targets, size_t n, bool commit);
 bool cr__plan_memory(cr__plan *plan);
+
+/* Runs a matrix product: contract.c. */
+bool cr__run_contract(const cr__plan *plan, cr_tensor *x);
 
 /* Runs a group of maps, with the reduction that it may end in: program.c. */
 bool cr__run_program(const cr__plan *plan, const cr__group *group);

@@ -7,15 +7,6 @@
 
 /* ---- groups of one node ---- */
 
-static cr__layout layout_of(const cr__source *source, const cr_tensor *x)
-{
-    cr__layout layout;
-    if (source->layout)
-        return *source->layout;
-    cr__layout_init(&layout, x->shape);
-    return layout;
-}
-
 /* The dims of a reduction's input with the kept ones first. */
 static cr__strided kept_first(const cr_tensor *x, const cr__strided *in, int *kept)
 {
@@ -60,26 +51,6 @@ static void run_reduce(const cr__plan *plan, cr_tensor *x)
     cr__reduce(&job, plan->ctx->team);
 }
 
-static void run_contract(const cr__plan *plan, cr_tensor *x)
-{
-    const cr__contract_info *info = x->op->internal;
-    cr_tensor *in[2] = { cr__input(x, 0), cr__input(x, 1) };
-    cr__layout layouts[2];
-    const char *data[2];
-    int64_t size = (int64_t)cr_dtype_size((cr_dtype)x->dtype);
-    for (int i = 0; i < 2; i++) {
-        cr__source source = cr__source_of(plan, in[i]);
-        layouts[i] = layout_of(&source, in[i]);
-        data[i] = source.data + layouts[i].offset * size;
-    }
-    cr__gemm_job job = { .dtype = (cr_dtype)x->dtype };
-    info->job(x, &layouts[0], &layouts[1], &job);
-    job.a = data[0];
-    job.b = data[1];
-    job.c = cr__destination(plan, x);
-    cr__gemm(&job, plan->ctx->team);
-}
-
 static void run_copy(const cr__plan *plan, cr_tensor *x)
 {
     const cr__seen *seen = &plan->views[cr__entry_of(plan, x)->slot - 1];
@@ -109,7 +80,7 @@ static bool run_opaque(const cr__plan *plan, cr_tensor *x)
         if (!t)
             continue;
         cr__source source = cr__source_of(plan, t);
-        cr__layout layout = layout_of(&source, t);
+        cr__layout layout = cr__layout_of(&source, t);
         in[k] = array_of(t, source.data + layout.offset *
                                               (int64_t)cr_dtype_size((cr_dtype)t->dtype));
     }
@@ -138,8 +109,7 @@ static bool run_group(const cr__plan *plan, const cr__group *group)
         run_reduce(plan, x);
         return true;
     case CR_OP_CONTRACT:
-        run_contract(plan, x);
-        return true;
+        return cr__run_contract(plan, x);
     case CR_OP_VIEW:
         run_copy(plan, x);
         return true;

@@ -74,19 +74,23 @@ cr__source cr__source_of(const cr__plan *plan, cr_tensor *x)
     return source;
 }
 
+cr__layout cr__layout_of(const cr__source *source, const cr_tensor *x)
+{
+    cr__layout layout;
+    if (source->layout)
+        return *source->layout;
+    cr__layout_init(&layout, x->shape);
+    return layout;
+}
+
 cr__strided cr__strided_of(const cr__source *source, const cr_tensor *x)
 {
-    cr__layout plain;
-    const cr__layout *layout = source->layout;
-    if (!layout) {
-        cr__layout_init(&plain, x->shape);
-        layout = &plain;
-    }
+    cr__layout layout = cr__layout_of(source, x);
     int64_t size = (int64_t)cr_dtype_size((cr_dtype)x->dtype);
-    cr__strided s = { .data = (char *)(uintptr_t)source->data + layout->offset * size,
-                      .ndim = layout->ndim };
-    memcpy(s.dims, layout->dims, sizeof s.dims);
-    memcpy(s.strides, layout->strides, sizeof s.strides);
+    cr__strided s = { .data = (char *)(uintptr_t)source->data + layout.offset * size,
+                      .ndim = layout.ndim };
+    memcpy(s.dims, layout.dims, sizeof s.dims);
+    memcpy(s.strides, layout.strides, sizeof s.strides);
     return s;
 }
 

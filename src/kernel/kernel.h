@@ -194,4 +194,9 @@ typedef struct cr__gemm_job {
 } cr__gemm_job;
 void cr__gemm(const cr__gemm_job *job, cr__team *team);
 
+/* Multiplying subnormal numbers takes processors a hundred times as long. If the elements
+ * of x (floats) are tiny, the power of two to multiply them by for products to be of
+ * normal numbers; 0 if not. A function of values and shape. */
+int cr__tiny_exponent(const cr__strided *x, cr_dtype dtype);
+
 #endif

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* Elements that are looked at before all are. */
+/* Rows whose first element is looked at before all are. */
 #define SAMPLES 16
 
 /* Below `tiny` a matrix is scaled so that its largest element has the exponent `target`:
@@ -13,58 +13,78 @@ typedef struct range {
     int tiny, target;
 } range;
 static const range ranges[CR_DTYPES] = {
-    [CR_F32] = { -60, -40 },
-    [CR_F64] = { -600, -400 },
+    [CR_F32] = { -85, -40 },
+    [CR_F64] = { -800, -400 },
 };
 
-/* The exponent of |x|, of 0 the least int. NaN and infinity have the largest of all. */
-static int exponent_at(const char *at, cr_dtype dtype)
+/* The bits of |x| grow with it, so the largest of n elements is found among integers. */
+#define LARGEST(name, T, MASK)                                                      \
+    static uint64_t name(const char *at, int64_t step, int64_t n, uint64_t largest) \
+    {                                                                               \
+        for (int64_t i = 0; i < n; i++, at += step * (int64_t)sizeof(T)) {          \
+            T bits;                                                                 \
+            memcpy(&bits, at, sizeof bits);                                         \
+            bits &= MASK;                                                           \
+            largest = bits > largest ? bits : largest;                              \
+        }                                                                           \
+        return largest;                                                             \
+    }
+LARGEST(largest_f32, uint32_t, INT32_MAX)
+LARGEST(largest_f64, uint64_t, INT64_MAX)
+
+/* The exponent of the number with these bits, which is finite and not 0. */
+static int exponent_of(uint64_t bits, cr_dtype dtype)
 {
-    int exponent;
+    uint32_t low = (uint32_t)bits;
     float narrow;
     double x;
-    if (dtype == CR_F32) {
-        memcpy(&narrow, at, sizeof narrow);
-        x = (double)narrow;
-    } else {
-        memcpy(&x, at, sizeof x);
-    }
-    if (x == 0)
-        return INT32_MIN;
-    if (!isfinite(x))
-        return INT32_MAX;
-    (void)frexp(x, &exponent);
-    return exponent - 1;
+    memcpy(&narrow, &low, sizeof narrow);
+    memcpy(&x, &bits, sizeof x);
+    return ilogb(dtype == CR_F32 ? (double)narrow : x);
 }
 
-/* The largest exponent of every step-th element of x. */
-static int largest_exponent(const cr__strided *x, cr_dtype dtype, int64_t numel,
-                            int64_t step)
+/* Whether the largest of |x|, given by its bits, is tiny and not 0. */
+static bool is_tiny(uint64_t bits, cr_dtype dtype)
 {
-    int64_t size = (int64_t)cr_dtype_size(dtype);
-    int largest = INT32_MIN;
-    for (int64_t i = 0; i < numel; i += step) {
-        int64_t offset = 0, rest = i;
-        for (int d = x->ndim - 1; d >= 0; d--) {
-            offset += rest % x->dims[d] * x->strides[d];
-            rest /= x->dims[d];
-        }
-        int exponent = exponent_at((const char *)x->data + offset * size, dtype);
-        largest = exponent > largest ? exponent : largest;
+    uint64_t infinite = dtype == CR_F32 ? 0x7f800000 : 0x7ff0000000000000;
+    return bits && bits < infinite && exponent_of(bits, dtype) < ranges[dtype].tiny;
+}
+
+/* Where the row begins that has number r among the innermost rows of x. */
+static const char *row_at(const cr__strided *x, int64_t size, int64_t r)
+{
+    int64_t offset = 0;
+    for (int d = x->ndim - 2; d >= 0; d--) {
+        offset += r % x->dims[d] * x->strides[d];
+        r /= x->dims[d];
     }
+    return (const char *)x->data + offset * size;
+}
+
+/* Looks at the first element of some rows: a cheap way to say no. */
+static uint64_t sample(const cr__strided *x, cr_dtype dtype, int64_t rows)
+{
+    int64_t size = (int64_t)cr_dtype_size(dtype),
+            step = rows > SAMPLES ? rows / SAMPLES : 1;
+    uint64_t largest = 0;
+    for (int64_t r = 0; r < rows; r += step)
+        largest = (dtype == CR_F32 ? largest_f32 : largest_f64)(row_at(x, size, r), 1, 1,
+                                                                largest);
     return largest;
 }
 
 int cr__tiny_exponent(const cr__strided *x, cr_dtype dtype)
 {
-    const range *r = &ranges[dtype];
-    int64_t numel = 1;
-    for (int d = 0; d < x->ndim; d++)
-        numel *= x->dims[d];
-    int64_t step = numel > SAMPLES ? numel / SAMPLES | 1 : 1;
-    int largest = largest_exponent(x, dtype, numel, step);
-    if (largest == INT32_MIN || largest >= r->tiny)
+    int last = x->ndim - 1;
+    int64_t rows = 1, size = (int64_t)cr_dtype_size(dtype);
+    uint64_t largest = 0;
+    for (int d = 0; d < last; d++)
+        rows *= x->dims[d];
+    if (rows == 0 || x->dims[last] == 0 || !is_tiny(sample(x, dtype, rows), dtype))
         return 0;
-    largest = largest_exponent(x, dtype, numel, 1);
-    return largest < r->tiny ? r->target - largest : 0;
+    for (int64_t r = 0; r < rows; r++)
+        largest = (dtype == CR_F32 ? largest_f32 : largest_f64)(
+            row_at(x, size, r), x->strides[last], x->dims[last], largest);
+    return is_tiny(largest, dtype) ? ranges[dtype].target - exponent_of(largest, dtype)
+                                   : 0;
 }

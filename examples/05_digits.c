@@ -11,12 +11,13 @@
 
 enum {
     IMAGES = 1797,
-    PIXELS = 64,
+    SIDE = 8,
+    PIXELS = SIDE * SIDE,
     CLASSES = 10,
     TESTED = IMAGES / 5,
     TRAINED = IMAGES - TESTED
 };
-enum { HIDDEN = 128, EPOCHS = 40, MINIBATCH = 64, STEPS = TRAINED / MINIBATCH };
+enum { HIDDEN = 128, EPOCHS = 100, MINIBATCH = 64, STEPS = TRAINED / MINIBATCH };
 
 /* The images in the order in which they are used: the first TESTED are held out. */
 static float images[IMAGES][PIXELS];
@@ -92,11 +93,30 @@ static cr_module *make_network(cr_ctx *ctx)
     return net;
 }
 
-/* One step on MINIBATCH images from the given one on; returns the loss. */
-static double train_step(cr_ctx *ctx, cr_module *net, cr_optim *optim, int from)
+/* The image, one time in four moved by a pixel to the left or right, and up or down: the
+ * same digit, and new to the network. */
+static void move_image(float *to, const float *from, uint64_t *random)
 {
+    static const int by[8] = { -1, 0, 0, 0, 0, 0, 0, 1 };
+    uint64_t r = next_random(random);
+    int dx = by[r % 8], dy = by[r / 8 % 8];
+    for (int y = 0; y < SIDE; y++)
+        for (int x = 0; x < SIDE; x++) {
+            int u = x + dx, v = y + dy;
+            bool inside = u >= 0 && u < SIDE && v >= 0 && v < SIDE;
+            to[SIDE * y + x] = inside ? from[SIDE * v + u] : 0;
+        }
+}
+
+/* One step on MINIBATCH images from the given one on; returns the loss. */
+static double train_step(cr_ctx *ctx, cr_module *net, cr_optim *optim, int from,
+                         uint64_t *random)
+{
+    float batch[MINIBATCH][PIXELS];
+    for (int i = 0; i < MINIBATCH; i++)
+        move_image(batch[i], images[from + i], random);
     CR_SCOPE(ctx);
-    cr_tensor *x = cr_from(ctx, CR_F32, CR_DIMS(MINIBATCH, PIXELS), images[from]);
+    cr_tensor *x = cr_from(ctx, CR_F32, CR_DIMS(MINIBATCH, PIXELS), batch);
     cr_tensor *y = cr_from(ctx, CR_I64, CR_DIMS(MINIBATCH), &labels[from]);
     cr_tensor *loss = cr_cross_entropy(cr_nn_forward(net, x), y);
     cr_optim_zero_grad(optim);
@@ -125,9 +145,9 @@ static double test(cr_ctx *ctx, cr_module *net)
 static void show_progress(int epoch)
 {
     bool terminal = isatty(STDOUT_FILENO);
-    if (!terminal && (epoch + 1) % 10)
+    if (!terminal && (epoch + 1) % 20)
         return;
-    printf("%sepoch %2d of %d  ", terminal ? "\r" : "", epoch + 1, EPOCHS);
+    printf("%sepoch %3d of %d  ", terminal ? "\r" : "", epoch + 1, EPOCHS);
     for (int i = 0; i < 20; i++)
         printf("%s", i * EPOCHS < 20 * (epoch + 1) ? "█" : "░");
     printf("  loss %.4f  held out %.2f%%", losses[epoch], 100 * accuracies[epoch]);
@@ -145,7 +165,7 @@ static void train(cr_ctx *ctx, cr_module *net, uint64_t *random)
             double done = (epoch + (double)step / STEPS) / EPOCHS;
             cr_optim_set_lr(optim, rate * (1 + cos(pi * done)) / 2);
             losses[epoch] +=
-                train_step(ctx, net, optim, TESTED + step * MINIBATCH) / STEPS;
+                train_step(ctx, net, optim, TESTED + step * MINIBATCH, random) / STEPS;
         }
         accuracies[epoch] = test(ctx, net);
         if (!cr_error(ctx))

@@ -104,7 +104,7 @@ static void draw_losses(FILE *f, const panel *p)
     draw_y_mark(f, p, 0, "1", "", "");
     draw_y_mark(f, p, -1, "0.1", "", "");
     draw_y_mark(f, p, -2, "0.01", "", "");
-    for (int i = 10; i <= EPOCHS; i += 10)
+    for (int i = 20; i <= EPOCHS; i += 20)
         draw_x_mark(f, p, i);
     for (int i = 0; i < EPOCHS; i++)
         y[i] = log10(losses[i]);
@@ -120,7 +120,7 @@ static void draw_accuracies(FILE *f, const panel *p)
         snprintf(percent, sizeof percent, "%d%%", e);
         draw_y_mark(f, p, e, percent, "", "");
     }
-    for (int i = 10; i <= EPOCHS; i += 10)
+    for (int i = 20; i <= EPOCHS; i += 20)
         draw_x_mark(f, p, i);
     for (int i = 0; i < EPOCHS; i++)
         y[i] = 100 * accuracies[i];

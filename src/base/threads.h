@@ -10,7 +10,7 @@
 typedef struct cr__team cr__team;
 
 /* Memory of one chunk of work, aligned to 64 bytes; its content is lost between jobs. */
-#define CR__SCRATCH_BYTES ((size_t)256 << 10)
+#define CR__SCRATCH_BYTES ((size_t)512 << 10)
 
 /* How many chunks a job is best cut into: the threads of the team, at least 1. */
 int cr__team_size(const cr__team *team);

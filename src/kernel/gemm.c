@@ -7,12 +7,16 @@
 
 /* ---- what the templates are given; strides are in bytes ---- */
 
-/* A chunk's scratch memory: a packed sliver of b, and packed rows of a. */
+/* A chunk's scratch memory: two packed slivers of b, and packed rows of a. */
 #define SLIVER_BYTES (CR__GEMM_BLOCK * 128)
-/* A packed row of a: 64 bytes more than a block, so that neighbours do not share their
- * place in the cache. */
-#define PACKED_ROW(size)  (CR__GEMM_BLOCK * (size) + 64)
-#define PACKED_ROWS(size) (((int64_t)CR__SCRATCH_BYTES - SLIVER_BYTES) / PACKED_ROW(size))
+#define PANEL_BYTES  ((int64_t)CR__SCRATCH_BYTES - 2 * SLIVER_BYTES)
+/* Rows of a over a block of k, 512 KiB of f32, stay in the second level cache while the slivers of
+ * b pass. */
+#define PANEL_ROWS 512
+/* Operands of less than this are thought to be in the second level cache; lines so far apart share
+ * their place in the first. */
+#define CACHE_BYTES (1 << 20)
+#define PAGE        4096
 /* A block of a vector, in order. */
 #define BLOCK_BYTES (CR__BLOCK * 8)
 /* Subtrees of block results: more than 2^48 elements there are not. */
@@ -25,8 +29,18 @@ typedef struct tile {
     int64_t k;    /* at most a block */
     int64_t rest; /* columns in the last vector */
     bool add;     /* to what c holds */
+    /* Only where a is packed: rows to be fetched, and columns to be packed. */
+    const char *ahead, *drip_from;
+    char *drip_to;
+    int64_t ahead_row, ahead_pairs, drip_line, drip_lane;
 } tile;
 typedef void tile_fn(const tile *);
+
+/* What is to be packed: `lines` of `lanes` elements. Of a line, `readable` elements exist. */
+typedef struct pack {
+    const char *from;
+    int64_t lines, lanes, line_step, lane_step, readable;
+} pack;
 
 /* What one thread owns of one product. */
 typedef struct product {
@@ -34,10 +48,54 @@ typedef struct product {
     char *c;
     int64_t m, n, k;
     int64_t a_row, a_col, b_row, b_col, c_row;
-    int64_t panel_rows; /* of a panel, at most */
+    int64_t panels, sliver; /* panels of rows; columns of a sliver */
     bool pack_a, pack_b;
     char *scratch;
 } product;
+
+/* A sliver in a block of k in a panel of rows. They are worked off in this order, slivers
+ * innermost; behind the last, lines is 0. */
+typedef struct place {
+    int64_t panel, i, rows, k, lines, j;
+} place;
+
+static inline place place_at(const product *p, int64_t panel, int64_t k, int64_t j)
+{
+    place at = { .panel = panel, .k = k, .j = j };
+    if (panel == p->panels)
+        return at;
+    at.i = p->m * panel / p->panels;
+    at.rows = p->m * (panel + 1) / p->panels - at.i;
+    at.lines = p->k - k < CR__GEMM_BLOCK ? p->k - k : CR__GEMM_BLOCK;
+    return at;
+}
+
+static inline place first_place(const product *p)
+{
+    return place_at(p, 0, 0, 0);
+}
+
+static inline place next_place(const product *p, const place *at)
+{
+    place next = *at;
+    next.j += p->sliver;
+    if (next.j < p->n)
+        return next;
+    if (at->k + CR__GEMM_BLOCK < p->k)
+        return place_at(p, at->panel, at->k + CR__GEMM_BLOCK, 0);
+    return place_at(p, at->panel + (at->lines > 0), 0, 0);
+}
+
+static inline pack sliver_at(const product *p, const place *at)
+{
+    int64_t lanes = p->n - at->j < p->sliver ? p->n - at->j : p->sliver;
+    return (pack){ p->b + at->k * p->b_row + at->j * p->b_col,
+                   at->lines,
+                   lanes,
+                   p->b_row,
+                   p->b_col,
+                   lanes };
+}
 
 /* out[o] = sum over k of x and row o of the matrix. */
 typedef struct gemv {
@@ -65,29 +123,25 @@ typedef struct gemv {
 
 typedef struct gemm_kernel {
     int64_t size, lanes; /* of an element; elements in a vector */
+    int64_t packed_rows; /* the most of a packed panel; 0: rows are not packed */
     void (*product)(const product *);
     void (*vector)(const gemv *);
 } gemm_kernel;
-#define KERNELS(S, W)                                                \
-    {                                                                \
-        { 4, W, f32_gemm_product##S, f32_gemm_vector##S },           \
-            { 8, (W) / 2, f64_gemm_product##S, f64_gemm_vector##S }, \
+#define KERNELS(S, W, ROWS)                                   \
+    {                                                         \
+        { 4, W, ROWS, f32_gemm_product##S, f32_gemm_vector##S }, \
+        { 8, (W) / 2, 0, f64_gemm_product##S, f64_gemm_vector##S }, \
     }
 static const gemm_kernel kernels[CR__ISAS][2] = {
-    KERNELS(_generic, 4),
+    KERNELS(_generic, 4, 0),
 #ifdef CR__HAVE_X86
-    KERNELS(_avx2, 8),
-    KERNELS(_avx512, 16),
+    KERNELS(_avx2, 8, PANEL_BYTES / (CR__GEMM_BLOCK * 8 * 4) * 6),
+    KERNELS(_avx512, 16, PANEL_BYTES / (CR__GEMM_BLOCK * 16 * 4) * 14),
 #endif
 };
 
 /* ---- a job and its parts ---- */
 
-/* Rows of a over a block of k, 512 KiB of f32, stay in the second level cache while the
- * slivers of b pass. */
-#define PANEL_ROWS 512
-/* Rows of a this far apart share their place in the first level cache. */
-#define CACHE_WAY 4096
 /* With less work for each, a further thread does not pay for being told. */
 #define FLOPS_PER_PART 75e3
 
@@ -137,6 +191,22 @@ static void plan_batches(plan *p, const cr__gemm_job *job)
             p->b_batch[p->batch_ndim++] = b;
         }
     }
+}
+
+/* b must be packed where its rows are not contiguous. Packing a costs little where it serves many
+ * slivers; it pays where its columns are contiguous, and where the operands exceed the second
+ * level cache: packed tiles fetch, and drip. Then also b is packed if its rows are pages apart. */
+static void plan_packing(plan *p)
+{
+    product *w = &p->whole;
+    const int64_t size = p->kernel->size;
+    const int64_t bytes = (w->m * w->k + w->k * w->n + w->m * w->n) * size;
+    w->pack_b = w->b_col != size;
+    w->pack_a = p->kernel->packed_rows > 0 &&
+                (w->n >= 256 ? bytes > CACHE_BYTES || w->a_row % PAGE == 0 || w->a_col != size
+                             : w->n >= 128 && w->a_col != size);
+    if (w->pack_a && w->m >= 96 && w->b_row % PAGE == 0)
+        w->pack_b = true;
 }
 
 /* Work of one part, in rows * columns; reading the operands counts as some more. */
@@ -220,6 +290,8 @@ static void gemm_part(void *arg, int i)
         cr__part(p->batches, 1, i, p->parts, &begin, &end);
     }
     part.m = rows - row, part.n = columns - column;
+    const int64_t most = part.pack_a ? p->kernel->packed_rows : PANEL_ROWS;
+    part.panels = (part.m + most - 1) / most;
     part.a += row * part.a_row;
     part.b += column * part.b_col;
     part.c += row * part.c_row + column * p->kernel->size;
@@ -250,9 +322,8 @@ void cr__gemm_for(cr__isa isa, const cr__gemm_job *job, cr__team *team)
         return;
     }
     w->c_row = w->n * size;
-    w->pack_b = w->b_col != size;
-    w->pack_a = w->a_row % CACHE_WAY == 0 && w->a_row != 0 && w->m > 8 && w->n >= 256;
-    w->panel_rows = w->pack_a ? PACKED_ROWS(size) : PANEL_ROWS;
+    w->sliver = 2 * p.kernel->lanes;
+    plan_packing(&p);
     plan_parts(&p);
     if (p.parts == 1)
         gemm_part(&p, 0);

@@ -9,6 +9,12 @@
 #define G_FILL   CR__L(G_L, _fill)
 #define G_SET    CR__L(G_L, _set)
 #define G_SLIVER (2 * G_N)
+#define G_MOST_ROWS (G_ROWS > G_ROWS_1 ? G_ROWS : G_ROWS_1)
+/* Elements of a line of packed rows of a. */
+#define G_LINE (G_ROWS > 8 ? 16 : 8)
+/* Columns that a tile packs while it computes. */
+#define G_DRIP 4
+#define G_TILE_BYTES (CR__GEMM_BLOCK * G_LINE * G_SIZE)
 #define G_SQUARE (32 / G_SIZE)
 
 /* The first n lanes. */
@@ -22,7 +28,7 @@ CR__FN G_M G(first)(int64_t n)
 }
 
 #ifndef G_LOAD_PART
-CR__FN G_VT G(load_part)(const G_T *p, G_M mask)
+CR__T static G_VT G(load_part)(const G_T *p, G_M mask)
 {
     G_VT v = { 0 };
     for (int i = 0; i < G_N; i++)
@@ -30,7 +36,7 @@ CR__FN G_VT G(load_part)(const G_T *p, G_M mask)
             v[i] = p[i];
     return v;
 }
-CR__FN void G(store_part)(G_T *p, G_M mask, G_VT v)
+CR__T static void G(store_part)(G_T *p, G_M mask, G_VT v)
 {
     for (int i = 0; i < G_N; i++)
         if (mask[i])
@@ -71,29 +77,33 @@ CR__FN void G(tile_end)(const tile *t, G_VT (*acc)[2], const int rows, const int
     }
 }
 
-/* One pointer for four rows of a, so that addresses need no chain of additions. */
-CR__FN void G(tile)(const tile *t, const int rows, const int vectors, const bool part)
+CR__FN void G(tile_begin)(G_VT (*acc)[2], const int rows, const int vectors)
 {
-    G_VT acc[G_ROWS > G_ROWS_1 ? G_ROWS : G_ROWS_1][2];
-    const char *a[4], *b = t->b;
-    const int64_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
-    const G_M mask = G(first)(t->rest);
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
             acc[r][v] = G_SET(0);
     }
+}
+
+/* The rows of a tile, any strides apart: one pointer for four of them, so that addresses need no
+ * chain of additions. */
+CR__FN void G(tile)(const tile *t, const int rows, const int vectors, const bool part)
+{
+    G_VT acc[G_MOST_ROWS][2];
+    const char *a[4], *b = t->b;
+    const int64_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
+    const G_M mask = G(first)(t->rest);
+    G(tile_begin)(acc, rows, vectors);
 #pragma GCC unroll 4
     for (int i = 0; i < (rows + 3) / 4; i++)
         a[i] = t->a + 4 * i * a_row;
     for (int64_t k = t->k; k > 0; k--) {
         G_VT y[2];
 #pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) {
-            bool masked = part && v == vectors - 1;
-            y[v] = G(read)(b + v * G_N * G_SIZE, masked, mask);
-        }
+        for (int v = 0; v < vectors; v++)
+            y[v] = G(read)(b + v * G_N * G_SIZE, part && v == vectors - 1, mask);
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
             G_VT x = G_FILL((const G_T *)(a[r / 4] + r % 4 * a_row));
@@ -109,6 +119,89 @@ CR__FN void G(tile)(const tile *t, const int rows, const int vectors, const bool
     G(tile_end)(t, acc, rows, vectors, part, mask);
 }
 
+#if G_PACKS
+/* One line of a packed a and one of b. */
+CR__FN void G(line)(G_VT (*acc)[2], const char *a, const char *b, const int rows)
+{
+    const G_VT y0 = G_LOAD((const G_T *)b), y1 = G_LOAD((const G_T *)b + G_N);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) {
+        G_VT x = G_FILL((const G_T *)a + r);
+        acc[r][0] = G_FMA(x, y0, acc[r][0]);
+        acc[r][1] = G_FMA(x, y1, acc[r][1]);
+    }
+}
+
+/* Four elements of a line. Moved as bits, which leaves the vector registers alone. */
+CR__FN void G(drip)(char *to, const char *from, int64_t step)
+{
+#pragma GCC unroll 4
+    for (int i = 0; i < G_DRIP; i++)
+        memcpy(to + i * G_SIZE, from + i * step, G_SIZE);
+}
+
+/* A tile whose rows of a are packed. With every two lines it fetches two rows of what will be
+ * wanted: first its own of c, then those at t->ahead. With `drip` its sliver of b is packed and it
+ * also packs G_DRIP columns of the next one, which costs little between the arithmetic. */
+CR__FN void G(tile_packed)(const tile *t, const int rows, const bool drip)
+{
+    G_VT acc[G_MOST_ROWS][2];
+    const char *a = t->a, *b = t->b, *from = t->drip_from;
+    char *to = t->drip_to;
+    const int64_t b_row = drip ? G_SLIVER * G_SIZE : t->b_row;
+    const int64_t line_step = t->drip_line, lane_step = t->drip_lane;
+    const struct {
+        const char *at;
+        int64_t step, pairs;
+    } fetch[3] = { { t->c, t->c_row, (rows + 1) / 2 },
+                   { t->ahead, t->ahead_row, t->ahead_pairs },
+                   { t->c, 0, t->k } };
+    G(tile_begin)(acc, rows, 2);
+    int64_t left = t->k / 2;
+    for (int i = 0; left > 0; i++) {
+        const char *at = fetch[i].at;
+        const int64_t step = fetch[i].step;
+        int64_t n = fetch[i].pairs < left ? fetch[i].pairs : left;
+        left -= n;
+        for (; n > 0; n--) {
+            __builtin_prefetch(at, 0, 2);
+            __builtin_prefetch(at + 64, 0, 2);
+            __builtin_prefetch(at + step, 0, 2);
+            __builtin_prefetch(at + step + 64, 0, 2);
+            at += 2 * step;
+#pragma GCC unroll 2
+            for (int u = 0; u < 2; u++) {
+                G(line)(acc, a + u * G_LINE * G_SIZE, b + u * b_row, rows);
+                if (drip) {
+                    G(drip)(to + u * G_SLIVER * G_SIZE, from, lane_step);
+                    from += line_step;
+                }
+            }
+            a += 2 * G_LINE * G_SIZE;
+            b += 2 * b_row;
+            to += 2 * G_SLIVER * G_SIZE;
+        }
+    }
+    if (t->k % 2) {
+        G(line)(acc, a, b, rows);
+        if (drip)
+            G(drip)(to, from, lane_step);
+    }
+    G(tile_end)(t, acc, rows, 2, false, G(first)(G_N));
+}
+#endif
+
+#undef G_TILE
+#undef G_NAME
+#if CR__ISA == 2
+/* Masks cost nothing here. */
+#define G_TILE(R, V)                                   \
+    CR__T static void G(tile_##R##x##V)(const tile *t) \
+    {                                                  \
+        G(tile)(t, R, V, true);                        \
+    }
+#define G_NAME(R, V) { G(tile_##R##x##V), G(tile_##R##x##V) },
+#else
 #define G_TILE(R, V)                                          \
     CR__T static void G(tile_##R##x##V)(const tile *t)        \
     {                                                         \
@@ -118,7 +211,18 @@ CR__FN void G(tile)(const tile *t, const int rows, const int vectors, const bool
     {                                                         \
         G(tile)(t, R, V, true);                               \
     }
-#define G_NAME(R, V)    { G(tile_##R##x##V), G(tile_##R##x##V##_part) },
+#define G_NAME(R, V) { G(tile_##R##x##V), G(tile_##R##x##V##_part) },
+#endif
+#define G_PACKED(R, V)                                         \
+    CR__T static void G(tile_packed_##R)(const tile *t)        \
+    {                                                          \
+        G(tile_packed)(t, R, false);                           \
+    }                                                          \
+    CR__T static void G(tile_packed_##R##_drip)(const tile *t) \
+    {                                                          \
+        G(tile_packed)(t, R, true);                            \
+    }
+#define G_PACKED_NAME(R, V) { G(tile_packed_##R), G(tile_packed_##R##_drip) },
 #define G_UP_TO_6(X, V) X(1, V) X(2, V) X(3, V) X(4, V) X(5, V) X(6, V)
 #define G_UP_TO_12(X, V) \
     G_UP_TO_6(X, V) X(7, V) X(8, V) X(9, V) X(10, V) X(11, V) X(12, V)
@@ -126,20 +230,25 @@ CR__FN void G(tile)(const tile *t, const int rows, const int vectors, const bool
 #define G_UP_TO_(N)      G_UP_TO_##N
 #define G_UP_TO(N)       G_UP_TO_(N)
 
-G_UP_TO(G_ROWS)
-(G_TILE, 2) G_UP_TO(G_ROWS_1)(G_TILE, 1)
+G_UP_TO(G_ROWS)(G_TILE, 2)
+G_UP_TO(G_ROWS_1)(G_TILE, 1)
 
-    /* By vectors - 1, rows - 1, and whether the last vector is not full. */
-    static tile_fn *const G(tiles)[2][G_ROWS > G_ROWS_1 ? G_ROWS : G_ROWS_1][2] = {
-        { G_UP_TO(G_ROWS_1)(G_NAME, 1) },
-        { G_UP_TO(G_ROWS)(G_NAME, 2) },
-    };
+/* By vectors - 1, rows - 1, and whether the last vector is not full. */
+static tile_fn *const G(tiles)[2][G_MOST_ROWS][2] = {
+    { G_UP_TO(G_ROWS_1)(G_NAME, 1) },
+    { G_UP_TO(G_ROWS)(G_NAME, 2) },
+};
+#if G_PACKS
+G_UP_TO(G_ROWS)(G_PACKED, 2)
+/* By rows - 1, and whether they drip; two full vectors. */
+static tile_fn *const G(packed_tiles)[][2] = { G_UP_TO(G_ROWS)(G_PACKED_NAME, 2) };
+#endif
 
-/* ---- packing b ---- */
+/* ---- packing ---- */
 
 #if CR__ISA > 0
-/* A square of 32 bytes: line i of to is column i of from. */
-CR__FN void G(transpose)(G_T *to, const char *from, int64_t step)
+/* A square of 32 bytes: line i of `to` is column i of `from`. */
+CR__FN void G(transpose)(G_T *to, const int pitch, const char *from, int64_t step)
 {
 #define G_AT(i) (const G_T *)(from + (i)*step)
 #if G_SIZE == 4
@@ -147,25 +256,25 @@ CR__FN void G(transpose)(G_T *to, const char *from, int64_t step)
     _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(G_AT(i) + at)), \
                          _mm_loadu_ps(G_AT(j) + at), 1)
 #pragma GCC unroll 2
-    for (int at = 0; at < 8; at += 4, to += 4 * G_SLIVER) {
+    for (int at = 0; at < 8; at += 4, to += 4 * pitch) {
         __m256 r0 = G_HALVES(0, 4, at), r1 = G_HALVES(1, 5, at);
         __m256 r2 = G_HALVES(2, 6, at), r3 = G_HALVES(3, 7, at);
         __m256 s0 = _mm256_unpacklo_ps(r0, r1), s1 = _mm256_unpackhi_ps(r0, r1);
         __m256 s2 = _mm256_unpacklo_ps(r2, r3), s3 = _mm256_unpackhi_ps(r2, r3);
         _mm256_storeu_ps(to, _mm256_shuffle_ps(s0, s2, 0x44));
-        _mm256_storeu_ps(to + G_SLIVER, _mm256_shuffle_ps(s0, s2, 0xee));
-        _mm256_storeu_ps(to + 2 * G_SLIVER, _mm256_shuffle_ps(s1, s3, 0x44));
-        _mm256_storeu_ps(to + 3 * G_SLIVER, _mm256_shuffle_ps(s1, s3, 0xee));
+        _mm256_storeu_ps(to + pitch, _mm256_shuffle_ps(s0, s2, 0xee));
+        _mm256_storeu_ps(to + 2 * pitch, _mm256_shuffle_ps(s1, s3, 0x44));
+        _mm256_storeu_ps(to + 3 * pitch, _mm256_shuffle_ps(s1, s3, 0xee));
     }
 #else
 #define G_HALVES(i, j, at)                                                   \
     _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(G_AT(i) + at)), \
                          _mm_loadu_pd(G_AT(j) + at), 1)
 #pragma GCC unroll 2
-    for (int at = 0; at < 4; at += 2, to += 2 * G_SLIVER) {
+    for (int at = 0; at < 4; at += 2, to += 2 * pitch) {
         __m256d r0 = G_HALVES(0, 2, at), r1 = G_HALVES(1, 3, at);
         _mm256_storeu_pd(to, _mm256_unpacklo_pd(r0, r1));
-        _mm256_storeu_pd(to + G_SLIVER, _mm256_unpackhi_pd(r0, r1));
+        _mm256_storeu_pd(to + pitch, _mm256_unpackhi_pd(r0, r1));
     }
 #endif
 #undef G_HALVES
@@ -173,102 +282,204 @@ CR__FN void G(transpose)(G_T *to, const char *from, int64_t step)
 }
 #endif
 
-/* Elements one by one: [from, to) of the sliver's lines, [left, right) of its columns. */
-CR__FN void G(pack_elements)(const product *p, const char *b, G_T *to, int64_t from,
-                             int64_t lines, int64_t left, int64_t right)
+#if CR__ISA == 2 && G_SIZE == 4
+/* Four lines of sixteen lanes. */
+CR__FN void G(transpose_wide)(G_T *to, const int pitch, const char *from, int64_t step)
 {
-    for (int64_t k = from; k < lines; k++)
-        for (int64_t j = left; j < right; j++)
-            to[k * G_SLIVER + j] = *(const G_T *)(b + k * p->b_row + j * p->b_col);
+#define G_QUARTER(i, q)                                              \
+    _mm512_mask_broadcast_f32x4(r[i], (__mmask16)(0xf << (4 * (q))), \
+                                _mm_loadu_ps((const G_T *)(from + ((i) + 4 * (q)) * step)))
+    __m512 r[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm512_castps128_ps512(_mm_loadu_ps((const G_T *)(from + i * step)));
+        r[i] = G_QUARTER(i, 1);
+        r[i] = G_QUARTER(i, 2);
+        r[i] = G_QUARTER(i, 3);
+    }
+#undef G_QUARTER
+    __m512 s0 = _mm512_unpacklo_ps(r[0], r[1]), s1 = _mm512_unpackhi_ps(r[0], r[1]);
+    __m512 s2 = _mm512_unpacklo_ps(r[2], r[3]), s3 = _mm512_unpackhi_ps(r[2], r[3]);
+    _mm512_storeu_ps(to, _mm512_shuffle_ps(s0, s2, 0x44));
+    _mm512_storeu_ps(to + pitch, _mm512_shuffle_ps(s0, s2, 0xee));
+    _mm512_storeu_ps(to + 2 * pitch, _mm512_shuffle_ps(s1, s3, 0x44));
+    _mm512_storeu_ps(to + 3 * pitch, _mm512_shuffle_ps(s1, s3, 0xee));
+}
+#endif
+
+/* Elements one by one: lines [from, to), lanes [left, right). */
+CR__FN void G(pack_elements)(const pack *p, G_T *to, const int pitch, int64_t from,
+                             int64_t left, int64_t right)
+{
+    for (int64_t k = from; k < p->lines; k++)
+        for (int64_t i = left; i < right; i++)
+            to[k * pitch + i] =
+                *(const G_T *)(p->from + k * p->line_step + i * p->lane_step);
 }
 
-/* Packs `lines` lines of `columns` columns of b into the sliver. */
-CR__T static void G(pack)(const product *p, const char *b, G_T *to, int64_t lines,
-                          int64_t columns)
+/* Lanes that lie one after the other. */
+CR__FN void G(pack_vectors)(const pack *p, G_T *to, const int pitch)
 {
-    int64_t k = 0, j = 0;
-    if (p->b_col == G_SIZE) {
-        for (; k < lines; k++)
-            memcpy(to + k * G_SLIVER, b + k * p->b_row, (size_t)columns * G_SIZE);
+    const int64_t last = (p->lanes - 1) / G_N * G_N;
+    const G_M mask = G(first)(p->lanes - last);
+    for (int64_t k = 0; k < p->lines; k++, to += pitch) {
+        const char *from = p->from + k * p->line_step;
+        for (int64_t i = 0; i < last; i += G_N)
+            G_STORE(to + i, G_LOAD((const G_T *)from + i));
+        G_STORE(to + last, G_LOAD_PART((const G_T *)from + last, mask));
+    }
+}
+
+/* Lines of the same k, one after the other: a sliver of b, whose lanes are columns, or a tile's
+ * rows of a, whose lanes are rows. */
+CR__FN void G(pack_any)(const pack *p, G_T *to, const int pitch)
+{
+    int64_t i = 0;
+    if (p->lane_step == G_SIZE) {
+        G(pack_vectors)(p, to, pitch);
         return;
     }
-#if CR__ISA > 0
-    if (p->b_row == G_SIZE)
-        for (; j + G_SQUARE <= columns; j += G_SQUARE) {
-            const char *from = b + j * p->b_col;
-            for (k = 0; k + G_SQUARE <= lines; k += G_SQUARE)
-                G(transpose)(to + k * G_SLIVER + j, from + k * G_SIZE, p->b_col);
-            G(pack_elements)(p, b, to, k, lines, j, j + G_SQUARE);
+#if CR__ISA == 2 && G_SIZE == 4
+    if (p->line_step == G_SIZE)
+        for (; i < p->lanes && i + 16 <= p->readable; i += 16) {
+            const char *from = p->from + i * p->lane_step;
+            int64_t k = 0;
+            for (; k + 4 <= p->lines; k += 4)
+                G(transpose_wide)(to + k * pitch + i, pitch, from + k * G_SIZE, p->lane_step);
+            G(pack_elements)(p, to, pitch, k, i, i + 16);
         }
 #endif
-    G(pack_elements)(p, b, to, 0, lines, j, columns);
+#if CR__ISA > 0
+    if (p->line_step == G_SIZE)
+        for (; i < p->lanes && i + G_SQUARE <= p->readable; i += G_SQUARE) {
+            const char *from = p->from + i * p->lane_step;
+            int64_t k = 0;
+            for (; k + G_SQUARE <= p->lines; k += G_SQUARE)
+                G(transpose)(to + k * pitch + i, pitch, from + k * G_SIZE, p->lane_step);
+            G(pack_elements)(p, to, pitch, k, i, i + G_SQUARE);
+        }
+#endif
+    G(pack_elements)(p, to, pitch, 0, i, p->lanes);
 }
+
+CR__T static void G(pack_b)(const pack *p, char *to)
+{
+    G(pack_any)(p, (G_T *)to, G_SLIVER);
+}
+#if G_PACKS
+CR__T static void G(pack_a)(const pack *p, char *to)
+{
+    G(pack_any)(p, (G_T *)to, G_LINE);
+}
+#endif
 
 /* ---- the product ---- */
 
-/* Rows of a over one block of k, packed one after the other. */
-CR__T static void G(pack_rows)(const char *a, int64_t a_row, char *to, int64_t rows,
-                               int64_t lines)
+/* Rows of tile i, which differ by one at most: a smaller last one would waste more. */
+CR__FN int64_t G(rows_of)(int64_t rows, int64_t tiles, int64_t i)
 {
-    for (int64_t r = 0; r < rows; r++)
-        memcpy(to + r * PACKED_ROW(G_SIZE), a + r * a_row, (size_t)lines * G_SIZE);
+    return rows / tiles + (i < rows % tiles);
 }
 
-/* All tiles of one sliver; their numbers of rows differ by one at most. */
-CR__FN void G(sliver)(tile *t, int64_t rows, int64_t columns)
+/* All tiles of one sliver, a in place. */
+CR__FN void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
 {
     const int wide = columns > G_N;
     const int64_t most = wide ? G_ROWS : G_ROWS_1, tiles = (rows + most - 1) / most;
-    const int64_t least = rows / tiles, larger = rows % tiles;
-    const char *a = t->a;
-    char *c = t->c;
-    t->rest = columns - wide * G_N;
     tile_fn *const(*of)[2] = G(tiles)[wide];
+    t->rest = columns - wide * G_N;
+    t->a = a;
     for (int64_t i = 0; i < tiles; i++) {
-        int64_t n = least + (i < larger);
+        int64_t n = G(rows_of)(rows, tiles, i);
         of[n - 1][t->rest < G_N](t);
         t->a += n * t->a_row;
         t->c += n * t->c_row;
     }
-    t->a = a;
-    t->c = c;
 }
 
-/* One panel of rows over one block of k. */
-CR__T static void G(panel)(const product *p, int64_t i, int64_t rows, int64_t from)
+#if G_PACKS
+/* The same, a packed. The tiles fetch the next sliver, or the first ones drip from it what they
+ * can; returns how many columns. */
+CR__FN int64_t G(packed_sliver)(tile *t, const char *a, int64_t rows, int64_t columns,
+                                const pack *next, bool drips, char *to)
 {
-    const int64_t left = p->k - from, n = p->n;
-    tile t = { .a = p->a + i * p->a_row + from * p->a_col,
-               .a_row = p->a_row,
-               .a_col = p->a_col,
-               .c_row = p->c_row,
-               .k = left < CR__GEMM_BLOCK ? left : CR__GEMM_BLOCK,
-               .add = from > 0 };
-    const char *b = p->b + from * p->b_row;
-    char *c = p->c + i * p->c_row;
-    if (p->pack_a) {
-        char *packed = p->scratch + SLIVER_BYTES;
-        G(pack_rows)(t.a, t.a_row, packed, rows, t.k);
-        t.a = packed, t.a_row = PACKED_ROW(G_SIZE);
+    const int wide = columns > G_N;
+    const bool full = columns == G_SLIVER;
+    const int64_t tiles = (rows + G_ROWS - 1) / G_ROWS;
+    int64_t most = drips && full && next->lines == t->k ? next->lanes / G_DRIP : 0;
+    most = most < tiles ? most : tiles;
+    most -= most % (G_SQUARE / G_DRIP);
+    t->rest = columns - wide * G_N;
+    t->ahead_row = t->drip_line = next->line_step, t->drip_lane = next->lane_step;
+    for (int64_t i = 0; i < tiles; i++) {
+        const int64_t n = G(rows_of)(rows, tiles, i), pairs = drips ? 0 : next->lines / 2;
+        const int64_t from = pairs * i / tiles;
+        t->a = a + i * G_TILE_BYTES;
+        t->ahead = next->from + 2 * from * next->line_step;
+        t->ahead_pairs = pairs * (i + 1) / tiles - from;
+        t->drip_from = next->from + i * G_DRIP * next->lane_step;
+        t->drip_to = to + i * G_DRIP * G_SIZE;
+        if (full)
+            G(packed_tiles)[n - 1][i < most](t);
+        else
+            G(tiles)[wide][n - 1][t->rest < G_N](t);
+        t->c += n * t->c_row;
     }
-    for (int64_t j = 0; j < n; j += G_SLIVER) {
-        int64_t columns = n - j < G_SLIVER ? n - j : G_SLIVER;
-        t.b = b + j * p->b_col, t.b_row = p->b_row;
-        t.c = c + j * G_SIZE;
-        if (p->pack_b) {
-            G(pack)(p, t.b, (G_T *)p->scratch, t.k, columns);
-            t.b = p->scratch, t.b_row = G_SLIVER * G_SIZE;
-        }
-        G(sliver)(&t, rows, columns);
+    return most * G_DRIP;
+}
+
+CR__FN void G(pack_panel)(const product *p, const place *at, char *to)
+{
+    const int64_t tiles = (at->rows + G_ROWS - 1) / G_ROWS;
+    pack part = { .from = p->a + at->i * p->a_row + at->k * p->a_col,
+                  .lines = at->lines,
+                  .line_step = p->a_col,
+                  .lane_step = p->a_row,
+                  .readable = p->m - at->i };
+    for (int64_t i = 0; i < tiles; i++, to += G_TILE_BYTES) {
+        part.lanes = G(rows_of)(at->rows, tiles, i);
+        G(pack_a)(&part, to);
+        part.from += part.lanes * p->a_row;
+        part.readable -= part.lanes;
     }
 }
+#endif
 
 CR__T static void G(product)(const product *p)
 {
-    const int64_t panels = (p->m + p->panel_rows - 1) / p->panel_rows;
-    for (int64_t i = 0; i < panels; i++) {
-        int64_t begin = p->m * i / panels, end = p->m * (i + 1) / panels;
-        for (int64_t k = 0; k < p->k; k += CR__GEMM_BLOCK)
-            G(panel)(p, begin, end - begin, k);
+    char *sliver = p->scratch;
+    tile t = { .a_row = p->a_row, .a_col = p->a_col, .c_row = p->c_row };
+    int64_t done = 0; /* columns of the sliver that are packed already */
+#if G_PACKS
+    char *other = sliver + SLIVER_BYTES, *const panel = other + SLIVER_BYTES;
+    if (p->pack_a)
+        t.a_row = G_SIZE, t.a_col = G_LINE * G_SIZE;
+#endif
+    for (place at = first_place(p), next; at.lines; at = next) {
+        const pack now = sliver_at(p, &at);
+        next = next_place(p, &at);
+        t.k = at.lines, t.add = at.k > 0;
+        t.b = now.from, t.b_row = p->b_row;
+        t.c = p->c + at.i * p->c_row + at.j * G_SIZE;
+        if (p->pack_b) {
+            pack left = now;
+            left.from += done * now.lane_step, left.lanes -= done, left.readable -= done;
+            if (left.lanes)
+                G(pack_b)(&left, sliver + done * G_SIZE);
+            t.b = sliver, t.b_row = G_SLIVER * G_SIZE;
+        }
+#if G_PACKS
+        if (p->pack_a) {
+            const pack after = sliver_at(p, &next);
+            if (at.j == 0)
+                G(pack_panel)(p, &at, panel);
+            done = G(packed_sliver)(&t, panel, at.rows, now.lanes, &after,
+                                    p->b_col != G_SIZE, other);
+            char *swap = sliver;
+            sliver = other, other = swap;
+            continue;
+        }
+#endif
+        G(sliver)(&t, p->a + at.i * p->a_row + at.k * p->a_col, at.rows, now.lanes);
     }
 }

@@ -5,9 +5,15 @@
  * d G_FMA(a, b, c)         a*b + c, rounded once (in the generic set: twice)
  *     G_LOAD_PART(p, mask)   reads only the mask's lanes; the others are 0
  *     G_STORE_PART(p, mask, v)   writes only those
+ *     G_PACKS                whether there are tiles with packed rows of a
  *     G_ROWS G_ROWS_1        the most rows of a tile two vectors wide, and of one: their
  * sums fill the registers */
 
+#if CR__ISA > 0
+#define G_PACKS (G_SIZE == 4)
+#else
+#define G_PACKS 0
+#endif
 #if CR__ISA == 2
 #define G_ROWS   14
 #define G_ROWS_1 14
@@ -78,5 +84,6 @@
 #undef G_LOAD_PART
 #undef G_STORE_PART
 
+#undef G_PACKS
 #undef G_ROWS
 #undef G_ROWS_1

@@ -77,6 +77,7 @@ typedef enum cr_status {
     CR_ERR_INDEX,     /* an index or label out of range, found while computing */
     CR_ERR_MEMORY,    /* an allocation failed, or memory_limit is reached */
     CR_ERR_GRAD,      /* a gradient that does not exist was asked for */
+    CR_ERR_STALE,     /* the value was let go, and a leaf beneath it was assigned since */
     CR_ERR_NONFINITE, /* an infinity or NaN where it must not be */
     CR_ERR_SCOPE,     /* a tensor of a closed scope or of another context */
     CR_ERR_IO,        /* a file could not be read or written */
@@ -552,14 +553,15 @@ CR_API cr_status cr_backward_at(cr_tensor *loss, cr_backward_opts opts);
                    CR_OPTS(cr_backward_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
 
 /* The gradient of a leaf (or watched tensor), owned by it: NULL until a backward pass reaches it,
- * which is not an error. cr_zero_grad() makes it NULL again; cr_set_grad() replaces it by g (same
+ * which is not an error. Read it before another one takes its place. cr_zero_grad() makes it NULL again; cr_set_grad() replaces it by g (same
  * shape and dtype), as clipping does. Both take effect with the run, like assignments. */
 CR_API cr_tensor *cr_grad(cr_tensor *leaf);
 CR_API cr_status cr_zero_grad(cr_tensor *leaf);
 CR_API cr_status cr_set_grad(cr_tensor *leaf, cr_tensor *g);
 
 /* Rebinds x to a new value of the same shape and dtype: what is recorded from now on sees it,
- * what was recorded before sees the old one. The only mutation there is, and lazy: it is computed
+ * what was recorded before sees the old one (computed with the same run if nothing was recorded that
+ * reads it; values that were let go and lie above x are CR_ERR_STALE from then on). The only mutation there is, and lazy: it is computed
  * with the next run and takes effect only if the whole run succeeds. No gradient flows through. */
 CR_API cr_status cr_assign_at(cr_tensor *x, cr_tensor *value, const char *site);
 #define cr_assign(x, value) cr_assign_at(x, value, CR_HERE)

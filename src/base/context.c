@@ -64,6 +64,7 @@ const char *cr_status_name(cr_status status)
         [CR_ERR_INDEX] = "index",
         [CR_ERR_MEMORY] = "memory",
         [CR_ERR_GRAD] = "grad",
+        [CR_ERR_STALE] = "stale",
         [CR_ERR_NONFINITE] = "nonfinite",
         [CR_ERR_SCOPE] = "scope",
         [CR_ERR_IO] = "io",

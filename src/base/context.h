@@ -11,8 +11,10 @@ struct cr__leaf;
 typedef struct cr__scope {
     struct cr__scope *parent;
     cr_tensor *first; /* its tensors, newest first, by their links */
+    cr_tensor *seen;  /* from here on nothing is recent: see cr__recent() */
     uint64_t since;   /* the context's next_seq when it began */
-    bool remarked;    /* it has been said that it is large */
+    bool ending;
+    bool remarked; /* it has been said that it is large */
 } cr__scope;
 
 #define CR__ATTR_SLABS 6

@@ -20,6 +20,7 @@ enum {
     CR__OUTLIVES = 4, /* its value stays with the node after the run */
     CR__COPIED = 8,   /* a view that is copied, not read through */
     CR__ALIAS = 16,   /* a target view that shares its base's buffer */
+    CR__PINNED = 64,  /* its memory is that of an alias, which outlives the run */
     CR__FREED = 32,   /* the plan has passed its last use */
 };
 

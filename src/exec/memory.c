@@ -67,7 +67,7 @@ static bool store(cr__plan *plan, cr__buffer **spare, cr_tensor *x)
 static void retire(cr__plan *plan, cr__buffer **spare, cr_tensor *x, uint32_t group)
 {
     cr__entry *entry = cr__entry_of(plan, x);
-    if (entry->last != group || entry->flags & (CR__OUTLIVES | CR__FREED) ||
+    if (entry->last != group || entry->flags & (CR__OUTLIVES | CR__PINNED | CR__FREED) ||
         !(entry->flags & CR__STORE) || x->shape->numel == 1)
         return;
     entry->flags |= CR__FREED;

@@ -160,13 +160,16 @@ static void give_value(cr__plan *plan, cr_tensor *x)
     x->flags |= CR__KNOWN;
 }
 
-/* Lets go what the backward pass needed and nothing needs any more. */
+/* Lets go what the backward pass needed and nothing needs any more. Eagerly computed
+ * values stay until lazily computed ones could become stale: see cr__commit(). */
 static void let_go_inputs(const cr_tensor *x)
 {
     for (int k = 0; k < x->n_inputs; k++) {
         cr_tensor *in = cr__input(x, k);
-        if (in && in->flags & CR__KNOWN && !(in->flags & CR__KEEP) && !in->saves &&
-            !in->run && in->shape->numel != 1)
+        if (!in || !(in->flags & CR__KNOWN) || in->flags & CR__KEEP || in->saves ||
+            in->run || in->shape->numel == 1)
+            continue;
+        if (!x->ctx->eager || in->flags & CR__VERSION)
             cr__let_go(in);
     }
 }
@@ -177,8 +180,12 @@ static void end(cr__plan *plan, bool success)
         give_value(plan, plan->nodes[i]);
     for (uint32_t i = 0; i < plan->n && success; i++)
         let_go_inputs(plan->nodes[i]);
-    for (uint32_t i = 0; i < plan->n; i++)
+    for (uint32_t i = 0; i < plan->n; i++) {
         plan->nodes[i]->run = 0;
+        /* What has failed once is not tried again for being held. */
+        if (!success)
+            plan->nodes[i]->flags |= CR__CONSUMED;
+    }
     for (uint32_t i = 0; i < plan->n_buffers; i++) {
         plan->buffers[i]->user = NULL;
         cr__buffer_release(plan->buffers[i]);

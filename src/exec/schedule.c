@@ -96,16 +96,50 @@ cr__strided cr__strided_of(const cr__source *source, const cr_tensor *x)
 
 /* ---- what to compute ---- */
 
+/* A replaced value of a leaf, or gradient, which was let go. */
+static bool fail_stale(cr_ctx *ctx, const cr_tensor *x)
+{
+    const char *name = cr_name(x);
+    cr_fail(
+        ctx, CR_ERR_STALE,
+        "eval: a value was let go, and %s %s%s beneath it (%s) has been replaced since; "
+        "cr_watch() keeps values readable",
+        *name ? name : "a leaf", cr__shape_text(x),
+        x->flags & CR__VERSION ? "" : ", a gradient,", x->site);
+    return false;
+}
+
 static bool push(cr__plan *plan, cr_tensor *x)
 {
     cr__list *list = &plan->ctx->run_lists[CR__NODES];
     if (x->flags & CR__KNOWN || x->run)
         return true;
+    if (x->flags & CR__CUT)
+        return fail_stale(plan->ctx, x);
     if (!cr__list_reserve(plan->ctx, list, ((size_t)plan->n + 1) * sizeof x))
         return false;
     plan->nodes = list->at;
     plan->nodes[plan->n++] = x;
     x->run = plan->n;
+    return true;
+}
+
+/* What the user may still hold when the value of a leaf beneath it is replaced: values
+ * that nothing recorded reads. Those of a scope that ends are nobody's, unless they are
+ * retained; and what is another name for a value keeps it at no cost. */
+static bool push_held(cr__plan *plan)
+{
+    cr__scope *scope = plan->ctx->scope;
+    const unsigned done = CR__KEEP | CR__HANDLE | (plan->ctx->eager ? 0 : CR__COMPUTED);
+    for (cr_tensor *x = scope->first; (x = cr__recent(&scope, x)); x = x->link) {
+        if (!x->op || x->flags & done ||
+            (x->flags & CR__CONSUMED && x->op != &cr__op_detach) ||
+            (scope->ending && x->refs < 2))
+            continue;
+        x->flags |= CR__KEEP;
+        if (!push(plan, x))
+            return false;
+    }
     return true;
 }
 
@@ -119,6 +153,8 @@ static bool collect(cr__plan *plan, cr_tensor *const *targets, size_t n, bool co
         if ((leaf->version && !push(plan, leaf->version)) ||
             (leaf->grad && !push(plan, leaf->grad)))
             return false;
+    if (commit && cr__replacements_pending(plan->ctx) && !push_held(plan))
+        return false;
     for (uint32_t i = 0; i < plan->n; i++) {
         const cr_tensor *x = plan->nodes[i];
         for (int k = 0; k < x->n_inputs; k++) {
@@ -140,7 +176,8 @@ static bool collect(cr__plan *plan, cr_tensor *const *targets, size_t n, bool co
  * takes no memory, and what had to be computed again once already. */
 static bool outlives(const cr_tensor *x)
 {
-    return x->flags & (CR__KEEP | CR__COMPUTED) || x->saves || x->shape->numel == 1;
+    return x->flags & (CR__KEEP | CR__COMPUTED) || x->saves || x->shape->numel == 1 ||
+           x->ctx->eager;
 }
 
 static bool init_entries(cr__plan *plan)
@@ -205,7 +242,7 @@ static void settle_target(cr__plan *plan, cr_tensor *x)
                  cr__layout_contiguous(&seen->layout);
     entry->flags |= whole ? CR__ALIAS : CR__COPIED | CR__STORE;
     if (whole && seen->base->run)
-        cr__entry_of(plan, seen->base)->flags |= CR__STORE | CR__OUTLIVES;
+        cr__entry_of(plan, seen->base)->flags |= CR__STORE | CR__PINNED;
 }
 
 /* Kernels of their own want contiguous inputs. */

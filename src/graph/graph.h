@@ -27,6 +27,8 @@ enum {
     CR__VERSION = 32,   /* a value of a leaf; backward ends here */
     CR__WATCHED = 64,   /* its cotangent is kept as its gradient */
     CR__SAVES = 128,    /* counts in `saves` of what its vjp reads */
+    CR__CUT = 1024,     /* it has no inputs any more: see cr__cut() */
+    CR__CONSUMED = 512, /* something was recorded that reads it */
     CR__SCOPED = 256,   /* a scope holds a reference */
 };
 
@@ -260,6 +262,13 @@ void cr__attrs_free(cr_ctx *ctx, void *attrs, size_t size);
 void cr__retain(cr_tensor *x);
 void cr__drop(cr_tensor *x); /* NULL is allowed */
 
+/* The next tensor, x or behind it, of the open scopes that was made since a leaf's value
+ * was replaced for the last time; NULL if there is none. Begin with the present scope and
+ * its first tensor. */
+cr_tensor *cr__recent(cr__scope **scope, cr_tensor *x);
+/* A leaf's value has been replaced: what is made from now on is recent. */
+void cr__nothing_recent(cr_ctx *ctx);
+
 /* Ends the present scope: releases its tensors, apart from the kept ones, which move to
  * the enclosing scope. Of the root scope all go, and it stays. */
 void cr__scope_end(cr_ctx *ctx);
@@ -284,6 +293,8 @@ cr__leaf *cr__leaf_of(cr_tensor *x);
 /* grad, pending like an assignment, becomes x's gradient (NULL: none); x is a handle or
  * watched. */
 bool cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad);
+/* Whether values or gradients of leaves are to be replaced by the next run. */
+bool cr__replacements_pending(const cr_ctx *ctx);
 /* All pending values and gradients are computed: they are the committed ones now. Or they
  * are forgotten. */
 void cr__commit(cr_ctx *ctx);

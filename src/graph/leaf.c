@@ -235,19 +235,61 @@ cr_status cr_assign_at(cr_tensor *x, cr_tensor *value, const char *site)
     v->kinds[0] = CR_ARG_TENSOR;
     v->in[0].tensor = cr__resolve(value);
     cr__retain(v->in[0].tensor);
+    v->in[0].tensor->flags |= CR__CONSUMED;
     v->flags = CR__VERSION | CR__KEEP;
     if (x->leaf->requires_grad)
         v->flags |= CR__NEEDS_GRAD;
     v->leaf = x->leaf;
     x->leaf->refs++;
+    /* A version that is replaced before any run has computed it is a node like others. */
+    if (x->leaf->version != x->leaf->committed)
+        x->leaf->version->flags &= (uint16_t)~CR__KEEP;
     set(&x->leaf->version, v);
     cr__drop(v);
     mark_dirty(ctx, x->leaf);
     return CR_OK;
 }
 
+/* Whether a committed value is to be replaced by another, or by none. */
+static bool replaces(const cr_tensor *committed, const cr_tensor *pending)
+{
+    return committed && committed != pending;
+}
+
+bool cr__replacements_pending(const cr_ctx *ctx)
+{
+    for (const cr__leaf *leaf = ctx->dirty; leaf; leaf = leaf->next_dirty)
+        if (replaces(leaf->committed, leaf->version) ||
+            replaces(leaf->grad_committed, leaf->grad))
+            return true;
+    return false;
+}
+
+/* Of a replaced value only a vjp to come may still read it; a node of the forward graph,
+ * which a gradient may be, stays. */
+static void replace(cr_tensor *old, const cr_tensor *by)
+{
+    if (!replaces(old, by) ||
+        (old->flags & (CR__NEEDS_GRAD | CR__VERSION)) == CR__NEEDS_GRAD)
+        return;
+    old->flags &= (uint16_t)~CR__KEEP;
+    if (old->flags & CR__KNOWN && !old->saves && old->shape->numel != 1)
+        cr__let_go(old);
+}
+
+/* Eagerly computed values are let go when lazily computed ones become stale. */
+static void let_go_eager(cr_ctx *ctx)
+{
+    cr__scope *scope = ctx->scope;
+    for (cr_tensor *x = scope->first; (x = cr__recent(&scope, x)); x = x->link)
+        if (x->flags & CR__KNOWN && !(x->flags & CR__KEEP) && !x->saves &&
+            x->shape->numel != 1)
+            cr__let_go(x);
+}
+
 void cr__commit(cr_ctx *ctx)
 {
+    bool replaced = cr__replacements_pending(ctx);
     while (ctx->dirty) {
         cr__leaf *leaf = ctx->dirty;
         ctx->dirty = leaf->next_dirty;
@@ -259,9 +301,15 @@ void cr__commit(cr_ctx *ctx)
         /* A gradient may be a node of the forward graph, which must stay whole. */
         if (leaf->grad && !(leaf->grad->flags & (CR__NEEDS_GRAD | CR__VERSION)))
             cr__cut(leaf->grad);
+        replace(leaf->committed, leaf->version);
+        replace(leaf->grad_committed, leaf->grad);
         set(&leaf->committed, leaf->version);
         set(&leaf->grad_committed, leaf->grad);
     }
+    if (replaced && ctx->eager)
+        let_go_eager(ctx);
+    if (replaced)
+        cr__nothing_recent(ctx);
 }
 
 void cr__rollback(cr_ctx *ctx)

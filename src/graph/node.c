@@ -189,6 +189,7 @@ void cr__cut(cr_tensor *x)
 {
     cr__unsave(x);
     lose_inputs(x);
+    x->flags |= CR__CUT;
     bury(x->ctx);
 }
 

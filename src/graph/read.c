@@ -62,13 +62,12 @@ static cr_tensor *known(cr_tensor *x, const char *what)
         return NULL;
     cr_ctx *ctx = x->ctx;
     cr_tensor *node = cr__resolve(x);
+    node->flags |= CR__KEEP;
     /* Eagerly computed values are read without a run; what is pending is committed as in
      * one. */
-    if (!(node->flags & CR__KNOWN) || (ctx->eager && ctx->dirty)) {
-        node->flags |= CR__KEEP;
-        if (cr__run(ctx, &node, 1, true) != CR_OK)
-            return NULL;
-    }
+    if ((!(node->flags & CR__KNOWN) || (ctx->eager && ctx->dirty)) &&
+        cr__run(ctx, &node, 1, true) != CR_OK)
+        return NULL;
     return node;
 }
 

@@ -297,8 +297,10 @@ static bool attach_inputs(cr_tensor *x, const call *c)
     for (int i = 0; i < c->n; i++) {
         const cr_arg *a = &c->operands[i];
         cr_tensor *in = tensor_at(c, i);
-        if (in)
+        if (in) {
             cr__retain(in);
+            in->flags |= CR__CONSUMED;
+        }
         if (c->n > 3) {
             x->in[0].list[i] = in;
             continue;
@@ -336,8 +338,10 @@ static cr_tensor *make_node(call *c, cr_dtype dtype, cr__shape *shape, void *att
     }
     x->op = c->op;
     x->attrs = attrs;
-    if (!attach_inputs(x, c))
+    if (!attach_inputs(x, c)) {
+        x->flags |= CR__CONSUMED; /* nobody is to compute it */
         return NULL;
+    }
     note_gradient(x);
     return x;
 }
@@ -421,11 +425,9 @@ static cr_tensor *record_call(call *c, const void *attrs)
         return NULL;
     }
     cr_tensor *x = record_node(c, attrs);
-    if (x && ctx->eager && c->op->kind != CR_OP_VIEW) {
-        x->flags |= CR__KEEP;
-        if (cr__run(ctx, &x, 1, false) != CR_OK)
-            return NULL;
-    }
+    if (x && ctx->eager && c->op->kind != CR_OP_VIEW &&
+        cr__run(ctx, &x, 1, false) != CR_OK)
+        return NULL;
     return x;
 }
 

@@ -13,6 +13,23 @@ cr_status cr_scope_push(cr_ctx *ctx)
     return CR_OK;
 }
 
+cr_tensor *cr__recent(cr__scope **scope, cr_tensor *x)
+{
+    while (x == (*scope)->seen) {
+        *scope = (*scope)->parent;
+        if (!*scope)
+            return NULL;
+        x = (*scope)->first;
+    }
+    return x;
+}
+
+void cr__nothing_recent(cr_ctx *ctx)
+{
+    for (cr__scope *scope = ctx->scope; scope; scope = scope->parent)
+        scope->seen = scope->first;
+}
+
 void cr__scope_end(cr_ctx *ctx)
 {
     cr__scope *scope = ctx->scope, *parent = scope->parent;
@@ -29,7 +46,7 @@ void cr__scope_end(cr_ctx *ctx)
             cr__drop(x);
         }
     }
-    scope->first = NULL;
+    scope->first = scope->seen = NULL;
     if (parent) {
         ctx->scope = parent;
         cr__free(ctx, scope);
@@ -49,8 +66,10 @@ static void compute_kept(cr_ctx *ctx)
         x->flags |= CR__KEEP;
         ((cr_tensor **)list->at)[n++] = x;
     }
+    ctx->scope->ending = true;
     if (n || ctx->dirty)
         cr__run(ctx, list->at, n, true);
+    ctx->scope->ending = false;
 }
 
 cr_status cr_scope_pop(cr_ctx *ctx)

@@ -185,6 +185,26 @@ static void test_stale(int eager)
     cr_close(ctx);
 }
 
+/* A loop without a scope collects records, not the values of every step. */
+static void test_loop_without_scope(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    cr_tensor *w = cr_requires_grad(floats(ctx, 1000));
+    size_t early = 0;
+    for (int step = 0; step < 50; step++) {
+        cr_tensor *loss = cr_sum(cr_square(cr_sin(w)));
+        cr_zero_grad(w);
+        cr_backward(loss);
+        cr_assign(w, cr_sub(w, cr_mul(cr_grad(w), 0.01)));
+        cr_item(loss);
+        if (step == 2)
+            early = cr_memory_used(ctx);
+    }
+    ok(early && cr_memory_used(ctx) <= early, "%s: %zu bytes after 3 steps, %zu after 50",
+       eager ? "eager" : "lazy", early, cr_memory_used(ctx));
+    cr_close(ctx);
+}
+
 /* ---- gradients ---- */
 
 static void test_gradients(void)
@@ -598,6 +618,7 @@ int main(void)
         test_assign(eager);
         test_after_failure(eager);
         test_stale(eager);
+        test_loop_without_scope(eager);
         test_memory_limit(eager);
     }
     test_gradients();

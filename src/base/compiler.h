@@ -27,6 +27,16 @@
 #define CR__JOIN_(a, b) a##b
 #define CR__JOIN(a, b)  CR__JOIN_(a, b)
 
+/* Sanitizers look at every access: unrolled code then takes minutes to compile. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CR__SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(undefined_behavior_sanitizer)
+#define CR__SANITIZED 1
+#endif
+#endif
+
 /* Broken invariants stop debug builds only. */
 #ifdef CR_DEBUG
 #include <assert.h>

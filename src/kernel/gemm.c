@@ -10,11 +10,11 @@
 /* A chunk's scratch memory: two packed slivers of b, and packed rows of a. */
 #define SLIVER_BYTES (CR__GEMM_BLOCK * 128)
 #define PANEL_BYTES  ((int64_t)CR__SCRATCH_BYTES - 2 * SLIVER_BYTES)
-/* Rows of a over a block of k, 512 KiB of f32, stay in the second level cache while the slivers of
- * b pass. */
+/* Rows of a over a block of k, 512 KiB of f32, stay in the second level cache while the
+ * slivers of b pass. */
 #define PANEL_ROWS 512
-/* Operands of less than this are thought to be in the second level cache; lines so far apart share
- * their place in the first. */
+/* Operands of less than this are thought to be in the second level cache; lines so far
+ * apart share their place in the first. */
 #define CACHE_BYTES (1 << 20)
 #define PAGE        4096
 /* A block of a vector, in order. */
@@ -36,7 +36,8 @@ typedef struct tile {
 } tile;
 typedef void tile_fn(const tile *);
 
-/* What is to be packed: `lines` of `lanes` elements. Of a line, `readable` elements exist. */
+/* What is to be packed: `lines` of `lanes` elements. Of a line, `readable` elements
+ * exist. */
 typedef struct pack {
     const char *from;
     int64_t lines, lanes, line_step, lane_step, readable;
@@ -64,8 +65,11 @@ static inline place place_at(const product *p, int64_t panel, int64_t k, int64_t
     place at = { .panel = panel, .k = k, .j = j };
     if (panel == p->panels)
         return at;
-    at.i = p->m * panel / p->panels;
-    at.rows = p->m * (panel + 1) / p->panels - at.i;
+    at.rows = p->m;
+    if (p->panels > 1) {
+        at.i = p->m * panel / p->panels;
+        at.rows = p->m * (panel + 1) / p->panels - at.i;
+    }
     at.lines = p->k - k < CR__GEMM_BLOCK ? p->k - k : CR__GEMM_BLOCK;
     return at;
 }
@@ -106,6 +110,10 @@ typedef struct gemv {
     char *scratch;
 } gemv;
 
+#define UP_TO_6(X, V)  X(1, V) X(2, V) X(3, V) X(4, V) X(5, V) X(6, V)
+#define UP_TO_12(X, V) UP_TO_6(X, V) X(7, V) X(8, V) X(9, V) X(10, V) X(11, V) X(12, V)
+#define UP_TO_14(X, V) UP_TO_12(X, V) X(13, V) X(14, V)
+
 #define CR__ISA 0
 #include "vec.h"
 #include "gemm_floats.h"
@@ -127,16 +135,19 @@ typedef struct gemm_kernel {
     void (*product)(const product *);
     void (*vector)(const gemv *);
 } gemm_kernel;
-#define KERNELS(S, W, ROWS)                                   \
-    {                                                         \
-        { 4, W, ROWS, f32_gemm_product##S, f32_gemm_vector##S }, \
-        { 8, (W) / 2, 0, f64_gemm_product##S, f64_gemm_vector##S }, \
+#define KERNEL(S, P, SIZE, LANES)                                                     \
+    {                                                                                 \
+        SIZE, LANES, P##_gemm_packed_rows##S, P##_gemm_product##S, P##_gemm_vector##S \
+    }
+#define KERNELS(S, W)                                    \
+    {                                                    \
+        KERNEL(S, f32, 4, W), KERNEL(S, f64, 8, (W) / 2) \
     }
 static const gemm_kernel kernels[CR__ISAS][2] = {
-    KERNELS(_generic, 4, 0),
+    KERNELS(_generic, 4),
 #ifdef CR__HAVE_X86
-    KERNELS(_avx2, 8, PANEL_BYTES / (CR__GEMM_BLOCK * 8 * 4) * 6),
-    KERNELS(_avx512, 16, PANEL_BYTES / (CR__GEMM_BLOCK * 16 * 4) * 14),
+    KERNELS(_avx2, 8),
+    KERNELS(_avx512, 16),
 #endif
 };
 
@@ -193,18 +204,20 @@ static void plan_batches(plan *p, const cr__gemm_job *job)
     }
 }
 
-/* b must be packed where its rows are not contiguous. Packing a costs little where it serves many
- * slivers; it pays where its columns are contiguous, and where the operands exceed the second
- * level cache: packed tiles fetch, and drip. Then also b is packed if its rows are pages apart. */
+/* b must be packed where its rows are not contiguous. Packing a costs little where it
+ * serves many slivers; it pays where its columns are contiguous, and where the operands
+ * exceed the second level cache: packed tiles fetch, and drip. Then also b is packed if
+ * its rows are pages apart. */
 static void plan_packing(plan *p)
 {
     product *w = &p->whole;
     const int64_t size = p->kernel->size;
     const int64_t bytes = (w->m * w->k + w->k * w->n + w->m * w->n) * size;
     w->pack_b = w->b_col != size;
-    w->pack_a = p->kernel->packed_rows > 0 &&
-                (w->n >= 256 ? bytes > CACHE_BYTES || w->a_row % PAGE == 0 || w->a_col != size
-                             : w->n >= 128 && w->a_col != size);
+    w->pack_a =
+        p->kernel->packed_rows > 0 &&
+        (w->n >= 256 ? bytes > CACHE_BYTES || w->a_row % PAGE == 0 || w->a_col != size
+                     : w->n >= 128 && w->a_col != size);
     if (w->pack_a && w->m >= 96 && w->b_row % PAGE == 0)
         w->pack_b = true;
 }
@@ -291,14 +304,15 @@ static void gemm_part(void *arg, int i)
     }
     part.m = rows - row, part.n = columns - column;
     const int64_t most = part.pack_a ? p->kernel->packed_rows : PANEL_ROWS;
-    part.panels = (part.m + most - 1) / most;
+    part.panels = part.m <= most ? 1 : (part.m + most - 1) / most;
     part.a += row * part.a_row;
     part.b += column * part.b_col;
     part.c += row * part.c_row + column * p->kernel->size;
-    for (int64_t batch = begin; batch < end; batch++) {
+    if (p->batches == 1)
+        multiply(p, &part);
+    for (int64_t batch = begin; p->batches > 1 && batch < end; batch++) {
         product one = part;
-        if (batch)
-            seek(p, batch, &one);
+        seek(p, batch, &one);
         multiply(p, &one);
     }
 }

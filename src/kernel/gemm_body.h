@@ -1,21 +1,24 @@
 /* A product of matrices in one instruction set and type: a template over vec.h and the
- * macros of gemm_floats.h. A tile of the result stays in registers over a block of k; its
- * rows broadcast elements of a, which may have any strides, and its vectors lie along
- * rows of b: read where they are, or packed into a sliver, CR__GEMM_BLOCK lines of two
- * vectors. */
+ * macros of gemm_floats.h. A tile of the result stays in registers over a block of k: its
+ * rows broadcast elements of a, its vectors lie along rows of b. Of b, tiles read
+ * slivers: CR__GEMM_BLOCK lines of two vectors, where they are if rows of b are
+ * contiguous, else packed. Rows of a are read where they are, or packed, a tile's rows
+ * line by line. */
 
-#define G_LOAD   CR__L(G_L, _load)
-#define G_STORE  CR__L(G_L, _store)
-#define G_FILL   CR__L(G_L, _fill)
-#define G_SET    CR__L(G_L, _set)
-#define G_SLIVER (2 * G_N)
+#define G_LOAD      CR__L(G_L, _load)
+#define G_STORE     CR__L(G_L, _store)
+#define G_FILL      CR__L(G_L, _fill)
+#define G_SET       CR__L(G_L, _set)
+#define G_SLIVER    (2 * G_N)
 #define G_MOST_ROWS (G_ROWS > G_ROWS_1 ? G_ROWS : G_ROWS_1)
 /* Elements of a line of packed rows of a. */
 #define G_LINE (G_ROWS > 8 ? 16 : 8)
 /* Columns that a tile packs while it computes. */
-#define G_DRIP 4
+#define G_DRIP       4
 #define G_TILE_BYTES (CR__GEMM_BLOCK * G_LINE * G_SIZE)
-#define G_SQUARE (32 / G_SIZE)
+#define G_SQUARE     (32 / G_SIZE)
+
+enum { G(packed_rows) = G_PACKS ? PANEL_BYTES / G_TILE_BYTES * G_ROWS : 0 };
 
 /* The first n lanes. */
 CR__FN G_M G(first)(int64_t n)
@@ -87,8 +90,8 @@ CR__FN void G(tile_begin)(G_VT (*acc)[2], const int rows, const int vectors)
     }
 }
 
-/* The rows of a tile, any strides apart: one pointer for four of them, so that addresses need no
- * chain of additions. */
+/* The rows of a tile, any strides apart: one pointer for four of them, so that addresses
+ * need no chain of additions. */
 CR__FN void G(tile)(const tile *t, const int rows, const int vectors, const bool part)
 {
     G_VT acc[G_MOST_ROWS][2];
@@ -140,9 +143,10 @@ CR__FN void G(drip)(char *to, const char *from, int64_t step)
         memcpy(to + i * G_SIZE, from + i * step, G_SIZE);
 }
 
-/* A tile whose rows of a are packed. With every two lines it fetches two rows of what will be
- * wanted: first its own of c, then those at t->ahead. With `drip` its sliver of b is packed and it
- * also packs G_DRIP columns of the next one, which costs little between the arithmetic. */
+/* A tile whose rows of a are packed. With every two lines it fetches two rows of what
+ * will be wanted: first its own of c, then those at t->ahead. With `drip` its sliver of b
+ * is packed and it also packs G_DRIP columns of the next one, which costs little between
+ * the arithmetic. */
 CR__FN void G(tile_packed)(const tile *t, const int rows, const bool drip)
 {
     G_VT acc[G_MOST_ROWS][2];
@@ -223,25 +227,18 @@ CR__FN void G(tile_packed)(const tile *t, const int rows, const bool drip)
         G(tile_packed)(t, R, true);                            \
     }
 #define G_PACKED_NAME(R, V) { G(tile_packed_##R), G(tile_packed_##R##_drip) },
-#define G_UP_TO_6(X, V) X(1, V) X(2, V) X(3, V) X(4, V) X(5, V) X(6, V)
-#define G_UP_TO_12(X, V) \
-    G_UP_TO_6(X, V) X(7, V) X(8, V) X(9, V) X(10, V) X(11, V) X(12, V)
-#define G_UP_TO_14(X, V) G_UP_TO_12(X, V) X(13, V) X(14, V)
-#define G_UP_TO_(N)      G_UP_TO_##N
-#define G_UP_TO(N)       G_UP_TO_(N)
 
-G_UP_TO(G_ROWS)(G_TILE, 2)
-G_UP_TO(G_ROWS_1)(G_TILE, 1)
-
+G_EACH_ROWS(G_TILE, 2)
+G_EACH_ROWS_1(G_TILE, 1)
 /* By vectors - 1, rows - 1, and whether the last vector is not full. */
 static tile_fn *const G(tiles)[2][G_MOST_ROWS][2] = {
-    { G_UP_TO(G_ROWS_1)(G_NAME, 1) },
-    { G_UP_TO(G_ROWS)(G_NAME, 2) },
+    { G_EACH_ROWS_1(G_NAME, 1) },
+    { G_EACH_ROWS(G_NAME, 2) },
 };
 #if G_PACKS
-G_UP_TO(G_ROWS)(G_PACKED, 2)
+G_EACH_ROWS(G_PACKED, 2)
 /* By rows - 1, and whether they drip; two full vectors. */
-static tile_fn *const G(packed_tiles)[][2] = { G_UP_TO(G_ROWS)(G_PACKED_NAME, 2) };
+static tile_fn *const G(packed_tiles)[][2] = { G_EACH_ROWS(G_PACKED_NAME, 2) };
 #endif
 
 /* ---- packing ---- */
@@ -286,9 +283,10 @@ CR__FN void G(transpose)(G_T *to, const int pitch, const char *from, int64_t ste
 /* Four lines of sixteen lanes. */
 CR__FN void G(transpose_wide)(G_T *to, const int pitch, const char *from, int64_t step)
 {
-#define G_QUARTER(i, q)                                              \
-    _mm512_mask_broadcast_f32x4(r[i], (__mmask16)(0xf << (4 * (q))), \
-                                _mm_loadu_ps((const G_T *)(from + ((i) + 4 * (q)) * step)))
+#define G_QUARTER(i, q)                      \
+    _mm512_mask_broadcast_f32x4(             \
+        r[i], (__mmask16)(0xf << (4 * (q))), \
+        _mm_loadu_ps((const G_T *)(from + ((i) + 4 * (q)) * step)))
     __m512 r[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
@@ -330,8 +328,8 @@ CR__FN void G(pack_vectors)(const pack *p, G_T *to, const int pitch)
     }
 }
 
-/* Lines of the same k, one after the other: a sliver of b, whose lanes are columns, or a tile's
- * rows of a, whose lanes are rows. */
+/* Lines of the same k, one after the other: a sliver of b, whose lanes are columns, or a
+ * tile's rows of a, whose lanes are rows. */
 CR__FN void G(pack_any)(const pack *p, G_T *to, const int pitch)
 {
     int64_t i = 0;
@@ -345,7 +343,8 @@ CR__FN void G(pack_any)(const pack *p, G_T *to, const int pitch)
             const char *from = p->from + i * p->lane_step;
             int64_t k = 0;
             for (; k + 4 <= p->lines; k += 4)
-                G(transpose_wide)(to + k * pitch + i, pitch, from + k * G_SIZE, p->lane_step);
+                G(transpose_wide)
+            (to + k * pitch + i, pitch, from + k * G_SIZE, p->lane_step);
             G(pack_elements)(p, to, pitch, k, i, i + 16);
         }
 #endif
@@ -378,6 +377,8 @@ CR__T static void G(pack_a)(const pack *p, char *to)
 /* Rows of tile i, which differ by one at most: a smaller last one would waste more. */
 CR__FN int64_t G(rows_of)(int64_t rows, int64_t tiles, int64_t i)
 {
+    if (tiles == 1)
+        return rows;
     return rows / tiles + (i < rows % tiles);
 }
 
@@ -398,8 +399,8 @@ CR__FN void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
 }
 
 #if G_PACKS
-/* The same, a packed. The tiles fetch the next sliver, or the first ones drip from it what they
- * can; returns how many columns. */
+/* The same, a packed. The tiles fetch the next sliver, or the first ones drip from it
+ * what they can; returns how many columns. */
 CR__FN int64_t G(packed_sliver)(tile *t, const char *a, int64_t rows, int64_t columns,
                                 const pack *next, bool drips, char *to)
 {
@@ -428,6 +429,22 @@ CR__FN int64_t G(packed_sliver)(tile *t, const char *a, int64_t rows, int64_t co
     return most * G_DRIP;
 }
 
+/* Rows of a that lie one after the other: each line for all tiles, so that memory is read
+ * in order. A tile has at most G_N rows. */
+CR__FN void G(pack_lines)(const pack *p, int64_t rows, int64_t tiles, G_T *to)
+{
+    const int64_t least = rows / tiles, larger = rows % tiles;
+    const G_M mask = G(first)(least), more = G(first)(least + (larger > 0));
+    for (int64_t k = 0; k < p->lines; k++) {
+        const G_T *from = (const G_T *)(p->from + k * p->line_step);
+        G_T *line = to + k * G_LINE;
+        for (int64_t i = 0; i < tiles; i++, line += G_TILE_BYTES / G_SIZE) {
+            G_STORE(line, G_LOAD_PART(from, i < larger ? more : mask));
+            from += least + (i < larger);
+        }
+    }
+}
+
 CR__FN void G(pack_panel)(const product *p, const place *at, char *to)
 {
     const int64_t tiles = (at->rows + G_ROWS - 1) / G_ROWS;
@@ -436,6 +453,10 @@ CR__FN void G(pack_panel)(const product *p, const place *at, char *to)
                   .line_step = p->a_col,
                   .lane_step = p->a_row,
                   .readable = p->m - at->i };
+    if (p->a_row == G_SIZE) {
+        G(pack_lines)(&part, at->rows, tiles, (G_T *)to);
+        return;
+    }
     for (int64_t i = 0; i < tiles; i++, to += G_TILE_BYTES) {
         part.lanes = G(rows_of)(at->rows, tiles, i);
         G(pack_a)(&part, to);

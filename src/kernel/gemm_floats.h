@@ -1,29 +1,34 @@
 /* The matrix products of f32 and f64 in one instruction set: instances of gemm_body.h and
  * gemv_body.h, and what those need beyond the vocabulary of vec.h:
  *
- *     G_T G_VT G_M G_N G_L   the element, its vector, a mask, elements in a vector, v or
- * d G_FMA(a, b, c)         a*b + c, rounded once (in the generic set: twice)
+ *     G_T G_VT G_M           the element, its vector, a mask
+ *     G_SIZE G_N G_L         bytes of an element, elements in a vector, v or d
+ *     G_FMA(a, b, c)         a*b + c, rounded once (in the generic set: twice)
  *     G_LOAD_PART(p, mask)   reads only the mask's lanes; the others are 0
  *     G_STORE_PART(p, mask, v)   writes only those
- *     G_PACKS                whether there are tiles with packed rows of a
  *     G_ROWS G_ROWS_1        the most rows of a tile two vectors wide, and of one: their
- * sums fill the registers */
+ * sums fill the registers G_EACH_ROWS(X, V)      X(1, V) X(2, V) .. X(G_ROWS, V);
+ * likewise G_EACH_ROWS_1 G_PACKS                whether there are tiles with packed rows
+ * of a */
 
-#if CR__ISA > 0
-#define G_PACKS (G_SIZE == 4)
+#if CR__ISA == 2 && !defined(CR__SANITIZED)
+#define G_ROWS              14
+#define G_ROWS_1            14
+#define G_EACH_ROWS(X, V)   UP_TO_14(X, V)
+#define G_EACH_ROWS_1(X, V) UP_TO_14(X, V)
+#elif CR__ISA == 1 && !defined(CR__SANITIZED)
+#define G_ROWS              6
+#define G_ROWS_1            12
+#define G_EACH_ROWS(X, V)   UP_TO_6(X, V)
+#define G_EACH_ROWS_1(X, V) UP_TO_12(X, V)
 #else
-#define G_PACKS 0
+#define G_ROWS              6
+#define G_ROWS_1            6
+#define G_EACH_ROWS(X, V)   UP_TO_6(X, V)
+#define G_EACH_ROWS_1(X, V) UP_TO_6(X, V)
 #endif
-#if CR__ISA == 2
-#define G_ROWS   14
-#define G_ROWS_1 14
-#elif CR__ISA == 1
-#define G_ROWS   6
-#define G_ROWS_1 12
-#else
-#define G_ROWS   6
-#define G_ROWS_1 6
-#endif
+/* f64 and the generic set do without, for the library's size. */
+#define G_PACKS (CR__ISA > 0 && G_SIZE == 4)
 
 #define G(name)        CR__V(f32_gemm_##name)
 #define G_SIZE         4
@@ -87,3 +92,5 @@
 #undef G_PACKS
 #undef G_ROWS
 #undef G_ROWS_1
+#undef G_EACH_ROWS
+#undef G_EACH_ROWS_1

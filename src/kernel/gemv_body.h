@@ -6,7 +6,7 @@
 #define G_VECTORS (CR__LANES / G_N)
 /* Results that are summed up together: along rows of the matrix, and along columns. */
 #define G_GROUP   16
-#define G_COLUMNS (512 / G_SIZE)
+#define G_COLUMNS (2048 / G_SIZE)
 /* Rows of the matrix, CR__LANES apart, that one pass over the lanes takes. */
 #define G_DEPTH 8
 
@@ -199,6 +199,9 @@ CR__T static void G(along_rows)(const gemv *g)
 }
 
 /* ---- along columns ---- */
+
+_Static_assert((CR__LANES + STACK_LEVELS) * G_COLUMNS * G_SIZE <= CR__SCRATCH_BYTES,
+               "scratch memory");
 
 /* Adds `depth` rows of the matrix, CR__LANES apart, to one lane of the results. */
 CR__FN void G(lane)(const gemv *g, const char *x, const char *row, G_T *lane,

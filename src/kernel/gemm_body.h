@@ -11,8 +11,8 @@
 #define G_SET       CR__L(G_L, _set)
 #define G_SLIVER    (2 * G_N)
 #define G_MOST_ROWS (G_ROWS > G_ROWS_1 ? G_ROWS : G_ROWS_1)
-/* Elements of a line of packed rows of a. */
-#define G_LINE (G_ROWS > 8 ? 16 : 8)
+/* Elements of a line of packed rows of a: one vector of f32, and at least G_ROWS. */
+#define G_LINE CR__W
 /* Columns that a tile packs while it computes. */
 #define G_DRIP       4
 #define G_TILE_BYTES (CR__GEMM_BLOCK * G_LINE * G_SIZE)

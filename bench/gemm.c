@@ -1,0 +1,180 @@
+/* gemm [--threads N] [NAME]: matrix products through the public interface, recording and
+ * scheduling included, as a share of what this core's multiply-add units can do. The peak
+ * is measured by the same program before and after every sample, because clocks change;
+ * the share is the median of the paired ratios. With N threads it is the share of N such
+ * cores. */
+#include "protocol.h" /* first: it asks for POSIX clocks */
+
+#include <chainrule.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+typedef struct shape {
+    const char *name;
+    int batch, m, n, k;
+    bool ta, tb; /* stored the other way round */
+} shape;
+
+static const shape shapes[] = {
+    { "1024 NN", 1, 1024, 1024, 1024, false, false },
+    { "1024 NT", 1, 1024, 1024, 1024, false, true },
+    { "1024 TN", 1, 1024, 1024, 1024, true, false },
+    { "mlp NN", 1, 128, 512, 784, false, false },
+    { "mlp NT", 1, 128, 512, 784, false, true },
+    { "mlp TN", 1, 128, 512, 784, true, false },
+    { "weight gradient TN", 1, 512, 784, 128, true, false },
+    { "input gradient NN", 1, 128, 784, 512, false, false },
+    { "hidden layer NT", 1, 128, 512, 512, false, true },
+    { "wide NN", 1, 64, 3136, 576, false, false },
+    { "wide NT", 1, 64, 3136, 576, false, true },
+    { "deep NN", 1, 768, 384, 1536, false, false },
+    { "skinny NN", 1, 4096, 64, 64, false, false },
+    { "64 NN", 1, 64, 64, 64, false, false },
+    { "64 NT", 1, 64, 64, 64, false, true },
+    { "256 of 64 NN", 256, 64, 64, 64, false, false },
+    { "8x64x64 NN", 1, 8, 64, 64, false, false },
+    { "8x64x64 NT", 1, 8, 64, 64, false, true },
+    { "32x64x32 NN", 1, 32, 64, 32, false, false },
+    { "10 classes NT", 1, 128, 10, 512, false, true },
+    { "2x2x2 NN", 1, 2, 2, 2, false, false },
+    { "vector 4096 NT", 1, 1, 4096, 4096, false, true },
+    { "vector 4096 NN", 1, 1, 4096, 4096, false, false },
+    { "vector 784 NT", 1, 1, 512, 784, false, true },
+    { "vector 512 NT", 1, 1, 512, 512, false, true },
+};
+
+/* AVX2 has 16 registers: two of them hold factors. */
+enum { SAMPLES = 21, CHAINS = 12 };
+
+/* ---- the peak ---- */
+
+static volatile float result; /* keeps the compiler from leaving the work out */
+
+/* CHAINS independent multiply-adds, so that their latency is hidden. */
+#define PEAK(name, target_set, vector, lanes, fill, fma)                        \
+    __attribute__((noinline, target(target_set))) static double name(long n)    \
+    {                                                                           \
+        vector sums[CHAINS], x = fill(0.999f), y = fill(0.001f);                \
+        for (int i = 0; i < CHAINS; i++)                                        \
+            sums[i] = fill((float)i);                                           \
+        for (long k = 0; k < n; k++) {                                          \
+            _Pragma("GCC unroll 16") for (int i = 0; i < CHAINS; i++) sums[i] = \
+                fma(sums[i], x, y);                                             \
+        }                                                                       \
+        for (int i = 0; i < CHAINS; i++)                                        \
+            result = sums[i][0];                                                \
+        return 2.0 * CHAINS * (lanes) * (double)n;                              \
+    }
+
+#if defined(__x86_64__)
+PEAK(peak_avx512, "avx512f", __m512, 16, _mm512_set1_ps, _mm512_fmadd_ps)
+PEAK(peak_avx2, "avx2,fma", __m256, 8, _mm256_set1_ps, _mm256_fmadd_ps)
+#endif
+
+/* Operations of n steps; none is known for other sets. */
+static double peak_steps(long n)
+{
+#if defined(__x86_64__)
+    if (strcmp(cr_isa(), "avx512") == 0)
+        return peak_avx512(n);
+    if (strcmp(cr_isa(), "avx2") == 0)
+        return peak_avx2(n);
+#endif
+    (void)n;
+    return 0;
+}
+
+/* Operations per second, over about 100 us. */
+static double peak(void)
+{
+    double start = bench_seconds(), operations = peak_steps(20000);
+    return operations / (bench_seconds() - start);
+}
+
+/* ---- a product ---- */
+
+typedef struct problem {
+    cr_ctx *ctx;
+    cr_tensor *a, *b;
+} problem;
+
+static cr_tensor *matrix(cr_ctx *ctx, uint32_t seed, int batch, int rows, int columns,
+                         bool transposed)
+{
+    const int64_t n = (int64_t)batch * rows * columns;
+    float *values = malloc((size_t)n * sizeof *values);
+    if (!values)
+        return NULL;
+    bench_fill(values, n, seed, 1);
+    int r = transposed ? columns : rows, c = transposed ? rows : columns;
+    cr_tensor *x = batch > 1 ? cr_from(ctx, CR_F32, CR_DIMS(batch, r, c), values)
+                             : cr_from(ctx, CR_F32, CR_DIMS(r, c), values);
+    free(values);
+    return transposed ? cr_t(x) : x;
+}
+
+static void run(const problem *p, long times)
+{
+    for (long i = 0; i < times; i++) {
+        CR_SCOPE(p->ctx);
+        CR_NO_GRAD(p->ctx);
+        cr_eval(cr_matmul(p->a, p->b));
+    }
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void measure(const shape *s, const problem *p, int threads)
+{
+    const double operations = 2.0 * s->batch * s->m * s->n * s->k;
+    const long times = 1 + (long)(2e-3 / (operations / 2e11 + 5e-7));
+    double seconds[SAMPLES], shares[SAMPLES];
+    run(p, 2);
+    for (int i = 0; i < SAMPLES; i++) {
+        double before = peak(), start = bench_seconds();
+        run(p, times);
+        seconds[i] = (bench_seconds() - start) / (double)times;
+        shares[i] = operations / seconds[i] / ((before + peak()) / 2 * threads);
+    }
+    qsort(seconds, SAMPLES, sizeof *seconds, ascending);
+    qsort(shares, SAMPLES, sizeof *shares, ascending);
+    double time = seconds[SAMPLES / 2];
+    printf("%-20s %5d %5d %5d %12.2f us %8.1f GFLOP/s", s->name, s->m, s->n, s->k,
+           time * 1e6, operations / time * 1e-9);
+    if (peak_steps(1) > 0)
+        printf(" %6.1f%%", 100 * shares[SAMPLES / 2]);
+    printf("\n");
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    int threads = bench_threads(argc, argv);
+    const char *only = argc % 2 == 0 ? argv[argc - 1] : NULL;
+    printf("# %s, %d threads; a core's peak is %.0f GFLOP/s\n", cr_isa(), threads,
+           peak() * 1e-9);
+    printf("# %-18s %5s %5s %5s\n", "", "m", "n", "k");
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const shape *s = &shapes[i];
+        if (only && !strstr(s->name, only))
+            continue;
+        problem p = { .ctx = cr_open(&(cr_options){ .threads = threads }) };
+        if (!p.ctx)
+            return 1;
+        p.a = matrix(p.ctx, 0, s->batch, s->m, s->k, s->ta);
+        p.b = matrix(p.ctx, 1, s->batch, s->k, s->n, s->tb);
+        measure(s, &p, threads);
+        if (cr_error(p.ctx)) {
+            fprintf(stderr, "%s\n", cr_message(p.ctx));
+            return 1;
+        }
+        cr_close(p.ctx);
+    }
+    return 0;
+}

@@ -29,10 +29,11 @@ typedef struct tile {
     int64_t k;    /* at most a block */
     int64_t rest; /* columns in the last vector */
     bool add;     /* to what c holds */
-    /* Only where a is packed: rows to be fetched, and columns to be packed. */
-    const char *ahead, *drip_from;
+    /* Only where a is packed: lines of the next sliver to be fetched, or columns to be
+     * packed. */
+    const char *next;
     char *drip_to;
-    int64_t ahead_row, ahead_pairs, drip_line, drip_lane;
+    int64_t next_line, next_lane, next_lines;
 } tile;
 typedef void tile_fn(const tile *);
 
@@ -110,9 +111,11 @@ typedef struct gemv {
     char *scratch;
 } gemv;
 
-#define UP_TO_6(X, V)  X(1, V) X(2, V) X(3, V) X(4, V) X(5, V) X(6, V)
-#define UP_TO_12(X, V) UP_TO_6(X, V) X(7, V) X(8, V) X(9, V) X(10, V) X(11, V) X(12, V)
-#define UP_TO_14(X, V) UP_TO_12(X, V) X(13, V) X(14, V)
+/* Lists of tiles: X(rows, V). */
+#define ROWS_1_2(X, V)   X(1, V) X(2, V)
+#define ROWS_3_6(X, V)   X(3, V) X(4, V) X(5, V) X(6, V)
+#define ROWS_7_12(X, V)  X(7, V) X(8, V) X(9, V) X(10, V) X(11, V) X(12, V)
+#define ROWS_13_14(X, V) X(13, V) X(14, V)
 
 #define CR__ISA 0
 #include "vec.h"
@@ -153,8 +156,10 @@ static const gemm_kernel kernels[CR__ISAS][2] = {
 
 /* ---- a job and its parts ---- */
 
-/* With less work for each, a further thread does not pay for being told. */
-#define FLOPS_PER_PART 75e3
+/* Work that a further thread must have, to pay for its being told; that on a vector waits
+ * for memory. */
+#define FLOPS_PER_PART        150e3
+#define VECTOR_FLOPS_PER_PART 75e3
 
 typedef struct plan {
     const gemm_kernel *kernel;
@@ -222,14 +227,32 @@ static void plan_packing(plan *p)
         w->pack_b = true;
 }
 
-/* Work of one part, in rows * columns; reading the operands counts as some more. */
+static bool is_vector(const product *w)
+{
+    return w->m == 1 || w->n == 1;
+}
+
+/* Columns are cut at multiples of this. */
+static int64_t grain_of(const plan *p, int across)
+{
+    const product *w = &p->whole;
+    const int64_t lanes = p->kernel->lanes;
+    if (is_vector(w))
+        return w->n < 64 * across ? 4 : 16;
+    return w->n < 8 * lanes * across ? lanes : 2 * lanes;
+}
+
+/* Work of one part, in rows * columns; reading the operands counts as some more, and so
+ * does writing into the same lines of memory as another part. */
 static double cost(const plan *p, int down, int across)
 {
     const product *w = &p->whole;
-    int64_t rows = (w->m + down - 1) / down, lanes = p->kernel->lanes;
-    int64_t vectors = (w->n + lanes - 1) / lanes;
-    double columns = (double)((vectors + across - 1) / across * lanes);
-    return (double)rows * columns + 4 * (double)rows + (w->pack_b ? 8 : 4) * columns;
+    int64_t rows = (w->m + down - 1) / down, grain = grain_of(p, across);
+    int64_t grains = (w->n + grain - 1) / grain;
+    double columns = (double)((grains + across - 1) / across * grain);
+    double per_row = across > 1 && w->c_row % 64 ? 20 : 4;
+    return (double)rows * columns + per_row * (double)rows +
+           (w->pack_b ? 8 : 4) * columns;
 }
 
 /* How many threads, and what each owns. */
@@ -238,24 +261,27 @@ static void plan_parts(plan *p)
     const product *w = &p->whole;
     const double flops =
         2 * (double)p->batches * (double)w->m * (double)w->n * (double)w->k;
+    const double least_flops = is_vector(w) ? VECTOR_FLOPS_PER_PART : FLOPS_PER_PART;
     p->parts = 1, p->down = 0, p->across = 0;
-    if (flops < 2 * FLOPS_PER_PART)
+    if (flops < 2 * least_flops)
         return;
     p->parts = cr__team_size(p->team);
-    if (flops < p->parts * FLOPS_PER_PART)
-        p->parts = (int)(flops / FLOPS_PER_PART);
+    if (flops < p->parts * least_flops)
+        p->parts = (int)(flops / least_flops);
     double least = (double)((p->batches + p->parts - 1) / p->parts) * cost(p, 1, 1);
     for (int down = 1; p->parts > 1 && down <= p->parts; down++) {
         double all = (double)p->batches * cost(p, down, p->parts / down);
         if (p->parts % down == 0 && all < least)
             least = all, p->down = down, p->across = p->parts / down;
     }
+    if (p->down == 0 && p->parts > p->batches)
+        p->parts = (int)p->batches;
 }
 
 static void multiply(const plan *p, const product *part)
 {
     const product *w = &p->whole;
-    if (w->m > 1 && w->n > 1) {
+    if (!is_vector(w)) {
         p->kernel->product(part);
         return;
     }
@@ -295,10 +321,9 @@ static void gemm_part(void *arg, int i)
             columns = part.n;
     part.scratch = cr__team_scratch(p->team, i);
     if (p->down) {
-        int64_t grain =
-            p->kernel->lanes * (part.n < 8 * p->kernel->lanes * p->across ? 1 : 2);
         cr__part(part.m, 1, i / p->across, p->down, &row, &rows);
-        cr__part(part.n, grain, i % p->across, p->across, &column, &columns);
+        cr__part(part.n, grain_of(p, p->across), i % p->across, p->across, &column,
+                 &columns);
     } else {
         cr__part(p->batches, 1, i, p->parts, &begin, &end);
     }
@@ -308,11 +333,12 @@ static void gemm_part(void *arg, int i)
     part.a += row * part.a_row;
     part.b += column * part.b_col;
     part.c += row * part.c_row + column * p->kernel->size;
-    if (p->batches == 1)
-        multiply(p, &part);
-    for (int64_t batch = begin; p->batches > 1 && batch < end; batch++) {
+    if (part.m == 0 || part.n == 0)
+        return;
+    for (int64_t batch = begin; batch < end; batch++) {
         product one = part;
-        seek(p, batch, &one);
+        if (batch > 0)
+            seek(p, batch, &one);
         multiply(p, &one);
     }
 }

@@ -17,6 +17,7 @@
 #define G_DRIP       4
 #define G_TILE_BYTES (CR__GEMM_BLOCK * G_LINE * G_SIZE)
 #define G_SQUARE     (32 / G_SIZE)
+_Static_assert(!G_PACKS || G_SQUARE == 2 * G_DRIP, "two tiles drip a square");
 
 enum { G(packed_rows) = G_PACKS ? PANEL_BYTES / G_TILE_BYTES * G_ROWS : 0 };
 
@@ -143,53 +144,57 @@ CR__FN void G(drip)(char *to, const char *from, int64_t step)
         memcpy(to + i * G_SIZE, from + i * step, G_SIZE);
 }
 
-/* A tile whose rows of a are packed. With every two lines it fetches two rows of what
- * will be wanted: first its own of c, then those at t->ahead. With `drip` its sliver of b
- * is packed and it also packs G_DRIP columns of the next one, which costs little between
- * the arithmetic. */
+CR__FN void G(fetch)(const char *at)
+{
+    __builtin_prefetch(at, 0, 2);
+    __builtin_prefetch(at + 64, 0, 2);
+}
+
+/* A tile whose rows of a are packed. First it fetches its lines of c. Then either it
+ * fetches, with every two lines that it computes, a line of b that will be wanted; or
+ * (`drip`; its own sliver of b is packed then) it packs G_DRIP columns of the next
+ * sliver, which costs little between the arithmetic. One prefetch more in these loops is
+ * felt. */
 CR__FN void G(tile_packed)(const tile *t, const int rows, const bool drip)
 {
     G_VT acc[G_MOST_ROWS][2];
-    const char *a = t->a, *b = t->b, *from = t->drip_from;
+    const char *a = t->a, *b = t->b, *next = t->next;
     char *to = t->drip_to;
     const int64_t b_row = drip ? G_SLIVER * G_SIZE : t->b_row;
-    const int64_t line_step = t->drip_line, lane_step = t->drip_lane;
-    const struct {
-        const char *at;
-        int64_t step, pairs;
-    } fetch[3] = { { t->c, t->c_row, (rows + 1) / 2 },
-                   { t->ahead, t->ahead_row, t->ahead_pairs },
-                   { t->c, 0, t->k } };
+    const int64_t line_step = t->next_line, lane_step = t->next_lane;
+    int64_t pairs = t->k / 2;
+    for (int r = 0; r < rows; r++)
+        G(fetch)(t->c + r * t->c_row);
     G(tile_begin)(acc, rows, 2);
-    int64_t left = t->k / 2;
-    for (int i = 0; left > 0; i++) {
-        const char *at = fetch[i].at;
-        const int64_t step = fetch[i].step;
-        int64_t n = fetch[i].pairs < left ? fetch[i].pairs : left;
-        left -= n;
-        for (; n > 0; n--) {
-            __builtin_prefetch(at, 0, 2);
-            __builtin_prefetch(at + 64, 0, 2);
-            __builtin_prefetch(at + step, 0, 2);
-            __builtin_prefetch(at + step + 64, 0, 2);
-            at += 2 * step;
-#pragma GCC unroll 2
-            for (int u = 0; u < 2; u++) {
-                G(line)(acc, a + u * G_LINE * G_SIZE, b + u * b_row, rows);
-                if (drip) {
-                    G(drip)(to + u * G_SLIVER * G_SIZE, from, lane_step);
-                    from += line_step;
-                }
-            }
+    if (!drip) {
+        int64_t n = t->next_lines < pairs ? t->next_lines : pairs;
+        for (pairs -= n; n > 0; n--) {
+            G(fetch)(next);
+            next += line_step;
+            G(line)(acc, a, b, rows);
+            G(line)(acc, a + G_LINE * G_SIZE, b + b_row, rows);
             a += 2 * G_LINE * G_SIZE;
             b += 2 * b_row;
-            to += 2 * G_SLIVER * G_SIZE;
         }
+    }
+    for (; pairs > 0; pairs--) {
+#pragma GCC unroll 2
+        for (int u = 0; u < 2; u++) {
+            G(line)(acc, a + u * G_LINE * G_SIZE, b + u * b_row, rows);
+            if (drip) {
+                G(drip)(to + u * G_SLIVER * G_SIZE, next, lane_step);
+                next += line_step;
+            }
+        }
+        a += 2 * G_LINE * G_SIZE;
+        b += 2 * b_row;
+        if (drip)
+            to += 2 * G_SLIVER * G_SIZE;
     }
     if (t->k % 2) {
         G(line)(acc, a, b, rows);
         if (drip)
-            G(drip)(to, from, lane_step);
+            G(drip)(to, next, lane_step);
     }
     G(tile_end)(t, acc, rows, 2, false, G(first)(G_N));
 }
@@ -217,28 +222,34 @@ CR__FN void G(tile_packed)(const tile *t, const int rows, const bool drip)
     }
 #define G_NAME(R, V) { G(tile_##R##x##V), G(tile_##R##x##V##_part) },
 #endif
-#define G_PACKED(R, V)                                         \
-    CR__T static void G(tile_packed_##R)(const tile *t)        \
-    {                                                          \
-        G(tile_packed)(t, R, false);                           \
-    }                                                          \
-    CR__T static void G(tile_packed_##R##_drip)(const tile *t) \
-    {                                                          \
-        G(tile_packed)(t, R, true);                            \
+#define G_PACKED(R, V)                                  \
+    CR__T static void G(tile_packed_##R)(const tile *t) \
+    {                                                   \
+        G(tile_packed)(t, R, false);                    \
     }
-#define G_PACKED_NAME(R, V) { G(tile_packed_##R), G(tile_packed_##R##_drip) },
+#define G_DRIPPING(R, V)                                  \
+    CR__T static void G(tile_dripping_##R)(const tile *t) \
+    {                                                     \
+        G(tile_packed)(t, R, true);                       \
+    }
+#define G_FEW_NAME(R, V)  { G(tile_packed_##R), NULL },
+#define G_MANY_NAME(R, V) { G(tile_packed_##R), G(tile_dripping_##R) },
 
-G_EACH_ROWS(G_TILE, 2)
-G_EACH_ROWS_1(G_TILE, 1)
+G_FEW(G_TILE, 2)
+G_MANY(G_TILE, 2)
+G_EACH_1(G_TILE, 1)
 /* By vectors - 1, rows - 1, and whether the last vector is not full. */
 static tile_fn *const G(tiles)[2][G_MOST_ROWS][2] = {
-    { G_EACH_ROWS_1(G_NAME, 1) },
-    { G_EACH_ROWS(G_NAME, 2) },
+    { G_EACH_1(G_NAME, 1) },
+    { G_FEW(G_NAME, 2) G_MANY(G_NAME, 2) },
 };
 #if G_PACKS
-G_EACH_ROWS(G_PACKED, 2)
-/* By rows - 1, and whether they drip; two full vectors. */
-static tile_fn *const G(packed_tiles)[][2] = { G_EACH_ROWS(G_PACKED_NAME, 2) };
+G_FEW(G_PACKED, 2)
+G_MANY(G_PACKED, 2)
+G_MANY(G_DRIPPING, 2)
+/* By rows - 1, and whether they drip, which a single tile does not; two full vectors. */
+static tile_fn *const G(packed_tiles)[][2] = { G_FEW(G_FEW_NAME, 2)
+                                                   G_MANY(G_MANY_NAME, 2) };
 #endif
 
 /* ---- packing ---- */
@@ -409,17 +420,19 @@ CR__FN int64_t G(packed_sliver)(tile *t, const char *a, int64_t rows, int64_t co
     const int64_t tiles = (rows + G_ROWS - 1) / G_ROWS;
     int64_t most = drips && full && next->lines == t->k ? next->lanes / G_DRIP : 0;
     most = most < tiles ? most : tiles;
-    most -= most % (G_SQUARE / G_DRIP);
+    most -= most % 2; /* what is left is packed in squares */
     t->rest = columns - wide * G_N;
-    t->ahead_row = t->drip_line = next->line_step, t->drip_lane = next->lane_step;
+    t->next_line = next->line_step, t->next_lane = next->lane_step;
     for (int64_t i = 0; i < tiles; i++) {
-        const int64_t n = G(rows_of)(rows, tiles, i), pairs = drips ? 0 : next->lines / 2;
-        const int64_t from = pairs * i / tiles;
+        const int64_t n = G(rows_of)(rows, tiles, i);
+        const int64_t lines = drips ? 0 : next->lines, line = lines * i / tiles;
         t->a = a + i * G_TILE_BYTES;
-        t->ahead = next->from + 2 * from * next->line_step;
-        t->ahead_pairs = pairs * (i + 1) / tiles - from;
-        t->drip_from = next->from + i * G_DRIP * next->lane_step;
-        t->drip_to = to + i * G_DRIP * G_SIZE;
+        t->next = next->from + line * next->line_step;
+        t->next_lines = lines * (i + 1) / tiles - line;
+        if (i < most) {
+            t->next = next->from + i * G_DRIP * next->lane_step;
+            t->drip_to = to + i * G_DRIP * G_SIZE;
+        }
         if (full)
             G(packed_tiles)[n - 1][i < most](t);
         else

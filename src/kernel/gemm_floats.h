@@ -12,20 +12,23 @@
  * of a */
 
 #if CR__ISA == 2 && !defined(CR__SANITIZED)
-#define G_ROWS              14
-#define G_ROWS_1            14
-#define G_EACH_ROWS(X, V)   UP_TO_14(X, V)
-#define G_EACH_ROWS_1(X, V) UP_TO_14(X, V)
+#define G_ROWS         14
+#define G_ROWS_1       14
+#define G_FEW(X, V)    ROWS_1_2(X, V) ROWS_3_6(X, V)
+#define G_MANY(X, V)   ROWS_7_12(X, V) ROWS_13_14(X, V)
+#define G_EACH_1(X, V) G_FEW(X, V) G_MANY(X, V)
 #elif CR__ISA == 1 && !defined(CR__SANITIZED)
-#define G_ROWS              6
-#define G_ROWS_1            12
-#define G_EACH_ROWS(X, V)   UP_TO_6(X, V)
-#define G_EACH_ROWS_1(X, V) UP_TO_12(X, V)
+#define G_ROWS         6
+#define G_ROWS_1       12
+#define G_FEW(X, V)    ROWS_1_2(X, V)
+#define G_MANY(X, V)   ROWS_3_6(X, V)
+#define G_EACH_1(X, V) G_FEW(X, V) G_MANY(X, V) ROWS_7_12(X, V)
 #else
-#define G_ROWS              6
-#define G_ROWS_1            6
-#define G_EACH_ROWS(X, V)   UP_TO_6(X, V)
-#define G_EACH_ROWS_1(X, V) UP_TO_6(X, V)
+#define G_ROWS         6
+#define G_ROWS_1       6
+#define G_FEW(X, V)    ROWS_1_2(X, V)
+#define G_MANY(X, V)   ROWS_3_6(X, V)
+#define G_EACH_1(X, V) G_FEW(X, V) G_MANY(X, V)
 #endif
 /* f64 and the generic set do without, for the library's size. */
 #define G_PACKS (CR__ISA > 0 && G_SIZE == 4)
@@ -92,5 +95,6 @@
 #undef G_PACKS
 #undef G_ROWS
 #undef G_ROWS_1
-#undef G_EACH_ROWS
-#undef G_EACH_ROWS_1
+#undef G_FEW
+#undef G_MANY
+#undef G_EACH_1

@@ -150,32 +150,32 @@ CR__FN void G(fetch)(const char *at)
     __builtin_prefetch(at + 64, 0, 2);
 }
 
-/* A tile whose rows of a are packed. First it fetches its lines of c. Then either it
- * fetches, with every two lines that it computes, a line of b that will be wanted; or
- * (`drip`; its own sliver of b is packed then) it packs G_DRIP columns of the next
- * sliver, which costs little between the arithmetic. One prefetch more in these loops is
- * felt. */
+/* A tile whose rows of a are packed. Either it fetches, with every two lines that it
+ * computes, one that will be wanted: its own of c, then some of b. Or (`drip`; its own
+ * sliver of b is packed then) it packs G_DRIP columns of the next sliver, which costs
+ * little between the arithmetic. Not both: one prefetch more in these loops is felt. */
 CR__FN void G(tile_packed)(const tile *t, const int rows, const bool drip)
 {
     G_VT acc[G_MOST_ROWS][2];
-    const char *a = t->a, *b = t->b, *next = t->next;
+    const char *a = t->a, *b = t->b, *next = drip ? t->next : t->c;
     char *to = t->drip_to;
     const int64_t b_row = drip ? G_SLIVER * G_SIZE : t->b_row;
     const int64_t line_step = t->next_line, lane_step = t->next_lane;
-    int64_t pairs = t->k / 2;
-    for (int r = 0; r < rows; r++)
-        G(fetch)(t->c + r * t->c_row);
+    int64_t pairs = t->k / 2, step = t->c_row, wanted = rows;
     G(tile_begin)(acc, rows, 2);
-    if (!drip) {
-        int64_t n = t->next_lines < pairs ? t->next_lines : pairs;
+    for (int r = 0; drip && r < rows; r++)
+        G(fetch)(t->c + r * t->c_row);
+    for (int i = 0; !drip && i < 2; i++) {
+        int64_t n = wanted < pairs ? wanted : pairs;
         for (pairs -= n; n > 0; n--) {
             G(fetch)(next);
-            next += line_step;
+            next += step;
             G(line)(acc, a, b, rows);
             G(line)(acc, a + G_LINE * G_SIZE, b + b_row, rows);
             a += 2 * G_LINE * G_SIZE;
             b += 2 * b_row;
         }
+        next = t->next, step = line_step, wanted = t->next_lines;
     }
     for (; pairs > 0; pairs--) {
 #pragma GCC unroll 2

@@ -185,6 +185,30 @@ static void test_stale(int eager)
     cr_close(ctx);
 }
 
+/* Another result of the step is read first: that run replaces the leaf's value, and what
+ * the user may still read is computed in it. */
+static void test_read_after_step(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    const float values[] = { 0.5f, 1.5f, 2.5f };
+    cr_tensor *w = cr_requires_grad(cr_from(ctx, CR_F32, CR_DIMS(3), values));
+    cr_tensor *h = cr_exp(cr_neg(w)), *let_go = cr_sin(w);
+    cr_tensor *watched = cr_watch(cr_square(h));
+    cr_tensor *loss = cr_add(cr_sum(watched), cr_sum(cr_neg(let_go)));
+    cr_backward(loss);
+    cr_tensor *norm = cr_sum(cr_square(cr_grad(w)));
+    cr_assign(w, cr_sub(w, cr_grad(w)));
+    ok(cr_item(norm) > 0, "%s: the norm first", mode);
+    double want = exp(-1) + exp(-3) + exp(-5) - sin(0.5) - sin(1.5) - sin(2.5);
+    is_near(cr_item(loss), want, 1e-6, "%s: then the loss", mode);
+    is_near(cr_item(cr_sum(watched)), exp(-1) + exp(-3) + exp(-5), 1e-6,
+            "%s: and what is watched", mode);
+    ok(!cr_data(let_go) && failed_with(ctx, CR_ERR_STALE, "cr_watch"),
+       "%s: what stands on the leaf's first value is stale too", mode);
+    cr_close(ctx);
+}
+
 /* A loop without a scope collects records, not the values of every step. */
 static void test_loop_without_scope(int eager)
 {
@@ -618,6 +642,7 @@ int main(void)
         test_assign(eager);
         test_after_failure(eager);
         test_stale(eager);
+        test_read_after_step(eager);
         test_loop_without_scope(eager);
         test_memory_limit(eager);
     }

@@ -27,9 +27,11 @@ enum {
     CR__VERSION = 32,   /* a value of a leaf; backward ends here */
     CR__WATCHED = 64,   /* its cotangent is kept as its gradient */
     CR__SAVES = 128,    /* counts in `saves` of what its vjp reads */
-    CR__CUT = 1024,     /* it has no inputs any more: see cr__cut() */
-    CR__CONSUMED = 512, /* something was recorded that reads it */
     CR__SCOPED = 256,   /* a scope holds a reference */
+    CR__CONSUMED = 512, /* something was recorded that reads it */
+    CR__CUT = 1024,     /* it has no inputs any more: see cr__cut() */
+    CR__FAILED =
+        2048, /* it could not be computed: it is not tried again for being held */
 };
 
 /* A value, known or to be computed, and how. Immutable once recorded, apart from the

@@ -197,9 +197,10 @@ static void test_read_after_step(int eager)
     cr_tensor *watched = cr_watch(cr_square(h));
     cr_tensor *loss = cr_add(cr_sum(watched), cr_sum(cr_neg(let_go)));
     cr_backward(loss);
-    cr_tensor *norm = cr_sum(cr_square(cr_grad(w)));
+    cr_tensor *norm = cr_sum(cr_square(cr_grad(w))), *held = cr_div(w, 6);
     cr_assign(w, cr_sub(w, cr_grad(w)));
     ok(cr_item(norm) > 0, "%s: the norm first", mode);
+    is_near(cr_item(cr_sum(held)), 0.75, 0, "%s: what nothing reads", mode);
     double want = exp(-1) + exp(-3) + exp(-5) - sin(0.5) - sin(1.5) - sin(2.5);
     is_near(cr_item(loss), want, 1e-6, "%s: then the loss", mode);
     is_near(cr_item(cr_sum(watched)), exp(-1) + exp(-3) + exp(-5), 1e-6,
@@ -230,6 +231,67 @@ static void test_loop_without_scope(int eager)
 }
 
 /* ---- gradients ---- */
+
+/* A gradient is its leaf's alone: what else has the same value keeps it when the gradient
+ * is replaced. */
+static void test_gradients_are_own(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    const float ones[] = { 1, 1, 1 }, values[] = { 1, 2, 3 };
+    cr_tensor *a = cr_requires_grad(cr_from(ctx, CR_F32, CR_DIMS(3), ones));
+    cr_tensor *b = cr_requires_grad(cr_from(ctx, CR_F32, CR_DIMS(3), ones));
+    cr_tensor *mine = cr_from(ctx, CR_F32, CR_DIMS(3), values);
+    cr_backward(cr_sum(cr_mul(cr_add(a, b), mine)));
+    cr_eval(a);
+    cr_zero_grad(a);
+    cr_eval(a);
+    is_near(cr_item(cr_sum(cr_grad(b))), 6, 0, "%s: a sum's other operand has its own",
+            mode);
+    cr_set_grad(a, mine);
+    cr_eval(a);
+    cr_zero_grad(a);
+    cr_backward(a, .cotangent = mine);
+    cr_eval(a);
+    cr_zero_grad(a);
+    cr_eval(a);
+    is_near(cr_item(cr_sum(mine)), 6, 0, "%s: what was given as one stays", mode);
+    cr_tensor *used = cr_tanh(mine), *twice = cr_mul(used, 2);
+    cr_set_grad(a, used);
+    cr_eval(a);
+    cr_zero_grad(a);
+    cr_eval(a);
+    is_near(cr_item(cr_sum(twice)), 2 * (tanh(1) + tanh(2) + tanh(3)), 1e-6,
+            "%s: and what is computed from it", mode);
+    is_text(cr_message(ctx), "", "%s: nothing is stale", mode);
+    cr_close(ctx);
+}
+
+/* A gradient is a tensor like others, though it may be the value of another leaf. */
+static void test_gradients_are_tensors(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *w = cr_requires_grad(floats(ctx, 3)), *other = floats(ctx, 3), *grad;
+    cr_named(other, "other");
+    cr_assign(other, cr_mul(other, 2));
+    cr_set_grad(w, other);
+    is_text(cr_name(cr_grad(w)), "", "%s: it has no other's name", mode);
+    cr_assign(cr_grad(w), cr_mul(cr_grad(w), 10));
+    is_near(cr_item(cr_sum(cr_grad(w))), 90, 0, "%s: it may be assigned", mode);
+    cr_backward(cr_sum(w));
+    is_near(cr_item(cr_sum(cr_grad(w))), 93, 0, "%s: and accumulates", mode);
+    cr_zero_grad(w);
+    cr_backward(w, .cotangent = other);
+    cr_gradients(&w, 1, &w, 1, &grad, .cotangents = &other);
+    cr_requires_grad(cr_grad(w));
+    cr_assign(grad, cr_zeros_like(grad));
+    is_near(cr_item(cr_sum(cr_grad(w))), 9, 0, "%s: it may become a leaf", mode);
+    is_near(cr_item(cr_sum(grad)), 0, 0, "%s: results may be assigned", mode);
+    is_near(cr_item(cr_sum(other)), 9, 0, "%s: the other leaf has not changed", mode);
+    is_text(cr_message(ctx), "", "%s: without an error", mode);
+    cr_close(ctx);
+}
 
 static void test_gradients(void)
 {
@@ -643,6 +705,8 @@ int main(void)
         test_after_failure(eager);
         test_stale(eager);
         test_read_after_step(eager);
+        test_gradients_are_own(eager);
+        test_gradients_are_tensors(eager);
         test_loop_without_scope(eager);
         test_memory_limit(eager);
     }

@@ -129,7 +129,7 @@ static bool push(cr__plan *plan, cr_tensor *x)
  * no cost. */
 static bool is_held(const cr_tensor *x)
 {
-    if (!x->op || x->flags & (CR__HANDLE | CR__KNOWN | CR__FAILED))
+    if (!x->op || x->flags & (CR__HANDLE | CR__FAILED))
         return false;
     if (x->flags & CR__WATCHED)
         return true;
@@ -159,7 +159,7 @@ static bool collect(cr__plan *plan, cr_tensor *const *targets, size_t n, bool co
             return false;
     for (cr__leaf *leaf = commit ? plan->ctx->dirty : NULL; leaf; leaf = leaf->next_dirty)
         if ((leaf->version && !push(plan, leaf->version)) ||
-            (leaf->grad && !push(plan, leaf->grad)))
+            (leaf->grad && !push(plan, cr__resolve(leaf->grad))))
             return false;
     if (commit && cr__replacements_pending(plan->ctx) && !push_held(plan))
         return false;

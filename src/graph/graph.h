@@ -292,9 +292,9 @@ bool cr__usable(cr_ctx *ctx, const cr_tensor *x, const char *what, const char *s
 
 /* The leaf record of x, made if need be; NULL with the error. */
 cr__leaf *cr__leaf_of(cr_tensor *x);
-/* grad, pending like an assignment, becomes x's gradient (NULL: none); x is a handle or
- * watched. */
-bool cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad);
+/* grad, which is nobody else's, becomes the leaf's gradient (NULL: none): pending, like
+ * an assignment. */
+void cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad);
 /* Whether values or gradients of leaves are to be replaced by the next run. */
 bool cr__replacements_pending(const cr_ctx *ctx);
 /* All pending values and gradients are computed: they are the committed ones now. Or they

@@ -523,6 +523,48 @@ static void test_borrow(void)
     is_int(done, 4, "done is called once for each");
 }
 
+/* Closing takes everything: open scopes, what is pending, what is still retained. */
+static void test_close(int eager)
+{
+    static const float data[6] = { 1, 2, 3, 4, 5, 6 };
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    int done = 0;
+    cr_tensor *x = cr_borrow(ctx, CR_F32, CR_DIMS(6), data, note, &done);
+    cr_tensor *w = cr_requires_grad(cr_named(cr_mul(x, 2), "w"));
+    cr_scope_push(ctx);
+    cr_scope_push(ctx);
+    cr_tensor *y = cr_retain(cr_keep(cr_exp(cr_mul(x, w))));
+    cr_tensor *z = cr_retain(cr_stack(((cr_tensor *[]){ x, y, w, y }), 4, 0));
+    cr_backward(cr_sum(cr_retain(cr_reshape(z, CR_DIMS(4, 6)))));
+    cr_eval(y);
+    cr_assign(cr_retain(w), cr_mul(w, 3));
+    cr_retain(cr_grad(w));
+    cr_close(ctx);
+    is_int(done, 1, "%s: borrowed memory is free", eager ? "eager" : "lazy");
+}
+
+/* A scope's tensor is not the caller's to release. */
+static void test_release(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *x = floats(ctx, 3), *y = cr_retain(floats(ctx, 3)), *gone;
+    cr_release(x);
+    ok(failed_with(ctx, CR_ERR_ARGUMENT, "not retained"), "releasing a scope's tensor");
+    cr_release(y);
+    cr_release(y);
+    ok(failed_with(ctx, CR_ERR_ARGUMENT, "not retained"), "releasing twice");
+    is_near(cr_item(cr_sum(cr_add(x, y))), 9, 0, "both are still there");
+    {
+        CR_SCOPE(ctx);
+        gone = floats(ctx, 3);
+    }
+    ok(!cr_retain(gone) && failed_with(ctx, CR_ERR_SCOPE, "released"),
+       "what is gone cannot be retained");
+    cr_release(gone);
+    ok(failed_with(ctx, CR_ERR_ARGUMENT, "not retained"), "and not released");
+    cr_close(ctx);
+}
+
 /* ---- reading ---- */
 
 static void test_reading(void)
@@ -715,6 +757,9 @@ int main(void)
     test_custom();
     test_scopes();
     test_borrow();
+    test_close(0);
+    test_close(1);
+    test_release();
     test_reading();
     test_numbers();
     test_random();

@@ -339,7 +339,8 @@ CR_API cr_tensor *cr_from_at(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const vo
 #define cr_from(ctx, dtype, dims, data) cr_from_at(ctx, dtype, dims, data, CR_HERE)
 
 /* Uses the caller's memory without copying it. It must stay unchanged until done(user, data) is
- * called (done may be NULL), which happens once, when the last tensor that needs it is gone. */
+ * called (done may be NULL), which happens once, when the last tensor that needs it is gone; not if
+ * the result is NULL. */
 CR_API cr_tensor *cr_borrow_at(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const void *data,
                                void (*done)(void *user, const void *data), void *user,
                                const char *site);
@@ -466,7 +467,8 @@ CR_API cr_status cr_scope_pop(cr_ctx *ctx);
 /* Moves x to the enclosing scope: it outlives the present one. Returns x. */
 CR_API cr_tensor *cr_keep(cr_tensor *x);
 
-/* The reference count beneath, for bindings: each retain is matched by a release. */
+/* The reference count beneath, for bindings: each retain is matched by a release, or by the end of
+ * the context. Releasing what was not retained is an error: scopes release what they hold. */
 CR_API cr_tensor *cr_retain(cr_tensor *x);
 CR_API void cr_release(cr_tensor *x);
 

@@ -185,6 +185,31 @@ static void test_stale(int eager)
     cr_close(ctx);
 }
 
+/* Another result of the step is read first: that run replaces the leaf's value, and what
+ * the user may still read is computed in it. */
+static void test_read_after_step(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    const float values[] = { 0.5f, 1.5f, 2.5f };
+    cr_tensor *w = cr_requires_grad(cr_from(ctx, CR_F32, CR_DIMS(3), values));
+    cr_tensor *h = cr_exp(cr_neg(w)), *let_go = cr_sin(w);
+    cr_tensor *watched = cr_watch(cr_square(h));
+    cr_tensor *loss = cr_add(cr_sum(watched), cr_sum(cr_neg(let_go)));
+    cr_backward(loss);
+    cr_tensor *norm = cr_sum(cr_square(cr_grad(w))), *held = cr_div(w, 6);
+    cr_assign(w, cr_sub(w, cr_grad(w)));
+    ok(cr_item(norm) > 0, "%s: the norm first", mode);
+    is_near(cr_item(cr_sum(held)), 0.75, 0, "%s: what nothing reads", mode);
+    double want = exp(-1) + exp(-3) + exp(-5) - sin(0.5) - sin(1.5) - sin(2.5);
+    is_near(cr_item(loss), want, 1e-6, "%s: then the loss", mode);
+    is_near(cr_item(cr_sum(watched)), exp(-1) + exp(-3) + exp(-5), 1e-6,
+            "%s: and what is watched", mode);
+    ok(!cr_data(let_go) && failed_with(ctx, CR_ERR_STALE, "cr_watch"),
+       "%s: what stands on the leaf's first value is stale too", mode);
+    cr_close(ctx);
+}
+
 /* A loop without a scope collects records, not the values of every step. */
 static void test_loop_without_scope(int eager)
 {
@@ -206,6 +231,67 @@ static void test_loop_without_scope(int eager)
 }
 
 /* ---- gradients ---- */
+
+/* A gradient is its leaf's alone: what else has the same value keeps it when the gradient
+ * is replaced. */
+static void test_gradients_are_own(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    const float ones[] = { 1, 1, 1 }, values[] = { 1, 2, 3 };
+    cr_tensor *a = cr_requires_grad(cr_from(ctx, CR_F32, CR_DIMS(3), ones));
+    cr_tensor *b = cr_requires_grad(cr_from(ctx, CR_F32, CR_DIMS(3), ones));
+    cr_tensor *mine = cr_from(ctx, CR_F32, CR_DIMS(3), values);
+    cr_backward(cr_sum(cr_mul(cr_add(a, b), mine)));
+    cr_eval(a);
+    cr_zero_grad(a);
+    cr_eval(a);
+    is_near(cr_item(cr_sum(cr_grad(b))), 6, 0, "%s: a sum's other operand has its own",
+            mode);
+    cr_set_grad(a, mine);
+    cr_eval(a);
+    cr_zero_grad(a);
+    cr_backward(a, .cotangent = mine);
+    cr_eval(a);
+    cr_zero_grad(a);
+    cr_eval(a);
+    is_near(cr_item(cr_sum(mine)), 6, 0, "%s: what was given as one stays", mode);
+    cr_tensor *used = cr_tanh(mine), *twice = cr_mul(used, 2);
+    cr_set_grad(a, used);
+    cr_eval(a);
+    cr_zero_grad(a);
+    cr_eval(a);
+    is_near(cr_item(cr_sum(twice)), 2 * (tanh(1) + tanh(2) + tanh(3)), 1e-6,
+            "%s: and what is computed from it", mode);
+    is_text(cr_message(ctx), "", "%s: nothing is stale", mode);
+    cr_close(ctx);
+}
+
+/* A gradient is a tensor like others, though it may be the value of another leaf. */
+static void test_gradients_are_tensors(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *w = cr_requires_grad(floats(ctx, 3)), *other = floats(ctx, 3), *grad;
+    cr_named(other, "other");
+    cr_assign(other, cr_mul(other, 2));
+    cr_set_grad(w, other);
+    is_text(cr_name(cr_grad(w)), "", "%s: it has no other's name", mode);
+    cr_assign(cr_grad(w), cr_mul(cr_grad(w), 10));
+    is_near(cr_item(cr_sum(cr_grad(w))), 90, 0, "%s: it may be assigned", mode);
+    cr_backward(cr_sum(w));
+    is_near(cr_item(cr_sum(cr_grad(w))), 93, 0, "%s: and accumulates", mode);
+    cr_zero_grad(w);
+    cr_backward(w, .cotangent = other);
+    cr_gradients(&w, 1, &w, 1, &grad, .cotangents = &other);
+    cr_requires_grad(cr_grad(w));
+    cr_assign(grad, cr_zeros_like(grad));
+    is_near(cr_item(cr_sum(cr_grad(w))), 9, 0, "%s: it may become a leaf", mode);
+    is_near(cr_item(cr_sum(grad)), 0, 0, "%s: results may be assigned", mode);
+    is_near(cr_item(cr_sum(other)), 9, 0, "%s: the other leaf has not changed", mode);
+    is_text(cr_message(ctx), "", "%s: without an error", mode);
+    cr_close(ctx);
+}
 
 static void test_gradients(void)
 {
@@ -437,6 +523,48 @@ static void test_borrow(void)
     is_int(done, 4, "done is called once for each");
 }
 
+/* Closing takes everything: open scopes, what is pending, what is still retained. */
+static void test_close(int eager)
+{
+    static const float data[6] = { 1, 2, 3, 4, 5, 6 };
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    int done = 0;
+    cr_tensor *x = cr_borrow(ctx, CR_F32, CR_DIMS(6), data, note, &done);
+    cr_tensor *w = cr_requires_grad(cr_named(cr_mul(x, 2), "w"));
+    cr_scope_push(ctx);
+    cr_scope_push(ctx);
+    cr_tensor *y = cr_retain(cr_keep(cr_exp(cr_mul(x, w))));
+    cr_tensor *z = cr_retain(cr_stack(((cr_tensor *[]){ x, y, w, y }), 4, 0));
+    cr_backward(cr_sum(cr_retain(cr_reshape(z, CR_DIMS(4, 6)))));
+    cr_eval(y);
+    cr_assign(cr_retain(w), cr_mul(w, 3));
+    cr_retain(cr_grad(w));
+    cr_close(ctx);
+    is_int(done, 1, "%s: borrowed memory is free", eager ? "eager" : "lazy");
+}
+
+/* A scope's tensor is not the caller's to release. */
+static void test_release(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *x = floats(ctx, 3), *y = cr_retain(floats(ctx, 3)), *gone;
+    cr_release(x);
+    ok(failed_with(ctx, CR_ERR_ARGUMENT, "not retained"), "releasing a scope's tensor");
+    cr_release(y);
+    cr_release(y);
+    ok(failed_with(ctx, CR_ERR_ARGUMENT, "not retained"), "releasing twice");
+    is_near(cr_item(cr_sum(cr_add(x, y))), 9, 0, "both are still there");
+    {
+        CR_SCOPE(ctx);
+        gone = floats(ctx, 3);
+    }
+    ok(!cr_retain(gone) && failed_with(ctx, CR_ERR_SCOPE, "released"),
+       "what is gone cannot be retained");
+    cr_release(gone);
+    ok(failed_with(ctx, CR_ERR_ARGUMENT, "not retained"), "and not released");
+    cr_close(ctx);
+}
+
 /* ---- reading ---- */
 
 static void test_reading(void)
@@ -618,6 +746,9 @@ int main(void)
         test_assign(eager);
         test_after_failure(eager);
         test_stale(eager);
+        test_read_after_step(eager);
+        test_gradients_are_own(eager);
+        test_gradients_are_tensors(eager);
         test_loop_without_scope(eager);
         test_memory_limit(eager);
     }
@@ -626,6 +757,9 @@ int main(void)
     test_custom();
     test_scopes();
     test_borrow();
+    test_close(0);
+    test_close(1);
+    test_release();
     test_reading();
     test_numbers();
     test_random();

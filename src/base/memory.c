@@ -291,6 +291,18 @@ typedef struct slab_chunk {
 #define ALLOCATORS_OWN ((size_t)64)
 
 /* Records begin at a cache line. */
+static char *first_record(slab_chunk *chunk)
+{
+    return (char *)(((uintptr_t)(chunk + 1) + 63) & ~(uintptr_t)63);
+}
+
+static char *end_of_records(const cr__slab *slab, slab_chunk *chunk)
+{
+    char *first = first_record(chunk),
+         *end = (char *)chunk + chunk->size - ALLOCATORS_OWN;
+    return first + (size_t)(end - first) / slab->size * slab->size;
+}
+
 static bool add_chunk(cr_ctx *ctx, cr__slab *slab)
 {
     slab_chunk *newest = slab->chunks;
@@ -301,11 +313,9 @@ static bool add_chunk(cr_ctx *ctx, cr__slab *slab)
     if (!added)
         return false;
     *added = (slab_chunk){ newest, size };
-    uintptr_t first = ((uintptr_t)(added + 1) + 63) & ~(uintptr_t)63;
-    size_t room = size - ALLOCATORS_OWN - (size_t)(first - (uintptr_t)added);
     slab->chunks = added;
-    slab->fresh = (char *)first;
-    slab->end = slab->fresh + room / slab->size * slab->size;
+    slab->fresh = first_record(added);
+    slab->end = end_of_records(slab, added);
     return true;
 }
 
@@ -322,6 +332,16 @@ void *cr__slab_new(cr_ctx *ctx, cr__slab *slab)
     record = slab->fresh;
     slab->fresh += slab->size;
     return record;
+}
+
+void cr__slab_each(cr__slab *slab, void (*visit)(void *record))
+{
+    char *end = slab->fresh;
+    for (slab_chunk *c = slab->chunks; c; c = c->next) {
+        for (char *record = first_record(c); record < end; record += slab->size)
+            visit(record);
+        end = c->next ? end_of_records(slab, c->next) : NULL;
+    }
 }
 
 void cr__slab_close(cr_ctx *ctx, cr__slab *slab)

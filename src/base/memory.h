@@ -74,6 +74,8 @@ typedef struct cr__memory {
 } cr__memory;
 void cr__memory_init(cr__memory *memory, const cr_options *options);
 void cr__memory_trim(cr_ctx *ctx);
+/* All records that were ever used, also those that are free. */
+void cr__slab_each(cr__slab *slab, void (*visit)(void *record));
 void cr__slab_close(cr_ctx *ctx, cr__slab *slab);
 
 /* A list that grows: CR__LIST(int) ints; cr__list_reserve(ctx, &ints.list, n, sizeof

@@ -184,7 +184,7 @@ static void end(cr__plan *plan, bool success)
         plan->nodes[i]->run = 0;
         /* What has failed once is not tried again for being held. */
         if (!success)
-            plan->nodes[i]->flags |= CR__CONSUMED;
+            plan->nodes[i]->flags |= CR__FAILED;
     }
     for (uint32_t i = 0; i < plan->n_buffers; i++) {
         plan->buffers[i]->user = NULL;

@@ -114,7 +114,7 @@ static bool push(cr__plan *plan, cr_tensor *x)
     cr__list *list = &plan->ctx->run_lists[CR__NODES];
     if (x->flags & CR__KNOWN || x->run)
         return true;
-    if (x->flags & CR__CUT)
+    if (x->flags & CR__CUT || !x->op)
         return fail_stale(plan->ctx, x);
     if (!cr__list_reserve(plan->ctx, list, ((size_t)plan->n + 1) * sizeof x))
         return false;
@@ -124,17 +124,25 @@ static bool push(cr__plan *plan, cr_tensor *x)
     return true;
 }
 
-/* What the user may still hold when the value of a leaf beneath it is replaced: values
- * that nothing recorded reads. Those of a scope that ends are nobody's, unless they are
- * retained; and what is another name for a value keeps it at no cost. */
+/* Whether the user may still hold x when the value of a leaf beneath it is replaced: it
+ * is watched, or nothing recorded reads it. What is another name for a value keeps it at
+ * no cost. */
+static bool is_held(const cr_tensor *x)
+{
+    if (!x->op || x->flags & (CR__HANDLE | CR__FAILED))
+        return false;
+    if (x->flags & CR__WATCHED)
+        return true;
+    return (x->ctx->eager || !(x->flags & CR__COMPUTED)) &&
+           (!(x->flags & CR__CONSUMED) || x->op == &cr__op_detach);
+}
+
+/* Those of a scope that ends are nobody's, unless they are retained. */
 static bool push_held(cr__plan *plan)
 {
     cr__scope *scope = plan->ctx->scope;
-    const unsigned done = CR__KEEP | CR__HANDLE | (plan->ctx->eager ? 0 : CR__COMPUTED);
     for (cr_tensor *x = scope->first; (x = cr__recent(&scope, x)); x = x->link) {
-        if (!x->op || x->flags & done ||
-            (x->flags & CR__CONSUMED && x->op != &cr__op_detach) ||
-            (scope->ending && x->refs < 2))
+        if (!is_held(x) || (scope->ending && x->refs < 2))
             continue;
         x->flags |= CR__KEEP;
         if (!push(plan, x))
@@ -151,7 +159,7 @@ static bool collect(cr__plan *plan, cr_tensor *const *targets, size_t n, bool co
             return false;
     for (cr__leaf *leaf = commit ? plan->ctx->dirty : NULL; leaf; leaf = leaf->next_dirty)
         if ((leaf->version && !push(plan, leaf->version)) ||
-            (leaf->grad && !push(plan, leaf->grad)))
+            (leaf->grad && !push(plan, cr__resolve(leaf->grad))))
             return false;
     if (commit && cr__replacements_pending(plan->ctx) && !push_held(plan))
         return false;

@@ -41,6 +41,7 @@ void cr__walk_begin(cr__walk *walk, cr_ctx *ctx, bool create_graph, const char *
                     const char *site)
 {
     *walk = (cr__walk){ .ctx = ctx,
+                        .since = ctx->next_seq,
                         .what = what,
                         .site = site,
                         .no_grad = ctx->no_grad,
@@ -343,6 +344,18 @@ static bool check_loss(cr_tensor *loss, const cr_backward_opts *opts)
     return false;
 }
 
+/* g as a gradient, which is its leaf's alone and goes when another takes its place: g
+ * itself if the walk has made it and no leaf has it yet (its `walk` tells), else another
+ * name for it. */
+static cr_tensor *own(const cr__walk *walk, cr_tensor *g)
+{
+    if (g->seq < walk->since || g->walk)
+        g = cr_detach_at(g, walk->site);
+    if (g)
+        g->walk = 1;
+    return g;
+}
+
 /* What the gradients will be: the old ones and what has arrived. Several versions of a
  * leaf may have been reached; the handle remembers the place of the first of them. A leaf
  * that nobody holds any more needs none. */
@@ -368,7 +381,7 @@ static bool add_up(cr__walk *walk)
         cr_tensor *old = node->leaf->grad;
         if (old)
             *sum = cr_add_at(cr_arg_tensor(old), cr_arg_tensor(*sum), walk->site);
-        if (!*sum)
+        if (!*sum || !(*sum = own(walk, *sum)))
             return false;
     }
     return true;
@@ -380,11 +393,13 @@ static bool set_gradients(cr__walk *walk)
     bool done = add_up(walk);
     for (size_t i = 0; i < walk->n_ends; i++) {
         const size_t place = walk->ends[i];
-        cr_tensor *node = walk->nodes[place];
+        cr_tensor *node = walk->nodes[place], *g = walk->cotangents[place];
         if (node->flags & CR__VERSION)
             node->leaf->handle->walk = 0;
+        if (g && g->seq >= walk->since)
+            g->walk = 0;
         if (done)
-            done = cr__leaf_set_grad(node->leaf, walk->cotangents[place]);
+            cr__leaf_set_grad(node->leaf, g);
     }
     return done;
 }

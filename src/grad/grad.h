@@ -10,7 +10,8 @@
 typedef struct cr__walk {
     cr_ctx *ctx;
     const char *what, *site; /* for messages: "backward", the caller's place */
-    size_t n, n_versions;
+    uint64_t since;          /* what the walk makes has no smaller seq */
+    size_t n;
     cr_tensor **nodes; /* the versions of leaves, then the others by seq, ascending */
     cr_tensor **cotangents; /* of the nodes; NULL: none has arrived */
     size_t n_ends;

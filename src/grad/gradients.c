@@ -93,13 +93,16 @@ static void fail_unused(const request *r, int j)
     }
 }
 
-/* The number of the first x without a gradient, or n_xs. */
+/* The number of the first x without a gradient, or n_xs. A cotangent that is a leaf's own
+ * value, handed down as it was given, gets another name. */
 static int hand_out(const request *r, const cr__walk *walk, cr_tensor **grads)
 {
     int unused = r->n_xs;
     for (int j = 0; j < r->n_xs; j++) {
         const cr_tensor *x = r->nodes[r->n_ys + j];
         grads[j] = x->walk && walk->cotangents ? walk->cotangents[x->walk - 1] : NULL;
+        if (grads[j] && grads[j]->flags & CR__VERSION)
+            grads[j] = cr_detach_at(grads[j], r->opts->site);
         if (grads[j])
             grads[j]->flags |= CR__KEEP;
         else if (unused == r->n_xs)
@@ -118,7 +121,7 @@ static bool differentiate(const request *r, cr_tensor **grads)
         unused = hand_out(r, &walk, grads);
     else if (done)
         hand_out(r, &walk, grads);
-    done = done && unused == r->n_xs;
+    done = done && unused == r->n_xs && r->ctx->status == CR_OK;
     cr__walk_end(&walk, done && !r->opts->retain_graph && !r->opts->create_graph);
     if (unused < r->n_xs)
         fail_unused(r, unused);

@@ -50,6 +50,16 @@ cr_ctx *cr_open(const cr_options *options)
     return ctx;
 }
 
+/* A tensor that somebody has retained and not released. */
+static void let_die(void *record)
+{
+    cr_tensor *x = record;
+    if (x->refs <= 0)
+        return;
+    x->refs = 1;
+    cr__drop(x);
+}
+
 void cr_close(cr_ctx *ctx)
 {
     if (!ctx)
@@ -60,6 +70,8 @@ void cr_close(cr_ctx *ctx)
     while (ctx->scope != &ctx->root)
         cr__scope_end(ctx);
     cr__scope_end(ctx);
+    if (ctx->retained)
+        cr__slab_each(&ctx->nodes, let_die);
     for (size_t i = 0; i < sizeof ctx->walk_lists / sizeof *ctx->walk_lists; i++)
         cr__list_free(ctx, &ctx->walk_lists[i]);
     for (size_t i = 0; i < sizeof ctx->run_lists / sizeof *ctx->run_lists; i++)

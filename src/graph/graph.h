@@ -27,9 +27,11 @@ enum {
     CR__VERSION = 32,   /* a value of a leaf; backward ends here */
     CR__WATCHED = 64,   /* its cotangent is kept as its gradient */
     CR__SAVES = 128,    /* counts in `saves` of what its vjp reads */
-    CR__CUT = 1024,     /* it has no inputs any more: see cr__cut() */
-    CR__CONSUMED = 512, /* something was recorded that reads it */
     CR__SCOPED = 256,   /* a scope holds a reference */
+    CR__CONSUMED = 512, /* something was recorded that reads it */
+    CR__CUT = 1024,     /* it has no inputs any more: see cr__cut() */
+    CR__FAILED =
+        2048, /* it could not be computed: it is not tried again for being held */
 };
 
 /* A value, known or to be computed, and how. Immutable once recorded, apart from the
@@ -290,9 +292,9 @@ bool cr__usable(cr_ctx *ctx, const cr_tensor *x, const char *what, const char *s
 
 /* The leaf record of x, made if need be; NULL with the error. */
 cr__leaf *cr__leaf_of(cr_tensor *x);
-/* grad, pending like an assignment, becomes x's gradient (NULL: none); x is a handle or
- * watched. */
-bool cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad);
+/* grad, which is nobody else's, becomes the leaf's gradient (NULL: none): pending, like
+ * an assignment. */
+void cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad);
 /* Whether values or gradients of leaves are to be replaced by the next run. */
 bool cr__replacements_pending(const cr_ctx *ctx);
 /* All pending values and gradients are computed: they are the committed ones now. Or they

@@ -70,6 +70,14 @@ static void set(cr_tensor **slot, cr_tensor *x)
 static bool make_handle(cr_tensor *x)
 {
     cr_ctx *ctx = x->ctx;
+    if (x->flags & CR__VERSION) {
+        cr_fail(
+            ctx, CR_ERR_ARGUMENT,
+            "%s is the value of a leaf as an operation reads it (%s); change the leaf, "
+            "or a cr_detach() of it",
+            cr__shape_text(x), x->site);
+        return false;
+    }
     cr__leaf *leaf = cr__leaf_of(x);
     cr_tensor *v = leaf ? cr__slab_new(ctx, &ctx->nodes) : NULL;
     if (!v)
@@ -120,14 +128,12 @@ cr_tensor *cr_requires_grad_at(cr_tensor *x, const char *site)
     return x;
 }
 
-/* Sets a gradient, and says so to the next run. */
-bool cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad)
+void cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad)
 {
     if (grad)
         grad->flags |= CR__KEEP;
     set(&leaf->grad, grad);
     mark_dirty(leaf->handle->ctx, leaf);
-    return true;
 }
 
 cr_tensor *cr_grad(cr_tensor *x)
@@ -166,9 +172,8 @@ cr_status cr_set_grad(cr_tensor *x, cr_tensor *g)
                        "set_grad: the gradient of %s %s cannot be %s %s",
                        cr_dtype_name((cr_dtype)x->dtype), cr__shape_text(x),
                        cr_dtype_name((cr_dtype)g->dtype), cr__shape_text(g));
-    g = cr__resolve(g);
-    if (g->flags & CR__NEEDS_GRAD)
-        g = cr_detach(g);
+    /* The caller's tensor outlives its time as a gradient. */
+    g = cr_detach_at(g, "set_grad");
     if (!g || !cr__leaf_of(x))
         return ctx->status;
     cr__leaf_set_grad(x->leaf, g);
@@ -184,7 +189,7 @@ cr_tensor *cr_watch(cr_tensor *x)
 {
     if (!x || !cr__usable(x->ctx, x, "watch", NULL))
         return NULL;
-    if (x->flags & CR__HANDLE)
+    if (x->flags & (CR__HANDLE | CR__VERSION))
         return x;
     if (!cr__leaf_of(x))
         return NULL;
@@ -265,12 +270,10 @@ bool cr__replacements_pending(const cr_ctx *ctx)
     return false;
 }
 
-/* Of a replaced value only a vjp to come may still read it; a node of the forward graph,
- * which a gradient may be, stays. */
+/* A replaced value: only a vjp to come may still read it. */
 static void replace(cr_tensor *old, const cr_tensor *by)
 {
-    if (!replaces(old, by) ||
-        (old->flags & (CR__NEEDS_GRAD | CR__VERSION)) == CR__NEEDS_GRAD)
+    if (!replaces(old, by))
         return;
     old->flags &= (uint16_t)~CR__KEEP;
     if (old->flags & CR__KNOWN && !old->saves && old->shape->numel != 1)
@@ -298,8 +301,7 @@ void cr__commit(cr_ctx *ctx)
         leaf->dirty = false;
         if (leaf->version)
             cr__cut(leaf->version);
-        /* A gradient may be a node of the forward graph, which must stay whole. */
-        if (leaf->grad && !(leaf->grad->flags & (CR__NEEDS_GRAD | CR__VERSION)))
+        if (leaf->grad)
             cr__cut(leaf->grad);
         replace(leaf->committed, leaf->version);
         replace(leaf->grad_committed, leaf->grad);

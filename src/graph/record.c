@@ -339,7 +339,7 @@ static cr_tensor *make_node(call *c, cr_dtype dtype, cr__shape *shape, void *att
     x->op = c->op;
     x->attrs = attrs;
     if (!attach_inputs(x, c)) {
-        x->flags |= CR__CONSUMED; /* nobody is to compute it */
+        x->flags |= CR__FAILED;
         return NULL;
     }
     note_gradient(x);

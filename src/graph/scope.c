@@ -101,13 +101,24 @@ cr_tensor *cr_keep(cr_tensor *x)
 
 cr_tensor *cr_retain(cr_tensor *x)
 {
-    if (x)
-        cr__retain(x);
+    if (!x || (x->refs <= 0 && !cr__usable(x->ctx, x, "retain", NULL)))
+        return NULL;
+    cr__retain(x);
+    x->ctx->retained++;
     return x;
 }
 
 void cr_release(cr_tensor *x)
 {
+    if (!x)
+        return;
+    cr_ctx *ctx = x->ctx;
+    if (x->refs <= (x->flags & CR__SCOPED ? 1 : 0) || ctx->retained <= 0) {
+        cr_fail(ctx, CR_ERR_ARGUMENT,
+                "release: the tensor was not retained; its scope releases it");
+        return;
+    }
+    ctx->retained--;
     cr__drop(x);
 }
 

@@ -94,14 +94,15 @@ static void fail_unused(const request *r, int j)
 }
 
 /* The number of the first x without a gradient, or n_xs. A cotangent that is a leaf's own
- * value, handed down as it was given, gets another name. */
+ * value, handed down as it was given, gets another name, unless it is to be
+ * differentiated again. */
 static int hand_out(const request *r, const cr__walk *walk, cr_tensor **grads)
 {
     int unused = r->n_xs;
     for (int j = 0; j < r->n_xs; j++) {
         const cr_tensor *x = r->nodes[r->n_ys + j];
         grads[j] = x->walk && walk->cotangents ? walk->cotangents[x->walk - 1] : NULL;
-        if (grads[j] && grads[j]->flags & CR__VERSION)
+        if (grads[j] && grads[j]->flags & CR__VERSION && !r->opts->create_graph)
             grads[j] = cr_detach_at(grads[j], r->opts->site);
         if (grads[j])
             grads[j]->flags |= CR__KEEP;

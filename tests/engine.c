@@ -205,6 +205,51 @@ static void test_loop_without_scope(int eager)
     cr_close(ctx);
 }
 
+/* A leaf with data of its own: what was let go beneath its old value is gone with it. */
+static void test_replaced(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *w = cr_from(ctx, CR_F32, CR_DIMS(3), ((float[]){ 1, 2, 3 }));
+    cr_tensor *lost, *watched, *old, *unread = NULL;
+    cr_requires_grad(w);
+    lost = cr_add(w, 1), watched = cr_watch(cr_mul(w, 2)), old = cr_neg(w);
+    {
+        CR_SCOPE(ctx);
+        cr_add(cr_add(cr_sum(lost), cr_sum(watched)), cr_sum(old));
+    }
+    cr_eval(cr_sum(cr_mul(old, 2)));
+    cr_assign(w, cr_mul(w, 2));
+    cr_eval(w);
+    is_near(cr_item(cr_sum(watched)), 12, 0, "%s: what is watched was computed in time",
+            mode);
+    cr_eval(lost);
+    ok(failed_with(ctx, CR_ERR_STALE, "replaced"), "%s: what was let go is stale", mode);
+    unread = cr_mul(lost, 2);
+    cr_clear(ctx);
+    cr_assign(w, cr_mul(w, 2));
+    cr_eval(w);
+    is_near(cr_item(cr_sum(w)), 24, 0, "%s: a stale value that nobody reads: %s", mode,
+            cr_message(ctx));
+    if (unread)
+        cr_eval(unread);
+    ok(!unread || failed_with(ctx, CR_ERR_STALE, "replaced"), "%s: and one reads", mode);
+    cr_tensor *late = cr_add(w, 1);
+    {
+        CR_SCOPE(ctx);
+        cr_sum(late);
+    }
+    cr_tensor *v = cr_requires_grad(floats(ctx, 2));
+    cr_assign(v, cr_mul(v, 2));
+    cr_eval(v);
+    cr_watch(late);
+    cr_assign(w, cr_zeros_like(w));
+    cr_eval(w);
+    ok(cr_data(late) && ((const float *)cr_data(late))[0] == 5,
+       "%s: watched long after: %s", mode, cr_message(ctx));
+    cr_close(ctx);
+}
+
 /* ---- gradients ---- */
 
 static void test_gradients(void)
@@ -618,6 +663,7 @@ int main(void)
         test_assign(eager);
         test_after_failure(eager);
         test_stale(eager);
+        test_replaced(eager);
         test_loop_without_scope(eager);
         test_memory_limit(eager);
     }

@@ -63,6 +63,7 @@ typedef struct cr__plan {
     cr__buffer *
         *buffers; /* all that the plan obtained; several nodes may use one in turn */
     uint32_t n_buffers;
+    const cr_tensor *stale; /* a value that is wanted, and cannot be had any more */
 } cr__plan;
 
 /* Where the elements of an operand are. */

@@ -96,8 +96,8 @@ cr__strided cr__strided_of(const cr__source *source, const cr_tensor *x)
 
 /* ---- what to compute ---- */
 
-/* A replaced value of a leaf, or gradient, which was let go. */
-static bool fail_stale(cr_ctx *ctx, const cr_tensor *x)
+/* x is a replaced value of a leaf, or gradient, which was let go. */
+static void fail_stale(cr_ctx *ctx, const cr_tensor *x)
 {
     const char *name = cr_name(x);
     cr_fail(
@@ -106,16 +106,24 @@ static bool fail_stale(cr_ctx *ctx, const cr_tensor *x)
         "cr_watch() keeps values readable",
         *name ? name : "a leaf", cr__shape_text(x),
         x->flags & CR__VERSION ? "" : ", a gradient,", x->site);
-    return false;
 }
 
+/* False with the error, or with what is stale in the plan. */
 static bool push(cr__plan *plan, cr_tensor *x)
 {
     cr__list *list = &plan->ctx->run_lists[CR__NODES];
     if (x->flags & CR__KNOWN || x->run)
         return true;
-    if (x->flags & CR__CUT)
-        return fail_stale(plan->ctx, x);
+    if (x->flags & CR__CUT || !x->op) {
+        plan->stale = x;
+        return false;
+    }
+    if (plan->n > (1u << 24) - 2) {
+        cr_fail(plan->ctx, CR_ERR_ARGUMENT,
+                "eval: more than 2^24 operations are pending; cr_eval() some of them "
+                "before");
+        return false;
+    }
     if (!cr__list_reserve(plan->ctx, list, ((size_t)plan->n + 1) * sizeof x))
         return false;
     plan->nodes = list->at;
@@ -124,52 +132,77 @@ static bool push(cr__plan *plan, cr_tensor *x)
     return true;
 }
 
-/* What the user may still hold when the value of a leaf beneath it is replaced: values
- * that nothing recorded reads. Those of a scope that ends are nobody's, unless they are
- * retained; and what is another name for a value keeps it at no cost. */
-static bool push_held(cr__plan *plan)
+/* What the nodes from the given place on are computed from. The list is queue and result
+ * in one. */
+static bool push_inputs(cr__plan *plan, uint32_t from)
 {
-    cr__scope *scope = plan->ctx->scope;
-    const unsigned done = CR__KEEP | CR__HANDLE | (plan->ctx->eager ? 0 : CR__COMPUTED);
-    for (cr_tensor *x = scope->first; (x = cr__recent(&scope, x)); x = x->link) {
-        if (!x->op || x->flags & done ||
-            (x->flags & CR__CONSUMED && x->op != &cr__op_detach) ||
-            (scope->ending && x->refs < 2))
-            continue;
-        x->flags |= CR__KEEP;
-        if (!push(plan, x))
-            return false;
-    }
-    return true;
-}
-
-/* The list is queue and result in one. */
-static bool collect(cr__plan *plan, cr_tensor *const *targets, size_t n, bool commit)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!push(plan, targets[i]))
-            return false;
-    for (cr__leaf *leaf = commit ? plan->ctx->dirty : NULL; leaf; leaf = leaf->next_dirty)
-        if ((leaf->version && !push(plan, leaf->version)) ||
-            (leaf->grad && !push(plan, leaf->grad)))
-            return false;
-    if (commit && cr__replacements_pending(plan->ctx) && !push_held(plan))
-        return false;
-    for (uint32_t i = 0; i < plan->n; i++) {
+    for (uint32_t i = from; i < plan->n; i++) {
         const cr_tensor *x = plan->nodes[i];
         for (int k = 0; k < x->n_inputs; k++) {
             cr_tensor *in = cr__input(x, k);
             if (in && !push(plan, in))
                 return false;
         }
-        if (plan->n > (1u << 24) - 2) {
-            cr_fail(plan->ctx, CR_ERR_ARGUMENT,
-                    "eval: more than 2^24 operations are pending; cr_eval() some of them "
-                    "before");
-            return false;
-        }
     }
     return true;
+}
+
+/* Whether the user may still hold x, of an open scope, when the value of a leaf beneath
+ * it is replaced: what is to stay readable, and values that nothing recorded reads. Those
+ * of a scope that ends are nobody's, unless they are retained; and what is another name
+ * for a value keeps it at no cost. */
+static bool is_held(const cr__scope *scope, const cr_tensor *x)
+{
+    if (!x->op || x->flags & (CR__HANDLE | CR__FAILED) || (scope->ending && x->refs < 2))
+        return false;
+    if (x->flags & CR__KEEP)
+        return true;
+    if (x->flags & CR__COMPUTED && !x->ctx->eager)
+        return false;
+    return !(x->flags & CR__CONSUMED) || x->op == &cr__op_detach;
+}
+
+/* What is stale already stays so, and fails when it is read. */
+static bool push_held(cr__plan *plan)
+{
+    cr__scope *scope = plan->ctx->scope;
+    for (cr_tensor *x = scope->first; (x = cr__recent(&scope, x)); x = x->link) {
+        uint32_t from = plan->n;
+        if (!is_held(scope, x))
+            continue;
+        if (push(plan, x) && push_inputs(plan, from)) {
+            x->flags |= CR__KEEP;
+            continue;
+        }
+        if (!plan->stale)
+            return false;
+        plan->stale = NULL;
+        x->flags |= CR__FAILED;
+        while (plan->n > from)
+            plan->nodes[--plan->n]->run = 0;
+    }
+    return true;
+}
+
+static bool push_leaves(cr__plan *plan)
+{
+    for (cr__leaf *leaf = plan->ctx->dirty; leaf; leaf = leaf->next_dirty)
+        if ((leaf->version && !push(plan, leaf->version)) ||
+            (leaf->grad && !push(plan, cr__resolve(leaf->grad))))
+            return false;
+    return true;
+}
+
+static bool collect(cr__plan *plan, cr_tensor *const *targets, size_t n, bool commit)
+{
+    bool done = true;
+    for (size_t i = 0; i < n && done; i++)
+        done = push(plan, targets[i]);
+    done = done && (!commit || push_leaves(plan)) && push_inputs(plan, 0) &&
+           (!commit || !cr__replacements_pending(plan->ctx) || push_held(plan));
+    if (plan->stale)
+        fail_stale(plan->ctx, plan->stale);
+    return done;
 }
 
 /* Values that stay with their nodes: what was asked for, what a vjp to come reads, what

@@ -27,9 +27,10 @@ enum {
     CR__VERSION = 32,   /* a value of a leaf; backward ends here */
     CR__WATCHED = 64,   /* its cotangent is kept as its gradient */
     CR__SAVES = 128,    /* counts in `saves` of what its vjp reads */
-    CR__CUT = 1024,     /* it has no inputs any more: see cr__cut() */
-    CR__CONSUMED = 512, /* something was recorded that reads it */
     CR__SCOPED = 256,   /* a scope holds a reference */
+    CR__CONSUMED = 512, /* something was recorded that reads it */
+    CR__CUT = 1024,     /* it has no inputs any more: see cr__cut() */
+    CR__FAILED = 2048,  /* a run could not compute it */
 };
 
 /* A value, known or to be computed, and how. Immutable once recorded, apart from the
@@ -268,6 +269,8 @@ void cr__drop(cr_tensor *x); /* NULL is allowed */
 cr_tensor *cr__recent(cr__scope **scope, cr_tensor *x);
 /* A leaf's value has been replaced: what is made from now on is recent. */
 void cr__nothing_recent(cr_ctx *ctx);
+/* x is to be found by cr__recent(), however old it is. */
+void cr__make_recent(const cr_tensor *x);
 
 /* Ends the present scope: releases its tensors, apart from the kept ones, which move to
  * the enclosing scope. Of the root scope all go, and it stays. */

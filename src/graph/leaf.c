@@ -189,6 +189,8 @@ cr_tensor *cr_watch(cr_tensor *x)
     if (!cr__leaf_of(x))
         return NULL;
     x->flags |= CR__WATCHED | CR__KEEP;
+    if (!(x->flags & CR__KNOWN))
+        cr__make_recent(x);
     return x;
 }
 

@@ -30,6 +30,13 @@ void cr__nothing_recent(cr_ctx *ctx)
         scope->seen = scope->first;
 }
 
+void cr__make_recent(const cr_tensor *x)
+{
+    for (cr__scope *scope = x->ctx->scope; scope; scope = scope->parent)
+        if (scope->seen && x->seq <= scope->seen->seq)
+            scope->seen = NULL;
+}
+
 void cr__scope_end(cr_ctx *ctx)
 {
     cr__scope *scope = ctx->scope, *parent = scope->parent;

@@ -287,6 +287,48 @@ static void test_gradients(void)
     cr_close(ctx);
 }
 
+/* Gradients are tensors like others, and nobody else's. */
+static void test_own_gradients(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *a = cr_requires_grad(floats(ctx, 2)),
+              *b = cr_requires_grad(floats(ctx, 2));
+    cr_tensor *q = cr_from(ctx, CR_F32, CR_DIMS(2), ((float[]){ 3, 4 })), *g;
+    cr_backward(cr_add(a, b), .cotangent = q);
+    cr_assign(cr_grad(a), cr_mul(cr_grad(a), 2));
+    is_near(cr_item(cr_sum(cr_grad(a))), 14, 0, "%s: a gradient is assigned to", mode);
+    is_near(cr_item(cr_sum(cr_grad(b))), 7, 0, "%s: which changes no other", mode);
+    cr_backward(cr_add(a, b), .cotangent = q);
+    is_near(cr_item(cr_sum(cr_grad(a))), 21, 0, "%s: the next one is added to it", mode);
+    cr_requires_grad(cr_grad(b));
+    cr_backward(cr_sum(cr_square(cr_grad(b))));
+    is_near(cr_item(cr_sum(cr_grad(cr_grad(b)))), 28, 0, "%s: a gradient is a leaf",
+            mode);
+    cr_set_grad(a, q);
+    cr_set_grad(b, q);
+    cr_eval(a);
+    cr_assign(cr_grad(b), cr_neg(q));
+    cr_assign(q, cr_mul(q, 10));
+    is_near(cr_item(cr_sum(cr_grad(a))), 7, 0, "%s: one is set", mode);
+    is_near(cr_item(cr_sum(cr_grad(b))), -7, 0, "%s: another is set to the same", mode);
+    cr_zero_grad(a);
+    cr_zero_grad(b);
+    cr_eval(a);
+    is_near(cr_item(cr_sum(q)), 70, 0, "%s: what they were set to stays", mode);
+    cr_tensor *y = cr_add(a, 1);
+    cr_gradients(&y, 1, &a, 1, &g, .cotangents = &q);
+    cr_eval(g);
+    cr_assign(q, cr_zeros_like(q));
+    cr_eval(q);
+    for (int i = 0; i < 20; i++)
+        cr_add(q, i);
+    ok(cr_data(g) && ((const float *)cr_data(g))[1] == 40,
+       "%s: a gradient that is a leaf's old value", mode);
+    is_int(cr_error(ctx), CR_OK, "%s: no error: %s", mode, cr_message(ctx));
+    cr_close(ctx);
+}
+
 static void test_no_grad(void)
 {
     cr_ctx *ctx = cr_open(NULL);
@@ -664,6 +706,7 @@ int main(void)
         test_after_failure(eager);
         test_stale(eager);
         test_replaced(eager);
+        test_own_gradients(eager);
         test_loop_without_scope(eager);
         test_memory_limit(eager);
     }

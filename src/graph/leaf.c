@@ -70,6 +70,13 @@ static void set(cr_tensor **slot, cr_tensor *x)
 static bool make_handle(cr_tensor *x)
 {
     cr_ctx *ctx = x->ctx;
+    if (x->flags & CR__VERSION) {
+        cr_fail(
+            ctx, CR_ERR_ARGUMENT,
+            "a leaf's value, as a vjp sees it, cannot become a leaf (%s); cr_detach() it",
+            x->site);
+        return false;
+    }
     cr__leaf *leaf = cr__leaf_of(x);
     cr_tensor *v = leaf ? cr__slab_new(ctx, &ctx->nodes) : NULL;
     if (!v)
@@ -120,9 +127,20 @@ cr_tensor *cr_requires_grad_at(cr_tensor *x, const char *site)
     return x;
 }
 
+/* A gradient that others use as well, or that is a value of a leaf or part of a graph to
+ * be differentiated, under a name of its own: gradients are let go when they are
+ * replaced, and may be assigned to. */
+static cr_tensor *own_gradient(cr_tensor *grad)
+{
+    const unsigned shared = CR__HANDLE | CR__VERSION | CR__NEEDS_GRAD;
+    return grad->flags & shared || grad->refs > 1 ? cr_detach_at(grad, grad->site) : grad;
+}
+
 /* Sets a gradient, and says so to the next run. */
 bool cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad)
 {
+    if (grad && !(grad = own_gradient(grad)))
+        return false;
     if (grad)
         grad->flags |= CR__KEEP;
     set(&leaf->grad, grad);
@@ -166,13 +184,10 @@ cr_status cr_set_grad(cr_tensor *x, cr_tensor *g)
                        "set_grad: the gradient of %s %s cannot be %s %s",
                        cr_dtype_name((cr_dtype)x->dtype), cr__shape_text(x),
                        cr_dtype_name((cr_dtype)g->dtype), cr__shape_text(g));
-    g = cr__resolve(g);
-    if (g->flags & CR__NEEDS_GRAD)
-        g = cr_detach(g);
-    if (!g || !cr__leaf_of(x))
-        return ctx->status;
-    cr__leaf_set_grad(x->leaf, g);
-    return CR_OK;
+    /* g stays the caller's. */
+    if ((g = cr_detach(g)) && cr__leaf_of(x))
+        cr__leaf_set_grad(x->leaf, g);
+    return ctx->status;
 }
 
 cr_tensor *cr_detach_at(cr_tensor *x, const char *site)
@@ -267,12 +282,11 @@ bool cr__replacements_pending(const cr_ctx *ctx)
     return false;
 }
 
-/* Of a replaced value only a vjp to come may still read it; a node of the forward graph,
- * which a gradient may be, stays. */
+/* Of a replaced value only a vjp to come may still read it. A gradient may have become a
+ * leaf itself. */
 static void replace(cr_tensor *old, const cr_tensor *by)
 {
-    if (!replaces(old, by) ||
-        (old->flags & (CR__NEEDS_GRAD | CR__VERSION)) == CR__NEEDS_GRAD)
+    if (!replaces(old, by) || old->flags & CR__HANDLE)
         return;
     old->flags &= (uint16_t)~CR__KEEP;
     if (old->flags & CR__KNOWN && !old->saves && old->shape->numel != 1)
@@ -300,8 +314,7 @@ void cr__commit(cr_ctx *ctx)
         leaf->dirty = false;
         if (leaf->version)
             cr__cut(leaf->version);
-        /* A gradient may be a node of the forward graph, which must stay whole. */
-        if (leaf->grad && !(leaf->grad->flags & (CR__NEEDS_GRAD | CR__VERSION)))
+        if (leaf->grad && !(leaf->grad->flags & CR__HANDLE))
             cr__cut(leaf->grad);
         replace(leaf->committed, leaf->version);
         replace(leaf->grad_committed, leaf->grad);

@@ -83,6 +83,9 @@ CR__INLINE cr__entry *cr__entry_of(const cr__plan *plan, const cr_tensor *x)
  * if the value is known already. */
 cr__entry *cr__entry_of_base(const cr__plan *plan, const cr_tensor *x);
 
+/* x, or what it is another name for: a view that shows all of a value as it is. */
+cr_tensor *cr__original(const cr__plan *plan, cr_tensor *x);
+
 cr__source cr__source_of(const cr__plan *plan, cr_tensor *x);
 
 /* The place in buffers, plus 1, of the memory that the plan stores x in; 0: none. */

@@ -314,11 +314,27 @@ static void settle_views(cr__plan *plan)
 
 /* ---- groups ---- */
 
+static bool same_shape(const cr__shape *a, const cr__shape *b)
+{
+    return a == b || (a->ndim == b->ndim &&
+                      memcmp(a->dims, b->dims, (size_t)a->ndim * sizeof *a->dims) == 0);
+}
+
+cr_tensor *cr__original(const cr__plan *plan, cr_tensor *x)
+{
+    if (!reads_through(plan, x))
+        return x;
+    const cr__seen *seen = &plan->views[plan->entries[x->run - 1].slot - 1];
+    bool all = seen->layout.offset == 0 && same_shape(seen->base->shape, x->shape) &&
+               cr__layout_contiguous(&seen->layout);
+    return all ? seen->base : x;
+}
+
 /* group reads x: element by element in the group's own shape (direct), or otherwise. */
 static void use(cr__plan *plan, cr_tensor *x, uint32_t group, bool direct)
 {
     cr__entry *entry = cr__entry_of_base(plan, x);
-    direct = direct && entry == cr__entry_of(plan, x);
+    direct = direct && entry == cr__entry_of(plan, cr__original(plan, x));
     if (!entry)
         return;
     if (!entry->last || group < entry->last)
@@ -335,12 +351,6 @@ static void use(cr__plan *plan, cr_tensor *x, uint32_t group, bool direct)
         entry->flags |= CR__STORE;
     if (!direct && group == entry->group)
         entry->flags |= CR__INDIRECT;
-}
-
-static bool same_shape(const cr__shape *a, const cr__shape *b)
-{
-    return a == b || (a->ndim == b->ndim &&
-                      memcmp(a->dims, b->dims, (size_t)a->ndim * sizeof *a->dims) == 0);
 }
 
 bool cr__reduces_inner(const cr_tensor *x)

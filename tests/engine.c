@@ -325,6 +325,14 @@ static void test_own_gradients(int eager)
         cr_add(q, i);
     ok(cr_data(g) && ((const float *)cr_data(g))[1] == 40,
        "%s: a gradient that is a leaf's old value", mode);
+    cr_tensor *p = cr_requires_grad(floats(ctx, 2));
+    cr_backward(cr_sum(a));
+    y = cr_mul(p, cr_grad(a));
+    cr_eval(a);
+    cr_zero_grad(a);
+    cr_eval(a);
+    cr_backward(cr_sum(y));
+    is_near(cr_item(cr_sum(cr_grad(p))), 2, 0, "%s: a product with a replaced one", mode);
     is_int(cr_error(ctx), CR_OK, "%s: no error: %s", mode, cr_message(ctx));
     cr_close(ctx);
 }

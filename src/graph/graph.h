@@ -42,7 +42,8 @@ struct cr_tensor {
     uint8_t dtype;
     uint8_t keeps; /* scopes it is to outlive */
     uint16_t flags;
-    uint16_t saves;   /* vjps to come that read its value; UINT16_MAX stays */
+    uint16_t saves;   /* vjps to come that read its value, and views of it that
+                         such vjps read; UINT16_MAX stays */
     uint8_t kinds[3]; /* cr_arg_kind of each input; of more than 3 all are tensors or
                          absent */
     cr_ctx *ctx;
@@ -109,12 +110,11 @@ CR__INLINE const char *cr__called(const cr_tensor *node)
     return node->within ? node->within->name : node->op ? node->op->name : "data";
 }
 
-/* The node whose value is kept for a vjp that reads x: what x is a view of. */
-CR__INLINE cr_tensor *cr__saved(cr_tensor *x)
+/* What x is a view of, NULL if it is none. */
+CR__INLINE cr_tensor *cr__viewed(const cr_tensor *x)
 {
-    while (!(x->flags & CR__VERSION) && x->op && x->op->kind == CR_OP_VIEW && x->n_inputs)
-        x = cr__input(x, 0);
-    return x;
+    bool view = !(x->flags & CR__VERSION) && x->op && x->op->kind == CR_OP_VIEW;
+    return view && x->n_inputs ? cr__input(x, 0) : NULL;
 }
 
 CR__INLINE int64_t cr__numel(const cr_tensor *x)
@@ -282,6 +282,8 @@ void cr__cut(cr_tensor *x);
  */
 void cr__save(cr_tensor *x);
 void cr__unsave(cr_tensor *x);
+/* x is no view any more: what it was a view of is not saved on its account. */
+void cr__leave_viewed(cr_tensor *x);
 /* Forgets a known value that can be computed again. */
 void cr__let_go(cr_tensor *x);
 

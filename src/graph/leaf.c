@@ -81,6 +81,7 @@ static bool make_handle(cr_tensor *x)
     cr_tensor *v = leaf ? cr__slab_new(ctx, &ctx->nodes) : NULL;
     if (!v)
         return false;
+    cr__leave_viewed(x);
     *v = *x;
     v->link = NULL;
     v->refs = 2;

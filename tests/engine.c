@@ -247,6 +247,12 @@ static void test_replaced(int eager)
     cr_eval(w);
     ok(cr_data(late) && ((const float *)cr_data(late))[0] == 5,
        "%s: watched long after: %s", mode, cr_message(ctx));
+    cr_assign(w, cr_add(w, 1));
+    cr_tensor *frozen = cr_requires_grad(cr_mul(w, 2));
+    cr_assign(w, cr_zeros_like(w));
+    cr_eval(w);
+    is_near(cr_item(cr_sum(frozen)), 6, 0, "%s: a leaf that was made of another: %s",
+            mode, cr_message(ctx));
     cr_close(ctx);
 }
 

@@ -148,12 +148,13 @@ static bool push_inputs(cr__plan *plan, uint32_t from)
 }
 
 /* Whether the user may still hold x, of an open scope, when the value of a leaf beneath
- * it is replaced: what is to stay readable, and values that nothing recorded reads. Those
- * of a scope that ends are nobody's, unless they are retained; and what is another name
- * for a value keeps it at no cost. */
+ * it is replaced: leaves, what is to stay readable, and values that nothing recorded
+ * reads. Those of a scope that ends are nobody's, unless they are retained; and what is
+ * another name for a value keeps it at no cost. */
 static bool is_held(const cr__scope *scope, const cr_tensor *x)
 {
-    if (!x->op || x->flags & (CR__HANDLE | CR__FAILED) || (scope->ending && x->refs < 2))
+    const cr_tensor *node = cr__resolve(x);
+    if (!node->op || node->flags & CR__FAILED || (scope->ending && x->refs < 2))
         return false;
     if (x->flags & CR__KEEP)
         return true;
@@ -170,14 +171,15 @@ static bool push_held(cr__plan *plan)
         uint32_t from = plan->n;
         if (!is_held(scope, x))
             continue;
-        if (push(plan, x) && push_inputs(plan, from)) {
-            x->flags |= CR__KEEP;
+        cr_tensor *node = cr__resolve(x);
+        if (push(plan, node) && push_inputs(plan, from)) {
+            node->flags |= CR__KEEP;
             continue;
         }
         if (!plan->stale)
             return false;
         plan->stale = NULL;
-        x->flags |= CR__FAILED;
+        node->flags |= CR__FAILED;
         while (plan->n > from)
             plan->nodes[--plan->n]->run = 0;
     }

@@ -101,6 +101,8 @@ static bool make_handle(cr_tensor *x)
     x->attrs = NULL;
     x->n_inputs = 0;
     x->saves = 0;
+    if (!(v->flags & CR__KNOWN))
+        cr__make_recent(x);
     return true;
 }
 

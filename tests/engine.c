@@ -256,6 +256,35 @@ static void test_replaced(int eager)
     cr_close(ctx);
 }
 
+/* What a scope hands on stays readable when the leaf beneath it is replaced. */
+static void test_kept(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *w = cr_from(ctx, CR_F32, CR_DIMS(3), ((float[]){ 1, 2, 3 }));
+    cr_tensor *consumed, *leaf, *saved;
+    cr_requires_grad(w);
+    {
+        CR_SCOPE(ctx);
+        consumed = cr_keep(cr_add(w, 1));
+        leaf = cr_keep(cr_requires_grad(cr_mul(w, 2)));
+        saved = cr_keep(cr_add(w, 2));
+        cr_tensor *loss = cr_add(cr_sum(cr_square(saved)), cr_sum(consumed));
+        cr_eval(loss);
+        cr_backward(loss);
+        cr_assign(w, cr_mul(w, 10));
+    }
+    {
+        CR_SCOPE(ctx);
+        cr_assign(w, cr_mul(w, 10));
+    }
+    is_near(cr_item(cr_sum(consumed)), 9, 0, "%s: kept, and something reads it", mode);
+    is_near(cr_item(cr_sum(leaf)), 12, 0, "%s: kept, a leaf", mode);
+    is_near(cr_item(cr_sum(saved)), 12, 0, "%s: kept, and known for its vjp", mode);
+    is_int(cr_error(ctx), CR_OK, "%s: no error: %s", mode, cr_message(ctx));
+    cr_close(ctx);
+}
+
 /* ---- gradients ---- */
 
 static void test_gradients(void)
@@ -720,6 +749,7 @@ int main(void)
         test_after_failure(eager);
         test_stale(eager);
         test_replaced(eager);
+        test_kept(eager);
         test_own_gradients(eager);
         test_loop_without_scope(eager);
         test_memory_limit(eager);

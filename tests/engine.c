@@ -230,6 +230,86 @@ static void test_loop_without_scope(int eager)
     cr_close(ctx);
 }
 
+/* A leaf with data of its own: what was let go beneath its old value is gone with it. */
+static void test_replaced(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *w = cr_from(ctx, CR_F32, CR_DIMS(3), ((float[]){ 1, 2, 3 }));
+    cr_tensor *lost, *watched, *old, *unread = NULL;
+    cr_requires_grad(w);
+    lost = cr_add(w, 1), watched = cr_watch(cr_mul(w, 2)), old = cr_neg(w);
+    {
+        CR_SCOPE(ctx);
+        cr_add(cr_add(cr_sum(lost), cr_sum(watched)), cr_sum(old));
+    }
+    cr_eval(cr_sum(cr_mul(old, 2)));
+    cr_assign(w, cr_mul(w, 2));
+    cr_eval(w);
+    is_near(cr_item(cr_sum(watched)), 12, 0, "%s: what is watched was computed in time",
+            mode);
+    cr_eval(lost);
+    ok(failed_with(ctx, CR_ERR_STALE, "replaced"), "%s: what was let go is stale", mode);
+    unread = cr_mul(lost, 2);
+    cr_clear(ctx);
+    cr_assign(w, cr_mul(w, 2));
+    cr_eval(w);
+    is_near(cr_item(cr_sum(w)), 24, 0, "%s: a stale value that nobody reads: %s", mode,
+            cr_message(ctx));
+    if (unread)
+        cr_eval(unread);
+    ok(!unread || failed_with(ctx, CR_ERR_STALE, "replaced"), "%s: and one reads", mode);
+    cr_tensor *late = cr_add(w, 1);
+    {
+        CR_SCOPE(ctx);
+        cr_sum(late);
+    }
+    cr_tensor *v = cr_requires_grad(floats(ctx, 2));
+    cr_assign(v, cr_mul(v, 2));
+    cr_eval(v);
+    cr_watch(late);
+    cr_assign(w, cr_zeros_like(w));
+    cr_eval(w);
+    ok(cr_data(late) && ((const float *)cr_data(late))[0] == 5,
+       "%s: watched long after: %s", mode, cr_message(ctx));
+    cr_assign(w, cr_add(w, 1));
+    cr_tensor *frozen = cr_requires_grad(cr_mul(w, 2));
+    cr_assign(w, cr_zeros_like(w));
+    cr_eval(w);
+    is_near(cr_item(cr_sum(frozen)), 6, 0, "%s: a leaf that was made of another: %s",
+            mode, cr_message(ctx));
+    cr_close(ctx);
+}
+
+/* What a scope hands on stays readable when the leaf beneath it is replaced. */
+static void test_kept(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *w = cr_from(ctx, CR_F32, CR_DIMS(3), ((float[]){ 1, 2, 3 }));
+    cr_tensor *consumed, *leaf, *saved;
+    cr_requires_grad(w);
+    {
+        CR_SCOPE(ctx);
+        consumed = cr_keep(cr_add(w, 1));
+        leaf = cr_keep(cr_requires_grad(cr_mul(w, 2)));
+        saved = cr_keep(cr_add(w, 2));
+        cr_tensor *loss = cr_add(cr_sum(cr_square(saved)), cr_sum(consumed));
+        cr_eval(loss);
+        cr_backward(loss);
+        cr_assign(w, cr_mul(w, 10));
+    }
+    {
+        CR_SCOPE(ctx);
+        cr_assign(w, cr_mul(w, 10));
+    }
+    is_near(cr_item(cr_sum(consumed)), 9, 0, "%s: kept, and something reads it", mode);
+    is_near(cr_item(cr_sum(leaf)), 12, 0, "%s: kept, a leaf", mode);
+    is_near(cr_item(cr_sum(saved)), 12, 0, "%s: kept, and known for its vjp", mode);
+    is_int(cr_error(ctx), CR_OK, "%s: no error: %s", mode, cr_message(ctx));
+    cr_close(ctx);
+}
+
 /* ---- gradients ---- */
 
 /* A gradient is its leaf's alone: what else has the same value keeps it when the gradient
@@ -325,6 +405,56 @@ static void test_gradients(void)
     cr_gradients(&outer, 1, &inner, 1, &grad);
     is_near(cr_item(grad), 2 * exp(3), 1e-12, "x may be intermediate");
     is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
+    cr_close(ctx);
+}
+
+/* Gradients are tensors like others, and nobody else's. */
+static void test_own_gradients(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *a = cr_requires_grad(floats(ctx, 2)),
+              *b = cr_requires_grad(floats(ctx, 2));
+    cr_tensor *q = cr_from(ctx, CR_F32, CR_DIMS(2), ((float[]){ 3, 4 })), *g;
+    cr_backward(cr_add(a, b), .cotangent = q);
+    cr_assign(cr_grad(a), cr_mul(cr_grad(a), 2));
+    is_near(cr_item(cr_sum(cr_grad(a))), 14, 0, "%s: a gradient is assigned to", mode);
+    is_near(cr_item(cr_sum(cr_grad(b))), 7, 0, "%s: which changes no other", mode);
+    cr_backward(cr_add(a, b), .cotangent = q);
+    is_near(cr_item(cr_sum(cr_grad(a))), 21, 0, "%s: the next one is added to it", mode);
+    cr_requires_grad(cr_grad(b));
+    cr_backward(cr_sum(cr_square(cr_grad(b))));
+    is_near(cr_item(cr_sum(cr_grad(cr_grad(b)))), 28, 0, "%s: a gradient is a leaf",
+            mode);
+    cr_set_grad(a, q);
+    cr_set_grad(b, q);
+    cr_eval(a);
+    cr_assign(cr_grad(b), cr_neg(q));
+    cr_assign(q, cr_mul(q, 10));
+    is_near(cr_item(cr_sum(cr_grad(a))), 7, 0, "%s: one is set", mode);
+    is_near(cr_item(cr_sum(cr_grad(b))), -7, 0, "%s: another is set to the same", mode);
+    cr_zero_grad(a);
+    cr_zero_grad(b);
+    cr_eval(a);
+    is_near(cr_item(cr_sum(q)), 70, 0, "%s: what they were set to stays", mode);
+    cr_tensor *y = cr_add(a, 1);
+    cr_gradients(&y, 1, &a, 1, &g, .cotangents = &q);
+    cr_eval(g);
+    cr_assign(q, cr_zeros_like(q));
+    cr_eval(q);
+    for (int i = 0; i < 20; i++)
+        cr_add(q, i);
+    ok(cr_data(g) && ((const float *)cr_data(g))[1] == 40,
+       "%s: a gradient that is a leaf's old value", mode);
+    cr_tensor *p = cr_requires_grad(floats(ctx, 2));
+    cr_backward(cr_sum(a));
+    y = cr_mul(p, cr_grad(a));
+    cr_eval(a);
+    cr_zero_grad(a);
+    cr_eval(a);
+    cr_backward(cr_sum(y));
+    is_near(cr_item(cr_sum(cr_grad(p))), 2, 0, "%s: a product with a replaced one", mode);
+    is_int(cr_error(ctx), CR_OK, "%s: no error: %s", mode, cr_message(ctx));
     cr_close(ctx);
 }
 
@@ -749,6 +879,9 @@ int main(void)
         test_read_after_step(eager);
         test_gradients_are_own(eager);
         test_gradients_are_tensors(eager);
+        test_replaced(eager);
+        test_kept(eager);
+        test_own_gradients(eager);
         test_loop_without_scope(eager);
         test_memory_limit(eager);
     }

@@ -63,6 +63,7 @@ typedef struct cr__plan {
     cr__buffer *
         *buffers; /* all that the plan obtained; several nodes may use one in turn */
     uint32_t n_buffers;
+    const cr_tensor *stale; /* a value that is wanted, and cannot be had any more */
 } cr__plan;
 
 /* Where the elements of an operand are. */
@@ -81,6 +82,9 @@ CR__INLINE cr__entry *cr__entry_of(const cr__plan *plan, const cr_tensor *x)
 /* The entry of what holds x's elements: its own, or that of its base if x is a view. NULL
  * if the value is known already. */
 cr__entry *cr__entry_of_base(const cr__plan *plan, const cr_tensor *x);
+
+/* x, or what it is another name for: a view that shows all of a value as it is. */
+cr_tensor *cr__original(const cr__plan *plan, cr_tensor *x);
 
 cr__source cr__source_of(const cr__plan *plan, cr_tensor *x);
 

@@ -184,8 +184,9 @@ static uint16_t immediate(program *p, cr_arg number, cr_dtype dtype)
 }
 
 /* The place of x among the members, plus 1; 0: it is made outside. */
-static int member(const program *p, const cr_tensor *x)
+static int member(const program *p, cr_tensor *x)
 {
+    x = cr__original(p->plan, x);
     const cr__entry *entry = cr__entry_of(p->plan, x);
     bool view = x->run && x->op->kind == CR_OP_VIEW;
     return entry && !view && entry->group == p->number ? (int)entry->next : 0;

@@ -147,6 +147,7 @@ static void give_value(cr__plan *plan, cr_tensor *x)
 {
     const cr__entry *entry = cr__entry_of(plan, x);
     x->flags |= CR__COMPUTED;
+    x->flags &= (uint16_t)~CR__FAILED;
     if (!(entry->flags & CR__OUTLIVES) || x->flags & CR__KNOWN)
         return;
     cr_tensor *from = entry->flags & CR__ALIAS ? plan->views[entry->slot - 1].base : x;

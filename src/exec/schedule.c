@@ -96,8 +96,8 @@ cr__strided cr__strided_of(const cr__source *source, const cr_tensor *x)
 
 /* ---- what to compute ---- */
 
-/* A replaced value of a leaf, or gradient, which was let go. */
-static bool fail_stale(cr_ctx *ctx, const cr_tensor *x)
+/* x is a replaced value of a leaf, or gradient, which was let go. */
+static void fail_stale(cr_ctx *ctx, const cr_tensor *x)
 {
     const char *name = cr_name(x);
     cr_fail(
@@ -106,16 +106,24 @@ static bool fail_stale(cr_ctx *ctx, const cr_tensor *x)
         "cr_watch() keeps values readable",
         *name ? name : "a leaf", cr__shape_text(x),
         x->flags & CR__VERSION ? "" : ", a gradient,", x->site);
-    return false;
 }
 
+/* False with the error, or with what is stale in the plan. */
 static bool push(cr__plan *plan, cr_tensor *x)
 {
     cr__list *list = &plan->ctx->run_lists[CR__NODES];
     if (x->flags & CR__KNOWN || x->run)
         return true;
-    if (x->flags & CR__CUT || !x->op)
-        return fail_stale(plan->ctx, x);
+    if (x->flags & CR__CUT || !x->op) {
+        plan->stale = x;
+        return false;
+    }
+    if (plan->n > (1u << 24) - 2) {
+        cr_fail(plan->ctx, CR_ERR_ARGUMENT,
+                "eval: more than 2^24 operations are pending; cr_eval() some of them "
+                "before");
+        return false;
+    }
     if (!cr__list_reserve(plan->ctx, list, ((size_t)plan->n + 1) * sizeof x))
         return false;
     plan->nodes = list->at;
@@ -124,60 +132,79 @@ static bool push(cr__plan *plan, cr_tensor *x)
     return true;
 }
 
-/* Whether the user may still hold x when the value of a leaf beneath it is replaced: it
- * is watched, or nothing recorded reads it. What is another name for a value keeps it at
- * no cost. */
-static bool is_held(const cr_tensor *x)
+/* What the nodes from the given place on are computed from. The list is queue and result
+ * in one. */
+static bool push_inputs(cr__plan *plan, uint32_t from)
 {
-    if (!x->op || x->flags & (CR__HANDLE | CR__FAILED))
-        return false;
-    if (x->flags & CR__WATCHED)
-        return true;
-    return (x->ctx->eager || !(x->flags & CR__COMPUTED)) &&
-           (!(x->flags & CR__CONSUMED) || x->op == &cr__op_detach);
-}
-
-/* Those of a scope that ends are nobody's, unless they are retained. */
-static bool push_held(cr__plan *plan)
-{
-    cr__scope *scope = plan->ctx->scope;
-    for (cr_tensor *x = scope->first; (x = cr__recent(&scope, x)); x = x->link) {
-        if (!is_held(x) || (scope->ending && x->refs < 2))
-            continue;
-        x->flags |= CR__KEEP;
-        if (!push(plan, x))
-            return false;
-    }
-    return true;
-}
-
-/* The list is queue and result in one. */
-static bool collect(cr__plan *plan, cr_tensor *const *targets, size_t n, bool commit)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!push(plan, targets[i]))
-            return false;
-    for (cr__leaf *leaf = commit ? plan->ctx->dirty : NULL; leaf; leaf = leaf->next_dirty)
-        if ((leaf->version && !push(plan, leaf->version)) ||
-            (leaf->grad && !push(plan, cr__resolve(leaf->grad))))
-            return false;
-    if (commit && cr__replacements_pending(plan->ctx) && !push_held(plan))
-        return false;
-    for (uint32_t i = 0; i < plan->n; i++) {
+    for (uint32_t i = from; i < plan->n; i++) {
         const cr_tensor *x = plan->nodes[i];
         for (int k = 0; k < x->n_inputs; k++) {
             cr_tensor *in = cr__input(x, k);
             if (in && !push(plan, in))
                 return false;
         }
-        if (plan->n > (1u << 24) - 2) {
-            cr_fail(plan->ctx, CR_ERR_ARGUMENT,
-                    "eval: more than 2^24 operations are pending; cr_eval() some of them "
-                    "before");
-            return false;
-        }
     }
     return true;
+}
+
+/* Whether the user may still hold x, of an open scope, when the value of a leaf beneath
+ * it is replaced: leaves, what is to stay readable, and values that nothing recorded
+ * reads. Those of a scope that ends are nobody's, unless they are retained; and what is
+ * another name for a value keeps it at no cost. */
+static bool is_held(const cr__scope *scope, const cr_tensor *x)
+{
+    const cr_tensor *node = cr__resolve(x);
+    if (!node->op || node->flags & CR__FAILED || (scope->ending && x->refs < 2))
+        return false;
+    if (x->flags & CR__KEEP)
+        return true;
+    if (x->flags & CR__COMPUTED && !x->ctx->eager)
+        return false;
+    return !(x->flags & CR__CONSUMED) || x->op == &cr__op_detach;
+}
+
+/* What is stale already stays so, and fails when it is read. */
+static bool push_held(cr__plan *plan)
+{
+    cr__scope *scope = plan->ctx->scope;
+    for (cr_tensor *x = scope->first; (x = cr__recent(&scope, x)); x = x->link) {
+        uint32_t from = plan->n;
+        if (!is_held(scope, x))
+            continue;
+        cr_tensor *node = cr__resolve(x);
+        if (push(plan, node) && push_inputs(plan, from)) {
+            node->flags |= CR__KEEP;
+            continue;
+        }
+        if (!plan->stale)
+            return false;
+        plan->stale = NULL;
+        node->flags |= CR__FAILED;
+        while (plan->n > from)
+            plan->nodes[--plan->n]->run = 0;
+    }
+    return true;
+}
+
+static bool push_leaves(cr__plan *plan)
+{
+    for (cr__leaf *leaf = plan->ctx->dirty; leaf; leaf = leaf->next_dirty)
+        if ((leaf->version && !push(plan, leaf->version)) ||
+            (leaf->grad && !push(plan, cr__resolve(leaf->grad))))
+            return false;
+    return true;
+}
+
+static bool collect(cr__plan *plan, cr_tensor *const *targets, size_t n, bool commit)
+{
+    bool done = true;
+    for (size_t i = 0; i < n && done; i++)
+        done = push(plan, targets[i]);
+    done = done && (!commit || push_leaves(plan)) && push_inputs(plan, 0) &&
+           (!commit || !cr__replacements_pending(plan->ctx) || push_held(plan));
+    if (plan->stale)
+        fail_stale(plan->ctx, plan->stale);
+    return done;
 }
 
 /* Values that stay with their nodes: what was asked for, what a vjp to come reads, what
@@ -289,11 +316,27 @@ static void settle_views(cr__plan *plan)
 
 /* ---- groups ---- */
 
+static bool same_shape(const cr__shape *a, const cr__shape *b)
+{
+    return a == b || (a->ndim == b->ndim &&
+                      memcmp(a->dims, b->dims, (size_t)a->ndim * sizeof *a->dims) == 0);
+}
+
+cr_tensor *cr__original(const cr__plan *plan, cr_tensor *x)
+{
+    if (!reads_through(plan, x))
+        return x;
+    const cr__seen *seen = &plan->views[plan->entries[x->run - 1].slot - 1];
+    bool all = seen->layout.offset == 0 && same_shape(seen->base->shape, x->shape) &&
+               cr__layout_contiguous(&seen->layout);
+    return all ? seen->base : x;
+}
+
 /* group reads x: element by element in the group's own shape (direct), or otherwise. */
 static void use(cr__plan *plan, cr_tensor *x, uint32_t group, bool direct)
 {
     cr__entry *entry = cr__entry_of_base(plan, x);
-    direct = direct && entry == cr__entry_of(plan, x);
+    direct = direct && entry == cr__entry_of(plan, cr__original(plan, x));
     if (!entry)
         return;
     if (!entry->last || group < entry->last)
@@ -310,12 +353,6 @@ static void use(cr__plan *plan, cr_tensor *x, uint32_t group, bool direct)
         entry->flags |= CR__STORE;
     if (!direct && group == entry->group)
         entry->flags |= CR__INDIRECT;
-}
-
-static bool same_shape(const cr__shape *a, const cr__shape *b)
-{
-    return a == b || (a->ndim == b->ndim &&
-                      memcmp(a->dims, b->dims, (size_t)a->ndim * sizeof *a->dims) == 0);
 }
 
 bool cr__reduces_inner(const cr_tensor *x)

@@ -313,9 +313,10 @@ cr_tensor *cr__walk_start(cr_tensor *y, cr_tensor *given, bool create_graph,
                       cr_dtype_name(y->dtype), cr__shape_text(y));
         return NULL;
     }
-    if (given->flags & CR__NEEDS_GRAD && !create_graph)
-        return cr_detach_at(given, site);
-    return given;
+    /* Under a name of its own: it may come out as a gradient, and given stays the
+     * caller's. */
+    return create_graph ? cr_reshape_at(given, cr_shape(given), site)
+                        : cr_detach_at(given, site);
 }
 
 /* ---- backward passes ---- */

@@ -30,8 +30,7 @@ enum {
     CR__SCOPED = 256,   /* a scope holds a reference */
     CR__CONSUMED = 512, /* something was recorded that reads it */
     CR__CUT = 1024,     /* it has no inputs any more: see cr__cut() */
-    CR__FAILED =
-        2048, /* it could not be computed: it is not tried again for being held */
+    CR__FAILED = 2048,  /* a run could not compute it */
 };
 
 /* A value, known or to be computed, and how. Immutable once recorded, apart from the
@@ -43,7 +42,8 @@ struct cr_tensor {
     uint8_t dtype;
     uint8_t keeps; /* scopes it is to outlive */
     uint16_t flags;
-    uint16_t saves;   /* vjps to come that read its value; UINT16_MAX stays */
+    uint16_t saves;   /* vjps to come that read its value, and views of it that
+                         such vjps read; UINT16_MAX stays */
     uint8_t kinds[3]; /* cr_arg_kind of each input; of more than 3 all are tensors or
                          absent */
     cr_ctx *ctx;
@@ -110,12 +110,11 @@ CR__INLINE const char *cr__called(const cr_tensor *node)
     return node->within ? node->within->name : node->op ? node->op->name : "data";
 }
 
-/* The node whose value is kept for a vjp that reads x: what x is a view of. */
-CR__INLINE cr_tensor *cr__saved(cr_tensor *x)
+/* What x is a view of, NULL if it is none. */
+CR__INLINE cr_tensor *cr__viewed(const cr_tensor *x)
 {
-    while (!(x->flags & CR__VERSION) && x->op && x->op->kind == CR_OP_VIEW && x->n_inputs)
-        x = cr__input(x, 0);
-    return x;
+    bool view = !(x->flags & CR__VERSION) && x->op && x->op->kind == CR_OP_VIEW;
+    return view && x->n_inputs ? cr__input(x, 0) : NULL;
 }
 
 CR__INLINE int64_t cr__numel(const cr_tensor *x)
@@ -270,6 +269,8 @@ void cr__drop(cr_tensor *x); /* NULL is allowed */
 cr_tensor *cr__recent(cr__scope **scope, cr_tensor *x);
 /* A leaf's value has been replaced: what is made from now on is recent. */
 void cr__nothing_recent(cr_ctx *ctx);
+/* x is to be found by cr__recent(), however old it is. */
+void cr__make_recent(const cr_tensor *x);
 
 /* Ends the present scope: releases its tensors, apart from the kept ones, which move to
  * the enclosing scope. Of the root scope all go, and it stays. */
@@ -281,6 +282,8 @@ void cr__cut(cr_tensor *x);
  */
 void cr__save(cr_tensor *x);
 void cr__unsave(cr_tensor *x);
+/* x is no view any more: what it was a view of is not saved on its account. */
+void cr__leave_viewed(cr_tensor *x);
 /* Forgets a known value that can be computed again. */
 void cr__let_go(cr_tensor *x);
 

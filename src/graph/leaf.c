@@ -82,6 +82,7 @@ static bool make_handle(cr_tensor *x)
     cr_tensor *v = leaf ? cr__slab_new(ctx, &ctx->nodes) : NULL;
     if (!v)
         return false;
+    cr__leave_viewed(x);
     *v = *x;
     v->link = NULL;
     v->refs = 2;
@@ -101,6 +102,8 @@ static bool make_handle(cr_tensor *x)
     x->attrs = NULL;
     x->n_inputs = 0;
     x->saves = 0;
+    if (!(v->flags & CR__KNOWN))
+        cr__make_recent(x);
     return true;
 }
 
@@ -194,6 +197,8 @@ cr_tensor *cr_watch(cr_tensor *x)
     if (!cr__leaf_of(x))
         return NULL;
     x->flags |= CR__WATCHED | CR__KEEP;
+    if (!(x->flags & CR__KNOWN))
+        cr__make_recent(x);
     return x;
 }
 
@@ -270,10 +275,11 @@ bool cr__replacements_pending(const cr_ctx *ctx)
     return false;
 }
 
-/* A replaced value: only a vjp to come may still read it. */
+/* Of a replaced value only a vjp to come may still read it. A gradient may have become a
+ * leaf itself. */
 static void replace(cr_tensor *old, const cr_tensor *by)
 {
-    if (!replaces(old, by))
+    if (!replaces(old, by) || old->flags & CR__HANDLE)
         return;
     old->flags &= (uint16_t)~CR__KEEP;
     if (old->flags & CR__KNOWN && !old->saves && old->shape->numel != 1)
@@ -301,7 +307,7 @@ void cr__commit(cr_ctx *ctx)
         leaf->dirty = false;
         if (leaf->version)
             cr__cut(leaf->version);
-        if (leaf->grad)
+        if (leaf->grad && !(leaf->grad->flags & CR__HANDLE))
             cr__cut(leaf->grad);
         replace(leaf->committed, leaf->version);
         replace(leaf->grad_committed, leaf->grad);

@@ -103,8 +103,27 @@ static void lose(cr_ctx *ctx, cr_tensor *x)
     }
 }
 
+/* A vjp to come reads x, or does no more. While a view is read, what it is a view of is:
+ * so a chain of views is walked once, not for each that is read. */
+static void count_save(cr_tensor *x, int by)
+{
+    while (x && x->saves != UINT16_MAX) {
+        x->saves = (uint16_t)(x->saves + by);
+        if (x->saves != (by > 0 ? 1 : 0))
+            return;
+        x = cr__viewed(x);
+    }
+}
+
+void cr__leave_viewed(cr_tensor *x)
+{
+    if (x->saves)
+        count_save(cr__viewed(x), -1);
+}
+
 static void lose_inputs(cr_tensor *x)
 {
+    cr__leave_viewed(x);
     if (x->n_inputs > 3) {
         for (int i = 0; i < x->n_inputs; i++)
             lose(x->ctx, x->in[0].list[i]);
@@ -191,13 +210,6 @@ void cr__cut(cr_tensor *x)
     lose_inputs(x);
     x->flags |= CR__CUT;
     bury(x->ctx);
-}
-
-static void count_save(cr_tensor *read, int by)
-{
-    cr_tensor *saved = read ? cr__saved(read) : NULL;
-    if (saved && saved->saves != UINT16_MAX)
-        saved->saves = (uint16_t)(saved->saves + by);
 }
 
 /* Counts what the vjp of x reads up or down. */

@@ -30,6 +30,13 @@ void cr__nothing_recent(cr_ctx *ctx)
         scope->seen = scope->first;
 }
 
+void cr__make_recent(const cr_tensor *x)
+{
+    for (cr__scope *scope = x->ctx->scope; scope; scope = scope->parent)
+        if (scope->seen && x->seq <= scope->seen->seq)
+            scope->seen = NULL;
+}
+
 void cr__scope_end(cr_ctx *ctx)
 {
     cr__scope *scope = ctx->scope, *parent = scope->parent;
@@ -59,12 +66,15 @@ static void compute_kept(cr_ctx *ctx)
     size_t n = 0;
     cr__list *list = &ctx->walk_lists[0];
     for (cr_tensor *x = ctx->keeps ? ctx->scope->first : NULL; x; x = x->link) {
-        if (!x->keeps || x->flags & (CR__HANDLE | CR__KNOWN))
+        cr_tensor *node = cr__resolve(x);
+        if (!x->keeps)
+            continue;
+        node->flags |= CR__KEEP;
+        if (node->flags & CR__KNOWN)
             continue;
         if (!cr__list_reserve(ctx, list, (n + 1) * sizeof x))
             return;
-        x->flags |= CR__KEEP;
-        ((cr_tensor **)list->at)[n++] = x;
+        ((cr_tensor **)list->at)[n++] = node;
     }
     ctx->scope->ending = true;
     if (n || ctx->dirty)

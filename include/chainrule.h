@@ -408,7 +408,8 @@ CR_API cr_tensor *cr_randn_like_at(cr_tensor *like, const char *site);
 
 /* ---- 4. Reading tensors -------------------------------------------------------------------- */
 
-/* Shape and type, known without computing. A NULL tensor has rank 0, no elements and no type.
+/* Shape and type, known without computing. NULL, and a tensor that was released, has rank 0, no
+ * elements and no type.
  * cr_size() takes negative dims from the end and gives -1 for one that does not exist. */
 CR_API int cr_ndim(const cr_tensor *x);
 CR_API int64_t cr_size(const cr_tensor *x, int dim);

@@ -338,6 +338,13 @@ static void test_strangers(void)
     cr_scope_push(ctx);
     gone = cr_exp(mine);
     cr_scope_pop(ctx);
+    ok(cr_ndim(gone) == 0 && cr_numel(gone) == 0 && cr_size(gone, 0) == -1 &&
+           cr_shape(gone).n == 0 && !cr_dtype_of(gone),
+       "and has no shape and type");
+    ok(!cr_op_of(gone) && !cr_input(gone, 0) && !cr_input_count(gone) &&
+           !cr_attrs(gone) && cr_operand(gone, 0).kind == CR_ARG_NONE &&
+           !cr_needs_grad(gone),
+       "no operation and no inputs");
     ok(!cr_add(mine, gone) && failed_with(ctx, CR_ERR_SCOPE, "released"),
        "as a second operand too");
     is_near(cr_item(cr_sum(mine)), 4.5, 0, "the context is usable");

@@ -86,6 +86,12 @@ typedef struct cr__leaf {
     char *name;
 } cr__leaf;
 
+/* Whether x may be looked at: neither NULL nor released. */
+CR__INLINE bool cr__alive(const cr_tensor *x)
+{
+    return x && x->refs > 0;
+}
+
 /* The node that holds x's value now: its version, if x is a handle. */
 CR__INLINE cr_tensor *cr__resolve(const cr_tensor *x)
 {

@@ -141,7 +141,7 @@ void cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad)
 
 cr_tensor *cr_grad(cr_tensor *x)
 {
-    return x && x->refs > 0 && x->leaf ? x->leaf->grad : NULL;
+    return cr__alive(x) && x->leaf ? x->leaf->grad : NULL;
 }
 
 cr_status cr_zero_grad(cr_tensor *x)
@@ -353,5 +353,5 @@ cr_tensor *cr_named(cr_tensor *x, const char *name)
 
 const char *cr_name(const cr_tensor *x)
 {
-    return x && x->refs > 0 && x->leaf && x->leaf->name ? x->leaf->name : "";
+    return cr__alive(x) && x->leaf && x->leaf->name ? x->leaf->name : "";
 }

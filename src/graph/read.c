@@ -5,7 +5,7 @@
 
 int cr_ndim(const cr_tensor *x)
 {
-    return x ? x->shape->ndim : 0;
+    return cr__alive(x) ? x->shape->ndim : 0;
 }
 
 int64_t cr_size(const cr_tensor *x, int dim)
@@ -17,17 +17,17 @@ int64_t cr_size(const cr_tensor *x, int dim)
 
 cr_dims cr_shape(const cr_tensor *x)
 {
-    return x ? cr_dims_of(x->shape->dims, x->shape->ndim) : CR_NO_DIMS;
+    return cr__alive(x) ? cr_dims_of(x->shape->dims, x->shape->ndim) : CR_NO_DIMS;
 }
 
 int64_t cr_numel(const cr_tensor *x)
 {
-    return x ? x->shape->numel : 0;
+    return cr__alive(x) ? x->shape->numel : 0;
 }
 
 cr_dtype cr_dtype_of(const cr_tensor *x)
 {
-    return x ? (cr_dtype)x->dtype : CR_DTYPE_DEFAULT;
+    return cr__alive(x) ? (cr_dtype)x->dtype : CR_DTYPE_DEFAULT;
 }
 
 cr_ctx *cr_ctx_of(const cr_tensor *x)

@@ -81,13 +81,13 @@ int cr_call_at(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
 
 cr_tensor *cr_input(const cr_tensor *out, int i)
 {
-    return out && i >= 0 && i < out->n_inputs ? cr__input(out, i) : NULL;
+    return cr__alive(out) && i >= 0 && i < out->n_inputs ? cr__input(out, i) : NULL;
 }
 
 cr_arg cr_operand(const cr_tensor *out, int i)
 {
     cr_arg arg = { .kind = CR_ARG_NONE };
-    if (!out || i < 0 || i >= out->n_inputs)
+    if (!cr__alive(out) || i < 0 || i >= out->n_inputs)
         return arg;
     cr_arg_kind kind = out->n_inputs > 3 ? CR_ARG_TENSOR : (cr_arg_kind)out->kinds[i];
     if (kind == CR_ARG_TENSOR) {
@@ -102,12 +102,12 @@ cr_arg cr_operand(const cr_tensor *out, int i)
 
 int cr_input_count(const cr_tensor *out)
 {
-    return out ? out->n_inputs : 0;
+    return cr__alive(out) ? out->n_inputs : 0;
 }
 
 const void *cr_attrs(const cr_tensor *out)
 {
-    return out ? out->attrs : NULL;
+    return cr__alive(out) ? out->attrs : NULL;
 }
 
 /* The walk marks what it visits; outside one, every flow of gradients counts. */
@@ -121,6 +121,5 @@ bool cr_input_needs_grad(const cr_tensor *out, int i)
 
 const cr_op *cr_op_of(const cr_tensor *x)
 {
-    x = x ? cr__resolve(x) : NULL;
-    return x ? x->op : NULL;
+    return cr__alive(x) ? cr__resolve(x)->op : NULL;
 }

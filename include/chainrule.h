@@ -1093,7 +1093,8 @@ typedef struct cr_sample {
 #define CR_READS_INPUTS 0x7fffffffu
 
 /* One operation. Tables of the library and of its users are made of these; all members that are
- * not used stay zero. */
+ * not used stay zero. One of your own is opaque, with a kernel, or composite, with an expansion; it
+ * must outlive the tensors made with it, as a static one does. */
 struct cr_op {
     const char *name;
     const char *doc CR_ZERO; /* what it computes, one line */

@@ -3,6 +3,7 @@
  * values at the edges of softmax, losses and picks. */
 #include "tap.h"
 #include <chainrule.h>
+#include <stdlib.h>
 
 static cr_tensor *f64(cr_ctx *ctx, cr_dims dims, const double *v)
 {
@@ -231,6 +232,67 @@ static void test_custom(cr_ctx *ctx)
     FAILS(cr_custom(NULL, in, 2, CR_F64, CR_DIMS(2, 3)), NULL, "no forward function");
 }
 
+static cr_status no_kernel_status(const cr_kernel *kernel)
+{
+    (void)kernel;
+    return CR_OK;
+}
+
+static cr_status no_dtype(cr_infer *infer)
+{
+    infer->dtype = CR_DTYPE_DEFAULT;
+    return CR_OK;
+}
+
+static cr_tensor *nothing(cr_ctx *ctx, cr_tensor *const *inputs, int n, const void *attrs)
+{
+    (void)ctx, (void)inputs, (void)n, (void)attrs;
+    return NULL;
+}
+
+/* An operation that lacks a part is an error of the call. */
+static void test_incomplete(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = cr_ones(ctx, CR_DIMS(2)), *none[2] = { NULL, NULL }, *out;
+    cr_tensor *three[] = { x, x, x };
+    for (cr_op_kind kind = 0; kind <= CR_OP_COMPOSITE; kind++) {
+        cr_op bare = { .name = "bare", .kind = kind, .min_inputs = 1, .max_inputs = 1 };
+        FAILS(cr_apply(&bare, &x, 1, NULL), ARGUMENT, "bare: the operation is neither");
+    }
+    cr_op op = { .name = "mine", .kind = CR_OP_OPAQUE, .max_inputs = 2 };
+    op.kernel = no_kernel_status;
+    FAILS(cr_call(ctx, &op, NULL, 0, NULL, &out, 1), ARGUMENT, "mine: no input to take");
+    FAILS(cr_call(ctx, &op, none, 2, NULL, &out, 1), ARGUMENT, "no input is a tensor");
+    none[1] = x;
+    ok(cr_apply(&op, none, 2, NULL), "the shape is that of the first which is given");
+    op.shape = no_dtype;
+    FAILS(cr_apply(&op, &x, 1, NULL), DTYPE, "mine: its shape rule gives no dtype (");
+    op = (cr_op){ .name = "empty", .kind = CR_OP_COMPOSITE, .max_inputs = 1 };
+    op.expand = nothing;
+    FAILS(cr_apply(&op, &x, 1, NULL), NULL, "empty: its expansion gave nothing (");
+    FAILS(cr_call(ctx, cr_op_find("exp"), three, 3, NULL, &out, 1), ARGUMENT,
+          "exp: 3 inputs; it takes 1 (");
+    op.inputs = NULL;
+    op.min_inputs = 1;
+    FAILS(cr_call(ctx, &op, none, 1, NULL, &out, 1), NULL, "empty: input 0 is NULL");
+    ok(!cr_apply(cr_op_find("exp"), NULL, 1, NULL) && !cr_cat(NULL, 2, 0) &&
+           !cr_stack(NULL, 2, 0) && cr_eval_n(NULL, 2) == CR_ERR_NULL,
+       "no list is no context");
+}
+
+static void test_many_inputs(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    enum { MOST = 65535 };
+    cr_tensor **list = malloc((MOST + 1) * sizeof *list), *one = cr_ones(ctx, CR_DIMS(1));
+    for (int i = 0; list && i <= MOST; i++)
+        list[i] = one;
+    is_near(cr_item(cr_sum(cr_cat(list, MOST, 0))), MOST, 0, "many inputs");
+    FAILS(cr_cat(list, MOST + 1, 0), ARGUMENT, "65536 inputs; it takes at most 65535 (");
+    free(list);
+}
+
 /* ---- values at edges ---- */
 
 static void test_batch_norm(cr_ctx *ctx)
@@ -301,6 +363,8 @@ int main(void)
     test_text(ctx);
     test_defaults(ctx);
     test_custom(ctx);
+    test_incomplete(ctx);
+    test_many_inputs(ctx);
     test_batch_norm(ctx);
     test_infinities(ctx);
     test_padding(ctx);

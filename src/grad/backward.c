@@ -188,15 +188,9 @@ static bool check_cotangent(cr__walk *walk, const cr_tensor *node, int j,
 {
     if (CR__LIKELY(g->refs > 0 && g->ctx == walk->ctx && same_type(g, in)))
         return true;
-    const char *name = node->op->inputs, *op = node->op->name;
-    for (int skip = j; name && skip > 0; skip--) {
-        name = strchr(name, ',');
-        name = name ? name + 1 : NULL;
-    }
+    const char *op = node->op->name;
     char input[64];
-    int length = name ? (int)strcspn(name, ",") : 0;
-    snprintf(input, sizeof input, length ? "input %d (%.*s)" : "input %d", j,
-             length < 40 ? length : 40, name ? name : "");
+    cr__input_text(node->op, j, input, sizeof input);
     if (g->refs <= 0 || g->ctx != walk->ctx)
         cr__grad_fail(walk->ctx, CR_ERR_SCOPE, walk->what, node->site, NULL,
                       "the vjp of %s gave %s a cotangent of a closed scope or of another "

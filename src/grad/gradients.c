@@ -17,7 +17,7 @@ static const char what[] = "gradients";
 /* The context of the first tensor that is there, or NULL. */
 static cr_ctx *find_context(cr_tensor *const *xs, int n)
 {
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n && xs; i++)
         if (xs[i])
             return xs[i]->ctx;
     return NULL;

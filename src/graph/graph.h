@@ -224,6 +224,9 @@ const char *cr__dims_text(cr_ctx *ctx, cr_dims dims);
 const char *cr__shape_text(const cr_tensor *x);
 const char *cr__number_text(cr_ctx *ctx, cr_arg number);
 
+/* "input 1 (y)" */
+const char *cr__input_text(const cr_op *op, int i, char *text, size_t size);
+
 /* ---- helpers of shape rules ---- */
 
 /* A dim of a tensor of rank ndim, negative ones from the end: *dim becomes 0.. ; false

@@ -2,6 +2,7 @@
  * leaves is committed by a run that succeeds and rolled back by an error. */
 #include "graph.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- arguments ---- */
@@ -12,19 +13,20 @@ bool cr__usable(cr_ctx *ctx, const cr_tensor *x, const char *what, const char *s
         ctx = x->ctx;
     if (!ctx || ctx->status != CR_OK)
         return false;
-    if (!site)
-        site = what;
+    char place[256] = "";
+    if (site)
+        snprintf(place, sizeof place, " (%s)", site);
     if (!x)
-        cr_fail(ctx, CR_ERR_NULL, "%s: the tensor is NULL (%s)", what, site);
+        cr_fail(ctx, CR_ERR_NULL, "%s: the tensor is NULL%s", what, place);
     else if (x->refs <= 0)
         cr_fail(
             ctx, CR_ERR_SCOPE,
-            "%s: the tensor was released with its scope (%s); cr_keep() moves one to the "
+            "%s: the tensor was released with its scope%s; cr_keep() moves one to the "
             "enclosing scope",
-            what, site);
+            what, place);
     else if (x->ctx != ctx)
-        cr_fail(ctx, CR_ERR_SCOPE, "%s: the tensor belongs to another context (%s)", what,
-                site);
+        cr_fail(ctx, CR_ERR_SCOPE, "%s: the tensor belongs to another context%s", what,
+                place);
     else
         return true;
     return false;

@@ -38,7 +38,7 @@ cr_ctx *cr_ctx_of(const cr_tensor *x)
 cr_status cr_eval_n(cr_tensor *const *xs, int n)
 {
     cr_ctx *ctx = NULL;
-    for (int i = 0; i < n && !ctx; i++)
+    for (int i = 0; i < n && xs && !ctx; i++)
         ctx = cr_ctx_of(xs[i]);
     if (!ctx)
         return n > 0 ? CR_ERR_NULL : CR_OK;

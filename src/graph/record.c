@@ -37,14 +37,16 @@ cr_status cr__op_fail(cr_ctx *ctx, const cr_op *op, cr_status status, const char
                    ctx->site ? ctx->site : "?", advice ? "; " : "", advice ? advice : "");
 }
 
-/* The i-th of the comma-separated names of inputs; the last stands for all that follow.
- */
-static const char *input_name(const cr_op *op, int i, char *text, size_t size)
+/* The last of the comma-separated names of inputs stands for all that follow. */
+const char *cr__input_text(const cr_op *op, int i, char *text, size_t size)
 {
-    const char *at = op->inputs ? op->inputs : "";
-    for (const char *next; i > 0 && (next = strchr(at, ',')); i--)
+    const char *at = op->inputs ? op->inputs : "", *next;
+    for (int k = i; k > 0 && (next = strchr(at, ',')); k--)
         at = next + 1;
-    snprintf(text, size, "%.*s", (int)strcspn(at, ","), at);
+    if (*at)
+        snprintf(text, size, "input %d (%.*s)", i, (int)strcspn(at, ","), at);
+    else
+        snprintf(text, size, "input %d", i);
     return text;
 }
 
@@ -53,15 +55,16 @@ static const char *input_name(const cr_op *op, int i, char *text, size_t size)
 static bool check_count(const call *c)
 {
     const cr_op *op = c->op;
-    int most = op->max_inputs > op->min_inputs ? op->max_inputs : op->min_inputs;
-    if (c->n >= op->min_inputs && (op->max_inputs < 0 || c->n <= most) &&
-        c->n <= UINT16_MAX)
+    int least = op->min_inputs, most = op->max_inputs < 0       ? UINT16_MAX
+                                       : op->max_inputs > least ? op->max_inputs
+                                                                : least;
+    if (c->n >= least && c->n <= most)
         return true;
     cr__op_fail(c->ctx, op, CR_ERR_ARGUMENT, NULL, "%d inputs; it takes %s%d", c->n,
-                op->max_inputs < 0                     ? "at least "
-                : most > op->min_inputs && c->n > most ? "at most "
-                                                       : "",
-                c->n > most ? most : op->min_inputs);
+                most == least ? ""
+                : c->n > most ? "at most "
+                              : "at least ",
+                c->n > most ? most : least);
     return false;
 }
 
@@ -72,16 +75,16 @@ static bool check_tensor(const call *c, int i)
     if (!x) {
         if (i >= c->op->min_inputs && c->op->max_inputs >= 0)
             return true;
-        cr__op_fail(c->ctx, c->op, CR_ERR_NULL, NULL, "input %d (%s) is NULL", i,
-                    input_name(c->op, i, name, sizeof name));
+        cr__op_fail(c->ctx, c->op, CR_ERR_NULL, NULL, "%s is NULL",
+                    cr__input_text(c->op, i, name, sizeof name));
         return false;
     }
     if (CR__LIKELY(x->refs > 0 && x->ctx == c->ctx))
         return true;
     bool gone = x->refs <= 0;
     cr__op_fail(c->ctx, c->op, CR_ERR_SCOPE,
-                gone ? "cr_keep() moves a tensor to the enclosing scope" : NULL,
-                "input %d (%s) %s", i, input_name(c->op, i, name, sizeof name),
+                gone ? "cr_keep() moves a tensor to the enclosing scope" : NULL, "%s %s",
+                cr__input_text(c->op, i, name, sizeof name),
                 gone ? "was released with its scope" : "belongs to another context");
     return false;
 }
@@ -240,13 +243,19 @@ static bool init_call(call *c, cr_ctx *ctx, const cr_op *op, const cr_arg *opera
     return true;
 }
 
+static cr_tensor *first_tensor(const call *c)
+{
+    cr_tensor *first = NULL;
+    for (int i = 0; i < c->n && !first; i++)
+        first = tensor_at(c, i);
+    return first;
+}
+
 /* Asks the shape rule. dims of numbers are those of the tensors. */
 static bool infer_shape(call *c, cr_dtype common, void *attrs, cr_dtype *dtype,
                         cr_dims *dims)
 {
-    const cr_tensor *first = NULL;
-    for (int i = 0; i < c->n && !first; i++)
-        first = tensor_at(c, i);
+    const cr_tensor *first = first_tensor(c);
     cr_dims base = first ? cr_shape(first) : CR_NO_DIMS;
     for (int i = 0; i < c->n; i++) {
         const cr_tensor *x = tensor_at(c, i);
@@ -266,6 +275,8 @@ static bool infer_shape(call *c, cr_dtype common, void *attrs, cr_dtype *dtype,
     cr_status status = c->op->shape(&infer);
     if (status != CR_OK && c->ctx->status == CR_OK)
         cr__op_fail(c->ctx, c->op, status, NULL, "the inputs do not fit");
+    if (c->ctx->status == CR_OK && !cr_dtype_size(infer.dtype))
+        cr__op_fail(c->ctx, c->op, CR_ERR_DTYPE, NULL, "its shape rule gives no dtype");
     *dtype = infer.dtype;
     *dims = infer.dims;
     return c->ctx->status == CR_OK &&
@@ -284,6 +295,20 @@ static cr__shape *shape_of(const call *c, const cr_dims *dims)
         }
     }
     return cr__shape_new(c->ctx, *dims);
+}
+
+/* That of an operation without a shape rule. */
+static cr__shape *shape_of_first(const call *c, cr_dtype *dtype)
+{
+    const cr_tensor *first = first_tensor(c);
+    if (!first) {
+        cr__op_fail(c->ctx, c->op, CR_ERR_ARGUMENT, NULL,
+                    "no input to take the shape from, and no shape rule");
+        return NULL;
+    }
+    *dtype = (cr_dtype)first->dtype;
+    first->shape->refs++;
+    return first->shape;
 }
 
 static bool attach_inputs(cr_tensor *x, const call *c)
@@ -373,13 +398,7 @@ static cr_tensor *record_node(call *c, const void *attrs)
         if (infer_shape(c, common, copy, &dtype, &dims))
             shape = shape_of(c, &dims);
     } else {
-        int i = 0;
-        while (i < c->n && !tensor_at(c, i))
-            i++;
-        const cr_tensor *first = tensor_at(c, i);
-        dtype = (cr_dtype)first->dtype;
-        shape = first->shape;
-        shape->refs++;
+        shape = shape_of_first(c, &dtype);
     }
     if (!shape) {
         cr__attrs_free(c->ctx, copy, op->attrs_size);
@@ -401,15 +420,14 @@ static cr_tensor *expand_composite(call *c, const void *attrs)
     x = c->op->expand(c->ctx, inputs, c->n, attrs);
     if (inputs != few)
         cr__free(c->ctx, inputs);
+    if (!x && c->ctx->status == CR_OK)
+        cr__op_fail(c->ctx, c->op, CR_ERR_NULL, NULL, "its expansion gave nothing");
     return c->ctx->status == CR_OK ? x : NULL;
 }
 
 static bool has_tensor(const call *c)
 {
-    for (int i = 0; i < c->n; i++)
-        if (tensor_at(c, i))
-            return true;
-    return c->n == 0;
+    return c->n == 0 || first_tensor(c);
 }
 
 static cr_tensor *record_call(call *c, const void *attrs)
@@ -460,7 +478,7 @@ cr_tensor *cr__record_n(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, 
                         const void *attrs, const char *site)
 {
     cr_arg few[FEW] = { { 0 } }, *operands = few;
-    for (int i = 0; i < n && !ctx; i++)
+    for (int i = 0; i < n && inputs && !ctx; i++)
         ctx = inputs[i] ? inputs[i]->ctx : NULL;
     if (!ctx || ctx->status != CR_OK)
         return NULL;

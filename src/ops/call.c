@@ -13,6 +13,16 @@ typedef struct entry {
     const char *outer_site;
 } entry;
 
+/* Only the library's own operations have the kinds that come with `internal`. */
+static bool is_complete(const cr_op *op)
+{
+    if (!op->name)
+        return false;
+    return op->kind == CR_OP_OPAQUE      ? op->kernel != NULL
+           : op->kind == CR_OP_COMPOSITE ? op->expand != NULL
+                                         : op->internal != NULL;
+}
+
 static bool enter(entry *e, cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
                   const char *site)
 {
@@ -24,6 +34,13 @@ static bool enter(entry *e, cr_ctx *ctx, const cr_op *op, cr_tensor *const *inpu
         cr_fail(ctx, CR_ERR_NULL, "cr_call: the %s NULL (%s)%s",
                 op ? "inputs are" : "operation is", site ? site : "?",
                 op ? "" : "; cr_op_find() gives NULL for a name it does not know");
+        return false;
+    }
+    if (!is_complete(op)) {
+        cr_fail(ctx, CR_ERR_ARGUMENT,
+                "%s: the operation is neither opaque with a kernel nor composite with an "
+                "expansion (%s)",
+                op->name ? op->name : "cr_call", site ? site : "?");
         return false;
     }
     *e = (entry){ ctx, ctx->site };

@@ -1,0 +1,512 @@
+/* Operations of all kinds on tensors that chance picks: each function returns the result,
+ * or NULL if there is nothing that fits. For random_program.h. */
+#ifndef TESTS_RANDOM_OPS_H
+#define TESTS_RANDOM_OPS_H
+
+#include "random_world.h"
+
+/* ---- maps ---- */
+
+typedef cr_tensor *unary_fn(cr_tensor *x, const char *site);
+typedef cr_tensor *binary_fn(cr_arg x, cr_arg y, const char *site);
+
+static cr_tensor *make_unary(world *w)
+{
+    static unary_fn *const real[] = { cr_neg_at,     cr_abs_at,  cr_sign_at, cr_floor_at,
+                                      cr_exp_at,     cr_sin_at,  cr_cos_at,  cr_expm1_at,
+                                      cr_square_at,  cr_tanh_at, cr_tanh_at, cr_relu_at,
+                                      cr_sigmoid_at, cr_erf_at,  cr_silu_at, cr_sin_at,
+                                      cr_sigmoid_at, cr_relu_at };
+    static unary_fn *const positive[] = { cr_log_at, cr_log1p_at, cr_sqrt_at, cr_rsqrt_at,
+                                          cr_reciprocal_at };
+    static unary_fn *const whole[] = { cr_neg_at, cr_abs_at, cr_sign_at, cr_square_at,
+                                       cr_logical_not_at };
+    cr_tensor *x = pick(w, ANY, 0);
+    if (!x)
+        return NULL;
+    if (TYPE(cr_dtype_of(x)) & (TYPE(CR_I64) | TYPE(CR_I32)))
+        return whole[below(w, 5)](x, "whole");
+    if (!is_float(x))
+        return cr_logical_not(x);
+    if (chance(w, 30))
+        x = cr_add(x, 0.5);
+    if (chance(w, 10))
+        return cr_mul(x, x);
+    if (chance(w, 10))
+        return chance(w, 30)   ? cr_leaky_relu(x, 0.1)
+               : chance(w, 50) ? cr_softplus(x)
+                               : cr_gelu(x, .approximate = (cr_gelu_form)below(w, 2));
+    if (chance(w, 80))
+        return real[below(w, 18)](x, "real");
+    if (chance(w, 80))
+        x = cr_add(cr_abs(x), 0.25);
+    return positive[below(w, 5)](x, "positive");
+}
+
+/* A number that every type but bool can hold. */
+static cr_arg some_number(world *w, cr_tensor *x)
+{
+    static const double reals[] = { 0.5, -1.5, 2, 0.1, 3, -1, 0, 1.25 };
+    return is_float(x) && chance(w, 70) ? cr_arg_real(reals[below(w, 8)])
+                                        : cr_arg_int(below(w, 4));
+}
+
+static cr_tensor *apply_binary(world *w, binary_fn *f, cr_tensor *x, bool number_fits)
+{
+    cr_arg a = cr_arg_tensor(x), b;
+    b = number_fits && chance(w, 35) ? some_number(w, x)
+                                     : cr_arg_tensor(fitting(w, x, TYPE(cr_dtype_of(x))));
+    return chance(w, 50) ? f(a, b, "binary") : f(b, a, "binary");
+}
+
+static cr_tensor *make_binary(world *w)
+{
+    static binary_fn *const all[] = { cr_add_at,     cr_sub_at, cr_mul_at,
+                                      cr_maximum_at, cr_mul_at, cr_minimum_at };
+    cr_tensor *x = pick(w, ANY, 0);
+    if (!x)
+        return NULL;
+    if (cr_dtype_of(x) == CR_BOOL)
+        return apply_binary(w, cr_mul_at, x, false);
+    if (is_float(x) && chance(w, 15)) {
+        if (chance(w, 80))
+            x = cr_add(cr_abs(x), 0.25);
+        return cr_div_at(some_number(w, x), cr_arg_tensor(x), "div");
+    }
+    if (is_float(x) && chance(w, 15))
+        return apply_binary(w, chance(w, 50) ? cr_div_at : cr_pow_at, x, true);
+    return apply_binary(w, all[below(w, 6)], x, true);
+}
+
+static cr_tensor *compare(world *w, cr_tensor *x)
+{
+    static binary_fn *const all[] = { cr_lt_at,          cr_le_at,        cr_gt_at,
+                                      cr_ge_at,          cr_eq_at,        cr_ne_at,
+                                      cr_logical_and_at, cr_logical_or_at };
+    bool numbers = cr_dtype_of(x) != CR_BOOL;
+    return apply_binary(w, all[numbers ? below(w, 8) : 4 + below(w, 4)], x, numbers);
+}
+
+/* Many maps of one shape, each of some that came before. */
+static cr_tensor *make_chain(world *w)
+{
+    cr_tensor *recent[32], *x = pick(w, FLOATS, 0);
+    int n = chance(w, 10) ? 40 + (int)below(w, 200) : 3 + (int)below(w, 30);
+    if (!x || (cr_numel(x) > 5000 && n > 40))
+        return NULL;
+    for (int i = 0; i < 32; i++)
+        recent[i] = i % 8 ? x : alike(w, x);
+    for (int i = 0; i < n && x; i++) {
+        cr_tensor *y = recent[below(w, 32)];
+        x = recent[below(w, 32)];
+        if (chance(w, 10)) {
+            x = cr_cos(x);
+            y = x;
+        }
+        x = chance(w, 30)   ? cr_tanh(x)
+            : chance(w, 30) ? cr_where(cr_lt(x, y), y, 0.5)
+            : chance(w, 30) ? cr_mul(x, cr_sub(0.75, y))
+            : chance(w, 20) ? cr_maximum(mirrored(w, x), x)
+                            : cr_maximum(cr_sub(x, y), -1);
+        recent[i % 32] = x;
+        if (chance(w, 4))
+            put(w, x, false);
+    }
+    return x;
+}
+
+static cr_tensor *make_comparison(world *w)
+{
+    cr_tensor *x = pick(w, ANY, 0);
+    return x ? compare(w, x) : NULL;
+}
+
+static cr_tensor *make_where(world *w)
+{
+    cr_tensor *x = pick(w, FLOATS | INTS, 0);
+    if (!x)
+        return NULL;
+    cr_tensor *y = fitting(w, x, TYPE(cr_dtype_of(x)));
+    cr_dims out;
+    if (!y || !broadcasts(cr_shape(x), cr_shape(y), &out))
+        return NULL;
+    cr_tensor *like = count_of(cr_shape(x)) == count_of(out) ? x : y;
+    cr_tensor *condition =
+        chance(w, 60) ? compare(w, like) : fitting(w, x, TYPE(CR_BOOL));
+    cr_dims all;
+    if (!condition || !broadcasts(out, cr_shape(condition), &all) ||
+        extent(all) > w->most)
+        return NULL;
+    return chance(w, 30)
+               ? cr_where_at(condition, cr_arg_tensor(x), some_number(w, x), "w")
+               : cr_where(condition, x, y);
+}
+
+static cr_tensor *make_clamp(world *w)
+{
+    cr_tensor *x = pick(w, FLOATS | INTS, 0);
+    if (!x)
+        return NULL;
+    int64_t least = below(w, 2);
+    if (!is_float(x))
+        return cr_clamp(x, least, 2 + below(w, 3));
+    return cr_clamp(x, least ? -INFINITY : -1, chance(w, 30) ? INFINITY : 0.75);
+}
+
+static cr_tensor *make_cast(world *w)
+{
+    static const cr_dtype types[] = { CR_F32, CR_F64, CR_F32, CR_F64,
+                                      CR_I64, CR_I32, CR_U8,  CR_BOOL };
+    cr_tensor *x = pick(w, ANY, 0);
+    return x ? cr_cast(x, types[below(w, 8)]) : NULL;
+}
+
+/* ---- views ---- */
+
+static cr_tensor *some_reshape(world *w, cr_tensor *x)
+{
+    cr_dims dims = cr_shape(x);
+    int at = (int)below(w, dims.n);
+    if (dims.n == 0 || chance(w, 25))
+        return cr_reshape(x, CR_DIMS(cr_numel(x)));
+    if (at + 1 < dims.n && chance(w, 50)) { /* two dims become one */
+        dims.v[at] *= dims.v[at + 1];
+        dims.n--;
+        memmove(dims.v + at + 1, dims.v + at + 2,
+                (size_t)(dims.n - at - 1) * sizeof *dims.v);
+        return cr_reshape(x, dims);
+    }
+    int64_t by = 1 + below(w, 5);
+    if (dims.n >= 5 || dims.v[at] % by)
+        return x;
+    memmove(dims.v + at + 1, dims.v + at, (size_t)(dims.n - at) * sizeof *dims.v);
+    dims.n++;
+    dims.v[at] = by;
+    dims.v[at + 1] /= by;
+    return cr_reshape(x, dims);
+}
+
+static cr_tensor *some_permute(world *w, cr_tensor *x)
+{
+    cr_dims dims = CR_NO_DIMS;
+    dims.n = cr_ndim(x);
+    for (int i = 0; i < dims.n; i++)
+        dims.v[i] = i;
+    for (int i = dims.n - 1; i > 0; i--) {
+        int j = (int)below(w, i + 1);
+        int64_t kept = dims.v[i];
+        dims.v[i] = dims.v[j];
+        dims.v[j] = kept;
+    }
+    return cr_permute(x, dims);
+}
+
+static cr_dims some_of(world *w, int rank)
+{
+    cr_dims dims = CR_NO_DIMS;
+    for (int i = 0; i < rank; i++)
+        if (chance(w, 50))
+            dims.v[dims.n++] = chance(w, 30) ? i - rank : i;
+    return dims;
+}
+
+static cr_tensor *some_slice(world *w, cr_tensor *x)
+{
+    int dim = (int)below(w, cr_ndim(x));
+    int64_t size = cr_size(x, dim), start = below(w, size + 1);
+    start /= 1 + below(w, 3);
+    int64_t end = chance(w, 40) ? INT64_MAX : start + below(w, size - start + 1);
+    return cr_slice(x, dim, start, end, .step = chance(w, 60) ? 1 : 1 + below(w, 4));
+}
+
+static cr_tensor *some_expand(world *w, cr_tensor *x)
+{
+    cr_dims dims = cr_shape(x);
+    int64_t by = 1 + below(w, chance(w, 20) ? 40 : 4);
+    if (extent(cr_shape(x)) * by > w->most)
+        return x;
+    for (int i = 0; i < dims.n; i++)
+        if (dims.v[i] == 1 && chance(w, 70)) {
+            dims.v[i] = by;
+            return cr_expand(x, dims);
+        }
+    if (dims.n >= 5)
+        return x;
+    memmove(dims.v + 1, dims.v, (size_t)dims.n++ * sizeof *dims.v);
+    dims.v[0] = by;
+    return cr_expand(x, dims);
+}
+
+static cr_tensor *some_transpose(world *w, cr_tensor *x)
+{
+    int dim = (int)below(w, cr_ndim(x));
+    return cr_transpose(x, dim, (int)below(w, cr_ndim(x)));
+}
+
+static cr_tensor *some_flip(world *w, cr_tensor *x)
+{
+    return cr_flip(x, some_of(w, cr_ndim(x)));
+}
+
+static cr_tensor *some_select(world *w, cr_tensor *x)
+{
+    int dim = (int)below(w, cr_ndim(x));
+    int64_t size = cr_size(x, dim);
+    return size ? cr_select(x, dim, below(w, size)) : x;
+}
+
+static cr_tensor *some_squeeze(world *w, cr_tensor *x)
+{
+    return chance(w, 50) ? cr_squeeze(x)
+                         : cr_squeeze(x, .dims = CR_DIMS(below(w, cr_ndim(x))));
+}
+
+static cr_tensor *some_unsqueeze(world *w, cr_tensor *x)
+{
+    return cr_ndim(x) < 5 ? cr_unsqueeze(x, (int)below(w, cr_ndim(x) + 1)) : x;
+}
+
+static cr_tensor *some_detach(world *w, cr_tensor *x)
+{
+    return chance(w, 20) ? cr_detach(x) : x;
+}
+
+typedef cr_tensor *view_fn(world *w, cr_tensor *x);
+
+static cr_tensor *view_of(world *w, cr_tensor *x)
+{
+    static view_fn *const any_rank[] = { some_reshape, some_expand, some_expand,
+                                         some_unsqueeze, some_reshape };
+    static view_fn *const all[] = { some_permute, some_transpose, some_transpose,
+                                    some_flip,    some_slice,     some_slice,
+                                    some_slice,   some_select,    some_squeeze,
+                                    some_detach,  some_flip };
+    bool any = cr_ndim(x) == 0 || chance(w, 40);
+    return any ? any_rank[below(w, 5)](w, x) : all[below(w, 11)](w, x);
+}
+
+static cr_tensor *make_view(world *w)
+{
+    cr_tensor *x = pick(w, ANY, chance(w, 80));
+    for (int64_t n = 1 + below(w, 5); x && n > 0; n--)
+        x = view_of(w, x);
+    return x;
+}
+
+/* ---- reductions and what is made of them ---- */
+
+static cr_tensor *make_reduction(world *w)
+{
+    cr_tensor *x = pick(w, ANY, chance(w, 80));
+    if (!x)
+        return NULL;
+    cr_reduce_opts o = { .site = "reduction", .keepdim = chance(w, 40) };
+    if (chance(w, 80))
+        o.dims = some_of(w, cr_ndim(x));
+    if (chance(w, 40) && cr_ndim(x))
+        o.dims = CR_DIMS(-1);
+    if (cr_numel(x) == 0 || chance(w, 40))
+        return chance(w, 60) ? cr_sum_at(x, o) : cr_mean_at(x, o);
+    switch (below(w, is_float(x) ? 5 : 3)) {
+    case 0:
+        return cr_amax_at(x, o);
+    case 1:
+        return cr_amin_at(x, o);
+    case 2:
+        if (o.dims.n > 1)
+            o.dims.n = 1;
+        return cr_argmax_at(x, o);
+    case 3:
+        return cr_logsumexp_at(x, o);
+    default:
+        return cr_var_at(x, (double)below(w, 2), o);
+    }
+}
+
+static cr_tensor *make_norm(world *w)
+{
+    cr_tensor *x = pick(w, FLOATS, 1);
+    if (!x || cr_numel(x) == 0)
+        return NULL;
+    int rank = cr_ndim(x), dim = (int)below(w, rank);
+    cr_dtype dtype = cr_dtype_of(x);
+    dim = chance(w, 50) ? -1 : dim;
+    if (chance(w, 60))
+        return chance(w, 50) ? cr_softmax(x, dim) : cr_log_softmax(x, dim);
+    if (rank >= 2 && chance(w, 25)) {
+        cr_dims c = CR_DIMS(cr_size(x, 1));
+        cr_tensor *mean = fresh(w, dtype, c), *var = cr_abs(fresh(w, dtype, c));
+        cr_tensor *scale = fresh(w, dtype, c), *shift = fresh(w, dtype, c);
+        put(w, mean, false);
+        bool training = cr_numel(x) > c.v[0] && chance(w, 70);
+        return cr_batch_norm(x, mean, var, scale, shift, training, 0.1);
+    }
+    cr_dims dims = cr_shape(x);
+    int keep = 1 + (int)below(w, rank > 1 ? 2 : 1);
+    memmove(dims.v, dims.v + rank - keep, (size_t)keep * sizeof *dims.v);
+    dims.n = keep;
+    cr_tensor *weight = chance(w, 60) ? fresh(w, dtype, dims) : NULL;
+    cr_tensor *bias = chance(w, 60) ? fresh(w, dtype, dims) : NULL;
+    if (weight && chance(w, 60))
+        put(w, cr_requires_grad(weight), true);
+    return cr_layer_norm(x, dims, weight, bias);
+}
+
+static cr_tensor *make_loss(world *w)
+{
+    cr_tensor *x = pick(w, FLOATS, 2);
+    cr_reduction how = (cr_reduction)below(w, 3);
+    if (!x || cr_numel(x) == 0)
+        return NULL;
+    if (chance(w, 30))
+        return cr_mse_loss(x, alike(w, x), .reduction = how);
+    if (chance(w, 30))
+        return cr_binary_cross_entropy_with_logits(x, cr_sigmoid(alike(w, x)),
+                                                   .reduction = how);
+    cr_tensor *target = cr_argmax(alike(w, x), .dims = CR_DIMS(1));
+    if (chance(w, 30))
+        target = cr_softmax(alike(w, x), 1);
+    return cr_cross_entropy(x, target, .reduction = how,
+                            .label_smoothing = chance(w, 30) ? 0.1 : 0);
+}
+
+/* ---- products ---- */
+
+/* [.., k, n], from the pool or new, in any layout. */
+static cr_tensor *right_factor(world *w, cr_tensor *x)
+{
+    int64_t k = cr_size(x, -1), n = some_size(w);
+    for (int tries = 0; tries < 5; tries++) {
+        cr_tensor *y = pick(w, TYPE(cr_dtype_of(x)), 1);
+        int rank = cr_ndim(y);
+        if (y && rank <= 2 && cr_size(y, rank == 1 ? 0 : -2) == k)
+            return y;
+        if (y && rank == 2 && cr_size(y, -1) == k)
+            return cr_t(y);
+    }
+    while (n * k > w->most)
+        n = 1 + below(w, 9);
+    int64_t dim = below(w, 2);
+    switch (below(w, 5)) {
+    case 0:
+        return cr_t(fresh(w, cr_dtype_of(x), CR_DIMS(n, k)));
+    case 1:
+        return cr_flip(fresh(w, cr_dtype_of(x), CR_DIMS(k, n)), CR_DIMS(dim));
+    case 2:
+        return cr_slice(fresh(w, cr_dtype_of(x), CR_DIMS(k, n + 3)), 1, 1, n + 1);
+    case 3:
+        return fresh(w, cr_dtype_of(x), CR_DIMS(k));
+    default:
+        return fresh(w, cr_dtype_of(x), CR_DIMS(k, n));
+    }
+}
+
+static cr_tensor *make_product(world *w)
+{
+    cr_tensor *x = pick(w, FLOATS, 1);
+    cr_tensor *y = x ? right_factor(w, x) : NULL;
+    if (!y)
+        return NULL;
+    double tiny = cr_dtype_of(x) == CR_F32 ? 1e-38 : 1e-307;
+    if (chance(w, 10))
+        x = cr_mul(x, tiny);
+    if (chance(w, 10))
+        y = cr_mul(y, tiny);
+    if (!x || !y)
+        return NULL;
+    cr_dims a = cr_shape(x);
+    int64_t k = a.v[a.n - 1], n = cr_ndim(y) > 1 ? cr_size(y, -1) : 1;
+    if (extent(a) / (k ? k : 1) * (n ? n : 1) > w->most ||
+        count_of(a) * n > 20 * w->most + 4000000)
+        return NULL;
+    if (cr_ndim(y) == 2 && chance(w, 30))
+        return cr_linear(x, cr_t(y),
+                         chance(w, 60) ? fresh(w, cr_dtype_of(x), CR_DIMS(n)) : NULL);
+    if (a.n >= 3 && a.n < 5 && cr_ndim(y) == 2 &&
+        chance(w, 40)) { /* a batch of products */
+        cr_dims dims = a;
+        dims.v[a.n - 2] = k, dims.v[a.n - 1] = n;
+        if (extent(dims) <= w->most)
+            y = chance(w, 50) ? cr_expand(y, dims) : fresh(w, cr_dtype_of(x), dims);
+    }
+    return cr_matmul(x, y);
+}
+
+/* ---- indices and joins ---- */
+
+/* x as places below size. */
+static cr_tensor *places(world *w, cr_tensor *x, int64_t size)
+{
+    cr_tensor *i = is_float(x) ? cr_mul(x, 3.5) : x;
+    return cr_clamp(cr_cast(i, chance(w, 80) ? CR_I64 : CR_I32), 0, size - 1);
+}
+
+static cr_tensor *make_index(world *w)
+{
+    cr_tensor *x = pick(w, ANY, 1), *y = pick(w, ANY, 1);
+    if (!x || cr_numel(x) == 0)
+        return NULL;
+    int dim = (int)below(w, cr_ndim(x));
+    int64_t size = cr_size(x, dim);
+    if (chance(w, 50)) {
+        cr_tensor *index = places(w, chance(w, 60) ? x : some_slice(w, x), size);
+        cr_tensor *out = cr_gather(x, dim, index);
+        if (cr_dtype_of(x) == CR_BOOL || chance(w, 60))
+            return out;
+        return cr_scatter_add(alike(w, x), dim, index, out);
+    }
+    if (cr_ndim(y) != 1)
+        y = cr_reshape(y, CR_DIMS(cr_numel(y)));
+    if (cr_numel(x) / size * cr_numel(y) > w->most)
+        return NULL;
+    if (cr_ndim(x) == 2 && is_float(x) && chance(w, 30))
+        return cr_embedding(x, places(w, y, cr_size(x, 0)));
+    if (chance(w, 20) && cr_numel(y) * 5 <= w->most)
+        return cr_one_hot(places(w, y, 5), 5);
+    return cr_index_select(x, dim, places(w, y, size));
+}
+
+static cr_tensor *make_join(world *w)
+{
+    cr_tensor *x = pick(w, ANY, 1), *parts[5];
+    if (!x)
+        return NULL;
+    int n = 1 + (int)below(w, 5), dim = (int)below(w, cr_ndim(x));
+    if (cr_numel(x) * n > w->most)
+        return NULL;
+    bool stack = chance(w, 30);
+    for (int i = 0; i < n; i++) {
+        parts[i] = i && chance(w, 60) ? alike(w, x) : x;
+        if (!stack && chance(w, 40))
+            parts[i] = cr_slice(parts[i], dim, below(w, 3), INT64_MAX);
+    }
+    return stack ? cr_stack(parts, n, dim) : cr_cat(parts, n, dim);
+}
+
+static cr_tensor *make_scatter(world *w)
+{
+    cr_tensor *x = pick(w, ANY, 1);
+    if (!x)
+        return NULL;
+    int dim = (int)below(w, cr_ndim(x));
+    int64_t start = below(w, cr_size(x, dim) + 1), step = 1 + below(w, 3);
+    cr_tensor *src = cr_slice(alike(w, x), dim, start, INT64_MAX, .step = step);
+    if (is_float(x) && chance(w, 50))
+        src = cr_mul(src, 2);
+    return cr_slice_scatter(x, src, dim, start, INT64_MAX, .step = step);
+}
+
+static cr_tensor *make_random(world *w)
+{
+    static const double p[] = { 0, 0.3, 0.5, 1 };
+    cr_tensor *x = pick(w, FLOATS, 0);
+    if (!x)
+        return NULL;
+    if (chance(w, 60))
+        return cr_dropout(x, p[below(w, 4)]);
+    return chance(w, 40)   ? cr_bernoulli(cr_sigmoid(x))
+           : chance(w, 50) ? cr_rand_like(x)
+                           : cr_randn_like(x);
+}
+
+#endif

@@ -333,10 +333,11 @@ typedef struct cr_make_opts {
     cr_dtype dtype CR_ZERO; /* default f32 */
 } cr_make_opts;
 
-/* From memory: copies (cr_from) numel elements of the given type at data. */
+/* From memory: copies (cr_from) numel elements of the given type at data, which may be a compound
+ * literal: cr_from(ctx, CR_F32, CR_DIMS(3), (float[]){ 1, 2, 3 }). */
 CR_API cr_tensor *cr_from_at(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const void *data,
                              const char *site);
-#define cr_from(ctx, dtype, dims, data) cr_from_at(ctx, dtype, dims, data, CR_HERE)
+#define cr_from(...) cr_from_at(__VA_ARGS__, CR_HERE)
 
 /* Uses the caller's memory without copying it. It must stay unchanged until done(user, data) is
  * called (done may be NULL), which happens once, when the last tensor that needs it is gone; not if
@@ -344,8 +345,7 @@ CR_API cr_tensor *cr_from_at(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const vo
 CR_API cr_tensor *cr_borrow_at(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const void *data,
                                void (*done)(void *user, const void *data), void *user,
                                const char *site);
-#define cr_borrow(ctx, dtype, dims, data, done, user) \
-    cr_borrow_at(ctx, dtype, dims, data, done, user, CR_HERE)
+#define cr_borrow(...) cr_borrow_at(__VA_ARGS__, CR_HERE)
 
 /* A rank-0 tensor: cr_scalar(ctx, 3.0), cr_scalar(ctx, 7, .dtype = CR_I64). */
 CR_API cr_tensor *cr_scalar_at(cr_ctx *ctx, cr_arg value, cr_make_opts opts);
@@ -868,8 +868,8 @@ CR_API cr_tensor *cr_slice_scatter_at(cr_tensor *x, cr_tensor *src, int dim, int
 /* n tensors joined along an existing dim (cat; other sizes equal) or a new one (stack). */
 CR_API cr_tensor *cr_cat_at(cr_tensor *const *xs, int n, int dim, const char *site);
 CR_API cr_tensor *cr_stack_at(cr_tensor *const *xs, int n, int dim, const char *site);
-#define cr_cat(xs, n, dim) cr_cat_at(xs, n, dim, CR_HERE)
-#define cr_stack(xs, n, dim) cr_stack_at(xs, n, dim, CR_HERE)
+#define cr_cat(...) cr_cat_at(__VA_ARGS__, CR_HERE)
+#define cr_stack(...) cr_stack_at(__VA_ARGS__, CR_HERE)
 
 /* Matrix product of the last two dimensions, [.., m, k] @ [.., k, n], leading ones broadcast; a
  * rank-1 operand is a row on the left, a column on the right, and its dimension is dropped.
@@ -1147,15 +1147,14 @@ CR_API const cr_op *cr_op_find(const char *name);
 /* Applies an operation to n inputs. attrs points to its attribute struct, NULL for defaults. */
 CR_API cr_tensor *cr_apply_at(const cr_op *op, cr_tensor *const *inputs, int n, const void *attrs,
                               const char *site);
-#define cr_apply(op, inputs, n, attrs) cr_apply_at(op, inputs, n, attrs, CR_HERE)
+#define cr_apply(...) cr_apply_at(__VA_ARGS__, CR_HERE)
 
 /* The same with attributes as text: "dim=1,keepdim=true", values being integers, reals, true,
  * false, words, or lists [1,2]. Returns how many outputs came out (written to outputs as far as
  * capacity goes), or -1 with an error. ctx may be NULL if there is an input. */
 CR_API int cr_call_at(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
                       const char *attrs, cr_tensor **outputs, int capacity, const char *site);
-#define cr_call(ctx, op, inputs, n, attrs, outputs, capacity) \
-    cr_call_at(ctx, op, inputs, n, attrs, outputs, capacity, CR_HERE)
+#define cr_call(...) cr_call_at(__VA_ARGS__, CR_HERE)
 
 /* An operation from two C functions over plain arrays, both pure: forward writes out; backward
  * gets the inputs, the output and its cotangent, and writes the cotangent of every float input
@@ -1172,7 +1171,7 @@ typedef struct cr_custom_def {
 } cr_custom_def;
 CR_API cr_tensor *cr_custom_at(const cr_custom_def *def, cr_tensor *const *inputs, int n,
                                cr_dtype dtype, cr_dims dims, const char *site);
-#define cr_custom(def, inputs, n, dtype, dims) cr_custom_at(def, inputs, n, dtype, dims, CR_HERE)
+#define cr_custom(...) cr_custom_at(__VA_ARGS__, CR_HERE)
 
 /* ---- 9. Modules and initialisers ----------------------------------------------------------- */
 

@@ -184,6 +184,10 @@ static void reductions_and_views(cr_ctx *ctx)
     IS(cr_sum(cr_slice_scatter(x, zeros, 1, 0, 1)), 16);
     IS(cr_sum(cr_slice_scatter(x, zeros, 1, 1, 3, .step = 2)), 14);
     is_int(cr_size(cr_cat(two, 2, 0), 0), 4, "cat");
+#ifndef __cplusplus
+    cr_tensor *literal = cr_from(ctx, CR_F32, CR_DIMS(2), (float[]){ 1, 2 });
+    is_int(cr_size(cr_cat((cr_tensor *[]){ literal, literal }, 2, 0), 0), 4, "literals");
+#endif
     is_int(cr_ndim(cr_stack(two, 2, 0)), 3, "stack");
     is_text(cr_message(ctx), "", "no error in reductions and views");
 }

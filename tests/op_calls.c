@@ -281,6 +281,42 @@ static void test_incomplete(cr_ctx *ctx)
        "no list is no context");
 }
 
+static bool fails_silently(const cr_array *in, int n, cr_array *out, void *user)
+{
+    (void)in, (void)n;
+    for (int64_t i = 0; i < out->numel; i++)
+        ((float *)out->data)[i] = 7;
+    cr_fail(user, CR_ERR_IO, "out of paper");
+    return true;
+}
+
+/* An error of any kind makes a run that has failed: what was pending is not committed. */
+static void test_error_in_kernel(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    const cr_custom_def def = { "printer", fails_silently, NULL, ctx };
+    cr_tensor *x = cr_ones(ctx, CR_DIMS(2));
+    cr_assign(x, cr_custom(&def, &x, 1, CR_F32, CR_DIMS(2)));
+    FAILS(cr_eval(x), IO, "out of paper");
+    is_near(cr_item(cr_sum(x)), 2, 0, "nothing has changed");
+}
+
+/* Sizes and steps at the limits of their types. */
+static void test_extremes(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    const int64_t big = (int64_t)1 << 40, most = INT64_MAX;
+    FAILS(cr_zeros(ctx, CR_DIMS(big, big, 0)), SHAPE, "more than 2^62 bytes");
+    cr_tensor *x = cr_requires_grad(cr_ones(ctx, CR_DIMS(2, 3)));
+    cr_backward(cr_sum(cr_slice(x, 0, 1, most, .step = most)));
+    is_near(cr_item(cr_sum(cr_slice(cr_grad(x), 0, 1, 2))), 3, 0,
+            "a step beyond the end");
+    FAILS(cr_one_hot(cr_scalar(ctx, most, .dtype = CR_I64), -1), SHAPE, "2^62 bytes");
+    FAILS(cr_matmul(cr_zeros(ctx, CR_DIMS(big, 0)), cr_zeros(ctx, CR_DIMS(0, big))),
+          SHAPE, "2^62 bytes");
+    FAILS(cr_gradcheck(NULL, NULL, &x, 1), NULL, "the function is NULL");
+}
+
 static void test_many_inputs(cr_ctx *ctx)
 {
     CR_SCOPE(ctx);
@@ -364,6 +400,8 @@ int main(void)
     test_defaults(ctx);
     test_custom(ctx);
     test_incomplete(ctx);
+    test_error_in_kernel(ctx);
+    test_extremes(ctx);
     test_many_inputs(ctx);
     test_batch_norm(ctx);
     test_infinities(ctx);

@@ -238,7 +238,7 @@ cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
         return ctx->status;
     ctx->running = true;
     bool success = cr__plan_groups(&plan, targets, n, commit) && reserve_arrays(&plan) &&
-                   cr__plan_memory(&plan) && compute(&plan);
+                   cr__plan_memory(&plan) && compute(&plan) && ctx->status == CR_OK;
     end(&plan, success);
     ctx->running = false;
     trim_lists(ctx);

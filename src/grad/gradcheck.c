@@ -365,10 +365,12 @@ cr_status cr_gradcheck_at(cr_function *f, void *user, cr_tensor *const *inputs, 
                           cr_gradcheck_opts opts)
 {
     check c = { .f = f, .user = user, .n = n, .opts = opts };
-    for (int i = 0; i < n && !c.ctx; i++)
+    for (int i = 0; i < n && inputs && !c.ctx; i++)
         c.ctx = inputs[i] ? inputs[i]->ctx : NULL;
     if (!c.ctx)
         return CR_ERR_NULL;
+    if (!f)
+        return fail(&c, CR_ERR_NULL, NULL, "the function is NULL");
     c.opts.eps = opts.eps > 0 ? opts.eps : 1e-6;
     c.opts.atol = opts.atol > 0 ? opts.atol : 1e-5;
     c.opts.rtol = opts.rtol > 0 ? opts.rtol : 1e-3;

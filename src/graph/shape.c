@@ -64,10 +64,11 @@ bool cr__dims_numel(cr_ctx *ctx, const cr_op *op, cr_dims dims, cr_dtype dtype,
         }
         empty |= dims.v[i] == 0;
     }
+    /* Strides are products of some of the sizes: of an empty tensor too they must fit. */
     *numel = 1;
-    for (int i = 0; i < dims.n && !empty && fits; i++)
-        fits = cr__size_mul(bytes, dims.v[i], &bytes) &&
-               cr__size_mul(*numel, dims.v[i], numel);
+    for (int i = 0; i < dims.n && fits; i++)
+        fits = dims.v[i] == 0 || (cr__size_mul(bytes, dims.v[i], &bytes) &&
+                                  cr__size_mul(*numel, dims.v[i], numel));
     if (empty)
         *numel = 0;
     if (!fits)

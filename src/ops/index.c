@@ -705,8 +705,10 @@ static cr_tensor *one_hot_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                     cr_dtype_name(cr_dtype_of(index)));
         return NULL;
     }
-    if (attrs.num_classes == -1 && cr_numel(index) > 0)
-        attrs.num_classes = cr_item_i64(cr_amax(index)) + 1;
+    if (attrs.num_classes == -1 && cr_numel(index) > 0) {
+        int64_t largest = cr_item_i64(cr_amax(index));
+        attrs.num_classes = largest + (largest < INT64_MAX);
+    }
     if (attrs.num_classes < 1 && !cr_error(ctx)) {
         cr__op_fail(ctx, &op_one_hot, CR_ERR_ARGUMENT, "give num_classes",
                     "the number of classes is %lld", (long long)attrs.num_classes);

@@ -148,7 +148,7 @@ static cr_status slice_scatter_kernel(const cr_kernel *kernel)
     to.ndim = out->dims.n;
     for (int i = to.ndim - 1; i >= 0; i--) {
         to.dims[i] = src->dims.v[i];
-        to.strides[i] = i == attrs->dim ? stride * attrs->step : stride;
+        to.strides[i] = i == attrs->dim && to.dims[i] > 1 ? stride * attrs->step : stride;
         if (i == attrs->dim)
             to.data = (char *)to.data + attrs->start * stride * (int64_t)size;
         stride *= out->dims.v[i];

@@ -287,8 +287,14 @@ static void test_kept(int eager)
     cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
     const char *mode = eager ? "eager" : "lazy";
     cr_tensor *w = cr_from(ctx, CR_F32, CR_DIMS(3), ((float[]){ 1, 2, 3 }));
-    cr_tensor *consumed, *leaf, *saved;
+    cr_tensor *consumed, *leaf, *saved, *retained, *watched;
     cr_requires_grad(w);
+    {
+        CR_SCOPE(ctx);
+        retained = cr_retain(cr_mul(w, 3));
+        watched = cr_retain(cr_watch(cr_mul(w, 4)));
+        cr_neg(watched);
+    }
     {
         CR_SCOPE(ctx);
         consumed = cr_keep(cr_add(w, 1));
@@ -306,6 +312,10 @@ static void test_kept(int eager)
     is_near(cr_item(cr_sum(consumed)), 9, 0, "%s: kept, and something reads it", mode);
     is_near(cr_item(cr_sum(leaf)), 12, 0, "%s: kept, a leaf", mode);
     is_near(cr_item(cr_sum(saved)), 12, 0, "%s: kept, and known for its vjp", mode);
+    is_near(cr_item(cr_sum(retained)), 18, 0, "%s: retained", mode);
+    is_near(cr_item(cr_sum(watched)), 24, 0, "%s: retained and watched", mode);
+    cr_release(retained);
+    cr_release(watched);
     is_int(cr_error(ctx), CR_OK, "%s: no error: %s", mode, cr_message(ctx));
     cr_close(ctx);
 }

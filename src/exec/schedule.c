@@ -163,12 +163,15 @@ static bool is_held(const cr__scope *scope, const cr_tensor *x)
     return !(x->flags & CR__CONSUMED) || x->op == &cr__op_detach;
 }
 
-/* What is stale already stays so, and fails when it is read. */
-static bool push_held(cr__plan *plan)
+/* Of the present scope, or all. What is stale already stays so, and fails when it is
+ * read. */
+static bool push_held(cr__plan *plan, bool all)
 {
     cr__scope *scope = plan->ctx->scope;
     for (cr_tensor *x = scope->first; (x = cr__recent(&scope, x)); x = x->link) {
         uint32_t from = plan->n;
+        if (!all && scope != plan->ctx->scope)
+            break;
         if (!is_held(scope, x))
             continue;
         cr_tensor *node = cr__resolve(x);
@@ -197,11 +200,13 @@ static bool push_leaves(cr__plan *plan)
 
 static bool collect(cr__plan *plan, cr_tensor *const *targets, size_t n, bool commit)
 {
-    bool done = true;
+    const cr_ctx *ctx = plan->ctx;
+    bool done = true, replaced = commit && cr__replacements_pending(ctx);
+    bool retained = ctx->scope->ending && ctx->retained;
     for (size_t i = 0; i < n && done; i++)
         done = push(plan, targets[i]);
     done = done && (!commit || push_leaves(plan)) && push_inputs(plan, 0) &&
-           (!commit || !cr__replacements_pending(plan->ctx) || push_held(plan));
+           ((!replaced && !retained) || push_held(plan, replaced));
     if (plan->stale)
         fail_stale(plan->ctx, plan->stale);
     return done;

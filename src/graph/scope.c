@@ -60,7 +60,9 @@ void cr__scope_end(cr_ctx *ctx)
     }
 }
 
-/* Computes what outlives the scope: kept tensors and what is pending on leaves. */
+/* Computes what outlives the scope: kept tensors and what is pending on leaves. And what
+ * is retained, as far as the user may read it: nobody finds it any more when a leaf's
+ * value is replaced. */
 static void compute_kept(cr_ctx *ctx)
 {
     size_t n = 0;
@@ -77,7 +79,7 @@ static void compute_kept(cr_ctx *ctx)
         ((cr_tensor **)list->at)[n++] = node;
     }
     ctx->scope->ending = true;
-    if (n || ctx->dirty)
+    if (n || ctx->dirty || ctx->retained)
         cr__run(ctx, list->at, n, true);
     ctx->scope->ending = false;
 }

@@ -131,6 +131,13 @@ static int assign_shape(cr_ctx *ctx)
     return __LINE__ - 1;
 }
 
+static int set_grad_rank(cr_ctx *ctx)
+{
+    cr_tensor *x = cr_requires_grad(floats(ctx, 3));
+    cr_set_grad(x, cr_reshape(floats(ctx, 3), CR_DIMS(3, 1)));
+    return 0;
+}
+
 static int assign_dtype(cr_ctx *ctx)
 {
     cr_assign(floats(ctx, 3), cr_zeros(ctx, CR_DIMS(3), .dtype = CR_F64));
@@ -248,6 +255,10 @@ static const failure failures[] = {
       assign_shape,
       CR_ERR_SHAPE,
       { "assign", "the weight", "[2]" } },
+    { "a gradient of another rank",
+      set_grad_rank,
+      CR_ERR_SHAPE,
+      { "set_grad", "f32 [3]", "f32 [3, 1]" } },
     { "assign another dtype", assign_dtype, CR_ERR_DTYPE, { "assign", "f64" } },
     { "a custom forward refuses", custom_refuses, CR_OK, { "moody" } },
     { "an unknown attribute", attribute_unknown, CR_ERR_ARGUMENT, { "sum", "axis" } },

@@ -321,18 +321,12 @@ static void settle_views(cr__plan *plan)
 
 /* ---- groups ---- */
 
-static bool same_shape(const cr__shape *a, const cr__shape *b)
-{
-    return a == b || (a->ndim == b->ndim &&
-                      memcmp(a->dims, b->dims, (size_t)a->ndim * sizeof *a->dims) == 0);
-}
-
 cr_tensor *cr__original(const cr__plan *plan, cr_tensor *x)
 {
     if (!reads_through(plan, x))
         return x;
     const cr__seen *seen = &plan->views[plan->entries[x->run - 1].slot - 1];
-    bool all = seen->layout.offset == 0 && same_shape(seen->base->shape, x->shape) &&
+    bool all = seen->layout.offset == 0 && cr__same_shape(seen->base->shape, x->shape) &&
                cr__layout_contiguous(&seen->layout);
     return all ? seen->base : x;
 }
@@ -399,7 +393,7 @@ static uint32_t choose_group(cr__plan *plan, cr_tensor *x)
         !(entry->flags & CR__INDIRECT)) {
         const cr__group *group = &plan->groups[entry->group];
         if (group->shape && group->count < MAX_PROGRAM &&
-            same_shape(group->shape, x->shape))
+            cr__same_shape(group->shape, x->shape))
             return entry->group;
     }
     return begin_group(plan, x);
@@ -426,7 +420,7 @@ static bool place(cr__plan *plan, cr_tensor *x)
     for (int k = 0; k < x->n_inputs; k++) {
         cr_tensor *in = cr__input(x, k);
         if (in && in->run)
-            use(plan, in, g, by_element && same_shape(in->shape, group->shape));
+            use(plan, in, g, by_element && cr__same_shape(in->shape, group->shape));
     }
     return true;
 }

@@ -154,11 +154,6 @@ void cr__walk_prune(cr__walk *walk, cr_tensor *const *xs, size_t n)
 
 /* ---- the chain rule ---- */
 
-static bool same_type(const cr_tensor *x, const cr_tensor *y)
-{
-    return x->dtype == y->dtype && cr__same_dims(x, y);
-}
-
 /* Here paths meet: cotangents add up. */
 static bool arrive(cr__walk *walk, const cr_tensor *node, cr_tensor *cotangent)
 {
@@ -186,7 +181,7 @@ bool cr__walk_seed(cr__walk *walk, cr_tensor *node, cr_tensor *cotangent)
 static bool check_cotangent(cr__walk *walk, const cr_tensor *node, int j,
                             const cr_tensor *in, const cr_tensor *g)
 {
-    if (CR__LIKELY(g->refs > 0 && g->ctx == walk->ctx && same_type(g, in)))
+    if (CR__LIKELY(g->refs > 0 && g->ctx == walk->ctx && cr__same_type(g, in)))
         return true;
     const char *op = node->op->name;
     char input[64];
@@ -299,7 +294,7 @@ cr_tensor *cr__walk_start(cr_tensor *y, cr_tensor *given, bool create_graph,
     if (!cr__usable(y->ctx, given, what, site))
         return NULL;
     given = cr__resolve(given);
-    if (!same_type(given, y)) {
+    if (!cr__same_type(given, y)) {
         cr__grad_fail(y->ctx, given->dtype == y->dtype ? CR_ERR_SHAPE : CR_ERR_DTYPE,
                       what, site, "a cotangent is like what it belongs to",
                       "the cotangent is %s %s, its tensor %s %s",
@@ -322,7 +317,7 @@ static bool check_loss(cr_tensor *loss, const cr_backward_opts *opts)
     cr_ctx *ctx = loss->ctx;
     char label[80], why[512];
     snprintf(label, sizeof label, *name ? "the loss \"%.50s\"" : "the loss", name);
-    if (!cr__is_float(loss))
+    if (!cr__is_float((cr_dtype)loss->dtype))
         cr__grad_fail(ctx, CR_ERR_GRAD, what, opts->site, NULL,
                       "%s is %s, and only f32 and f64 have gradients", label,
                       cr_dtype_name(loss->dtype));

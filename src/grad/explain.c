@@ -32,7 +32,7 @@ static void say_cut(text *out, const cr_tensor *node)
         say(out, "no gradient flows through the assignment at %s", site);
     else if (!node->op->vjp)
         say(out, "%s (%s) passes no gradient on", name, site);
-    else if (!cr__is_float(node))
+    else if (!cr__is_float((cr_dtype)node->dtype))
         say(out, "%s (%s) makes %s of it, which has no gradient", name, site,
             cr_dtype_name(node->dtype));
     else
@@ -101,7 +101,7 @@ size_t cr_explain_no_grad(cr_tensor *x, char *at, size_t capacity)
         size_t cuts = find_cuts(&out, x);
         if (cuts > NAMED_CUTS)
             say(&out, "; and so at %zu more places", cuts - NAMED_CUTS);
-        if (!cuts && !cr__is_float(x))
+        if (!cuts && !cr__is_float((cr_dtype)x->dtype))
             say(&out, "it is %s, and only f32 and f64 have gradients",
                 cr_dtype_name(x->dtype));
         else if (!cuts)

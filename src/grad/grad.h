@@ -49,21 +49,4 @@ cr_tensor *cr__walk_start(cr_tensor *y, cr_tensor *given, bool create_graph,
 cr_status cr__grad_fail(cr_ctx *ctx, cr_status status, const char *what, const char *site,
                         const char *advice, const char *format, ...) CR_FORMAT(6, 7);
 
-CR__INLINE bool cr__is_float(const cr_tensor *x)
-{
-    return x->dtype == CR_F32 || x->dtype == CR_F64;
-}
-
-CR__INLINE bool cr__same_dims(const cr_tensor *x, const cr_tensor *y)
-{
-    if (x->shape == y->shape)
-        return true;
-    if (x->shape->ndim != y->shape->ndim)
-        return false;
-    for (int i = 0; i < x->shape->ndim; i++)
-        if (x->shape->dims[i] != y->shape->dims[i])
-            return false;
-    return true;
-}
-
 #endif

@@ -33,7 +33,7 @@ static bool check_tensors(const request *r, cr_tensor *const *xs, int n, const c
         if (!cr__usable(r->ctx, xs[i], name, r->opts->site))
             return false;
         nodes[i] = cr__resolve(xs[i]);
-        if (!cr__is_float(nodes[i])) {
+        if (!cr__is_float((cr_dtype)nodes[i]->dtype)) {
             cr__grad_fail(r->ctx, CR_ERR_GRAD, what, r->opts->site, NULL,
                           "%s[%d] is %s, and only f32 and f64 have gradients", list, i,
                           cr_dtype_name(nodes[i]->dtype));

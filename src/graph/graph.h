@@ -123,6 +123,25 @@ CR__INLINE cr_tensor *cr__viewed(const cr_tensor *x)
     return view && x->n_inputs ? cr__input(x, 0) : NULL;
 }
 
+CR__INLINE bool cr__is_float(cr_dtype dtype)
+{
+    return dtype == CR_F32 || dtype == CR_F64;
+}
+
+CR__INLINE bool cr__same_shape(const cr__shape *a, const cr__shape *b)
+{
+    bool same = a->ndim == b->ndim;
+    for (int i = 0; a != b && same && i < a->ndim; i++)
+        same = a->dims[i] == b->dims[i];
+    return same;
+}
+
+/* The same shape and dtype. */
+CR__INLINE bool cr__same_type(const cr_tensor *x, const cr_tensor *y)
+{
+    return x->dtype == y->dtype && cr__same_shape(x->shape, y->shape);
+}
+
 CR__INLINE int64_t cr__numel(const cr_tensor *x)
 {
     return x->shape->numel;

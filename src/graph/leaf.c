@@ -115,7 +115,7 @@ cr_tensor *cr_requires_grad_at(cr_tensor *x, const char *site)
 {
     if (!x || !cr__usable(x->ctx, x, "requires_grad", site))
         return NULL;
-    if (x->dtype != CR_F32 && x->dtype != CR_F64) {
+    if (!cr__is_float((cr_dtype)x->dtype)) {
         cr_fail(
             x->ctx, CR_ERR_DTYPE,
             "requires_grad: a %s tensor has no gradient (%s); cr_cast() it to f32 or f64",
@@ -170,9 +170,7 @@ cr_status cr_set_grad(cr_tensor *x, cr_tensor *g)
             "set_grad: %s is neither a leaf nor watched; see cr_requires_grad() and "
             "cr_watch()",
             cr__shape_text(x));
-    if (g->dtype != x->dtype || cr_numel(g) != cr_numel(x) ||
-        memcmp(g->shape->dims, x->shape->dims,
-               (size_t)x->shape->ndim * sizeof(int64_t)) != 0)
+    if (!cr__same_type(g, x))
         return cr_fail(ctx, CR_ERR_SHAPE,
                        "set_grad: the gradient of %s %s cannot be %s %s",
                        cr_dtype_name((cr_dtype)x->dtype), cr__shape_text(x),
@@ -211,10 +209,7 @@ static bool check_assign(cr_tensor *x, cr_tensor *value, const char *site)
     cr_ctx *ctx = x->ctx;
     if (!cr__usable(ctx, x, "assign", site) || !cr__usable(ctx, value, "assign", site))
         return false;
-    bool equal = x->dtype == value->dtype && x->shape->ndim == value->shape->ndim;
-    for (int i = 0; equal && i < x->shape->ndim; i++)
-        equal = x->shape->dims[i] == value->shape->dims[i];
-    if (!equal)
+    if (!cr__same_type(x, value))
         cr_fail(ctx, x->dtype == value->dtype ? CR_ERR_SHAPE : CR_ERR_DTYPE,
                 "assign: the new value of %s%s%s %s is %s %s (%s); they must have the "
                 "same dtype "

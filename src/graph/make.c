@@ -45,7 +45,7 @@ bool cr__number_store(cr_arg number, cr_dtype dtype, void *dst)
     };
     bool negative;
     uint64_t magnitude;
-    if (dtype == CR_F32 || dtype == CR_F64)
+    if (cr__is_float(dtype))
         return store_float(number.kind == CR_ARG_REAL  ? number.v.real
                            : number.kind == CR_ARG_INT ? (double)number.v.i
                                                        : (double)number.v.u,

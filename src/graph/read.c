@@ -120,7 +120,7 @@ int64_t cr_item_i64(cr_tensor *x)
     const cr_tensor *node = known_single(x, "item_i64");
     if (!node)
         return 0;
-    if (node->dtype != CR_F32 && node->dtype != CR_F64)
+    if (!cr__is_float((cr_dtype)node->dtype))
         return integer_of(node);
     cr_fail(x->ctx, CR_ERR_DTYPE,
             "item_i64: %s is not an integer type (%s); see cr_item()",

@@ -341,7 +341,7 @@ static void note_gradient(cr_tensor *x)
 {
     const cr_op *op = x->op;
     bool needs = false;
-    if (x->ctx->no_grad || !op->vjp || (x->dtype != CR_F32 && x->dtype != CR_F64))
+    if (x->ctx->no_grad || !op->vjp || !cr__is_float((cr_dtype)x->dtype))
         return;
     for (int i = 0; i < x->n_inputs && !needs; i++) {
         const cr_tensor *in = cr__input(x, i);

@@ -267,10 +267,7 @@ static cr_status class_pick_shape(cr_infer *infer)
 static cr_status class_place_shape(cr_infer *infer)
 {
     const class_attrs *attrs = infer->attrs;
-    cr_dims *dims = &infer->dims;
-    for (int64_t i = dims->n++; i > attrs->dim; i--)
-        dims->v[i] = dims->v[i - 1];
-    dims->v[attrs->dim] = attrs->classes;
+    cr__dims_insert(&infer->dims, (int)attrs->dim, attrs->classes);
     return CR_OK;
 }
 
@@ -392,9 +389,7 @@ static bool class_loss_begin(class_loss *c, cr_tensor *const *inputs, int n)
 static bool are_indices(class_loss *c)
 {
     cr_dims want = cr_shape(c->x);
-    for (int64_t i = c->classes.dim; i < want.n - 1; i++)
-        want.v[i] = want.v[i + 1];
-    want.n--;
+    cr__dims_remove(&want, (int)c->classes.dim);
     if (!cr__is_int(cr_dtype_of(c->target)))
         return bad(c, CR_ERR_DTYPE, "cr_cast() converts",
                    "class indices are i64, i32 or u8");

@@ -35,17 +35,27 @@ extern const cr_op *const cr__ops_norm[];
 
 /* ---- dims ---- */
 
-CR__INLINE cr_dims cr__dims_of(const cr_tensor *x)
-{
-    return cr_dims_of(x->shape->dims, x->shape->ndim);
-}
-
 CR__INLINE bool cr__dims_equal(cr_dims a, cr_dims b)
 {
     bool equal = a.n == b.n;
     for (int i = 0; equal && i < a.n; i++)
         equal = a.v[i] == b.v[i];
     return equal;
+}
+
+CR__INLINE void cr__dims_remove(cr_dims *dims, int at)
+{
+    dims->n--;
+    for (int i = at; i < dims->n; i++)
+        dims->v[i] = dims->v[i + 1];
+}
+
+/* There is room for another one. */
+CR__INLINE void cr__dims_insert(cr_dims *dims, int at, int64_t size)
+{
+    for (int i = dims->n++; i > at; i--)
+        dims->v[i] = dims->v[i - 1];
+    dims->v[at] = size;
 }
 
 /* dims without those listed (resolved, ascending), or with size 1 there: the shape of a
@@ -60,11 +70,6 @@ int64_t cr__reduced_count(cr_dims dims, cr_dims over);
 cr_tensor *cr__spread(cr_tensor *r, cr_dims dims, const cr__reduce_attrs *attrs);
 
 /* ---- dtypes and shape rules ---- */
-
-CR__INLINE bool cr__is_float(cr_dtype dtype)
-{
-    return dtype == CR_F32 || dtype == CR_F64;
-}
 
 CR__INLINE bool cr__is_int(cr_dtype dtype)
 {

@@ -13,13 +13,6 @@ static bool has_dims(cr_infer *infer)
     return false;
 }
 
-static void remove_dim(cr_dims *dims, int at)
-{
-    dims->n--;
-    for (int i = at; i < dims->n; i++)
-        dims->v[i] = dims->v[i + 1];
-}
-
 /* ---- slice, slice_scatter ---- */
 
 typedef struct slice_attrs {
@@ -218,7 +211,7 @@ static cr_status select_shape(cr_infer *infer)
                            (long long)attrs->index, (long long)attrs->dim,
                            cr__dims_text(infer->ctx, *x));
     attrs->index += attrs->index < 0 ? size : 0;
-    remove_dim(&infer->dims, (int)attrs->dim);
+    cr__dims_remove(&infer->dims, (int)attrs->dim);
     return CR_OK;
 }
 
@@ -390,7 +383,7 @@ static cr_tensor *stack_expand(cr_ctx *ctx, cr_tensor *const *xs, int n,
     const join_attrs *attrs = attributes;
     cr_tensor *out = NULL, **raised = cr__alloc(ctx, (size_t)n * sizeof *raised);
     for (int i = 0; raised && i < n; i++) {
-        if (!cr__dims_equal(cr__dims_of(xs[0]), cr__dims_of(xs[i]))) {
+        if (!cr__same_shape(xs[0]->shape, xs[i]->shape)) {
             cr__op_fail(ctx, &op_stack, CR_ERR_SHAPE, NULL,
                         "shapes differ: input 0 is %s, input %d is %s",
                         cr__shape_text(xs[0]), i, cr__shape_text(xs[i]));

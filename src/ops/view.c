@@ -13,21 +13,6 @@ static bool good_list(cr_infer *infer, const char *name, const cr_dims *dims)
     return false;
 }
 
-static void remove_dim(cr_dims *dims, int at)
-{
-    dims->n--;
-    for (int i = at; i < dims->n; i++)
-        dims->v[i] = dims->v[i + 1];
-}
-
-static void insert_dim(cr_dims *dims, int at, int64_t size)
-{
-    for (int i = dims->n; i > at; i--)
-        dims->v[i] = dims->v[i - 1];
-    dims->v[at] = size;
-    dims->n++;
-}
-
 /* ---- reshape ---- */
 
 typedef struct shape_attrs {
@@ -444,7 +429,7 @@ static cr_status squeeze_shape(cr_infer *infer)
         return CR_ERR_SHAPE;
     for (int i = attrs->dims.n - 1; i >= 0 && x->n > 0; i--)
         if (x->v[attrs->dims.v[i]] == 1)
-            remove_dim(&infer->dims, (int)attrs->dims.v[i]);
+            cr__dims_remove(&infer->dims, (int)attrs->dims.v[i]);
     return CR_OK;
 }
 
@@ -494,7 +479,7 @@ static cr_status unsqueeze_shape(cr_infer *infer)
                            cr__dims_text(infer->ctx, infer->in_dims[0]), rank);
     if (!cr__resolve_dim(infer, &attrs->dim, rank + 1))
         return CR_ERR_SHAPE;
-    insert_dim(&infer->dims, (int)attrs->dim, 1);
+    cr__dims_insert(&infer->dims, (int)attrs->dim, 1);
     return CR_OK;
 }
 

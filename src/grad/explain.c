@@ -36,7 +36,9 @@ static void say_cut(text *out, const cr_tensor *node)
         say(out, "%s (%s) makes %s of it, which has no gradient", name, site,
             cr_dtype_name(node->dtype));
     else
-        say(out, "%s (%s) was recorded while gradients were off", name, site);
+        say(out,
+            "%s (%s) was recorded while gradients were off, or before cr_requires_grad()",
+            name, site);
 }
 
 static bool visit_later(cr_ctx *ctx, cr_tensor *node, size_t *n)

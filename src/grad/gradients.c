@@ -74,23 +74,32 @@ static bool down(const request *r, cr__walk *walk)
     return cr__walk_down(walk);
 }
 
+static bool any_needs_grad(cr_tensor *const *nodes, int n)
+{
+    bool any = false;
+    for (int i = 0; i < n; i++)
+        any |= (nodes[i]->flags & CR__NEEDS_GRAD) != 0;
+    return any;
+}
+
 /* No gradient has reached xs[j]. */
 static void fail_unused(const request *r, int j)
 {
     cr_tensor *x = r->nodes[r->n_ys + j];
-    const char *advice = "with .allow_unused its gradient is NULL instead";
-    char why[512];
-    if (x->flags & CR__NEEDS_GRAD)
-        cr__grad_fail(r->ctx, CR_ERR_GRAD, what, r->opts->site, advice,
-                      "no y depends on xs[%d] of shape %s%s", j, cr__shape_text(x),
-                      x->flags & CR__VERSION ? ", or only on a value before an assignment"
-                                             : "");
-    else {
+    char why[512] = "", text[640];
+    if (!(x->flags & CR__NEEDS_GRAD)) {
         cr_explain_no_grad(x, why, sizeof why);
-        cr__grad_fail(r->ctx, CR_ERR_GRAD, what, r->opts->site, advice,
-                      "xs[%d] of shape %s needs no gradient: %s", j, cr__shape_text(x),
-                      why);
-    }
+        snprintf(text, sizeof text, "needs no gradient: %s", why);
+    } else if (!any_needs_grad(r->nodes, r->n_ys)) {
+        cr_explain_no_grad(r->nodes[0], why, sizeof why);
+        snprintf(text, sizeof text, "is nothing that a y depends on; ys[0]: %s", why);
+    } else
+        snprintf(text, sizeof text, "is nothing that a y depends on%s",
+                 x->flags & CR__VERSION ? ", or only with its value before an assignment"
+                                        : "");
+    cr__grad_fail(r->ctx, CR_ERR_GRAD, what, r->opts->site,
+                  "with .allow_unused its gradient is NULL instead",
+                  "xs[%d] of shape %s %s", j, cr__shape_text(x), text);
 }
 
 /* The number of the first x without a gradient, or n_xs. A cotangent that is a leaf's own

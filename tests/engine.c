@@ -614,6 +614,13 @@ static void test_memory_limit(int eager)
             cr_data(large);
     }
     ok(failed_with(ctx, CR_ERR_MEMORY, "1048576"), "%s: the limit is an error", mode);
+    static const float many[1 << 18];
+    ok(!cr_from(ctx, CR_F32, CR_DIMS(1 << 18, 1), many) &&
+           failed_with(ctx, CR_ERR_MEMORY, "from [262144, 1]: out of memory"),
+       "%s: also for data, with its shape", mode);
+    cr_data(cr_zeros(ctx, CR_DIMS(1 << 18, 1)));
+    ok(failed_with(ctx, CR_ERR_MEMORY, "full [262144, 1]: out of memory"),
+       "%s: and for what is filled", mode);
     ok(cr_memory_used(ctx) <= 1 << 20 && cr_memory_peak(ctx) <= 1 << 20,
        "%s: and was kept", mode);
     for (int i = 0; i < 50; i++) {

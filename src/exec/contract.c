@@ -71,7 +71,8 @@ bool cr__run_contract(const cr__plan *plan, cr_tensor *x)
         job.c = cr__destination(plan, x);
         cr__gemm(&job, plan->ctx->team);
         scale(job.c, dtype, x->shape->numel, -(a.exponent + b.exponent));
-    }
+    } else
+        cr__say_for_what(x);
     cr__buffer_release(a.scaled);
     cr__buffer_release(b.scaled);
     return done;

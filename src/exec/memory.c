@@ -3,8 +3,6 @@
  * its last reader is through. */
 #include "exec.h"
 
-#include <stdio.h>
-#include <string.h>
 
 /* How many spare buffers are looked at for one of the right size. */
 #define MAX_LOOK 16
@@ -35,16 +33,6 @@ static bool obtain(cr__plan *plan, cr__buffer **spare, size_t bytes, uint32_t *s
     return true;
 }
 
-/* The allocator knows sizes only: its message gets the operation and the place it was
- * recorded. */
-static void say_for_what(cr_ctx *ctx, const cr_tensor *x)
-{
-    char why[sizeof ctx->message];
-    memcpy(why, ctx->message, sizeof why);
-    snprintf(ctx->message, sizeof ctx->message, "%s %s: %.900s (%s)", cr__called(x),
-             cr__shape_text(x), why, x->site);
-}
-
 static bool store(cr__plan *plan, cr__buffer **spare, cr_tensor *x)
 {
     cr__entry *entry = cr__entry_of(plan, x);
@@ -53,7 +41,7 @@ static bool store(cr__plan *plan, cr__buffer **spare, cr_tensor *x)
         return true;
     size_t bytes = (size_t)x->shape->numel * cr_dtype_size((cr_dtype)x->dtype);
     if (!obtain(plan, spare, bytes, &slot)) {
-        say_for_what(plan->ctx, x);
+        cr__say_for_what(x);
         return false;
     }
     if (x->op->kind == CR_OP_VIEW)

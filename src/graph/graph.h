@@ -236,6 +236,10 @@ cr_tensor *cr__record_2(const cr_op *op, cr_arg x, cr_arg y, const char *site);
 cr_status cr__op_fail(cr_ctx *ctx, const cr_op *op, cr_status status, const char *advice,
                       const char *format, ...) CR_FORMAT(5, 6);
 
+/* The pending error is that x got no memory, from the allocator, which knows sizes only:
+ * its message gets x's operation, shape and place. */
+void cr__say_for_what(const cr_tensor *x);
+
 /* As text, "[2, 3]" or "0.5", in one of a few buffers of the context: good for one
  * message.
  */
@@ -266,11 +270,6 @@ extern const cr_op
     cr__op_detach; /* a view of everything, through which no gradient flows */
 
 /* ---- data (make.c) ---- */
-
-/* A constant node; data is copied (NULL: undefined content, to be filled by the caller
- * through cr__value() before anything reads it). */
-cr_tensor *cr__constant(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const void *data,
-                        const char *site);
 
 /* Whether the number is a value of the dtype (floats: after rounding, if it does not
  * overflow); stores it as one at dst. */

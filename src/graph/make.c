@@ -68,121 +68,150 @@ bool cr__number_store(cr_arg number, cr_dtype dtype, void *dst)
     return true;
 }
 
-/* ---- constants ---- */
+/* ---- makers ---- */
 
-/* Stands for the makers in messages: they are no operations. */
-static const cr_op maker = { .name = "tensor" };
+/* They are no operations, but have names in messages. */
+static const cr_op op_from = { .name = "from" }, op_borrow = { .name = "borrow" },
+                   op_scalar = { .name = "scalar" }, op_full = { .name = "full" };
 
-/* Checks dtype and dims; a node without value. */
-static cr_tensor *blank(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const char *site)
+typedef struct making {
+    cr_ctx *ctx;
+    const char *outer_site;
+    const cr_op *outer;
+} making;
+
+/* What is made until end() has the maker's name and this place, unless an operation makes
+ * it. False if an error is pending. */
+static bool begin(making *m, cr_ctx *ctx, const cr_op *maker, const char *site)
 {
-    int64_t numel;
     if (!ctx || ctx->status != CR_OK)
-        return NULL;
-    const char *outer = ctx->site;
-    ctx->site = outer ? outer : site;
-    bool valid = false;
-    if (dtype <= CR_DTYPE_DEFAULT || dtype >= CR_DTYPES)
-        cr__op_fail(ctx, &maker, CR_ERR_DTYPE, NULL, "%d is no dtype", (int)dtype);
-    else
-        valid = cr__dims_numel(ctx, &maker, dims, dtype, &numel);
-    ctx->site = outer;
-    return valid ? cr__node_new(ctx, dtype, cr__shape_new(ctx, dims), site) : NULL;
+        return false;
+    *m = (making){ ctx, ctx->site, ctx->within };
+    if (!ctx->site)
+        ctx->site = site ? site : "?";
+    if (!ctx->within)
+        ctx->within = maker;
+    return true;
 }
 
-cr_tensor *cr__constant(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const void *data,
-                        const char *site)
+static cr_tensor *end(const making *m, cr_tensor *x)
 {
-    cr_tensor *x = blank(ctx, dtype, dims, site);
+    m->ctx->site = m->outer_site;
+    m->ctx->within = m->outer;
+    return x;
+}
+
+/* Checks dtype and dims; a node without value. */
+static cr_tensor *blank(const making *m, cr_dtype dtype, cr_dims dims)
+{
+    int64_t numel;
+    cr_ctx *ctx = m->ctx;
+    if (dtype <= CR_DTYPE_DEFAULT || dtype >= CR_DTYPES)
+        cr__op_fail(ctx, ctx->within, CR_ERR_DTYPE, NULL, "%d is no dtype", (int)dtype);
+    else if (cr__dims_numel(ctx, ctx->within, dims, dtype, &numel))
+        return cr__node_new(ctx, dtype, cr__shape_new(ctx, dims), NULL);
+    return NULL;
+}
+
+static cr_tensor *constant(const making *m, cr_dtype dtype, cr_dims dims,
+                           const void *data)
+{
+    cr_tensor *x = blank(m, dtype, dims);
     if (!x)
         return NULL;
     size_t bytes = (size_t)cr__numel(x) * cr_dtype_size(dtype);
-    if (cr__numel(x) != 1 && !(x->value.buffer = cr__buffer_new(ctx, bytes)))
+    if (cr__numel(x) != 1 && !(x->value.buffer = cr__buffer_new(m->ctx, bytes))) {
+        cr__say_for_what(x);
         return NULL;
+    }
     x->flags |= CR__KNOWN | CR__KEEP;
-    if (data && bytes)
+    if (bytes)
         memcpy(cr__value(x), data, bytes);
     return x;
 }
 
-static bool check_data(cr_ctx *ctx, cr_dims dims, const void *data, const char *what,
-                       const char *site)
+/* NULL is data for nothing. */
+static bool has_data(const making *m, cr_dims dims, const void *data)
 {
-    if (!ctx || ctx->status != CR_OK)
-        return false;
     bool empty = false;
     for (int i = 0; i < dims.n && i < CR_MAX_DIMS; i++)
         empty |= dims.v[i] == 0;
-    if (data || empty)
-        return true;
-    cr_fail(ctx, CR_ERR_NULL, "%s: the data is NULL (%s)", what, site ? site : "?");
-    return false;
+    if (!data && !empty)
+        cr__op_fail(m->ctx, m->ctx->within, CR_ERR_NULL, NULL, "the data is NULL");
+    return data || empty;
 }
 
 cr_tensor *cr_from_at(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const void *data,
                       const char *site)
 {
-    return check_data(ctx, dims, data, "from", site)
-               ? cr__constant(ctx, dtype, dims, data, site)
-               : NULL;
+    making m;
+    if (!begin(&m, ctx, &op_from, site))
+        return NULL;
+    return end(&m, has_data(&m, dims, data) ? constant(&m, dtype, dims, data) : NULL);
+}
+
+/* One element is copied: it has its place in the node. */
+static bool set_borrowed(cr_tensor *x, const void *data,
+                         void (*done)(void *user, const void *data), void *user)
+{
+    size_t bytes = (size_t)cr__numel(x) * cr_dtype_size((cr_dtype)x->dtype);
+    if (cr__numel(x) == 1) {
+        memcpy(&x->value.scalar, data, bytes);
+        if (done)
+            done(user, data);
+    } else if (!(x->value.buffer = cr__buffer_borrow(x->ctx, data, bytes, done, user)))
+        return false;
+    x->flags |= CR__KNOWN | CR__KEEP;
+    return true;
 }
 
 cr_tensor *cr_borrow_at(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const void *data,
                         void (*done)(void *user, const void *data), void *user,
                         const char *site)
 {
-    cr_tensor *x = check_data(ctx, dims, data, "borrow", site)
-                       ? blank(ctx, dtype, dims, site)
-                       : NULL;
-    if (!x)
+    making m;
+    if (!begin(&m, ctx, &op_borrow, site))
         return NULL;
-    size_t bytes = (size_t)cr__numel(x) * cr_dtype_size(dtype);
-    if (cr__numel(x) == 1) {
-        memcpy(&x->value.scalar, data, bytes);
-        if (done)
-            done(user, data);
-    } else if (!(x->value.buffer = cr__buffer_borrow(ctx, data, bytes, done, user))) {
-        return NULL;
-    }
-    x->flags |= CR__KNOWN | CR__KEEP;
-    return x;
+    cr_tensor *x = has_data(&m, dims, data) ? blank(&m, dtype, dims) : NULL;
+    return end(&m, x && set_borrowed(x, data, done, user) ? x : NULL);
 }
 
-static cr_tensor *number(cr_ctx *ctx, cr_arg value, cr_dtype dtype, const char *what,
-                         const char *site)
+static cr_tensor *number(const making *m, cr_arg value, cr_dtype dtype)
 {
+    cr_ctx *ctx = m->ctx;
     uint64_t bits = 0;
-    if (!ctx || ctx->status != CR_OK)
-        return NULL;
-    if (value.kind == CR_ARG_TENSOR || value.kind == CR_ARG_NONE) {
-        cr_fail(ctx, CR_ERR_ARGUMENT, "%s: the value must be a number (%s)", what,
-                site ? site : "?");
-        return NULL;
-    }
-    if (dtype > CR_DTYPE_DEFAULT && dtype < CR_DTYPES &&
-        !cr__number_store(value, dtype, &bits)) {
-        cr_fail(ctx, CR_ERR_DTYPE, "%s: %s is not a value of %s (%s)", what,
-                cr__number_text(ctx, value), cr_dtype_name(dtype), site ? site : "?");
-        return NULL;
-    }
-    return cr__constant(ctx, dtype, CR_NO_DIMS, &bits, site);
-}
-
-static cr_dtype or_f32(cr_dtype dtype)
-{
-    return dtype == CR_DTYPE_DEFAULT ? CR_F32 : dtype;
+    dtype = dtype == CR_DTYPE_DEFAULT ? CR_F32 : dtype;
+    if (value.kind == CR_ARG_TENSOR || value.kind == CR_ARG_NONE)
+        cr__op_fail(ctx, ctx->within, CR_ERR_ARGUMENT, NULL,
+                    "the value must be a number");
+    else if (dtype > CR_DTYPE_DEFAULT && dtype < CR_DTYPES &&
+             !cr__number_store(value, dtype, &bits))
+        cr__op_fail(ctx, ctx->within, CR_ERR_DTYPE, NULL, "%s is not a value of %s",
+                    cr__number_text(ctx, value), cr_dtype_name(dtype));
+    else
+        return constant(m, dtype, CR_NO_DIMS, &bits);
+    return NULL;
 }
 
 cr_tensor *cr_scalar_at(cr_ctx *ctx, cr_arg value, cr_make_opts opts)
 {
-    return number(ctx, value, or_f32(opts.dtype), "scalar", opts.site);
+    making m;
+    if (!begin(&m, ctx, &op_scalar, opts.site))
+        return NULL;
+    return end(&m, number(&m, value, opts.dtype));
 }
 
 /* The number, expanded: it takes no memory until it must lie contiguous. */
 cr_tensor *cr_full_at(cr_ctx *ctx, cr_dims dims, cr_arg value, cr_make_opts opts)
 {
-    cr_tensor *x = number(ctx, value, or_f32(opts.dtype), "full", opts.site);
-    return x && dims.n ? cr_expand_at(x, dims, opts.site) : x;
+    making m;
+    int64_t numel;
+    if (!begin(&m, ctx, &op_full, opts.site))
+        return NULL;
+    cr_tensor *x = cr__dims_numel(ctx, &op_full, dims, CR_DTYPE_DEFAULT, &numel)
+                       ? number(&m, value, opts.dtype)
+                       : NULL;
+    return end(&m, x && dims.n ? cr_expand_at(x, dims, NULL) : x);
 }
 
 cr_tensor *cr_full_like_at(cr_tensor *like, cr_arg value, const char *site)

@@ -37,6 +37,15 @@ cr_status cr__op_fail(cr_ctx *ctx, const cr_op *op, cr_status status, const char
                    ctx->site ? ctx->site : "?", advice ? "; " : "", advice ? advice : "");
 }
 
+void cr__say_for_what(const cr_tensor *x)
+{
+    cr_ctx *ctx = x->ctx;
+    char why[sizeof ctx->message];
+    memcpy(why, ctx->message, sizeof why);
+    snprintf(ctx->message, sizeof ctx->message, "%s %s: %.900s (%s)", cr__called(x),
+             cr__shape_text(x), why, x->site);
+}
+
 /* The last of the comma-separated names of inputs stands for all that follow. */
 const char *cr__input_text(const cr_op *op, int i, char *text, size_t size)
 {

@@ -966,7 +966,7 @@ CR_API cr_tensor *cr_binary_cross_entropy_with_logits_at(cr_tensor *x, cr_tensor
     cr_binary_cross_entropy_with_logits_at(x, CR_FIRST(__VA_ARGS__, 0),        \
         CR_OPTS(cr_bce_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
 
-/* 1 with probability x (a tensor in [0, 1]), else 0; gradient 0. */
+/* 1 with probability x, else 0; below 0 and above 1 x counts as 0 and 1. Gradient 0. */
 CR_API cr_tensor *cr_bernoulli_at(cr_tensor *x, const char *site);
 #define cr_bernoulli(x) cr_bernoulli_at(x, CR_HERE)
 

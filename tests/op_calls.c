@@ -377,6 +377,15 @@ static void test_infinities(cr_ctx *ctx)
     is_text(cr_message(ctx), "", "no error");
 }
 
+static void test_no_probability(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    const double v[] = { -1.5, 2.5, 0, 1 };
+    const double *drawn = cr_data(cr_bernoulli(f64(ctx, CR_DIMS(4), v)));
+    ok(drawn && drawn[0] == 0 && drawn[1] == 1 && drawn[2] == 0 && drawn[3] == 1,
+       "bernoulli draws 0 and 1 only");
+}
+
 static void test_padding(cr_ctx *ctx)
 {
     CR_SCOPE(ctx);
@@ -405,6 +414,7 @@ int main(void)
     test_many_inputs(ctx);
     test_batch_norm(ctx);
     test_infinities(ctx);
+    test_no_probability(ctx);
     test_padding(ctx);
     cr_close(ctx);
     return done_testing();

@@ -327,6 +327,8 @@ cr__leaf *cr__leaf_of(cr_tensor *x);
 void cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad);
 /* Whether values or gradients of leaves are to be replaced by the next run. */
 bool cr__replacements_pending(const cr_ctx *ctx);
+/* Nothing is pending on the leaf any more. */
+void cr__leaf_settled(cr__leaf *leaf, cr_ctx *ctx);
 /* All pending values and gradients are computed: they are the committed ones now. Or they
  * are forgotten. */
 void cr__commit(cr_ctx *ctx);

@@ -296,12 +296,8 @@ static void let_go_eager(cr_ctx *ctx)
 void cr__commit(cr_ctx *ctx)
 {
     bool replaced = cr__replacements_pending(ctx);
-    while (ctx->dirty) {
-        cr__leaf *leaf = ctx->dirty;
-        ctx->dirty = leaf->next_dirty;
-        if (ctx->dirty)
-            ctx->dirty->prev_dirty = NULL;
-        leaf->dirty = false;
+    for (cr__leaf *leaf; (leaf = ctx->dirty);) {
+        cr__leaf_settled(leaf, ctx);
         if (leaf->version)
             cr__cut(leaf->version);
         if (leaf->grad && !(leaf->grad->flags & CR__HANDLE))
@@ -319,12 +315,8 @@ void cr__commit(cr_ctx *ctx)
 
 void cr__rollback(cr_ctx *ctx)
 {
-    while (ctx->dirty) {
-        cr__leaf *leaf = ctx->dirty;
-        ctx->dirty = leaf->next_dirty;
-        if (ctx->dirty)
-            ctx->dirty->prev_dirty = NULL;
-        leaf->dirty = false;
+    for (cr__leaf *leaf; (leaf = ctx->dirty);) {
+        cr__leaf_settled(leaf, ctx);
         set(&leaf->version, leaf->committed);
         set(&leaf->grad, leaf->grad_committed);
     }

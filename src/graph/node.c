@@ -143,7 +143,7 @@ static void forget_value(cr_tensor *x)
     x->flags &= (uint16_t)~CR__KNOWN;
 }
 
-static void unlink_dirty(cr_ctx *ctx, cr__leaf *leaf)
+void cr__leaf_settled(cr__leaf *leaf, cr_ctx *ctx)
 {
     if (!leaf->dirty)
         return;
@@ -164,7 +164,7 @@ static void lose_leaf(cr_ctx *ctx, cr_tensor *x)
     if (!leaf)
         return;
     if (!(x->flags & CR__VERSION)) {
-        unlink_dirty(ctx, leaf);
+        cr__leaf_settled(leaf, ctx);
         lose(ctx, leaf->first);
         lose(ctx, leaf->version);
         lose(ctx, leaf->committed);

@@ -67,12 +67,13 @@ RANDOM(randn, RANDN, "standard normal")
 /* ---- bernoulli ---- */
 
 /* -floor(u - x) is 1 where u < x, and has floor's gradient: zero, not none. Subtracted
- * from 0 it is never -0. */
+ * from 0 it is never -0. What is no probability counts as the next one. */
 static cr_tensor *bernoulli_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                                    const void *attrs)
 {
     (void)ctx, (void)n, (void)attrs;
-    return cr_sub(0, cr_floor(cr_sub(cr_rand_like(inputs[0]), inputs[0])));
+    cr_tensor *p = cr_clamp(inputs[0], 0, 1);
+    return cr_sub(0, cr_floor(cr_sub(cr_rand_like(p), p)));
 }
 
 static const cr_op op_bernoulli = {

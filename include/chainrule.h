@@ -282,8 +282,9 @@ CR_API void cr_close(cr_ctx *ctx);
 
 /* The first error since the last cr_clear(), or CR_OK. cr_message() is its text, "" if there is
  * none; it lives until the next error or cr_clear(). NULL: CR_ERR_NULL.
- * What was pending on leaves when the error came (assignments and gradients that no run had computed
- * yet) is forgotten by cr_clear(), or by the end of the scope: a failed step changes nothing. */
+ * What was pending on leaves when the error came (assignments and gradients that no run had
+ * computed yet) is forgotten by cr_clear(), or by the end of the scope: a failed step changes
+ * nothing. */
 CR_API cr_status cr_error(cr_ctx *ctx);
 CR_API const char *cr_message(cr_ctx *ctx);
 CR_API void cr_clear(cr_ctx *ctx);
@@ -541,7 +542,8 @@ CR_API cr_tensor *cr_requires_grad_at(cr_tensor *x, const char *site);
 
 /* Backpropagation: for every leaf beneath the scalar loss, grad += d loss / d leaf, by the chain
  * rule from the loss down, each operation once. Recorded only; computed with the next run. The
- * activations are let go after it; .retain_graph keeps them for another pass.
+ * activations are let go after it; .retain_graph keeps them for another pass, which would compute
+ * them again otherwise.
  * Errors: CR_ERR_GRAD if loss is not a scalar float, or nothing beneath it requires a gradient
  * (see cr_explain_no_grad). */
 typedef struct cr_backward_opts {
@@ -556,16 +558,19 @@ CR_API cr_status cr_backward_at(cr_tensor *loss, cr_backward_opts opts);
                    CR_OPTS(cr_backward_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
 
 /* The gradient of a leaf (or watched tensor), owned by it: NULL until a backward pass reaches it,
- * which is not an error. Read it before another one takes its place. cr_zero_grad() makes it NULL again; cr_set_grad() replaces it by g (same
- * shape and dtype), as clipping does. Both take effect with the run, like assignments. */
+ * which is not an error. Read it before another one takes its place. cr_zero_grad() makes it NULL
+ * again; cr_set_grad() replaces it by g (same shape and dtype), as clipping does. Both take effect
+ * with the run, like assignments. */
 CR_API cr_tensor *cr_grad(cr_tensor *leaf);
 CR_API cr_status cr_zero_grad(cr_tensor *leaf);
 CR_API cr_status cr_set_grad(cr_tensor *leaf, cr_tensor *g);
 
 /* Rebinds x to a new value of the same shape and dtype: what is recorded from now on sees it,
- * what was recorded before sees the old one (computed with the same run if nothing was recorded that
- * reads it; values that were let go and lie above x are CR_ERR_STALE from then on). The only mutation there is, and lazy: it is computed
- * with the next run and takes effect only if the whole run succeeds. No gradient flows through. */
+ * what was recorded before sees the old one. The only mutation there is, and lazy: it is computed
+ * with the next run and takes effect only if the whole run succeeds. No gradient flows through.
+ * The same run computes what was recorded from the old value and may still be read: results that no
+ * other operation reads, the loss, what is watched. The rest is let go, and reading it is
+ * CR_ERR_STALE from then on. */
 CR_API cr_status cr_assign_at(cr_tensor *x, cr_tensor *value, const char *site);
 #define cr_assign(x, value) cr_assign_at(x, value, CR_HERE)
 
@@ -595,10 +600,10 @@ CR_API bool cr_needs_grad(const cr_tensor *x);
 /* Why cr_needs_grad(x) is false, in words: where the chain is cut. Written like cr_format(). */
 CR_API size_t cr_explain_no_grad(cr_tensor *x, char *text, size_t capacity);
 
-/* Compares the gradients of f with finite differences (central, in f64). f builds an f64 tensor from
- * n inputs, of which it is given copies, time and again; those inputs that are f64 and need a gradient
- * are perturbed (if none does: all that are f64). On failure returns CR_ERR_GRAD with a message that
- * names the input and element. Tolerance |a - b| <= atol + rtol |b|. */
+/* Compares the gradients of f with finite differences (central, in f64). f builds an f64 tensor
+ * from n inputs, of which it is given copies, time and again; those inputs that are f64 and need a
+ * gradient are perturbed (if none does: all that are f64). On failure returns CR_ERR_GRAD with a
+ * message that names the input and element. Tolerance |a - b| <= atol + rtol |b|. */
 typedef struct cr_gradcheck_opts {
     const char *site CR_ZERO;
     double eps CR_ZERO;       /* default 1e-6 */
@@ -718,7 +723,7 @@ CR_API cr_tensor *cr_gelu_at(cr_tensor *x, cr_gelu_opts opts);
  *     add, sub, mul          any number type; mul also bools (and)
  *     div                    floats
  *     pow         x^y        floats; 0^0 = 1 with both gradients 0; d/dy at x = 0 is 0
- *     maximum, minimum       NaN wins; equal operands get half of the gradient each
+ *     maximum, minimum       numbers and bools; NaN wins; equal operands get half of the gradient
  *     eq ne lt le gt ge      a bool; no gradient; integers of different types may be compared
  *     logical_and, _or       of x != 0 and y != 0: a bool; no gradient; any types
  */
@@ -756,12 +761,13 @@ CR_DECLARE_BINARY(logical_or)
 #define cr_logical_and(x, y) cr_logical_and_at(CR_ARG(x), CR_ARG(y), CR_HERE)
 #define cr_logical_or(x, y) cr_logical_or_at(CR_ARG(x), CR_ARG(y), CR_HERE)
 
-/* x where the bool tensor condition is true, y elsewhere; the gradient is selected likewise. */
+/* x where the bool tensor condition is true, y elsewhere; the gradient is selected likewise. Any
+ * type; of two numbers i64 if both are integers, else f32. */
 CR_API cr_tensor *cr_where_at(cr_tensor *condition, cr_arg x, cr_arg y, const char *site);
 #define cr_where(condition, x, y) cr_where_at(condition, CR_ARG(x), CR_ARG(y), CR_HERE)
 
-/* min(max(x, lo), hi) for numbers lo and hi, -INFINITY and INFINITY for none; NaN stays NaN. The
- * gradient passes strictly between the bounds and is 0 at them. */
+/* min(max(x, lo), hi) for numbers lo and hi, -INFINITY and INFINITY for none; NaN stays NaN. Any
+ * number type. The gradient passes strictly between the bounds and is 0 at them. */
 CR_API cr_tensor *cr_clamp_at(cr_tensor *x, cr_arg lo, cr_arg hi, const char *site);
 #define cr_clamp(x, lo, hi) cr_clamp_at(x, CR_ARG(lo), CR_ARG(hi), CR_HERE)
 
@@ -802,7 +808,7 @@ CR_API cr_tensor *cr_argmax_at(cr_tensor *x, cr_reduce_opts opts);
 #define cr_argmax(...) CR_REDUCE_(cr_argmax_at, __VA_ARGS__)
 
 /* sum (x - mean)^2 / max(0, count - correction): correction 1 is the sample variance, 0 the
- * population's. */
+ * population's. Floats. */
 CR_API cr_tensor *cr_var_at(cr_tensor *x, double correction, cr_reduce_opts opts);
 #define cr_var(x, ...)                                  \
     cr_var_at(x, CR_FIRST(__VA_ARGS__, 0),              \
@@ -911,8 +917,8 @@ CR_API cr_tensor *cr_embedding_at(cr_tensor *weight, cr_tensor *index, cr_embedd
     cr_embedding_at(weight, CR_FIRST(__VA_ARGS__, 0),        \
                     CR_OPTS(cr_embedding_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
 
-/* e^x / sum e^x along dim, and its logarithm; both without overflow. In a row of -inf softmax is
- * 0 with gradient 0, log_softmax NaN. */
+/* e^x / sum e^x along dim, and its logarithm; both without overflow. Floats. In a row of -inf
+ * softmax is 0 with gradient 0, log_softmax NaN. */
 CR_API cr_tensor *cr_softmax_at(cr_tensor *x, int dim, const char *site);
 CR_API cr_tensor *cr_log_softmax_at(cr_tensor *x, int dim, const char *site);
 #define cr_softmax(x, dim) cr_softmax_at(x, dim, CR_HERE)
@@ -1060,7 +1066,8 @@ typedef struct cr_array {
     int64_t numel;
 } cr_array;
 
-/* What an opaque kernel is given. It is pure: it may run on any thread, and again. */
+/* What an opaque kernel is given. It is pure: it may run on any thread, and again; it writes all
+ * elements of out, whose content is undefined before. */
 typedef struct cr_kernel {
     const cr_array *in; /* absent optional inputs have data NULL and dtype 0 */
     int n;

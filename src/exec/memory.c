@@ -3,7 +3,6 @@
  * its last reader is through. */
 #include "exec.h"
 
-
 /* How many spare buffers are looked at for one of the right size. */
 #define MAX_LOOK 16
 

@@ -334,18 +334,6 @@ static bool check_loss(cr_tensor *loss, const cr_backward_opts *opts)
     return false;
 }
 
-/* g as a gradient, which is its leaf's alone and goes when another takes its place: g
- * itself if the walk has made it and no leaf has it yet (its `walk` tells), else another
- * name for it. */
-static cr_tensor *own(const cr__walk *walk, cr_tensor *g)
-{
-    if (g->seq < walk->since || g->walk)
-        g = cr_detach_at(g, walk->site);
-    if (g)
-        g->walk = 1;
-    return g;
-}
-
 /* What the gradients will be: the old ones and what has arrived. Several versions of a
  * leaf may have been reached; the handle remembers the place of the first of them. A leaf
  * that nobody holds any more needs none. */
@@ -371,16 +359,38 @@ static bool add_up(cr__walk *walk)
         cr_tensor *old = node->leaf->grad;
         if (old)
             *sum = cr_add_at(cr_arg_tensor(old), cr_arg_tensor(*sum), walk->site);
-        if (!*sum || !(*sum = own(walk, *sum)))
+        if (!*sum)
             return false;
     }
     return true;
 }
 
+/* g as a gradient, which is its leaf's alone and goes when another takes its place: g
+ * itself if the walk has made it and no leaf has it yet (its `walk` tells), else another
+ * name for it. */
+static cr_tensor *own(const cr__walk *walk, cr_tensor *g)
+{
+    if (g->seq < walk->since || g->walk)
+        g = cr_detach_at(g, walk->site);
+    if (g)
+        g->walk = 1;
+    return g;
+}
+
+static bool own_all(cr__walk *walk)
+{
+    bool done = true;
+    for (size_t i = 0; i < walk->n_ends && done; i++) {
+        cr_tensor **sum = &walk->cotangents[walk->ends[i]];
+        done = (*sum = own(walk, *sum)) != NULL;
+    }
+    return done;
+}
+
 /* All or nothing: no gradient is set before everything that can fail has succeeded. */
 static bool set_gradients(cr__walk *walk)
 {
-    bool done = add_up(walk);
+    bool done = add_up(walk) && own_all(walk);
     for (size_t i = 0; i < walk->n_ends; i++) {
         const size_t place = walk->ends[i];
         cr_tensor *node = walk->nodes[place], *g = walk->cotangents[place];

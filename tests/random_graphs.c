@@ -111,6 +111,16 @@ static void free_run(run *r)
     free(r->out.list);
 }
 
+/* Walks and runs leave no marks on nodes. */
+static bool marks_left(const world *w)
+{
+    for (const cr__scope *scope = w->ctx->scope; scope; scope = scope->parent)
+        for (const cr_tensor *x = scope->first; x; x = x->link)
+            if (x->run || x->walk)
+                return true;
+    return false;
+}
+
 static void take_steps(world *w, const way *how, run *r, bool full)
 {
     uint64_t other = w->rng ^ 77;
@@ -124,6 +134,8 @@ static void take_steps(world *w, const way *how, run *r, bool full)
         if (!pins_hold(w) && !*r->wrong)
             snprintf(r->wrong, sizeof r->wrong,
                      "step %d: memory of cr_data() has changed", w->step);
+        if (marks_left(w) && !*r->wrong)
+            snprintf(r->wrong, sizeof r->wrong, "step %d: marks are left", w->step);
         if (!cr_error(w->ctx))
             continue;
         bool expected =

@@ -457,10 +457,13 @@ static cr_tensor *make_index(world *w)
     }
     if (cr_ndim(y) != 1)
         y = cr_reshape(y, CR_DIMS(cr_numel(y)));
+    bool embeds = cr_ndim(x) == 2 && is_float(x) && chance(w, 30);
+    if (embeds)
+        size = cr_size(x, 0);
     if (cr_numel(x) / size * cr_numel(y) > w->most)
         return NULL;
-    if (cr_ndim(x) == 2 && is_float(x) && chance(w, 30))
-        return cr_embedding(x, places(w, y, cr_size(x, 0)));
+    if (embeds)
+        return cr_embedding(x, places(w, y, size));
     if (chance(w, 20) && cr_numel(y) * 5 <= w->most)
         return cr_one_hot(places(w, y, 5), 5);
     return cr_index_select(x, dim, places(w, y, size));

@@ -106,8 +106,14 @@ static void put(world *w, cr_tensor *t, bool leaf)
             return;
     if (!t)
         return;
-    if (w->n == POOL)
-        forget(w, (int)below(w, POOL / 2));
+    if (w->n == POOL) { /* not what is retained: it would die in the caller's hands */
+        int gone = (int)below(w, POOL / 2);
+        while (gone < POOL - 1 && w->pool[gone].retained)
+            gone++;
+        if (w->pool[gone].retained)
+            return;
+        forget(w, gone);
+    }
     w->pool[w->n++] = (slot){ .t = t, .level = w->level, .leaf = leaf };
 }
 

@@ -135,6 +135,10 @@ cr_tensor *cr_requires_grad_at(cr_tensor *x, const char *site)
 
 void cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad)
 {
+    /* One that is replaced before any run has computed it is a node like others. */
+    if (leaf->grad && leaf->grad != leaf->grad_committed &&
+        !(leaf->grad->flags & CR__WATCHED))
+        leaf->grad->flags &= (uint16_t)~CR__KEEP;
     if (grad)
         grad->flags |= CR__KEEP;
     set(&leaf->grad, grad);

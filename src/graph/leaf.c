@@ -13,6 +13,8 @@ bool cr__usable(cr_ctx *ctx, const cr_tensor *x, const char *what, const char *s
         ctx = x->ctx;
     if (!ctx || ctx->status != CR_OK)
         return false;
+    if (CR__LIKELY(cr__alive(x) && x->ctx == ctx))
+        return true;
     char place[256] = "";
     if (site)
         snprintf(place, sizeof place, " (%s)", site);
@@ -24,11 +26,9 @@ bool cr__usable(cr_ctx *ctx, const cr_tensor *x, const char *what, const char *s
             "%s: the tensor was released with its scope%s; cr_keep() moves one to the "
             "enclosing scope",
             what, place);
-    else if (x->ctx != ctx)
+    else
         cr_fail(ctx, CR_ERR_SCOPE, "%s: the tensor belongs to another context%s", what,
                 place);
-    else
-        return true;
     return false;
 }
 

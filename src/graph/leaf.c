@@ -235,6 +235,7 @@ cr_status cr_assign_at(cr_tensor *x, cr_tensor *value, const char *site)
     if (!x)
         return CR_ERR_NULL;
     cr_ctx *ctx = x->ctx;
+    site = ctx->site ? ctx->site : site;
     if (!check_assign(x, value, site) || (!(x->flags & CR__HANDLE) && !make_handle(x)))
         return ctx->status;
     x->shape->refs++;

@@ -220,6 +220,7 @@ static void test_loop_without_scope(int eager)
         cr_tensor *loss = cr_sum(cr_square(cr_sin(w)));
         cr_zero_grad(w);
         cr_backward(loss);
+        cr_set_grad(w, cr_mul(cr_grad(w), 0.5));
         cr_assign(w, cr_sub(w, cr_mul(cr_grad(w), 0.01)));
         cr_item(loss);
         if (step == 2)

@@ -48,6 +48,13 @@ static void test_shapes(cr_ctx *ctx)
     FAILS(cr_layer_norm(a, CR_DIMS(3), NULL, NULL), SHAPE, "does not end in");
     FAILS(cr_batch_norm(a, NULL, NULL, NULL, NULL, false, 0.1), ARGUMENT,
           "running_mean and running_var are needed");
+    FAILS(cr_mse_loss(a, a, .reduction = (cr_reduction)7), ARGUMENT, "7 is no reduction");
+    FAILS(cr_gelu(a, .approximate = (cr_gelu_form)2), ARGUMENT, "gelu: 2 is no form");
+    cr_tensor *computed = cr_exp(cr_requires_grad(cr_zeros(ctx, CR_DIMS(64))));
+    FAILS(cr_batch_norm(a, computed, NULL, NULL, NULL, true, 0.1), ARGUMENT,
+          "assign: [64]");
+    FAILS(cr_batch_norm(a, computed, NULL, NULL, NULL, true, 0.1), ARGUMENT,
+          "op_calls.c:");
     FAILS(cr_mse_loss(cr_ones(ctx, CR_DIMS(4, 1)), cr_ones(ctx, CR_DIMS(4))), SHAPE,
           "target [4] is not shaped like x, [4, 1]");
     ok(!cr_cat(NULL, 0, 0) && !cr_stack(NULL, 0, 0) && !cr_error(ctx),

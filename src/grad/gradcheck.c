@@ -156,14 +156,14 @@ static int make_weights(check *c)
         if (!c->outs[j])
             continue;
         int64_t numel = cr_numel(c->outs[j]);
-        cr__list room = { 0 };
-        if (!cr__list_reserve(c->ctx, &room, ((size_t)numel + 1) * sizeof(double)))
+        double *values = cr__alloc(c->ctx, ((size_t)numel + 1) * sizeof *values);
+        if (!values)
             return -1;
         for (int64_t k = 0; k < numel; k++)
-            ((double *)room.at)[k] = weight(j + c->order, k);
+            values[k] = weight(j + c->order, k);
         c->weights[n] =
-            cr_from_at(c->ctx, CR_F64, cr_shape(c->outs[j]), room.at, c->opts.site);
-        cr__list_free(c->ctx, &room);
+            cr_from_at(c->ctx, CR_F64, cr_shape(c->outs[j]), values, c->opts.site);
+        cr__free(c->ctx, values);
         c->outs[n++] = c->outs[j];
     }
     return n;

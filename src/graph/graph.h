@@ -6,6 +6,8 @@
 #include "../base/context.h"
 #include "../kernel/kernel.h"
 
+#include <string.h>
+
 /* ---- shapes ---- */
 
 /* Sizes, shared by counting. */
@@ -13,7 +15,7 @@ typedef struct cr__shape {
     int32_t refs;
     int32_t ndim;
     int64_t numel;
-    int64_t dims[CR_MAX_DIMS];
+    int64_t dims[CR_MAX_DIMS]; /* zero behind the last */
 } cr__shape;
 
 /* ---- nodes ---- */
@@ -130,10 +132,8 @@ CR__INLINE bool cr__is_float(cr_dtype dtype)
 
 CR__INLINE bool cr__same_shape(const cr__shape *a, const cr__shape *b)
 {
-    bool same = a->ndim == b->ndim;
-    for (int i = 0; a != b && same && i < a->ndim; i++)
-        same = a->dims[i] == b->dims[i];
-    return same;
+    return a == b ||
+           (a->ndim == b->ndim && memcmp(a->dims, b->dims, sizeof a->dims) == 0);
 }
 
 /* The same shape and dtype. */

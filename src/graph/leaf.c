@@ -13,6 +13,8 @@ bool cr__usable(cr_ctx *ctx, const cr_tensor *x, const char *what, const char *s
         ctx = x->ctx;
     if (!ctx || ctx->status != CR_OK)
         return false;
+    if (CR__LIKELY(cr__alive(x) && x->ctx == ctx))
+        return true;
     char place[256] = "";
     if (site)
         snprintf(place, sizeof place, " (%s)", site);
@@ -24,11 +26,9 @@ bool cr__usable(cr_ctx *ctx, const cr_tensor *x, const char *what, const char *s
             "%s: the tensor was released with its scope%s; cr_keep() moves one to the "
             "enclosing scope",
             what, place);
-    else if (x->ctx != ctx)
+    else
         cr_fail(ctx, CR_ERR_SCOPE, "%s: the tensor belongs to another context%s", what,
                 place);
-    else
-        return true;
     return false;
 }
 
@@ -135,6 +135,10 @@ cr_tensor *cr_requires_grad_at(cr_tensor *x, const char *site)
 
 void cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad)
 {
+    /* One that is replaced before any run has computed it is a node like others. */
+    if (leaf->grad && leaf->grad != leaf->grad_committed &&
+        !(leaf->grad->flags & CR__WATCHED))
+        leaf->grad->flags &= (uint16_t)~CR__KEEP;
     if (grad)
         grad->flags |= CR__KEEP;
     set(&leaf->grad, grad);
@@ -231,6 +235,7 @@ cr_status cr_assign_at(cr_tensor *x, cr_tensor *value, const char *site)
     if (!x)
         return CR_ERR_NULL;
     cr_ctx *ctx = x->ctx;
+    site = ctx->site ? ctx->site : site;
     if (!check_assign(x, value, site) || (!(x->flags & CR__HANDLE) && !make_handle(x)))
         return ctx->status;
     x->shape->refs++;

@@ -15,10 +15,10 @@ cr__shape *cr__shape_new(cr_ctx *ctx, cr_dims dims)
     shape->refs = 1;
     shape->ndim = dims.n;
     shape->numel = 1;
-    for (int i = 0; i < dims.n; i++) {
-        shape->dims[i] = dims.v[i];
+    for (int i = 0; i < dims.n; i++)
         shape->numel *= dims.v[i];
-    }
+    for (int i = 0; i < CR_MAX_DIMS; i++)
+        shape->dims[i] = i < dims.n ? dims.v[i] : 0;
     return shape;
 }
 

@@ -17,7 +17,12 @@ int64_t cr_size(const cr_tensor *x, int dim)
 
 cr_dims cr_shape(const cr_tensor *x)
 {
-    return cr__alive(x) ? cr_dims_of(x->shape->dims, x->shape->ndim) : CR_NO_DIMS;
+    cr_dims dims = { .given = true };
+    if (!cr__alive(x))
+        return dims;
+    memcpy(dims.v, x->shape->dims, sizeof dims.v);
+    dims.n = x->shape->ndim;
+    return dims;
 }
 
 int64_t cr_numel(const cr_tensor *x)

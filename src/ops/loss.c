@@ -9,8 +9,13 @@
  * the number of elements. */
 static cr_tensor *reduced(cr_tensor *loss, cr_reduction reduction, cr_tensor *total)
 {
-    if (reduction == CR_NONE)
+    if (reduction == CR_NONE || !loss)
         return loss;
+    if (reduction != CR_MEAN && reduction != CR_SUM) {
+        cr__op_fail(loss->ctx, loss->op, CR_ERR_ARGUMENT, NULL, "%d is no reduction",
+                    (int)reduction);
+        return NULL;
+    }
     if (reduction == CR_MEAN && !total)
         return cr_mean(loss);
     loss = cr_sum(loss);

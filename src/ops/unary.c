@@ -400,12 +400,19 @@ typedef struct gelu_attrs {
     cr_gelu_form approximate;
 } gelu_attrs;
 
+static const cr_op op_gelu;
+
 static cr_tensor *gelu_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                               const void *attrs)
 {
     const gelu_attrs *a = attrs;
     cr_tensor *x = inputs[0], *odd; /* 2 Phi(x) - 1 */
-    (void)ctx, (void)n;
+    (void)n;
+    if (a->approximate != CR_GELU_ERF && a->approximate != CR_GELU_TANH) {
+        cr__op_fail(ctx, &op_gelu, CR_ERR_ARGUMENT, NULL, "%d is no form of it",
+                    (int)a->approximate);
+        return NULL;
+    }
     if (a->approximate == CR_GELU_TANH) {
         const double k = 0.7978845608028654; /* sqrt(2/pi) */
         odd = cr_tanh(cr_mul(x, cr_add(cr_mul(cr_square(x), k * 0.044715), k)));

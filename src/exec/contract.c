@@ -4,8 +4,6 @@
  * rounded only once. */
 #include "exec.h"
 
-#include <string.h>
-
 /* An operand as the kernel gets it. */
 typedef struct factor {
     cr__layout layout;
@@ -17,6 +15,8 @@ typedef struct factor {
 /* data[0..n) *= 2^exponent. Floats; in steps that are floats themselves. */
 static void scale(void *data, cr_dtype dtype, int64_t n, int exponent)
 {
+    if (!exponent)
+        return;
     cr__map_fn *multiply = cr__map_find(CR__MAP_MUL, dtype, dtype, 2);
     int most = dtype == CR_F32 ? 120 : 1000;
     while (exponent) {

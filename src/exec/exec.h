@@ -1,7 +1,7 @@
 /* What the files of src/exec share: the plan of a run.
  *
- *     targets -> plan (schedule.c: what to compute, in groups; memory.c: buffers) -> run
- * (run.c, with program.c for groups of maps) -> values of nodes
+ *     targets -> groups (schedule.c) -> buffers (memory.c) -> computing (run.c, with
+ *     program.c for maps and contract.c for products) -> values of nodes
  *
  * A plan holds the nodes to compute in ascending order of creation, so inputs come first.
  * Groups are made backwards, from the consumers, and run in descending order of number:
@@ -14,14 +14,13 @@
 #define CR__NO_GROUP 0u
 
 enum {
-    CR__STORE = 1, /* its value gets memory of its own */
-    CR__INDIRECT =
-        2, /* the group that uses it first reads it other than element by element */
+    CR__STORE = 1,    /* its value gets memory of its own */
+    CR__INDIRECT = 2, /* its first group does not read it element by element */
     CR__OUTLIVES = 4, /* its value stays with the node after the run */
     CR__COPIED = 8,   /* a view that is copied, not read through */
     CR__ALIAS = 16,   /* a target view that shares its base's buffer */
-    CR__PINNED = 64,  /* its memory is that of an alias, which outlives the run */
-    CR__FREED = 32,   /* the plan has passed its last use */
+    CR__PINNED = 32,  /* its memory is that of an alias, which outlives the run */
+    CR__FREED = 64,   /* the plan has passed its last use */
 };
 
 /* What a plan knows of a node. */
@@ -44,10 +43,9 @@ typedef struct cr__seen {
 /* Nodes computed together: a tile program of maps that may end in a reduction, or one
  * node. */
 typedef struct cr__group {
-    cr_tensor *reduce; /* the reduction that a program ends in, or NULL */
-    const cr__shape
-        *shape;     /* what a program iterates over; NULL: one node that is no program */
-    uint32_t first; /* its first entry's place plus 1; they ascend */
+    cr_tensor *reduce;      /* the reduction that a program ends in, or NULL */
+    const cr__shape *shape; /* what it iterates over; NULL: one node that is no program */
+    uint32_t first;         /* its first entry's place plus 1; they ascend */
     uint32_t count;
 } cr__group;
 
@@ -60,8 +58,7 @@ typedef struct cr__plan {
     uint32_t n_groups; /* one past the last */
     cr__seen *views;
     uint32_t n_views;
-    cr__buffer *
-        *buffers; /* all that the plan obtained; several nodes may use one in turn */
+    cr__buffer **buffers; /* all that were obtained; nodes may use one in turn */
     uint32_t n_buffers;
     const cr_tensor *stale; /* a value that is wanted, and cannot be had any more */
 } cr__plan;

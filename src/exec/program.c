@@ -16,7 +16,7 @@
 typedef struct reg {
     char *data;   /* of element 0; of temporaries the offset in scratch */
     int32_t step; /* bytes from element to element; 0: a temporary or uniform */
-    int32_t temp; /* its number plus 1; 0: none */
+    int32_t temp; /* its number, from 1; 0: none */
 } reg;
 
 enum { CALL, INDEX, LOAD, FILL, KEEP };
@@ -388,8 +388,7 @@ static void run_tile(const program *p, char *scratch, int64_t start, int64_t n)
     for (int i = 0; i < p->n_code; i++) {
         const instruction *code = &p->code[i];
         const void *src[4];
-        char *dst =
-            code->kind == KEEP ? code->to.at : address(p, code->dst, scratch, start);
+        char *dst = address(p, code->dst, scratch, start);
         for (int k = 0; k < code->n_src; k++)
             src[k] = address(p, code->src[k], scratch, start);
         switch (code->kind) {
@@ -551,9 +550,7 @@ bool cr__run_program(const cr__plan *plan, const cr__group *group)
     program p = { .plan = plan,
                   .group = group,
                   .number = (uint32_t)(group - plan->groups),
-                  .numel = 1 };
-    for (int d = 0; d < group->shape->ndim; d++)
-        p.numel *= group->shape->dims[d];
+                  .numel = group->shape->numel };
     if (!p.numel)
         return true;
     if (!build(&p))

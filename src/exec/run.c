@@ -2,7 +2,6 @@
  * their nodes. If anything fails, no node and no leaf has changed. */
 #include "exec.h"
 
-#include <string.h>
 #include <unistd.h>
 
 /* ---- groups of one node ---- */
@@ -167,10 +166,7 @@ static void let_go_inputs(const cr_tensor *x)
 {
     for (int k = 0; k < x->n_inputs; k++) {
         cr_tensor *in = cr__input(x, k);
-        if (!in || !(in->flags & CR__KNOWN) || in->flags & CR__KEEP || in->saves ||
-            in->run || in->shape->numel == 1)
-            continue;
-        if (!x->ctx->eager || in->flags & CR__VERSION)
+        if (in && !in->run && (!x->ctx->eager || in->flags & CR__VERSION))
             cr__let_go(in);
     }
 }
@@ -208,8 +204,7 @@ static bool may_run(cr_ctx *ctx)
     if (ctx->pid != (int)getpid())
         cr_fail(ctx, CR_ERR_FORK,
                 "eval: this context belongs to the parent process, whose threads are not "
-                "in this "
-                "one; cr_open() a context after the fork");
+                "in this one; cr_open() a context after the fork");
     else if (ctx->running)
         cr_fail(ctx, CR_ERR_ARGUMENT,
                 "eval: called from inside a kernel; kernels must be pure");

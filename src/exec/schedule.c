@@ -269,6 +269,16 @@ static void see_through(cr__plan *plan, cr_tensor *x)
     (void)possible;
 }
 
+/* Whether all of the base is seen, in order. */
+static bool shows_all(const cr__seen *seen)
+{
+    int64_t numel = 1;
+    for (int d = 0; d < seen->layout.ndim; d++)
+        numel *= seen->layout.dims[d];
+    return seen->layout.offset == 0 && seen->base->shape->numel == numel &&
+           cr__layout_contiguous(&seen->layout);
+}
+
 /* A view whose value is to stay: its base's buffer if it shows all of it in order, else a
  * copy. */
 static void settle_target(cr__plan *plan, cr_tensor *x)
@@ -277,9 +287,7 @@ static void settle_target(cr__plan *plan, cr_tensor *x)
     if (entry->flags & CR__COPIED)
         return;
     const cr__seen *seen = &plan->views[entry->slot - 1];
-    bool whole = seen->layout.offset == 0 &&
-                 seen->base->shape->numel == x->shape->numel &&
-                 cr__layout_contiguous(&seen->layout);
+    bool whole = shows_all(seen);
     entry->flags |= whole ? CR__ALIAS : CR__COPIED | CR__STORE;
     if (whole && seen->base->run)
         cr__entry_of(plan, seen->base)->flags |= CR__STORE | CR__PINNED;
@@ -326,9 +334,8 @@ cr_tensor *cr__original(const cr__plan *plan, cr_tensor *x)
     if (!reads_through(plan, x))
         return x;
     const cr__seen *seen = &plan->views[plan->entries[x->run - 1].slot - 1];
-    bool all = seen->layout.offset == 0 && cr__same_shape(seen->base->shape, x->shape) &&
-               cr__layout_contiguous(&seen->layout);
-    return all ? seen->base : x;
+    bool same = cr__same_shape(seen->base->shape, x->shape) && shows_all(seen);
+    return same ? seen->base : x;
 }
 
 /* group reads x: element by element in the group's own shape (direct), or otherwise. */

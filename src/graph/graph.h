@@ -80,8 +80,8 @@ typedef struct cr__leaf {
     bool requires_grad;
     bool dirty;
     cr_tensor *handle; /* NULL: gone */
-    cr_tensor *first;  /* the version that what was recorded before the handle became one
-                        * sees;  NULL if there is nothing such */
+    cr_tensor *first;  /* the version for what was recorded before there was a handle;
+                          NULL if nothing was */
     cr_tensor *version, *committed;
     cr_tensor *grad, *grad_committed;
     struct cr__leaf *next_dirty, *prev_dirty;
@@ -130,6 +130,12 @@ CR__INLINE bool cr__is_float(cr_dtype dtype)
     return dtype == CR_F32 || dtype == CR_F64;
 }
 
+CR__INLINE bool cr__has_dims(const cr__shape *shape, const cr_dims *dims)
+{
+    return shape->ndim == dims->n &&
+           memcmp(shape->dims, dims->v, (size_t)dims->n * sizeof *dims->v) == 0;
+}
+
 CR__INLINE bool cr__same_shape(const cr__shape *a, const cr__shape *b)
 {
     return a == b ||
@@ -165,8 +171,7 @@ typedef bool cr__prepare(cr_ctx *ctx, const cr_op *op, cr_arg *operands, int n);
 typedef struct cr__map {
     cr__map_code code;
     unsigned dtypes; /* bits 1u << cr_dtype: what operands may be; 0: any */
-    unsigned
-        own; /* bits 1u << i: operands outside the equality of dtypes (a condition) */
+    unsigned own;    /* bits 1u << i: operands with a dtype of their own (a condition) */
     cr__prepare *prepare;
     int n_params; /* uniform parameters, in the dtype of the operands */
     void (*params)(const void *attrs, cr_arg *params);
@@ -266,8 +271,8 @@ bool cr__broadcast_dims(cr_dims a, cr_dims b, cr_dims *out);
 /* x expanded to dims, x itself if it has them already. */
 cr_tensor *cr__expand_to(cr_tensor *x, cr_dims dims);
 extern const cr_op cr__op_expand;
-extern const cr_op
-    cr__op_detach; /* a view of everything, through which no gradient flows */
+/* A view of everything, through which no gradient flows. */
+extern const cr_op cr__op_detach;
 
 /* ---- data (make.c) ---- */
 
@@ -311,7 +316,8 @@ void cr__save(cr_tensor *x);
 void cr__unsave(cr_tensor *x);
 /* x is no view any more: what it was a view of is not saved on its account. */
 void cr__leave_viewed(cr_tensor *x);
-/* Forgets a known value that can be computed again. */
+/* Forgets the value of x, if it is known and nothing keeps it: neither a flag nor a vjp
+ * to come. One element takes no memory, and stays. */
 void cr__let_go(cr_tensor *x);
 
 /* ---- leaves (leaf.c) ---- */

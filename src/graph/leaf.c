@@ -216,16 +216,14 @@ static bool check_assign(cr_tensor *x, cr_tensor *value, const char *site)
     if (!cr__same_type(x, value))
         cr_fail(ctx, x->dtype == value->dtype ? CR_ERR_SHAPE : CR_ERR_DTYPE,
                 "assign: the new value of %s%s%s %s is %s %s (%s); they must have the "
-                "same dtype "
-                "and shape",
+                "same dtype and shape",
                 cr_name(x), *cr_name(x) ? ": " : "", cr_dtype_name((cr_dtype)x->dtype),
                 cr__shape_text(x), cr_dtype_name((cr_dtype)value->dtype),
                 cr__shape_text(value), site ? site : "?");
     else if (!(x->flags & CR__HANDLE) && x->flags & CR__NEEDS_GRAD)
         cr_fail(ctx, CR_ERR_ARGUMENT,
                 "assign: %s is computed from tensors that require gradients (%s); assign "
-                "to a "
-                "leaf, or to a cr_detach() of it",
+                "to a leaf, or to a cr_detach() of it",
                 cr__shape_text(x), site ? site : "?");
     return ctx->status == CR_OK;
 }
@@ -284,8 +282,7 @@ static void replace(cr_tensor *old, const cr_tensor *by)
     if (!replaces(old, by) || old->flags & CR__HANDLE)
         return;
     old->flags &= (uint16_t)~CR__KEEP;
-    if (old->flags & CR__KNOWN && !old->saves && old->shape->numel != 1)
-        cr__let_go(old);
+    cr__let_go(old);
 }
 
 /* Eagerly computed values are let go when lazily computed ones become stale. */
@@ -293,9 +290,7 @@ static void let_go_eager(cr_ctx *ctx)
 {
     cr__scope *scope = ctx->scope;
     for (cr_tensor *x = scope->first; (x = cr__recent(&scope, x)); x = x->link)
-        if (x->flags & CR__KNOWN && !(x->flags & CR__KEEP) && !x->saves &&
-            x->shape->numel != 1)
-            cr__let_go(x);
+        cr__let_go(x);
 }
 
 void cr__commit(cr_ctx *ctx)

@@ -1,7 +1,6 @@
 /* Tensors from data: copies, borrowed memory, numbers. */
 #include "graph.h"
 
-#include <float.h>
 #include <string.h>
 
 /* ---- numbers ---- */

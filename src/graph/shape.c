@@ -106,9 +106,7 @@ cr_tensor *cr__expand_to(cr_tensor *x, cr_dims dims)
 {
     if (!x)
         return NULL;
-    const cr__shape *shape = x->shape;
-    if (shape->ndim == dims.n &&
-        memcmp(shape->dims, dims.v, (size_t)dims.n * sizeof *dims.v) == 0)
+    if (cr__has_dims(x->shape, &dims))
         return x;
     return cr_expand_at(x, dims, x->site);
 }

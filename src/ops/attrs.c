@@ -43,6 +43,10 @@ static bool next_part(span *rest, span *part)
     return true;
 }
 
+const cr_attr cr__dim_rows[] = {
+    CR__ATTR(cr__dim_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL), CR__ATTRS_END
+};
+
 /* ---- values ---- */
 
 static bool parse_integer(span s, int64_t *out)

@@ -16,6 +16,12 @@
         .name = NULL  \
     }
 
+/* Of the many operations whose only attribute is a dim, by position. */
+typedef struct cr__dim_attrs {
+    int64_t dim;
+} cr__dim_attrs;
+extern const cr_attr cr__dim_rows[];
+
 /* Gives the members of an attribute struct that are zero their defaults, where zero
  * stands for the default: lists not given, dtypes, and what is above zero. False with the
  * error if a default is malformed, which those of the library are not. */

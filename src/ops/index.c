@@ -5,14 +5,6 @@
 #include "opaque.h"
 #include <string.h>
 
-typedef struct dim_attrs {
-    int64_t dim;
-} dim_attrs;
-
-static const cr_attr dim_table[] = {
-    CR__ATTR(dim_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL), CR__ATTRS_END
-};
-
 /* dims.v[i], rank 0 being seen as [1]. */
 static int64_t size_at(const cr_dims *dims, int64_t i)
 {
@@ -165,7 +157,7 @@ static void pick_chunk(void *arg, int chunk)
 
 static cr_status pick(const cr_kernel *kernel, const cr_array *other, bool adds)
 {
-    const dim_attrs *attrs = kernel->attrs;
+    const cr__dim_attrs *attrs = kernel->attrs;
     const cr_array *index = &kernel->in[1];
     if (index->numel == 0)
         return CR_OK;
@@ -182,7 +174,7 @@ static cr_status pick(const cr_kernel *kernel, const cr_array *other, bool adds)
  */
 static cr_status pick_shape(cr_infer *infer, const char *what)
 {
-    dim_attrs *attrs = infer->attrs;
+    cr__dim_attrs *attrs = infer->attrs;
     const cr_dims *x = &infer->in_dims[0], *index = &infer->in_dims[1];
     bool fits = x->n == index->n, empty = false;
     if (!cr__index_dtype(infer, 1))
@@ -215,7 +207,7 @@ static cr_status gather_kernel(const cr_kernel *kernel)
 
 static void gather_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    const dim_attrs *attrs = cr_attrs(out);
+    const cr__dim_attrs *attrs = cr_attrs(out);
     down[0] = cr_scatter_add(cr_zeros_like(cr_input(out, 0)), (int)attrs->dim,
                              cr_input(out, 1), g);
 }
@@ -236,8 +228,8 @@ static const cr_op op_gather = {
     .min_inputs = 2,
     .max_inputs = 2,
     .inputs = "x,index",
-    .attrs = dim_table,
-    .attrs_size = sizeof(dim_attrs),
+    .attrs = cr__dim_rows,
+    .attrs_size = sizeof(cr__dim_attrs),
     .shape = gather_shape,
     .vjp = gather_vjp,
     .reads = CR_READS_INPUT(1),
@@ -248,7 +240,7 @@ static const cr_op op_gather = {
 cr_tensor *cr_gather_at(cr_tensor *x, int dim, cr_tensor *index, const char *site)
 {
     cr_tensor *inputs[] = { x, index };
-    return cr__record_n(NULL, &op_gather, inputs, 2, &(dim_attrs){ dim }, site);
+    return cr__record_n(NULL, &op_gather, inputs, 2, &(cr__dim_attrs){ dim }, site);
 }
 
 /* dtypes that can be added, equal for x and what is added to it. */
@@ -286,7 +278,7 @@ static cr_status scatter_add_kernel(const cr_kernel *kernel)
 
 static void scatter_add_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    const dim_attrs *attrs = cr_attrs(out);
+    const cr__dim_attrs *attrs = cr_attrs(out);
     down[0] = g;
     if (cr_input_needs_grad(out, 2))
         down[2] = cr_gather(g, (int)attrs->dim, cr_input(out, 1));
@@ -309,8 +301,8 @@ static const cr_op op_scatter_add = {
     .min_inputs = 3,
     .max_inputs = 3,
     .inputs = "x,index,src",
-    .attrs = dim_table,
-    .attrs_size = sizeof(dim_attrs),
+    .attrs = cr__dim_rows,
+    .attrs_size = sizeof(cr__dim_attrs),
     .shape = scatter_add_shape,
     .vjp = scatter_add_vjp,
     .reads = CR_READS_INPUT(1),
@@ -322,7 +314,7 @@ cr_tensor *cr_scatter_add_at(cr_tensor *x, int dim, cr_tensor *index, cr_tensor 
                              const char *site)
 {
     cr_tensor *inputs[] = { x, index, src };
-    return cr__record_n(NULL, &op_scatter_add, inputs, 3, &(dim_attrs){ dim }, site);
+    return cr__record_n(NULL, &op_scatter_add, inputs, 3, &(cr__dim_attrs){ dim }, site);
 }
 
 /* ---- index_select, index_add: an index for every slice ---- */
@@ -397,7 +389,7 @@ static bool is_list(cr_infer *infer, int input)
 
 static cr_status index_select_shape(cr_infer *infer)
 {
-    dim_attrs *attrs = infer->attrs;
+    cr__dim_attrs *attrs = infer->attrs;
     int64_t n = size_at(&infer->in_dims[1], 0);
     if (!is_list(infer, 1) || !cr__resolve_dim(infer, &attrs->dim, infer->in_dims[0].n))
         return CR_ERR_SHAPE;
@@ -411,7 +403,7 @@ static cr_status index_select_shape(cr_infer *infer)
 
 static cr_status index_select_kernel(const cr_kernel *kernel)
 {
-    const dim_attrs *attrs = kernel->attrs;
+    const cr__dim_attrs *attrs = kernel->attrs;
     return select_slices(kernel, attrs->dim);
 }
 
@@ -419,7 +411,7 @@ static cr_tensor *index_add(cr_tensor *x, int64_t dim, cr_tensor *index, cr_tens
 
 static void index_select_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    const dim_attrs *attrs = cr_attrs(out);
+    const cr__dim_attrs *attrs = cr_attrs(out);
     down[0] = index_add(cr_zeros_like(cr_input(out, 0)), attrs->dim, cr_input(out, 1), g);
 }
 
@@ -436,8 +428,8 @@ static const cr_op op_index_select = {
     .min_inputs = 2,
     .max_inputs = 2,
     .inputs = "x,index",
-    .attrs = dim_table,
-    .attrs_size = sizeof(dim_attrs),
+    .attrs = cr__dim_rows,
+    .attrs_size = sizeof(cr__dim_attrs),
     .shape = index_select_shape,
     .vjp = index_select_vjp,
     .reads = CR_READS_INPUT(1),
@@ -448,7 +440,7 @@ static const cr_op op_index_select = {
 cr_tensor *cr_index_select_at(cr_tensor *x, int dim, cr_tensor *index, const char *site)
 {
     cr_tensor *inputs[] = { x, index };
-    return cr__record_n(NULL, &op_index_select, inputs, 2, &(dim_attrs){ dim }, site);
+    return cr__record_n(NULL, &op_index_select, inputs, 2, &(cr__dim_attrs){ dim }, site);
 }
 
 typedef struct index_add_attrs {

@@ -4,14 +4,6 @@
 
 #include <float.h>
 
-typedef struct dim_attrs {
-    int64_t dim;
-} dim_attrs;
-
-static const cr_attr dim_table[] = {
-    CR__ATTR(dim_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL), CR__ATTRS_END
-};
-
 /* ---- softmax, log_softmax ---- */
 
 /* The largest element along dim, as a constant: what is subtracted from all elements
@@ -32,7 +24,7 @@ static cr_tensor *largest(cr_ctx *ctx, cr_tensor *x, cr_dims dim)
 static cr_tensor *softmax_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                                  const void *attributes)
 {
-    const dim_attrs *attrs = attributes;
+    const cr__dim_attrs *attrs = attributes;
     cr_dims dim = CR_DIMS(attrs->dim);
     cr_tensor *x = inputs[0], *most = largest(ctx, x, dim);
     (void)n;
@@ -60,21 +52,21 @@ static const cr_op op_softmax = {
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs = dim_table,
-    .attrs_size = sizeof(dim_attrs),
+    .attrs = cr__dim_rows,
+    .attrs_size = sizeof(cr__dim_attrs),
     .expand = softmax_expand,
     .samples = softmax_samples,
 };
 
 cr_tensor *cr_softmax_at(cr_tensor *x, int dim, const char *site)
 {
-    return cr__record_1(&op_softmax, x, &(dim_attrs){ dim }, site);
+    return cr__record_1(&op_softmax, x, &(cr__dim_attrs){ dim }, site);
 }
 
 static cr_tensor *log_softmax_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                                      const void *attributes)
 {
-    const dim_attrs *attrs = attributes;
+    const cr__dim_attrs *attrs = attributes;
     cr_dims dim = CR_DIMS(attrs->dim);
     cr_tensor *x = cr_sub(inputs[0], largest(ctx, inputs[0], dim));
     (void)n;
@@ -88,15 +80,15 @@ static const cr_op op_log_softmax = {
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs = dim_table,
-    .attrs_size = sizeof(dim_attrs),
+    .attrs = cr__dim_rows,
+    .attrs_size = sizeof(cr__dim_attrs),
     .expand = log_softmax_expand,
     .samples = softmax_samples,
 };
 
 cr_tensor *cr_log_softmax_at(cr_tensor *x, int dim, const char *site)
 {
-    return cr__record_1(&op_log_softmax, x, &(dim_attrs){ dim }, site);
+    return cr__record_1(&op_log_softmax, x, &(cr__dim_attrs){ dim }, site);
 }
 
 /* ---- what the others share ---- */

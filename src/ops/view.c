@@ -465,13 +465,9 @@ cr_tensor *cr_squeeze_at(cr_tensor *x, cr_squeeze_opts opts)
     return cr__record_1(&op_squeeze, x, &(dims_attrs){ opts.dims }, opts.site);
 }
 
-typedef struct dim_attrs {
-    int64_t dim;
-} dim_attrs;
-
 static cr_status unsqueeze_shape(cr_infer *infer)
 {
-    dim_attrs *attrs = infer->attrs;
+    cr__dim_attrs *attrs = infer->attrs;
     int rank = infer->in_dims[0].n;
     if (rank == CR_MAX_DIMS)
         return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
@@ -483,10 +479,6 @@ static cr_status unsqueeze_shape(cr_infer *infer)
     return CR_OK;
 }
 
-static const cr_attr dim_table[] = {
-    CR__ATTR(dim_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL),
-    CR__ATTRS_END,
-};
 static const cr_sample unsqueeze_samples[] = {
     { "f[2,3]", "dim=0" },  { "f[2,3]", "dim=-1" }, { "f[2,3]", "dim=1" },
     { "f[0,2]", "dim=-3" }, { "f[]", "dim=0" },     { NULL, NULL },
@@ -498,8 +490,8 @@ static const cr_op op_unsqueeze = {
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs = dim_table,
-    .attrs_size = sizeof(dim_attrs),
+    .attrs = cr__dim_rows,
+    .attrs_size = sizeof(cr__dim_attrs),
     .shape = unsqueeze_shape,
     .vjp = reshape_vjp,
     .internal = &(const cr__view_info){ reshape_view },
@@ -508,7 +500,7 @@ static const cr_op op_unsqueeze = {
 
 cr_tensor *cr_unsqueeze_at(cr_tensor *x, int dim, const char *site)
 {
-    return cr__record_1(&op_unsqueeze, x, &(dim_attrs){ dim }, site);
+    return cr__record_1(&op_unsqueeze, x, &(cr__dim_attrs){ dim }, site);
 }
 
 /* ---- detach ---- */

@@ -718,13 +718,18 @@ CR_API cr_tensor *cr_gelu_at(cr_tensor *x, cr_gelu_opts opts);
                CR_OPTS(cr_gelu_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
 
 /* Element by element, two operands: tensors or C numbers in either place, at least one tensor.
- * dtypes must be equal; a number takes the tensor's dtype and must be representable in it.
+ * Of tensors of different types bools and integers take the other's float type, and of
+ * bool < u8 < i32 < i64 the wider one is taken; f32 with f64 is an error: cr_cast() one. A number
+ * takes the tensor's dtype and must be a value of it (a float rounds it): to multiply integers by
+ * 0.5, cast them. Shapes broadcast.
  *
  *     add, sub, mul          any number type; mul also bools (and)
- *     div                    floats
- *     pow         x^y        floats; 0^0 = 1 with both gradients 0; d/dy at x = 0 is 0
+ *     div                    floats; integers and bools divide as f32
+ *     pow         x^y        floats; 0^0 = 1 with both gradients 0; d/dy at x = 0 is 0; d/dx at
+ *                            y = 0 is 0, also of NaN
  *     maximum, minimum       numbers and bools; NaN wins; equal operands get half of the gradient
- *     eq ne lt le gt ge      a bool; no gradient; integers of different types may be compared
+ *     eq ne lt le gt ge      a bool; no gradient; exact for any two types, also of a float with an
+ *                            integer that its type does not hold (2^53 + 1)
  *     logical_and, _or       of x != 0 and y != 0: a bool; no gradient; any types
  */
 #define CR_DECLARE_BINARY(name) \
@@ -762,7 +767,10 @@ CR_DECLARE_BINARY(logical_or)
 #define cr_logical_or(x, y) cr_logical_or_at(CR_ARG(x), CR_ARG(y), CR_HERE)
 
 /* x where the bool tensor condition is true, y elsewhere; the gradient is selected likewise. Any
- * type; of two numbers i64 if both are integers, else f32. */
+ * type, different ones as above; of two numbers i64 if both are integers, else f32.
+ * The branch that is not taken is computed too, and what is infinite in its derivative there meets
+ * a cotangent of 0: the gradient of where(x > 0, sqrt(x), 0) at x <= 0 is NaN, as everywhere. Keep
+ * its argument inside before: where(x > 0, sqrt(clamp(x, 1e-12, INFINITY)), 0). */
 CR_API cr_tensor *cr_where_at(cr_tensor *condition, cr_arg x, cr_arg y, const char *site);
 #define cr_where(condition, x, y) cr_where_at(condition, CR_ARG(x), CR_ARG(y), CR_HERE)
 

@@ -379,6 +379,19 @@ static cr_tensor *make_node(call *c, cr_dtype dtype, cr__shape *shape, void *att
     return x;
 }
 
+/* What preparing records has the operation's name, as the parts of a composite have. */
+static bool prepare(call *c, const cr__map *map)
+{
+    const cr_op *outer = c->ctx->within;
+    if (!map->prepare)
+        return true;
+    if (!outer)
+        c->ctx->within = c->op;
+    bool done = map->prepare(c->ctx, c->op, c->operands, c->n);
+    c->ctx->within = outer;
+    return done;
+}
+
 static cr_tensor *record_node(call *c, const void *attrs)
 {
     const cr_op *op = c->op;
@@ -386,7 +399,7 @@ static cr_tensor *record_node(call *c, const void *attrs)
     void *copy = NULL;
     if (op->kind == CR_OP_MAP) {
         const cr__map *map = op->internal;
-        if (map->prepare && !map->prepare(c->ctx, op, c->operands, c->n))
+        if (!prepare(c, map))
             return NULL;
         if (c->n &&
             ((common = common_dtype(c, map)) == CR_DTYPE_DEFAULT || !broadcast(c)))

@@ -19,6 +19,63 @@ static bool is_number(cr_arg x)
     return x.kind != CR_ARG_TENSOR;
 }
 
+/* A number as it was used with a float tensor, rounded to its type: integers too. */
+static cr_arg as_used(cr_arg x)
+{
+    return is_number(x) ? cr_arg_real(cr__arg_double(x)) : x;
+}
+
+/* ---- operands of different types ---- */
+
+/* The type that operands of both have. Of two different floats it is the first; the other
+ * is then refused, since only what is no float is cast. */
+static cr_dtype wider(cr_dtype a, cr_dtype b)
+{
+    static const int rank[CR_DTYPES] = {
+        [CR_BOOL] = 1, [CR_U8] = 2, [CR_I32] = 3, [CR_I64] = 4, [CR_F32] = 5, [CR_F64] = 5
+    };
+    return rank[b] > rank[a] ? b : a;
+}
+
+static bool cast_operand(cr_arg *x, cr_dtype dtype)
+{
+    if (x->v.tensor->dtype != dtype)
+        x->v.tensor = cr_cast(x->v.tensor, dtype);
+    return x->v.tensor != NULL;
+}
+
+static cr_dtype common_of(const cr_arg *x, int n)
+{
+    cr_dtype dtype = CR_DTYPE_DEFAULT;
+    for (int i = 0; i < n; i++)
+        if (!is_number(x[i]))
+            dtype = wider(dtype, (cr_dtype)x[i].v.tensor->dtype);
+    return dtype;
+}
+
+static bool promote_to(cr_arg *x, int n, cr_dtype dtype)
+{
+    bool done = true;
+    for (int i = 0; i < n && done; i++)
+        if (!is_number(x[i]) && !cr__is_float((cr_dtype)x[i].v.tensor->dtype))
+            done = cast_operand(&x[i], dtype);
+    return done;
+}
+
+static bool prepare_arithmetic(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
+{
+    (void)ctx, (void)op;
+    return promote_to(x, n, common_of(x, n));
+}
+
+/* Integers divide as f32. */
+static bool prepare_div(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
+{
+    cr_dtype dtype = common_of(x, n);
+    (void)ctx, (void)op;
+    return promote_to(x, n, cr__is_float(dtype) ? dtype : CR_F32);
+}
+
 /* ---- arithmetic ---- */
 
 static void add_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
@@ -55,7 +112,8 @@ static void div_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 
 /* ---- pow ---- */
 
-/* g y x^(y-1). At x = y = 0 that is 0 times infinity; there x is taken to be 1. */
+/* g y x^(y-1). Where y = 0 and x is 0 or NaN that is 0 times infinity or NaN; there x is
+ * taken to be 1. */
 static cr_tensor *pow_down_x(cr_tensor *x, cr_arg y, cr_tensor *g)
 {
     if (is_number(y)) {
@@ -66,8 +124,9 @@ static cr_tensor *pow_down_x(cr_tensor *x, cr_arg y, cr_tensor *g)
             return g;
         return cr_mul(cr_mul(g, exponent), exponent == 2 ? x : cr_pow(x, exponent - 1));
     }
-    cr_tensor *both = cr_logical_and(cr_eq(x, 0), cr_eq(y.v.tensor, 0));
-    cr_tensor *power = cr_pow(cr_where(both, 1, x), cr_sub(y.v.tensor, 1));
+    cr_tensor *other = cr_logical_not(cr_logical_or(cr_lt(x, 0), cr_gt(x, 0)));
+    cr_tensor *flat = cr_logical_and(other, cr_eq(y.v.tensor, 0));
+    cr_tensor *power = cr_pow(cr_where(flat, 1, x), cr_sub(y.v.tensor, 1));
     return cr_mul(cr_mul(g, y.v.tensor), power);
 }
 
@@ -98,7 +157,7 @@ static void pow_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 static void extremum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down,
                          cr_tensor *(*loses)(cr_arg, cr_arg, const char *))
 {
-    cr_arg x = cr_operand(out, 0), y = cr_operand(out, 1);
+    cr_arg x = as_used(cr_operand(out, 0)), y = as_used(cr_operand(out, 1));
     cr_tensor *shared = cr_where(cr_eq_at(x, y, NULL), cr_mul(g, 0.5), g);
     if (cr_input_needs_grad(out, 0))
         down[0] = cr_where(loses(x, y, NULL), 0, shared);
@@ -124,24 +183,62 @@ cr_status cr__shape_bool(cr_infer *infer)
     return CR_OK;
 }
 
-static bool cast_operand(cr_arg *x, cr_dtype dtype)
+/* The largest f64 below 2^63. */
+#define BELOW_2_63 9223372036854774784.0
+
+/* A float tensor and an i64 tensor, n, become two f64 tensors in the same order, exactly.
+ * d, n rounded and kept below 2^63, is an integer that both types hold, and r = n - d has
+ * at most 10 bits: x - d against r. That difference is exact where it is near r
+ * (Sterbenz); elsewhere rounding does not change the order. */
+static bool compare_exactly(cr_arg *x, cr_arg *n)
 {
-    if (x->v.tensor->dtype != dtype)
-        x->v.tensor = cr_cast(x->v.tensor, dtype);
-    return x->v.tensor != NULL;
+    cr_tensor *d = cr_minimum(cr_cast(n->v.tensor, CR_F64), BELOW_2_63);
+    cr_tensor *r = cr_sub(n->v.tensor, cr_cast(d, CR_I64));
+    n->v.tensor = cr_cast(r, CR_F64);
+    x->v.tensor = cr_sub(cr_cast(x->v.tensor, CR_F64), d);
+    return n->v.tensor && x->v.tensor;
 }
 
-/* Integers of different types become the wider one. */
+/* Whether the float type holds the number as it is. Reals are rounded to it. */
+static bool holds(cr_dtype dtype, cr_arg number)
+{
+    const int digits = dtype == CR_F32 ? 24 : 53;
+    uint64_t size = number.v.u;
+    if (number.kind == CR_ARG_INT && number.v.i < 0)
+        size = 0 - size;
+    return number.kind == CR_ARG_REAL || size == 0 ||
+           size >> __builtin_ctzll(size) < (uint64_t)1 << digits;
+}
+
+/* Makes a float tensor and a number, or an integer tensor, comparable as they are. */
+static bool prepare_float(cr_ctx *ctx, cr_arg *x, cr_arg *n)
+{
+    const cr_dtype real = (cr_dtype)x->v.tensor->dtype;
+    if (is_number(*n)) {
+        if (holds(real, *n))
+            return true;
+        *n = cr_arg_tensor(cr_scalar_at(ctx, *n, (cr_make_opts){ .dtype = CR_I64 }));
+        if (!n->v.tensor)
+            return false;
+    }
+    if (n->v.tensor->dtype == CR_I64)
+        return compare_exactly(x, n);
+    if (n->v.tensor->dtype == CR_I32 && real == CR_F32)
+        return cast_operand(x, CR_F64) && cast_operand(n, CR_F64);
+    return cast_operand(n, real);
+}
+
+static bool is_float_tensor(cr_arg x)
+{
+    return !is_number(x) && cr__is_float((cr_dtype)x.v.tensor->dtype);
+}
+
 static bool prepare_compare(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
 {
-    (void)ctx, (void)op, (void)n;
-    if (is_number(x[0]) || is_number(x[1]))
-        return true;
-    cr_dtype a = (cr_dtype)x[0].v.tensor->dtype, b = (cr_dtype)x[1].v.tensor->dtype;
-    if (a == b || !cr__is_int(a) || !cr__is_int(b))
-        return true;
-    cr_dtype wider = cr_dtype_size(a) > cr_dtype_size(b) ? a : b;
-    return cast_operand(&x[0], wider) && cast_operand(&x[1], wider);
+    const int at = is_float_tensor(x[0]) ? 0 : 1;
+    if (is_float_tensor(x[at]) && !is_float_tensor(x[1 - at]))
+        return prepare_float(ctx, &x[at], &x[1 - at]);
+    return prepare_arithmetic(ctx, op, x, n);
 }
 
 /* What is no value of the other's type is told apart from 0 first. */
@@ -184,10 +281,11 @@ static bool prepare_logical(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
     {                                                               \
         return cr__record_2(&op_##NAME, x, y, site);                \
     }
-#define TYPES(CODE, DTYPES) CR__MAP_OF(CODE, .dtypes = DTYPES)
+#define TYPES(CODE, DTYPES) \
+    CR__MAP_OF(CODE, .dtypes = DTYPES, .prepare = prepare_arithmetic)
 #define COMPARE(NAME, CODE, DOC)                                                        \
     BINARY(NAME, CR__MAP_OF(CODE, .prepare = prepare_compare), cr__shape_bool, NULL, 0, \
-           0, DOC ": a bool; integers may differ in type", S("f[2,3] f[2,3]"),          \
+           0, DOC ": a bool; exact, whatever the types", S("f[2,3] f[2,3]"),            \
            S("i[4]{0,2} i[4]{0,2}"), S("b[4] b[4]"))
 #define LOGICAL(NAME, CODE, DOC)                                                        \
     BINARY(NAME, CR__MAP_OF(CODE, .prepare = prepare_logical), cr__shape_bool, NULL, 0, \
@@ -205,7 +303,7 @@ BINARY(sub, TYPES(SUB, CR__NUMBERS), NULL, sub_vjp, 0, 0, "x - y",
        S("f[2,3] f[2,3]"), S("n f[2,3]"))
 BINARY(mul, TYPES(MUL, ANY_ORDER), NULL, mul_vjp, Y, X, "x y; of bools: and",
        S("f[2,3] f[2,3]"), S("f[2,3] n"))
-BINARY(div, TYPES(DIV, CR__FLOATS), NULL, div_vjp, Y, Y | OUT, "x / y",
+BINARY(div, CR__MAP_OF(DIV, .dtypes = CR__FLOATS, .prepare = prepare_div), NULL, div_vjp, Y, Y | OUT, "x / y; of integers: f32",
        S("f[2,3] f[2,3]{0.5,2}"), S("n f[2,3]{0.5,2}"),
        S("f[2,3] n{0.5,2}"))
 ENTRY(pow, TYPES(POW, CR__FLOATS), NULL, pow_vjp, X | Y, X | OUT,
@@ -244,9 +342,8 @@ cr_tensor *cr_pow_at(cr_arg x, cr_arg y, const char *site)
 
 static bool prepare_where(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
 {
-    (void)n;
     if (!is_number(x[0]) && x[0].v.tensor->dtype == CR_BOOL)
-        return true;
+        return prepare_arithmetic(ctx, op, x + 1, n - 1);
     cr__op_fail(ctx, op, CR_ERR_DTYPE, "comparisons give one",
                 "the condition must be a bool");
     return false;
@@ -350,9 +447,9 @@ static void clamp_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     cr_tensor *above = NULL, *below = NULL;
     down[0] = g;
     if (cr__arg_double(a->min) != -INFINITY)
-        above = cr_gt_at(y, a->min, NULL);
+        above = cr_gt_at(y, as_used(a->min), NULL);
     if (cr__arg_double(a->max) != INFINITY)
-        below = cr_lt_at(y, a->max, NULL);
+        below = cr_lt_at(y, as_used(a->max), NULL);
     if (above && below)
         above = cr_logical_and(above, below);
     else if (below)

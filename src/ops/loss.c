@@ -23,13 +23,16 @@ static cr_tensor *reduced(cr_tensor *loss, cr_reduction reduction, cr_tensor *to
 }
 
 /* t repeated to the shape of x, which is never repeated itself: with [n, 1] and [n] that
- * would compare each with all. */
+ * would compare each with all. Classes and masks become numbers of x's type. */
 static cr_tensor *like(cr_ctx *ctx, const cr_op *op, const char *name, cr_tensor *t,
                        cr_tensor *x)
 {
     cr_dims common, want = cr_shape(x);
-    if (cr__broadcast_dims(cr_shape(t), want, &common) && cr__dims_equal(common, want))
-        return cr__expand_to(t, want);
+    if (cr__broadcast_dims(cr_shape(t), want, &common) && cr__dims_equal(common, want)) {
+        if (cr__is_float((cr_dtype)x->dtype) && !cr__is_float((cr_dtype)t->dtype))
+            t = cr_cast(t, (cr_dtype)x->dtype);
+        return t ? cr__expand_to(t, want) : NULL;
+    }
     cr__op_fail(ctx, op, CR_ERR_SHAPE, NULL, "%s %s is not shaped like x, %s", name,
                 cr__shape_text(t), cr__shape_text(x));
     return NULL;

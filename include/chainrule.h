@@ -186,6 +186,7 @@ static inline cr_dims cr_dims_of(const int64_t *v, int n)
 #define CR_FIRST_(a, ...) a
 #define CR_REST(...) CR_REST_(__VA_ARGS__)
 #define CR_REST_(a, ...) __VA_ARGS__
+#define CR_THIRD_(a, b, c, ...) c
 
 #ifdef __cplusplus
 } /* extern "C" */
@@ -536,9 +537,23 @@ static inline void cr_no_grad_leave_(cr_ctx **ctx)
 /* ---- 6. Gradients -------------------------------------------------------------------------- */
 
 /* Makes x (f32 or f64) a leaf: backward passes accumulate into its gradient, and go no further.
- * Returns x. */
-CR_API cr_tensor *cr_requires_grad_at(cr_tensor *x, const char *site);
-#define cr_requires_grad(x) cr_requires_grad_at(x, CR_HERE)
+ * Returns x. usage: cr_requires_grad(x), cr_requires_grad(x, false).
+ *
+ * cr_requires_grad(x, false) freezes a leaf, as PyTorch does: it stays one, operations pass no
+ * gradient to it, and a backward pass adds none, also if the loss was recorded before. The
+ * gradient that it has already stays until cr_zero_grad(), and an optimiser's step before that
+ * still takes it; after it the step leaves the parameter, its momentum and its count of steps
+ * alone, and they go on when cr_requires_grad(x) thaws it. Change it between steps: a backward pass
+ * follows what x is at that time. Errors: CR_ERR_DTYPE to make a leaf of what is no float;
+ * CR_ERR_GRAD to freeze what is computed from leaves (cr_detach is its value without a gradient). */
+CR_API cr_tensor *cr_requires_grad_at(cr_tensor *x, bool requires_grad, const char *site);
+#define cr_requires_grad(...) \
+    CR_THIRD_(__VA_ARGS__, CR_REQUIRES_GRAD_2_, CR_REQUIRES_GRAD_1_, )(__VA_ARGS__)
+#define CR_REQUIRES_GRAD_1_(x) cr_requires_grad_at(x, true, CR_HERE)
+#define CR_REQUIRES_GRAD_2_(x, requires_grad) cr_requires_grad_at(x, requires_grad, CR_HERE)
+
+/* True if x is a leaf, frozen or not: cr_requires_grad() or cr_assign() has made it one. */
+CR_API bool cr_is_leaf(const cr_tensor *x);
 
 /* Backpropagation: for every leaf beneath the scalar loss, grad += d loss / d leaf, by the chain
  * rule from the loss down, each operation once. Recorded only; computed with the next run. The

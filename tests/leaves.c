@@ -510,6 +510,43 @@ static void test_custom(void)
     cr_close(ctx);
 }
 
+/* ---- frozen leaves ---- */
+
+static void test_frozen(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *w = cr_requires_grad(floats(ctx, 2)),
+              *v = cr_requires_grad(floats(ctx, 2));
+    cr_tensor *before = cr_sum(cr_mul(v, w));
+    cr_backward(cr_sum(cr_mul(w, 3)));
+    ok(cr_requires_grad(w, false) == w && cr_is_leaf(w) && !cr_needs_grad(w),
+       "%s: a frozen leaf is a leaf", mode);
+    ok(!cr_needs_grad(cr_exp(w)), "%s: operations pass no gradient to it", mode);
+    is_near(cr_item(cr_sum(cr_grad(w))), 6, 0, "%s: the gradient it has stays", mode);
+    cr_backward(before);
+    cr_backward(cr_sum(cr_mul(v, w)));
+    is_near(cr_item(cr_sum(cr_grad(v))), 4, 0, "%s: others get theirs", mode);
+    is_near(cr_item(cr_sum(cr_grad(w))), 6, 0,
+            "%s: it gets none, also of a loss recorded before", mode);
+    cr_assign(w, cr_mul(w, 2));
+    ok(!cr_needs_grad(cr_exp(w)), "%s: it stays frozen when it is assigned", mode);
+    cr_zero_grad(w);
+    cr_requires_grad(w);
+    cr_backward(cr_sum(cr_square(w)));
+    is_near(cr_item(cr_sum(cr_grad(w))), 8, 0, "%s: thawed, it gets gradients again",
+            mode);
+    ok(!cr_requires_grad(cr_exp(w), false) && failed_with(ctx, CR_ERR_GRAD, "no leaf"),
+       "%s: what is computed from leaves cannot be frozen", mode);
+    cr_tensor *labels = indices(ctx, 0, 1), *x = floats(ctx, 2);
+    ok(cr_requires_grad(labels, false) == labels && cr_requires_grad(x, false) == x &&
+           !cr_is_leaf(x),
+       "%s: what needs no gradient is left alone", mode);
+    ok(!cr_requires_grad(NULL, false) && !cr_is_leaf(NULL), "%s: nor NULL", mode);
+    is_text(cr_message(ctx), "", "%s: no error", mode);
+    cr_close(ctx);
+}
+
 int main(void)
 {
     test_pending_error();
@@ -526,6 +563,7 @@ int main(void)
         test_kept(eager);
         test_own_gradients(eager);
         test_loop_without_scope(eager);
+        test_frozen(eager);
     }
     test_gradients();
     test_no_grad();

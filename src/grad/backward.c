@@ -336,7 +336,7 @@ static bool check_loss(cr_tensor *loss, const cr_backward_opts *opts)
 
 /* What the gradients will be: the old ones and what has arrived. Several versions of a
  * leaf may have been reached; the handle remembers the place of the first of them. A leaf
- * that nobody holds any more needs none. */
+ * that nobody holds any more, or that was frozen, needs none. */
 static bool add_up(cr__walk *walk)
 {
     size_t n = walk->n_ends;
@@ -345,8 +345,9 @@ static bool add_up(cr__walk *walk)
         size_t place = walk->ends[i];
         const cr_tensor *node = walk->nodes[place];
         cr_tensor **sum = &walk->cotangents[place];
-        cr_tensor *handle = node->flags & CR__VERSION ? node->leaf->handle : NULL;
-        if (!*sum || (node->flags & CR__VERSION && !handle))
+        bool version = node->flags & CR__VERSION;
+        cr_tensor *handle = version ? node->leaf->handle : NULL;
+        if (!*sum || (version && !(handle && node->leaf->requires_grad)))
             continue;
         if (handle && handle->walk) {
             if (!arrive(walk, handle, *sum))

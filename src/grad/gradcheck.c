@@ -67,7 +67,7 @@ static bool make_tensors(check *c)
             continue;
         c->tensors[i] = cr_from_at(c->ctx, v->dtype, v->dims, v->data, c->opts.site);
         if (v->checked)
-            c->tensors[i] = cr_requires_grad_at(c->tensors[i], c->opts.site);
+            c->tensors[i] = cr_requires_grad_at(c->tensors[i], true, c->opts.site);
         if (!c->tensors[i])
             return false;
     }

@@ -111,11 +111,30 @@ static bool make_handle(cr_tensor *x)
 
 /* ---- gradients ---- */
 
-cr_tensor *cr_requires_grad_at(cr_tensor *x, const char *site)
+static void set_flag(cr_tensor *x, unsigned flag, bool on)
+{
+    x->flags = (uint16_t)(on ? x->flags | flag : x->flags & ~flag);
+}
+
+/* What is no leaf is frozen already, unless a gradient flows through it. */
+static cr_tensor *freeze_other(cr_tensor *x, const char *site)
+{
+    if (!(x->flags & CR__NEEDS_GRAD))
+        return x;
+    cr_fail(x->ctx, CR_ERR_GRAD,
+            "requires_grad: %s is no leaf, and only a leaf can be frozen (%s); "
+            "cr_detach() is its value without the gradient",
+            cr__shape_text(x), site ? site : "?");
+    return NULL;
+}
+
+cr_tensor *cr_requires_grad_at(cr_tensor *x, bool on, const char *site)
 {
     if (!x || !cr__usable(x->ctx, x, "requires_grad", site))
         return NULL;
-    if (!cr__is_float((cr_dtype)x->dtype)) {
+    if (!on && !(x->flags & CR__HANDLE))
+        return freeze_other(x, site);
+    if (!cr__is_float((cr_dtype)x->dtype) && on) {
         cr_fail(
             x->ctx, CR_ERR_DTYPE,
             "requires_grad: a %s tensor has no gradient (%s); cr_cast() it to f32 or f64",
@@ -125,12 +144,18 @@ cr_tensor *cr_requires_grad_at(cr_tensor *x, const char *site)
     if (!(x->flags & CR__HANDLE) && !make_handle(x))
         return NULL;
     cr__leaf *leaf = x->leaf;
-    leaf->requires_grad = true;
-    x->flags |= CR__NEEDS_GRAD;
-    cr__unsave(leaf->version);
-    leaf->version->flags |= CR__NEEDS_GRAD;
-    leaf->committed->flags |= CR__NEEDS_GRAD;
+    leaf->requires_grad = on;
+    if (on)
+        cr__unsave(leaf->version);
+    set_flag(x, CR__NEEDS_GRAD, on);
+    set_flag(leaf->version, CR__NEEDS_GRAD, on);
+    set_flag(leaf->committed, CR__NEEDS_GRAD, on);
     return x;
+}
+
+bool cr_is_leaf(const cr_tensor *x)
+{
+    return cr__alive(x) && x->flags & CR__HANDLE;
 }
 
 void cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad)

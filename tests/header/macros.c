@@ -270,6 +270,8 @@ static void gradients(cr_ctx *ctx)
            "and second order");
     is_int(cr_assign(x, cr_scalar(ctx, 4.0, .dtype = CR_F64)), CR_OK, "assign");
     IS(x, 4);
+    ok(!cr_needs_grad(cr_square(cr_requires_grad(x, false))), "a frozen leaf");
+    ok(cr_needs_grad(cr_square(cr_requires_grad(x, true))) && cr_is_leaf(x), "thawed");
     is_text(cr_message(ctx), "", "no error in gradients");
 }
 

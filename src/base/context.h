@@ -11,8 +11,7 @@ struct cr__leaf;
 typedef struct cr__scope {
     struct cr__scope *parent;
     cr_tensor *first; /* its tensors, newest first, by their links */
-    cr_tensor *seen;  /* from here on nothing is recent: see cr__recent() */
-    uint64_t since;   /* the context's next_seq when it began */
+    uint64_t since;   /* the context's next_seq when it began: outer scopes' are older */
     bool ending;
     bool remarked; /* it has been said that it is large */
 } cr__scope;
@@ -34,6 +33,7 @@ struct cr_ctx {
 
     /* graph */
     uint64_t next_seq;
+    uint64_t recent; /* the first seq that is recent: see cr__recent() */
     int no_grad;
     const char *site;    /* overrides the caller's, inside composites and vjps */
     const cr_op *within; /* the composite being expanded */

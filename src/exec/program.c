@@ -74,7 +74,7 @@ static bool make_room(program *p)
     const cr__plan *plan = p->plan;
     size_t members = p->group->count, slots = 8 * members;
     for (uint32_t at = p->group->first; at; at = plan->entries[at - 1].next)
-        slots += 2u * plan->nodes[at - 1]->n_inputs;
+        slots += 2u * (size_t)plan->nodes[at - 1]->n_inputs;
     cr__list *list = &plan->ctx->run_lists[CR__PROGRAM];
     size_t each = sizeof(instruction) + sizeof(reg) + sizeof(uint64_t) +
                   sizeof(cr__strided) + sizeof(cr_tensor *) + sizeof(uint16_t);

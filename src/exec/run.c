@@ -123,8 +123,8 @@ static bool reserve_arrays(const cr__plan *plan)
     size_t most = 0;
     for (uint32_t i = 0; i < plan->n; i++) {
         const cr_tensor *x = plan->nodes[i];
-        if (x->op->kind == CR_OP_OPAQUE && x->n_inputs > most)
-            most = x->n_inputs;
+        if (x->op->kind == CR_OP_OPAQUE && (size_t)x->n_inputs > most)
+            most = (size_t)x->n_inputs;
     }
     return cr__list_reserve(plan->ctx, &plan->ctx->run_lists[CR__ARRAYS],
                             most * sizeof(cr_array));

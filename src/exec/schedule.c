@@ -168,7 +168,8 @@ static bool is_held(const cr__scope *scope, const cr_tensor *x)
 static bool push_held(cr__plan *plan, bool all)
 {
     cr__scope *scope = plan->ctx->scope;
-    for (cr_tensor *x = scope->first; (x = cr__recent(&scope, x)); x = x->link) {
+    for (cr_tensor *x = scope->first; (x = cr__recent(plan->ctx, &scope, x));
+         x = x->link) {
         uint32_t from = plan->n;
         if (!all && scope != plan->ctx->scope)
             break;

@@ -33,6 +33,7 @@ enum {
     CR__CONSUMED = 512, /* something was recorded that reads it */
     CR__CUT = 1024,     /* it has no inputs any more: see cr__cut() */
     CR__FAILED = 2048,  /* a run could not compute it */
+    CR__KEPT = 4096,    /* it is to outlive its scope, and leaf->keeps more of them */
 };
 
 /* A value, known or to be computed, and how. Immutable once recorded, apart from the
@@ -40,14 +41,13 @@ enum {
 struct cr_tensor {
     cr_tensor *link; /* the next of its scope; first, so that refs outlives release */
     int32_t refs;    /* 0: released */
-    uint16_t n_inputs;
-    uint8_t dtype;
-    uint8_t keeps; /* scopes it is to outlive */
+    int32_t n_inputs;
+    uint32_t saves; /* vjps to come that read its value, and views of it that such vjps
+                       read */
     uint16_t flags;
-    uint16_t saves;   /* vjps to come that read its value, and views of it that
-                         such vjps read; UINT16_MAX stays */
-    uint8_t kinds[3]; /* cr_arg_kind of each input; of more than 3 all are tensors or
-                         absent */
+    uint16_t dtype : 4;
+    uint16_t kinds : 12; /* cr_arg_kind of each input, 4 bits; of more than 3 all are
+                            tensors or absent: see cr__kind() */
     cr_ctx *ctx;
     const cr_op *op;     /* NULL: data */
     const cr_op *within; /* the composite it is part of, or NULL */
@@ -70,6 +70,7 @@ struct cr_tensor {
         *leaf;          /* of handles and versions, and for names and watched gradients */
     uint32_t run, walk; /* place in the run or walk in progress, plus 1; 0: not in it */
 };
+_Static_assert(sizeof(cr_tensor) <= 128, "a node is at most two cache lines");
 
 /* A leaf: what cr_requires_grad() and cr_assign() make of a tensor. The user's tensor
  * becomes a handle; each value that it has had is a version, a node of its own, so that
@@ -85,6 +86,7 @@ typedef struct cr__leaf {
     cr_tensor *version, *committed;
     cr_tensor *grad, *grad_committed;
     struct cr__leaf *next_dirty, *prev_dirty;
+    uint64_t keeps; /* of the handle, or of what bears the name: see CR__KEPT */
     char *name;
 } cr__leaf;
 
@@ -100,6 +102,16 @@ CR__INLINE cr_tensor *cr__resolve(const cr_tensor *x)
     return x->flags & CR__HANDLE ? x->leaf->version : (cr_tensor *)(uintptr_t)x;
 }
 
+/* What the i-th input is, of a node that has no more than 3; and says so. */
+CR__INLINE cr_arg_kind cr__kind(const cr_tensor *x, int i)
+{
+    return (cr_arg_kind)(x->kinds >> 4 * i & 15);
+}
+CR__INLINE void cr__set_kind(cr_tensor *x, int i, cr_arg_kind kind)
+{
+    x->kinds = (x->kinds | (unsigned)kind << 4 * i) & 0xfff;
+}
+
 /* The i-th input as recorded: NULL if it is absent or a number. */
 CR__INLINE cr_tensor *cr__input(const cr_tensor *x, int i)
 {
@@ -107,7 +119,7 @@ CR__INLINE cr_tensor *cr__input(const cr_tensor *x, int i)
     if (x->n_inputs > 3)
         in = x->in[0].list[i];
     else
-        in = x->kinds[i] == CR_ARG_TENSOR ? x->in[i].tensor : NULL;
+        in = cr__kind(x, i) == CR_ARG_TENSOR ? x->in[i].tensor : NULL;
     /* recorded before it became a leaf */
     return in && in->flags & CR__HANDLE ? in->leaf->first : in;
 }
@@ -297,8 +309,8 @@ void cr__drop(cr_tensor *x); /* NULL is allowed */
 
 /* The next tensor, x or behind it, of the open scopes that was made since a leaf's value
  * was replaced for the last time; NULL if there is none. Begin with the present scope and
- * its first tensor. */
-cr_tensor *cr__recent(cr__scope **scope, cr_tensor *x);
+ * its first tensor. Costs the recent tensors and scopes only, however many are open. */
+cr_tensor *cr__recent(const cr_ctx *ctx, cr__scope **scope, cr_tensor *x);
 /* A leaf's value has been replaced: what is made from now on is recent. */
 void cr__nothing_recent(cr_ctx *ctx);
 /* x is to be found by cr__recent(), however old it is. */

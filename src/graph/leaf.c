@@ -88,10 +88,9 @@ static bool make_handle(cr_tensor *x)
     *v = *x;
     v->link = NULL;
     v->refs = 2;
-    v->keeps = 0;
     v->run = v->walk = 0;
     v->flags |= CR__VERSION | CR__KEEP;
-    v->flags &= (uint16_t) ~(CR__SCOPED | CR__WATCHED);
+    v->flags &= (uint16_t) ~(CR__SCOPED | CR__WATCHED | CR__KEPT);
     x->shape->refs++;
     leaf->refs++;
     leaf->version = leaf->committed = v;
@@ -99,7 +98,7 @@ static bool make_handle(cr_tensor *x)
         leaf->first = v;
         v->refs++;
     }
-    x->flags = CR__HANDLE | CR__KEEP | (x->flags & CR__SCOPED);
+    x->flags = CR__HANDLE | CR__KEEP | (x->flags & (CR__SCOPED | CR__KEPT));
     x->op = x->within = NULL;
     x->attrs = NULL;
     x->n_inputs = 0;
@@ -267,7 +266,7 @@ cr_status cr_assign_at(cr_tensor *x, cr_tensor *value, const char *site)
         return ctx->status;
     v->op = &cr__op_detach;
     v->n_inputs = 1;
-    v->kinds[0] = CR_ARG_TENSOR;
+    cr__set_kind(v, 0, CR_ARG_TENSOR);
     v->in[0].tensor = cr__resolve(value);
     cr__retain(v->in[0].tensor);
     v->in[0].tensor->flags |= CR__CONSUMED;
@@ -314,7 +313,7 @@ static void replace(cr_tensor *old, const cr_tensor *by)
 static void let_go_eager(cr_ctx *ctx)
 {
     cr__scope *scope = ctx->scope;
-    for (cr_tensor *x = scope->first; (x = cr__recent(&scope, x)); x = x->link)
+    for (cr_tensor *x = scope->first; (x = cr__recent(ctx, &scope, x)); x = x->link)
         cr__let_go(x);
 }
 

@@ -66,7 +66,7 @@ cr_tensor *cr__node_alone(cr_ctx *ctx, cr_dtype dtype, cr__shape *shape, const c
         return NULL;
     }
     *x = (cr_tensor){ .refs = 1,
-                      .dtype = (uint8_t)dtype,
+                      .dtype = dtype & 15,
                       .ctx = ctx,
                       .site = ctx->site ? ctx->site
                               : site    ? site
@@ -107,9 +107,9 @@ static void lose(cr_ctx *ctx, cr_tensor *x)
  * so a chain of views is walked once, not for each that is read. */
 static void count_save(cr_tensor *x, int by)
 {
-    while (x && x->saves != UINT16_MAX) {
-        x->saves = (uint16_t)(x->saves + by);
-        if (x->saves != (by > 0 ? 1 : 0))
+    while (x) {
+        x->saves += (uint32_t)by;
+        if (x->saves != (by > 0 ? 1u : 0u))
             return;
         x = cr__viewed(x);
     }
@@ -130,7 +130,7 @@ static void lose_inputs(cr_tensor *x)
         cr__free(x->ctx, x->in[0].list);
     } else {
         for (int i = 0; i < x->n_inputs; i++)
-            if (x->kinds[i] == CR_ARG_TENSOR)
+            if (cr__kind(x, i) == CR_ARG_TENSOR)
                 lose(x->ctx, x->in[i].tensor);
     }
     x->n_inputs = 0;
@@ -184,7 +184,8 @@ static void bury(cr_ctx *ctx)
     while (ctx->dying) {
         cr_tensor *x = ctx->dying;
         ctx->dying = x->link;
-        ctx->keeps -= x->keeps;
+        if (x->flags & CR__KEPT)
+            ctx->keeps -= 1 + (x->leaf ? (int64_t)x->leaf->keeps : 0);
         cr__unsave(x);
         forget_value(x);
         lose_leaf(ctx, x);
@@ -216,11 +217,13 @@ void cr__cut(cr_tensor *x)
 static void count_saves(cr_tensor *x, int by)
 {
     unsigned reads = x->op->reads;
-    for (int i = 0; i < x->n_inputs && i < CR__COUNT(x->op->reads_for); i++)
+    int n = x->n_inputs;
+    for (int i = 0; i < n && i < CR__COUNT(x->op->reads_for); i++)
         if (cr__input(x, i))
             reads |= x->op->reads_for[i];
-    for (int i = 0; i < x->n_inputs && i < 31; i++)
-        if (reads & CR_READS_INPUT(i))
+    /* Inputs beyond the bits are read if all are. */
+    for (int i = 0; i < n && (i < 31 || ~reads << 1 == 0); i++)
+        if (i >= 31 || reads & CR_READS_INPUT(i))
             count_save(cr__input(x, i), by);
     if (reads & CR_READS_OUTPUT)
         count_save(x, by);

@@ -64,7 +64,7 @@ const char *cr__input_text(const cr_op *op, int i, char *text, size_t size)
 static bool check_count(const call *c)
 {
     const cr_op *op = c->op;
-    int least = op->min_inputs, most = op->max_inputs < 0       ? UINT16_MAX
+    int least = op->min_inputs, most = op->max_inputs < 0       ? INT32_MAX
                                        : op->max_inputs > least ? op->max_inputs
                                                                 : least;
     if (c->n >= least && c->n <= most)
@@ -326,7 +326,7 @@ static bool attach_inputs(cr_tensor *x, const call *c)
         if (!x->in[0].list)
             return false;
     }
-    x->n_inputs = (uint16_t)c->n;
+    x->n_inputs = c->n;
     for (int i = 0; i < c->n; i++) {
         const cr_arg *a = &c->operands[i];
         cr_tensor *in = tensor_at(c, i);
@@ -338,7 +338,7 @@ static bool attach_inputs(cr_tensor *x, const call *c)
             x->in[0].list[i] = in;
             continue;
         }
-        x->kinds[i] = (uint8_t)(a->kind == CR_ARG_TENSOR && !in ? CR_ARG_NONE : a->kind);
+        cr__set_kind(x, i, a->kind == CR_ARG_TENSOR && !in ? CR_ARG_NONE : a->kind);
         x->in[i].u = a->v.u;
     }
     return true;

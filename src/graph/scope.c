@@ -13,48 +13,62 @@ cr_status cr_scope_push(cr_ctx *ctx)
     return CR_OK;
 }
 
-cr_tensor *cr__recent(cr__scope **scope, cr_tensor *x)
+/* Each scope's tensors lie in order of creation, and outer scopes' are older. */
+cr_tensor *cr__recent(const cr_ctx *ctx, cr__scope **scope, cr_tensor *x)
 {
-    while (x == (*scope)->seen) {
+    while (!x) {
+        bool last = (*scope)->since <= ctx->recent;
         *scope = (*scope)->parent;
-        if (!*scope)
+        if (last || !*scope)
             return NULL;
         x = (*scope)->first;
     }
-    return x;
+    return x->seq >= ctx->recent ? x : NULL;
 }
 
 void cr__nothing_recent(cr_ctx *ctx)
 {
-    for (cr__scope *scope = ctx->scope; scope; scope = scope->parent)
-        scope->seen = scope->first;
+    ctx->recent = ctx->next_seq;
 }
 
 void cr__make_recent(const cr_tensor *x)
 {
-    for (cr__scope *scope = x->ctx->scope; scope; scope = scope->parent)
-        if (scope->seen && x->seq <= scope->seen->seq)
-            scope->seen = NULL;
+    if (x->seq < x->ctx->recent)
+        x->ctx->recent = x->seq;
+}
+
+/* Whether x, of a scope that ends, goes to the enclosing one. */
+static bool moves_out(cr_tensor *x)
+{
+    if (!(x->flags & CR__KEPT))
+        return false;
+    x->ctx->keeps--;
+    if (x->leaf && x->leaf->keeps)
+        x->leaf->keeps--;
+    else
+        x->flags &= (uint16_t)~CR__KEPT;
+    return true;
 }
 
 void cr__scope_end(cr_ctx *ctx)
 {
     cr__scope *scope = ctx->scope, *parent = scope->parent;
+    cr_tensor *kept = NULL, **last = &kept;
     for (cr_tensor *x = scope->first, *next; x; x = next) {
         next = x->link;
-        if (x->keeps && parent) {
-            x->keeps--;
-            ctx->keeps--;
-            x->link = parent->first;
-            parent->first = x;
+        if (parent && moves_out(x)) {
+            *last = x;
+            last = &x->link;
         } else {
             x->link = NULL;
             x->flags &= (uint16_t)~CR__SCOPED;
             cr__drop(x);
         }
     }
-    scope->first = scope->seen = NULL;
+    scope->first = NULL;
     if (parent) {
+        *last = parent->first;
+        parent->first = kept;
         ctx->scope = parent;
         cr__free(ctx, scope);
     }
@@ -69,7 +83,7 @@ static void compute_kept(cr_ctx *ctx)
     cr__list *list = &ctx->walk_lists[0];
     for (cr_tensor *x = ctx->keeps ? ctx->scope->first : NULL; x; x = x->link) {
         cr_tensor *node = cr__resolve(x);
-        if (!x->keeps)
+        if (!(x->flags & CR__KEPT))
             continue;
         node->flags |= CR__KEEP;
         if (node->flags & CR__KNOWN)
@@ -104,10 +118,16 @@ cr_tensor *cr_keep(cr_tensor *x)
 {
     if (!x || !cr__usable(x->ctx, x, "keep", NULL))
         return NULL;
-    if (x->flags & CR__SCOPED && x->keeps < UINT8_MAX) {
-        x->keeps++;
-        x->ctx->keeps++;
-    }
+    if (!(x->flags & CR__SCOPED))
+        return x;
+    /* Once is a flag; those who keep it for outer scopes too are counted. */
+    cr__leaf *leaf = x->flags & CR__KEPT ? cr__leaf_of(x) : NULL;
+    if (x->flags & CR__KEPT && !leaf)
+        return NULL;
+    if (leaf)
+        leaf->keeps++;
+    x->flags |= CR__KEPT;
+    x->ctx->keeps++;
     return x;
 }
 

@@ -106,7 +106,7 @@ cr_arg cr_operand(const cr_tensor *out, int i)
     cr_arg arg = { .kind = CR_ARG_NONE };
     if (!cr__alive(out) || i < 0 || i >= out->n_inputs)
         return arg;
-    cr_arg_kind kind = out->n_inputs > 3 ? CR_ARG_TENSOR : (cr_arg_kind)out->kinds[i];
+    cr_arg_kind kind = out->n_inputs > 3 ? CR_ARG_TENSOR : cr__kind(out, i);
     if (kind == CR_ARG_TENSOR) {
         arg = cr_arg_tensor(cr__input(out, i));
         arg.kind = arg.v.tensor ? CR_ARG_TENSOR : CR_ARG_NONE;

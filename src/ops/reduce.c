@@ -111,13 +111,14 @@ static void sum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr__spread(g, cr_shape(cr_input(out, 0)), cr_attrs(out));
 }
 
-/* Shared evenly by all that are equal to the extremum. */
+/* Shared evenly by all that are equal to the extremum, or, if that is NaN, by the NaNs. */
 static void extremum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     const cr__reduce_attrs *attrs = cr_attrs(out);
     cr_tensor *x = cr_input(out, 0);
     cr_dims dims = cr_shape(x);
-    cr_tensor *tied = cr_eq(x, cr__spread(out, dims, attrs));
+    cr_tensor *equal = cr_eq(x, cr__spread(out, dims, attrs));
+    cr_tensor *tied = cr_logical_or(equal, cr_ne(x, x));
     cr_tensor *ties = cr_sum(tied, .dims = attrs->dims, .keepdim = attrs->keepdim);
     cr_tensor *share = cr_div(g, cr_cast(ties, cr_dtype_of(g)));
     down[0] = cr_where(tied, cr__spread(share, dims, attrs), 0);

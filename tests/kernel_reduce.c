@@ -10,6 +10,8 @@
 static double data[ELEMENTS + CR__PAD]; /* seen as elements of any type */
 static int64_t origin;                  /* the array's first element in data */
 static uint64_t random_state = 1;
+static const char *const dtype_names[CR_DTYPES] = { "",    "f32", "f64", "i64",
+                                                    "i32", "u8",  "bool" };
 
 static uint32_t below(uint32_t n)
 {
@@ -78,37 +80,76 @@ static value load(cr_dtype t, int64_t at)
     return v;
 }
 
+static double larger(double a, double b)
+{
+    return isnan(a) || a >= b ? a : b;
+}
+
+static double smaller(double a, double b)
+{
+    return isnan(a) || a <= b ? a : b;
+}
+
+static int64_t larger_int(int64_t a, int64_t b)
+{
+    return b > a ? b : a;
+}
+
+static int64_t smaller_int(int64_t a, int64_t b)
+{
+    return b < a ? b : a;
+}
+
+static double plus(double a, double b)
+{
+    return a + b;
+}
+
+static int64_t plus_int(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
+/* What a reduction is. An infinite identity is of integers the end of their type. */
+typedef struct definition {
+    double identity;
+    double (*floats)(double, double); /* rounded to f32 it is that of f32 */
+    int64_t (*integers)(int64_t, int64_t);
+    bool wide; /* integers have an i64 */
+} definition;
+
+static const definition definitions[CR__REDUCE_CODES] = {
+    [CR__REDUCE_sum] = { 0, plus, plus_int, true },
+    [CR__REDUCE_amax] = { -(double)INFINITY, larger, larger_int, false },
+    [CR__REDUCE_amin] = { (double)INFINITY, smaller, smaller_int, false },
+};
+
 static value identity(cr__reduce_code code, cr_dtype t)
 {
     value v = { .i64 = 0 };
-    double sign = code == CR__REDUCE_AMAX ? -1 : 1;
+    double x = definitions[code].identity;
     if (t == CR_F32)
-        v.f32 = code == CR__REDUCE_SUM ? 0 : (float)sign * INFINITY;
+        v.f32 = (float)x;
     else if (t == CR_F64)
-        v.f64 = code == CR__REDUCE_SUM ? 0 : sign * (double)INFINITY;
-    else if (code == CR__REDUCE_AMAX)
+        v.f64 = x;
+    else if (isfinite(x))
+        v.i64 = (int64_t)x;
+    else if (x < 0)
         v.i64 = t == CR_I64 ? INT64_MIN : t == CR_I32 ? INT32_MIN : 0;
-    else if (code == CR__REDUCE_AMIN)
+    else
         v.i64 = t == CR_I64 ? INT64_MAX : t == CR_I32 ? INT32_MAX : t == CR_U8 ? 255 : 1;
     return v;
 }
 
-#define EXTREME(a, b)                            \
-    (isnan(a)                  ? a               \
-     : isnan(b)                ? b               \
-     : code == CR__REDUCE_AMAX ? (b > a ? b : a) \
-     : b < a                   ? b               \
-                               : a)
 static value join(cr__reduce_code code, cr_dtype t, value a, value b)
 {
+    const definition *d = &definitions[code];
     if (t == CR_F32)
-        a.f32 = code == CR__REDUCE_SUM ? a.f32 + b.f32 : EXTREME(a.f32, b.f32);
+        a.f32 = (float)d->floats(a.f32, b.f32);
     else if (t == CR_F64)
-        a.f64 = code == CR__REDUCE_SUM ? a.f64 + b.f64 : EXTREME(a.f64, b.f64);
-    else if (code == CR__REDUCE_SUM)
-        a.i64 = (int64_t)((uint64_t)a.i64 + (uint64_t)b.i64);
-    else if (code == CR__REDUCE_AMAX ? b.i64 > a.i64 : b.i64 < a.i64)
-        a = b;
+        a.f64 = d->floats(a.f64, b.f64);
+    else
+        a.i64 = d->integers(a.i64, b.i64);
     return a;
 }
 
@@ -150,7 +191,7 @@ static bool same(const void *got, value want, cr__reduce_code code, cr_dtype t)
         memcpy(&d, got, sizeof d);
         return memcmp(&d, &want.f64, sizeof d) == 0 || (isnan(d) && isnan(want.f64));
     }
-    if (code == CR__REDUCE_SUM || t == CR_I64)
+    if (definitions[code].wide || t == CR_I64)
         return *(const int64_t *)got == want.i64;
     if (t == CR_I32)
         return *(const int32_t *)got == want.i64;
@@ -225,7 +266,7 @@ static int64_t defined_place(const cr__strided *x, cr_dtype t, bool least, int64
 {
     value best = load(t, offset_of(x, o * length));
     int64_t at = 0;
-    cr__reduce_code code = least ? CR__REDUCE_AMIN : CR__REDUCE_AMAX;
+    cr__reduce_code code = least ? CR__REDUCE_amin : CR__REDUCE_amax;
     for (int64_t i = 1; i < length; i++) {
         value v = load(t, offset_of(x, o * length + i)), joined = join(code, t, best, v);
         bool moved =
@@ -257,17 +298,21 @@ static bool place_case(cr_dtype t, const cr__strided *x, int kept, bool least,
 
 static void test_reductions(cr__isa isa, cr_dtype t, cr__team *one, cr__team *four)
 {
-    bool reduced = true, placed = true;
-    for (int i = 0; i < 300; i++) {
-        cr__strided x = random_array(i % 10 ? 20000 : ELEMENTS / 16);
-        int kept = (int)below((uint32_t)x.ndim + 1);
-        cr__reduce_code code = (cr__reduce_code)(i % CR__REDUCE_CODES);
-        reduced = reduced && reduce_case(isa, code, t, &x, kept, i & 1 ? one : four) &&
-                  reduce_case(isa, code, t, &x, kept, i & 1 ? four : one);
-        placed = placed && place_case(t, &x, kept, below(2) == 0, i & 1 ? four : one);
+    bool placed = true;
+    for (cr__reduce_code code = 0; code < CR__REDUCE_CODES; code++) {
+        bool reduced = definitions[code].floats && definitions[code].integers;
+        for (int i = 0; i < 100; i++) {
+            cr__strided x = random_array(i % 10 ? 20000 : ELEMENTS / 16);
+            int kept = (int)below((uint32_t)x.ndim + 1);
+            reduced = reduced &&
+                      reduce_case(isa, code, t, &x, kept, i & 1 ? one : four) &&
+                      reduce_case(isa, code, t, &x, kept, i & 1 ? four : one);
+            placed = placed && place_case(t, &x, kept, below(2) == 0, i & 1 ? four : one);
+        }
+        ok(reduced, "%s: %s of %s", cr__isa_name(isa), cr__reduce_names[code],
+           dtype_names[t]);
     }
-    ok(reduced, "%s: reductions of type %d", cr__isa_name(isa), (int)t);
-    ok(placed, "%s: places of the largest, type %d", cr__isa_name(isa), (int)t);
+    ok(placed, "%s: places of the largest of %s", cr__isa_name(isa), dtype_names[t]);
 }
 
 /* Shapes that take the paths for threads: long rows, few outputs, wide and narrow
@@ -287,8 +332,8 @@ static void test_large(cr__isa isa, cr__team *one, cr__team *four)
         cr__strided x = { .ndim = 2, .dims = { s[0], s[1] } };
         x.strides[0] = s[2] ? 1 : s[1];
         x.strides[1] = s[2] ? s[0] : 1;
-        passed = passed && reduce_case(isa, CR__REDUCE_SUM, CR_F32, &x, (int)s[3], one) &&
-                 reduce_case(isa, CR__REDUCE_SUM, CR_F32, &x, (int)s[3], four);
+        passed = passed && reduce_case(isa, CR__REDUCE_sum, CR_F32, &x, (int)s[3], one) &&
+                 reduce_case(isa, CR__REDUCE_sum, CR_F32, &x, (int)s[3], four);
     }
     ok(passed, "%s: large sums", cr__isa_name(isa));
 }

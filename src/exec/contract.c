@@ -17,7 +17,7 @@ static void scale(void *data, cr_dtype dtype, int64_t n, int exponent)
 {
     if (!exponent)
         return;
-    cr__map_fn *multiply = cr__map_find(CR__MAP_MUL, dtype, dtype, 2);
+    cr__map_fn *multiply = cr__map_find(CR__MAP_mul, dtype, dtype, 2);
     int most = dtype == CR_F32 ? 120 : 1000;
     while (exponent) {
         int step = exponent > most ? most : exponent < -most ? -most : exponent;

@@ -117,20 +117,8 @@ typedef struct gemv {
 #define ROWS_7_12(X, V)  X(7, V) X(8, V) X(9, V) X(10, V) X(11, V) X(12, V)
 #define ROWS_13_14(X, V) X(13, V) X(14, V)
 
-#define CR__ISA 0
-#include "vec.h"
-#include "gemm_floats.h"
-#undef CR__ISA
-#ifdef CR__HAVE_X86
-#define CR__ISA 1
-#include "vec.h"
-#include "gemm_floats.h"
-#undef CR__ISA
-#define CR__ISA 2
-#include "vec.h"
-#include "gemm_floats.h"
-#undef CR__ISA
-#endif
+#define CR__TEMPLATE "gemm_floats.h"
+#include "for_each_set.h"
 
 typedef struct gemm_kernel {
     int64_t size, lanes; /* of an element; elements in a vector */

@@ -6,6 +6,36 @@
 #include "isa.h"
 #include "kernel.h"
 
+/* What a row of maps.inc says. */
+typedef enum cr__map_types {
+    CR__MAPS_FLOATS,
+    CR__MAPS_ELEMENTARY,
+    CR__MAPS_NUMBERS,
+    CR__MAPS_ORDERED,
+    CR__MAPS_COMPARED,
+    CR__MAPS_LOGICAL,
+    CR__MAPS_ALONE
+} cr__map_types;
+
+typedef enum cr__map_form {
+    CR__FORM_UNARY,
+    CR__FORM_PARAMETRIC1,
+    CR__FORM_PARAMETRIC2,
+    CR__FORM_BINARY,
+    CR__FORM_WHERE,
+    CR__FORM_SOURCE
+} cr__map_form;
+
+typedef struct cr__map_row {
+    const char *name;
+    cr__map_types types;
+    cr__map_form form;
+} cr__map_row;
+extern const cr__map_row cr__map_rows[CR__MAP_CODES]; /* CR__MAP_NONE: without a name */
+
+/* The names of reductions, by code. */
+extern const char *const cr__reduce_names[CR__REDUCE_CODES];
+
 /* cr__map_find() and cr__reduce_find() in a given instruction set. */
 cr__map_fn *cr__map_find_for(cr__isa isa, cr__map_code code, cr_dtype in, cr_dtype out,
                              unsigned uniform);

@@ -1,6 +1,5 @@
 /* Instruction sets: which exist, which is in use, and how a function is compiled for one.
- * Kernels are templates (files named *_body.h), included once for each set with CR__ISA
- * defined. */
+ * Kernels are templates, included once for each set by for_each_set.h. */
 #ifndef CR_KERNEL_ISA_H
 #define CR_KERNEL_ISA_H
 
@@ -21,5 +20,13 @@ const char *cr__isa_name(cr__isa isa);
     __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
 #endif
 #define CR__TARGET_GENERIC
+
+/* ROW(suffix) for each set that is compiled, in the order of cr__isa: a row for each in a
+ * table of what the templates made. */
+#ifdef CR__HAVE_X86
+#define CR__EACH_SET(ROW) ROW(_generic), ROW(_avx2), ROW(_avx512)
+#else
+#define CR__EACH_SET(ROW) ROW(_generic)
+#endif
 
 #endif

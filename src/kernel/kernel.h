@@ -44,61 +44,11 @@ void cr__store_strided(const cr__strided *dst, const void *src, size_t size,
  * element, src[1] to their params. */
 typedef void cr__map_fn(void *dst, const void *const *src, int64_t n);
 
+/* CR__MAP_copy, CR__MAP_neg, ..: the rows of maps.inc. */
 typedef enum cr__map_code {
     CR__MAP_NONE = 0,
-    /* one operand */
-    CR__MAP_COPY,
-    CR__MAP_NEG,
-    CR__MAP_ABS,
-    CR__MAP_SIGN,
-    CR__MAP_FLOOR,
-    CR__MAP_EXP,
-    CR__MAP_EXPM1,
-    CR__MAP_LOG,
-    CR__MAP_LOG1P,
-    CR__MAP_SQRT,
-    CR__MAP_RSQRT,
-    CR__MAP_SQUARE,
-    CR__MAP_RECIPROCAL,
-    CR__MAP_SIN,
-    CR__MAP_COS,
-    CR__MAP_TANH,
-    CR__MAP_SIGMOID,
-    CR__MAP_ERF,
-    CR__MAP_RELU,
-    CR__MAP_NOT,
-    CR__MAP_CAST,
-    /* an operand and uniform parameters: slope; beta, threshold; lo, hi */
-    CR__MAP_LEAKY_RELU,
-    CR__MAP_SOFTPLUS,
-    CR__MAP_CLAMP,
-    /* two operands, at most one of them uniform */
-    CR__MAP_ADD,
-    CR__MAP_SUB,
-    CR__MAP_MUL,
-    CR__MAP_DIV,
-    CR__MAP_POW,
-    CR__MAP_MAXIMUM,
-    CR__MAP_MINIMUM,
-    /* cotangent, y: g where y > 0, else 0; g (1 - y^2); g y (1 - y) */
-    CR__MAP_RELU_GRAD,
-    CR__MAP_TANH_GRAD,
-    CR__MAP_SIGMOID_GRAD,
-    CR__MAP_EQ,
-    CR__MAP_NE,
-    CR__MAP_LT,
-    CR__MAP_LE,
-    CR__MAP_GT,
-    CR__MAP_GE,
-    CR__MAP_AND,
-    CR__MAP_OR,
-    /* condition, x, y; x and y may be uniform, the condition not */
-    CR__MAP_WHERE,
-    /* from indices */
-    CR__MAP_ARANGE,
-    CR__MAP_LINSPACE,
-    CR__MAP_RAND,
-    CR__MAP_RANDN,
+#define MAP(types, form, name, ...) CR__MAP_##name,
+#include "maps.inc"
     CR__MAP_CODES
 } cr__map_code;
 
@@ -132,10 +82,10 @@ cr__map_fn *cr__map_find(cr__map_code code, cr_dtype in, cr_dtype out, unsigned 
 #define CR__BLOCK 4096
 #define CR__LANES 32
 
+/* CR__REDUCE_sum, ..: the rows of reductions.inc. */
 typedef enum cr__reduce_code {
-    CR__REDUCE_SUM,  /* f32, f64: itself; integers and bools: i64 */
-    CR__REDUCE_AMAX, /* any type; NaN wins */
-    CR__REDUCE_AMIN,
+#define REDUCTION(name, ...) CR__REDUCE_##name,
+#include "reductions.inc"
     CR__REDUCE_CODES
 } cr__reduce_code;
 

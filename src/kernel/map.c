@@ -1,6 +1,6 @@
-/* The maps: f32 and f64 from the template, once for each instruction set; integers,
- * bools, casts and f64's elementary functions as plain loops, once; and the table of them
- * all. */
+/* The maps: the rows of maps.inc, f32 and f64 from the template, once for each instruction
+ * set; integers, bools and f64's elementary functions as plain loops, once; casts and what is
+ * made from indices; and the tables of them all. */
 #include "internal.h"
 #include "philox.h"
 #include <math.h>
@@ -10,6 +10,17 @@
  * uniform; 2, the second (y) is; 3, both. */
 typedef cr__map_fn *forms[4];
 
+/* A row's entry in a table; NAME(name) is what its kernels are called. */
+/* clang-format off */
+#define ENTRY(FORM, NAME, name)          [CR__MAP_##name] = ENTRY_OF_##FORM(NAME, name)
+#define ENTRY_OF_UNARY(NAME, name)       { NAME(name) }
+#define ENTRY_OF_PARAMETRIC1(NAME, name) { NAME(name) }
+#define ENTRY_OF_PARAMETRIC2(NAME, name) { NAME(name) }
+#define ENTRY_OF_BINARY(NAME, name)      { NAME(name##_vv), NAME(name##_uv), NAME(name##_vu) }
+#define ENTRY_OF_WHERE(NAME, name) \
+    { NAME(name##_vv), NAME(name##_uv), NAME(name##_vu), NAME(name##_uu) }
+/* clang-format on */
+
 /* Sines far out, where reducing the argument is libm's work. Not a template, so that
  * every set gets the same bits. */
 static void sincos_far(float *out, const float *x, int n, bool cosine)
@@ -18,145 +29,47 @@ static void sincos_far(float *out, const float *x, int n, bool cosine)
         out[i] = (float)(cosine ? cos((double)x[i]) : sin((double)x[i]));
 }
 
-#define CR__ISA 0
-#include "vec.h"
-#include "map_body.h"
-#undef CR__ISA
-#ifdef CR__HAVE_X86
-#define CR__ISA 1
-#include "vec.h"
-#include "map_body.h"
-#undef CR__ISA
-#define CR__ISA 2
-#include "vec.h"
-#include "map_body.h"
-#undef CR__ISA
-#endif
-
 /* ---- plain loops ---- */
 
-#define KERNEL(name) static void name(void *dst, const void *const *src, int64_t n)
-#define UNARY(name, T, OUT, expression)   \
-    KERNEL(name)                          \
-    {                                     \
-        OUT *out = dst;                   \
-        const T *x = src[0];              \
-        for (int64_t i = 0; i < n; i++) { \
-            T a = x[i];                   \
-            out[i] = (OUT)(expression);   \
-        }                                 \
+#define LOOP_KERNEL(name) static void name(void *dst, const void *const *src, int64_t n)
+#define LOOP_UNARY(name, T, OUT, expression) \
+    LOOP_KERNEL(name)                        \
+    {                                        \
+        OUT *out = dst;                      \
+        const T *x = src[0];                 \
+        for (int64_t i = 0; i < n; i++) {    \
+            T a = x[i];                      \
+            out[i] = (OUT)(expression);      \
+        }                                    \
     }
-#define BINARY_FORM(name, T, OUT, A, B, expression) \
-    KERNEL(name)                                    \
-    {                                               \
-        OUT *out = dst;                             \
-        const T *x = src[0], *y = src[1];           \
-        const T x0 = *x, y0 = *y;                   \
-        (void)x0, (void)y0;                         \
-        for (int64_t i = 0; i < n; i++) {           \
-            T a = A, b = B;                         \
-            out[i] = (OUT)(expression);             \
-        }                                           \
+#define LOOP_PARAMETRIC2(name, T, OUT, expression)                           \
+    LOOP_KERNEL(name)                                                        \
+    {                                                                        \
+        OUT *out = dst;                                                      \
+        const T *x = src[0], p = *(const T *)src[1], q = *(const T *)src[2]; \
+        for (int64_t i = 0; i < n; i++) {                                    \
+            T a = x[i];                                                      \
+            out[i] = (OUT)(expression);                                      \
+        }                                                                    \
     }
-#define BINARY(name, T, OUT, expression)                   \
-    BINARY_FORM(name##_vv, T, OUT, x[i], y[i], expression) \
-    BINARY_FORM(name##_uv, T, OUT, x0, y[i], expression)   \
-    BINARY_FORM(name##_vu, T, OUT, x[i], y0, expression)
-#define FORM3(name)                     \
-    {                                   \
-        name##_vv, name##_uv, name##_vu \
+#define LOOP_BINARY_FORM(name, T, OUT, A, B, expression) \
+    LOOP_KERNEL(name)                                    \
+    {                                                    \
+        OUT *out = dst;                                  \
+        const T *x = src[0], *y = src[1];                \
+        const T x0 = *x, y0 = *y;                        \
+        (void)x0, (void)y0;                              \
+        for (int64_t i = 0; i < n; i++) {                \
+            T a = A, b = B;                              \
+            out[i] = (OUT)(expression);                  \
+        }                                                \
     }
-
-/* f64 through libm. */
-
-static double sigmoid(double x)
-{
-    double e = exp(-fabs(x));
-    return (x < 0 ? e : 1) / (1 + e);
-}
-
-UNARY(f64_exp, double, double, exp(a))
-UNARY(f64_expm1, double, double, expm1(a))
-UNARY(f64_log, double, double, log(a))
-UNARY(f64_log1p, double, double, log1p(a))
-UNARY(f64_sin, double, double, sin(a))
-UNARY(f64_cos, double, double, cos(a))
-UNARY(f64_tanh, double, double, tanh(a))
-UNARY(f64_sigmoid, double, double, isnan(a) ? a : sigmoid(a))
-UNARY(f64_erf, double, double, erf(a))
-BINARY(f64_pow, double, double, pow(a, b))
-
-KERNEL(f64_softplus)
-{
-    double *out = dst;
-    const double *x = src[0], beta = *(const double *)src[1];
-    const double threshold = *(const double *)src[2];
-    for (int64_t i = 0; i < n; i++) {
-        double a = x[i], t = a * beta;
-        double y = ((t < 0 ? 0 : t) + log1p(exp(-fabs(t)))) / beta;
-        out[i] = t > threshold ? a : y;
-    }
-}
-
-static const forms f64_libm[CR__MAP_CODES] = {
-    [CR__MAP_EXP] = { f64_exp },    [CR__MAP_EXPM1] = { f64_expm1 },
-    [CR__MAP_LOG] = { f64_log },    [CR__MAP_LOG1P] = { f64_log1p },
-    [CR__MAP_SIN] = { f64_sin },    [CR__MAP_COS] = { f64_cos },
-    [CR__MAP_TANH] = { f64_tanh },  [CR__MAP_SIGMOID] = { f64_sigmoid },
-    [CR__MAP_ERF] = { f64_erf },    [CR__MAP_SOFTPLUS] = { f64_softplus },
-    [CR__MAP_POW] = FORM3(f64_pow),
-};
-
-/* Integers: signed arithmetic in the unsigned type U wraps. The conversion back is
- * modular in GCC and Clang. U is never narrower than unsigned int, whose products would
- * be promoted. */
-#define INTEGERS(P, T, U)                                 \
-    UNARY(P##_copy, T, T, a)                              \
-    UNARY(P##_neg, T, T, 0 - (U)a)                        \
-    UNARY(P##_abs, T, T, a < (T)1 ? 0 - (U)a : (U)a)      \
-    UNARY(P##_sign, T, T, (a > 0) - (a < (T)1 && a != 0)) \
-    UNARY(P##_square, T, T, (U)a *(U)a)                   \
-    BINARY(P##_add, T, T, (U)a + (U)b)                    \
-    BINARY(P##_sub, T, T, (U)a - (U)b)                    \
-    BINARY(P##_mul, T, T, (U)a *(U)b)                     \
-    ORDER(P, T)
-
-/* What bools have too, as 0 and 1. */
-#define ORDER(P, T)                                                               \
-    UNARY(P##_relu, T, T, a < (T)1 ? 0 : a)                                       \
-    BINARY(P##_maximum, T, T, a > b ? a : b)                                      \
-    BINARY(P##_minimum, T, T, a < b ? a : b)                                      \
-    BINARY(P##_eq, T, uint8_t, a == b)                                            \
-    BINARY(P##_ne, T, uint8_t, a != b)                                            \
-    BINARY(P##_lt, T, uint8_t, a < b)                                             \
-    BINARY(P##_le, T, uint8_t, a <= b)                                            \
-    BINARY(P##_gt, T, uint8_t, a > b)                                             \
-    BINARY(P##_ge, T, uint8_t, a >= b)                                            \
-    KERNEL(P##_clamp)                                                             \
-    {                                                                             \
-        T *out = dst;                                                             \
-        const T *x = src[0], low = *(const T *)src[1], high = *(const T *)src[2]; \
-        for (int64_t i = 0; i < n; i++) {                                         \
-            T a = x[i] > low ? x[i] : low;                                        \
-            out[i] = a < high ? a : high;                                         \
-        }                                                                         \
-    }
-INTEGERS(i64, int64_t, uint64_t)
-INTEGERS(i32, int32_t, uint32_t)
-INTEGERS(u8, uint8_t, uint32_t)
-
-#define LOGICAL(P, T)                             \
-    UNARY(P##_not, T, uint8_t, a == 0)            \
-    BINARY(P##_and, T, uint8_t, a != 0 && b != 0) \
-    BINARY(P##_or, T, uint8_t, a != 0 || b != 0)
-LOGICAL(f32, float)
-LOGICAL(f64, double)
-LOGICAL(i64, int64_t)
-LOGICAL(i32, int32_t)
-LOGICAL(u8, uint8_t)
-
-#define WHERE_FORM(name, T, X, Y)         \
-    KERNEL(name)                          \
+#define LOOP_BINARY(name, T, OUT, expression)                   \
+    LOOP_BINARY_FORM(name##_vv, T, OUT, x[i], y[i], expression) \
+    LOOP_BINARY_FORM(name##_uv, T, OUT, x0, y[i], expression)   \
+    LOOP_BINARY_FORM(name##_vu, T, OUT, x[i], y0, expression)
+#define LOOP_WHERE_FORM(name, T, X, Y)    \
+    LOOP_KERNEL(name)                     \
     {                                     \
         T *out = dst;                     \
         const uint8_t *c = src[0];        \
@@ -164,37 +77,97 @@ LOGICAL(u8, uint8_t)
         for (int64_t i = 0; i < n; i++)   \
             out[i] = c[i] ? X : Y;        \
     }
-WHERE_FORM(u8_where_vv, uint8_t, x[i], y[i])
-WHERE_FORM(u8_where_uv, uint8_t, *x, y[i])
-WHERE_FORM(u8_where_vu, uint8_t, x[i], *y)
-WHERE_FORM(u8_where_uu, uint8_t, *x, *y)
+LOOP_WHERE_FORM(u8_where_vv, uint8_t, x[i], y[i])
+LOOP_WHERE_FORM(u8_where_uv, uint8_t, *x, y[i])
+LOOP_WHERE_FORM(u8_where_vu, uint8_t, x[i], *y)
+LOOP_WHERE_FORM(u8_where_uu, uint8_t, *x, *y)
 
-#define ORDER_TABLE(P)                                                     \
-    [CR__MAP_COPY] = { P##_copy }, [CR__MAP_MAXIMUM] = FORM3(P##_maximum), \
-    [CR__MAP_MINIMUM] = FORM3(P##_minimum), [CR__MAP_EQ] = FORM3(P##_eq),  \
-    [CR__MAP_NE] = FORM3(P##_ne), [CR__MAP_LT] = FORM3(P##_lt),            \
-    [CR__MAP_LE] = FORM3(P##_le), [CR__MAP_GT] = FORM3(P##_gt),            \
-    [CR__MAP_GE] = FORM3(P##_ge), [CR__MAP_CLAMP] = { P##_clamp },         \
-    [CR__MAP_RELU] = { P##_relu }
-#define LOGICAL_TABLE(P)                                         \
-    [CR__MAP_NOT] = { P##_not }, [CR__MAP_AND] = FORM3(P##_and), \
-    [CR__MAP_OR] = FORM3(P##_or)
-#define INTEGER_TABLE(P)                                                   \
-    ORDER_TABLE(P), LOGICAL_TABLE(P),                                      \
-        [CR__MAP_NEG] = { P##_neg }, [CR__MAP_ABS] = { P##_abs },          \
-        [CR__MAP_SIGN] = { P##_sign }, [CR__MAP_FLOOR] = { P##_copy },     \
-        [CR__MAP_SQUARE] = { P##_square }, [CR__MAP_ADD] = FORM3(P##_add), \
-        [CR__MAP_SUB] = FORM3(P##_sub), [CR__MAP_MUL] = FORM3(P##_mul)
-#define U8_WHERE [CR__MAP_WHERE] = { u8_where_vv, u8_where_uv, u8_where_vu, u8_where_uu }
+/* f64 beyond what libm has. */
 
-static const forms table_i64[CR__MAP_CODES] = { INTEGER_TABLE(i64) };
-static const forms table_i32[CR__MAP_CODES] = { INTEGER_TABLE(i32) };
-static const forms table_u8[CR__MAP_CODES] = { INTEGER_TABLE(u8), U8_WHERE };
-static const forms table_bool[CR__MAP_CODES] = {
-    ORDER_TABLE(u8), LOGICAL_TABLE(u8), U8_WHERE, [CR__MAP_MUL] = FORM3(u8_and)
+static double sigmoid(double x)
+{
+    double e = exp(-fabs(x));
+    return isnan(x) ? x : (x < 0 ? e : 1) / (1 + e);
+}
+
+static double softplus(double x, double beta, double threshold)
+{
+    double t = x * beta;
+    double y = ((t < 0 ? 0 : t) + log1p(exp(-fabs(t)))) / beta;
+    return t > threshold ? x : y;
+}
+
+/* An integer as the unsigned number in which its arithmetic wraps; the conversion back is
+ * modular in GCC and Clang. Never narrower than unsigned int, whose products would be
+ * promoted. */
+/* clang-format off */
+#define U(a) _Generic((a), int64_t: (uint64_t)(a), default: (uint32_t)(a))
+/* clang-format on */
+
+#define LOOPS_FLOATS(FORM, name, vectors)
+#define LOOPS_ELEMENTARY(FORM, name, vectors, doubles) \
+    FORM(f64_##name, double, double, doubles)
+#define LOOPS_NUMBERS(FORM, name, vectors, integers) \
+    FORM(i64_##name, int64_t, int64_t, integers)     \
+    FORM(i32_##name, int32_t, int32_t, integers)     \
+    FORM(u8_##name, uint8_t, uint8_t, integers)
+#define LOOPS_ORDERED LOOPS_NUMBERS
+#define LOOPS_COMPARED(FORM, name, vectors, integers) \
+    FORM(i64_##name, int64_t, uint8_t, integers)      \
+    FORM(i32_##name, int32_t, uint8_t, integers)      \
+    FORM(u8_##name, uint8_t, uint8_t, integers)
+#define LOOPS_LOGICAL(FORM, name, elements)     \
+    FORM(f32_##name, float, uint8_t, elements)  \
+    FORM(f64_##name, double, uint8_t, elements) \
+    LOOPS_COMPARED(FORM, name, , elements)
+#define LOOPS_ALONE(FORM, name, what)
+#define MAP(TYPES, FORM, ...) LOOPS_##TYPES(LOOP_##FORM, __VA_ARGS__)
+#include "maps.inc"
+
+/* The rows of which integers have kernels, and bools. */
+#define INTEGER_FLOATS(FORM, NAME, name)
+#define INTEGER_ELEMENTARY(FORM, NAME, name)
+#define INTEGER_ALONE(FORM, NAME, name)
+#define INTEGER_NUMBERS(FORM, NAME, name)  ENTRY(FORM, NAME, name),
+#define INTEGER_ORDERED(FORM, NAME, name)  ENTRY(FORM, NAME, name),
+#define INTEGER_COMPARED(FORM, NAME, name) ENTRY(FORM, NAME, name),
+#define INTEGER_LOGICAL(FORM, NAME, name)  ENTRY(FORM, NAME, name),
+#define BOOL_FLOATS                        INTEGER_FLOATS
+#define BOOL_ELEMENTARY                    INTEGER_ELEMENTARY
+#define BOOL_ALONE                         INTEGER_ALONE
+#define BOOL_NUMBERS                       INTEGER_FLOATS
+#define BOOL_ORDERED                       INTEGER_ORDERED
+#define BOOL_COMPARED                      INTEGER_COMPARED
+#define BOOL_LOGICAL                       INTEGER_LOGICAL
+
+#define I64(name) i64_##name
+#define I32(name) i32_##name
+#define U8(name)  u8_##name
+
+static const forms i64_maps[CR__MAP_CODES] = {
+#define MAP(TYPES, FORM, name, ...) INTEGER_##TYPES(FORM, I64, name)
+#include "maps.inc"
 };
-static const forms logical_f32[CR__MAP_CODES] = { LOGICAL_TABLE(f32) };
-static const forms logical_f64[CR__MAP_CODES] = { LOGICAL_TABLE(f64) };
+static const forms i32_maps[CR__MAP_CODES] = {
+#define MAP(TYPES, FORM, name, ...) INTEGER_##TYPES(FORM, I32, name)
+#include "maps.inc"
+};
+static const forms u8_maps[CR__MAP_CODES] = {
+#define MAP(TYPES, FORM, name, ...) INTEGER_##TYPES(FORM, U8, name)
+#include "maps.inc"
+    ENTRY(WHERE, U8, where),
+};
+static const forms bool_maps[CR__MAP_CODES] = {
+#define MAP(TYPES, FORM, name, ...) BOOL_##TYPES(FORM, U8, name)
+#include "maps.inc"
+    ENTRY(WHERE, U8, where),
+    [CR__MAP_mul] = ENTRY_OF_BINARY(U8, logical_and),
+};
+
+/* ---- vectors ---- */
+
+#define CR__TEMPLATE "map_floats.h"
+#include "for_each_set.h"
 
 /* ---- casts ---- */
 
@@ -202,26 +175,26 @@ static const forms logical_f64[CR__MAP_CODES] = { LOGICAL_TABLE(f64) };
  * largest. */
 #define SATURATED(T, LOW, HIGH, MAX) \
     (isnan(a) ? 0 : a >= HIGH ? MAX : a <= LOW ? (T)LOW : (T)a)
-#define FLOAT_CASTS(P, T)                                                           \
-    UNARY(P##_to_i64, T, int64_t, SATURATED(int64_t, -0x1p63f, 0x1p63f, INT64_MAX)) \
-    UNARY(P##_to_i32, T, int32_t, SATURATED(int32_t, -0x1p31f, 0x1p31f, INT32_MAX)) \
-    UNARY(P##_to_u8, T, uint8_t, SATURATED(uint8_t, 0.0f, 256.0f, UINT8_MAX))
-#define INTEGER_CASTS(P, T)          \
-    UNARY(P##_to_f32, T, float, a)   \
-    UNARY(P##_to_f64, T, double, a)  \
-    UNARY(P##_to_i64, T, int64_t, a) \
-    UNARY(P##_to_i32, T, int32_t, a) \
-    UNARY(P##_to_u8, T, uint8_t, a)
-#define BOOL_CAST(P, T) UNARY(P##_to_bool, T, uint8_t, a != 0)
+#define FLOAT_CASTS(P, T)                                                                \
+    LOOP_UNARY(P##_to_i64, T, int64_t, SATURATED(int64_t, -0x1p63f, 0x1p63f, INT64_MAX)) \
+    LOOP_UNARY(P##_to_i32, T, int32_t, SATURATED(int32_t, -0x1p31f, 0x1p31f, INT32_MAX)) \
+    LOOP_UNARY(P##_to_u8, T, uint8_t, SATURATED(uint8_t, 0.0f, 256.0f, UINT8_MAX))
+#define INTEGER_CASTS(P, T)               \
+    LOOP_UNARY(P##_to_f32, T, float, a)   \
+    LOOP_UNARY(P##_to_f64, T, double, a)  \
+    LOOP_UNARY(P##_to_i64, T, int64_t, a) \
+    LOOP_UNARY(P##_to_i32, T, int32_t, a) \
+    LOOP_UNARY(P##_to_u8, T, uint8_t, a)
+#define BOOL_CAST(P, T) LOOP_UNARY(P##_to_bool, T, uint8_t, a != 0)
 FLOAT_CASTS(f32, float)
 FLOAT_CASTS(f64, double)
 INTEGER_CASTS(i64, int64_t)
 INTEGER_CASTS(i32, int32_t)
 INTEGER_CASTS(u8, uint8_t)
-UNARY(f32_to_f64, float, double, a)
-UNARY(f64_to_f32, double, float, a)
-UNARY(f32_to_f32, float, float, a)
-UNARY(f64_to_f64, double, double, a)
+LOOP_UNARY(f32_to_f64, float, double, a)
+LOOP_UNARY(f64_to_f32, double, float, a)
+LOOP_UNARY(f32_to_f32, float, float, a)
+LOOP_UNARY(f64_to_f64, double, double, a)
 BOOL_CAST(f32, float)
 BOOL_CAST(f64, double)
 BOOL_CAST(i64, int64_t)
@@ -241,7 +214,7 @@ static cr__map_fn *const casts[CR_DTYPES][CR_DTYPES] = {
 /* ---- from indices ---- */
 
 #define ARANGE(name, T, U, expression)                                  \
-    KERNEL(name)                                                        \
+    LOOP_KERNEL(name)                                                   \
     {                                                                   \
         T *out = dst;                                                   \
         const int64_t first = *(const int64_t *)src[0];                 \
@@ -258,7 +231,7 @@ ARANGE(i32_arange, int32_t, uint64_t, (uint64_t)p.int_start + at * (uint64_t)p.i
 ARANGE(u8_arange, uint8_t, uint64_t, (uint64_t)p.int_start + at * (uint64_t)p.int_step)
 
 #define LINSPACE(name, T)                                                   \
-    KERNEL(name)                                                            \
+    LOOP_KERNEL(name)                                                       \
     {                                                                       \
         T *out = dst;                                                       \
         const int64_t first = *(const int64_t *)src[0];                     \
@@ -272,10 +245,9 @@ ARANGE(u8_arange, uint8_t, uint64_t, (uint64_t)p.int_start + at * (uint64_t)p.in
 LINSPACE(f32_linspace, float)
 LINSPACE(f64_linspace, double)
 
-/* Calls for each element of a random source: i, and words, its block of `per` elements.
- */
+/* Calls for each element of a random source: at, and words, its block of PER elements. */
 #define RANDOM(name, T, PER, expression)                                            \
-    KERNEL(name)                                                                    \
+    LOOP_KERNEL(name)                                                               \
     {                                                                               \
         T *out = dst;                                                               \
         const int64_t first = *(const int64_t *)src[0];                             \
@@ -307,49 +279,48 @@ RANDOM(f32_randn, float, 4,
        (float)normal(((double)words[at & 2] + 1) * 0x1p-32, words[at | 1] * 0x1p-32, at))
 RANDOM(f64_randn, double, 2, normal(1 - uniform53(words), uniform53(words + 2), at))
 
-static cr__map_fn *const from_indices[CR__MAP_CODES][CR_DTYPES] = {
-    [CR__MAP_ARANGE] = { [CR_F32] = f32_arange,
+static cr__map_fn *const sources[CR__MAP_CODES][CR_DTYPES] = {
+    [CR__MAP_arange] = { [CR_F32] = f32_arange,
                          [CR_F64] = f64_arange,
                          [CR_I64] = i64_arange,
                          [CR_I32] = i32_arange,
                          [CR_U8] = u8_arange },
-    [CR__MAP_LINSPACE] = { [CR_F32] = f32_linspace, [CR_F64] = f64_linspace },
-    [CR__MAP_RAND] = { [CR_F32] = f32_rand, [CR_F64] = f64_rand },
-    [CR__MAP_RANDN] = { [CR_F32] = f32_randn, [CR_F64] = f64_randn },
+    [CR__MAP_linspace] = { [CR_F32] = f32_linspace, [CR_F64] = f64_linspace },
+    [CR__MAP_rand] = { [CR_F32] = f32_rand, [CR_F64] = f64_rand },
+    [CR__MAP_randn] = { [CR_F32] = f32_randn, [CR_F64] = f64_randn },
 };
 
 /* ---- finding one ---- */
 
-/* Tables are tried in this order. where moves bits, so integers use that of floats of
- * their size. */
-typedef struct tables {
-    const forms *of[CR_DTYPES][3];
-} tables;
-#define TABLES(S)                                                                       \
-    {                                                                                   \
-        {                                                                               \
-            [CR_F32] = { table_f32##S, logical_f32 },                                   \
-            [CR_F64] = { table_f64##S, f64_libm, logical_f64 },                         \
-            [CR_I64] = { table_i64 }, [CR_I32] = { table_i32 }, [CR_U8] = { table_u8 }, \
-            [CR_BOOL] = { table_bool },                                                 \
-        }                                                                               \
-    }
-static const tables sets[CR__ISAS] = {
-    TABLES(_generic),
-#ifdef CR__HAVE_X86
-    TABLES(_avx2),
-    TABLES(_avx512),
-#endif
+const cr__map_row cr__map_rows[CR__MAP_CODES] = {
+#define MAP(TYPES, FORM, name, ...) \
+    [CR__MAP_##name] = { #name, CR__MAPS_##TYPES, CR__FORM_##FORM },
+#include "maps.inc"
 };
+
+typedef struct tables {
+    const forms *of[CR_DTYPES];
+} tables;
+#define TABLES(SET)                                                                  \
+    {                                                                                \
+        {                                                                            \
+            [CR_F32] = f32_maps##SET, [CR_F64] = f64_maps##SET, [CR_I64] = i64_maps, \
+            [CR_I32] = i32_maps, [CR_U8] = u8_maps, [CR_BOOL] = bool_maps,           \
+        }                                                                            \
+    }
+static const tables sets[CR__ISAS] = { CR__EACH_SET(TABLES) };
 
 /* The form's index in a table, or -1. */
 static int form_of(cr__map_code code, unsigned uniform)
 {
-    if (code == CR__MAP_WHERE)
+    switch (cr__map_rows[code].form) {
+    case CR__FORM_WHERE:
         return uniform & 1 ? -1 : (int)(uniform >> 1 & 3);
-    if (code >= CR__MAP_ADD && code <= CR__MAP_OR)
+    case CR__FORM_BINARY:
         return (int)(uniform & 3);
-    return uniform & 1 ? -1 : 0;
+    default:
+        return uniform & 1 ? -1 : 0;
+    }
 }
 
 cr__map_fn *cr__map_find_for(cr__isa isa, cr__map_code code, cr_dtype in, cr_dtype out,
@@ -358,21 +329,18 @@ cr__map_fn *cr__map_find_for(cr__isa isa, cr__map_code code, cr_dtype in, cr_dty
     if (code <= CR__MAP_NONE || code >= CR__MAP_CODES || in >= CR_DTYPES ||
         out >= CR_DTYPES)
         return NULL;
-    if (code >= CR__MAP_ARANGE)
-        return from_indices[code][out];
+    if (cr__map_rows[code].form == CR__FORM_SOURCE)
+        return sources[code][out];
     int form = form_of(code, uniform);
     if (form < 0)
         return NULL;
-    if (code == CR__MAP_CAST)
+    if (code == CR__MAP_cast)
         return casts[in][out];
-    if (code == CR__MAP_WHERE && (in == CR_I64 || in == CR_I32))
+    /* where moves bits: integers use that of floats of their size */
+    if (code == CR__MAP_where && (in == CR_I64 || in == CR_I32))
         in = in == CR_I64 ? CR_F64 : CR_F32;
-    for (int i = 0; i < 3; i++) {
-        const forms *table = sets[isa].of[in][i];
-        if (table && table[code][form])
-            return table[code][form];
-    }
-    return NULL;
+    const forms *table = sets[isa].of[in];
+    return table ? table[code][form] : NULL;
 }
 
 cr__map_fn *cr__map_find(cr__map_code code, cr_dtype in, cr_dtype out, unsigned uniform)

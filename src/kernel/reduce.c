@@ -24,140 +24,143 @@ typedef struct reduction {
     void (*columns_end)(void *acc, void *out, int64_t width);
     void (*columns_join)(void *out, const void *x, const void *y, int64_t width);
 } reduction;
+typedef const reduction *const of_types[CR_DTYPES];
 
-#define CR__ISA 0
-#include "vec.h"
-#include "reduce_floats.h"
-#undef CR__ISA
-#ifdef CR__HAVE_X86
-#define CR__ISA 1
-#include "vec.h"
-#include "reduce_floats.h"
-#undef CR__ISA
-#define CR__ISA 2
-#include "vec.h"
-#include "reduce_floats.h"
-#undef CR__ISA
-#endif
+/* The kernel made of the functions NAME(name_begin), NAME(name_add), .. */
+#define KERNEL_OF(NAME, name, OUT)                                                      \
+    {                                                                                   \
+        { sizeof(OUT),      NAME(name##_begin), NAME(name##_add),                       \
+          NAME(name##_end), NAME(name##_join),  NAME(name##_rows) },                    \
+            NAME(name##_columns_begin), NAME(name##_columns), NAME(name##_columns_end), \
+            NAME(name##_columns_join)                                                   \
+    }
 
 /* ---- integers ---- */
 
-/* Everything is gathered in lane 0. */
-#define INTEGERS(P, T, OUT, IDENTITY, OP)                                                \
-    static void P##_begin(void *lanes)                                                   \
-    {                                                                                    \
-        for (int i = 0; i < CR__LANES; i++)                                              \
-            ((OUT *)lanes)[i] = IDENTITY;                                                \
-    }                                                                                    \
-    static void P##_add(void *lanes, const void *x, int64_t n)                           \
-    {                                                                                    \
-        OUT a = *(OUT *)lanes;                                                           \
-        for (int64_t i = 0; i < n; i++) {                                                \
-            OUT b = ((const T *)x)[i];                                                   \
-            a = OP;                                                                      \
-        }                                                                                \
-        *(OUT *)lanes = a;                                                               \
-    }                                                                                    \
-    static void P##_end(const void *lanes, void *out)                                    \
-    {                                                                                    \
-        *(OUT *)out = *(const OUT *)lanes;                                               \
-    }                                                                                    \
-    static void P##_join(void *out, const void *x, const void *y)                        \
-    {                                                                                    \
-        OUT a = *(const OUT *)x, b = *(const OUT *)y;                                    \
-        *(OUT *)out = OP;                                                                \
-    }                                                                                    \
-    static void P##_rows(void *out, const void *x, int64_t rows, int64_t len)            \
-    {                                                                                    \
-        for (int64_t r = 0; r < rows; r++) {                                             \
-            ((OUT *)out)[r] = IDENTITY;                                                  \
-            P##_add((OUT *)out + r, (const T *)x + r * len, len);                        \
-        }                                                                                \
-    }                                                                                    \
-    static void P##_columns_begin(void *acc, int64_t width)                              \
-    {                                                                                    \
-        for (int64_t c = 0; c < width; c++)                                              \
-            ((OUT *)acc)[c] = IDENTITY;                                                  \
-    }                                                                                    \
-    static void P##_columns(void *acc, const void *x, int64_t stride, int64_t width,     \
-                            int lane, int64_t count)                                     \
-    {                                                                                    \
-        (void)lane;                                                                      \
-        for (int64_t r = 0; r < count; r++)                                              \
-            for (int64_t c = 0; c < width; c++) {                                        \
-                OUT a = ((OUT *)acc)[c], b = ((const T *)x)[r * stride + c];             \
-                ((OUT *)acc)[c] = OP;                                                    \
-            }                                                                            \
-    }                                                                                    \
-    static void P##_columns_end(void *acc, void *out, int64_t width)                     \
-    {                                                                                    \
-        memcpy(out, acc, (size_t)width * sizeof(OUT));                                   \
-    }                                                                                    \
-    static void P##_columns_join(void *out, const void *x, const void *y, int64_t width) \
-    {                                                                                    \
-        for (int64_t c = 0; c < width; c++)                                              \
-            P##_join((OUT *)out + c, (const OUT *)x + c, (const OUT *)y + c);            \
-    }                                                                                    \
-    static const reduction P##_kernel = {                                                \
-        { sizeof(OUT), P##_begin, P##_add, P##_end, P##_join, P##_rows },                \
-        P##_columns_begin,                                                               \
-        P##_columns,                                                                     \
-        P##_columns_end,                                                                 \
-        P##_columns_join,                                                                \
-    };
-#define WRAPPING_SUM (int64_t)((uint64_t)a + (uint64_t)b)
-INTEGERS(i64_sum, int64_t, int64_t, 0, WRAPPING_SUM)
-INTEGERS(i32_sum, int32_t, int64_t, 0, WRAPPING_SUM)
-INTEGERS(u8_sum, uint8_t, int64_t, 0, WRAPPING_SUM)
-INTEGERS(i64_amax, int64_t, int64_t, INT64_MIN, (b > a ? b : a))
-INTEGERS(i32_amax, int32_t, int32_t, INT32_MIN, (b > a ? b : a))
-INTEGERS(u8_amax, uint8_t, uint8_t, 0, (b > a ? b : a))
-INTEGERS(i64_amin, int64_t, int64_t, INT64_MAX, (b < a ? b : a))
-INTEGERS(i32_amin, int32_t, int32_t, INT32_MAX, (b < a ? b : a))
-INTEGERS(u8_amin, uint8_t, uint8_t, UINT8_MAX, (b < a ? b : a))
-INTEGERS(bool_amin, uint8_t, uint8_t, 1, (b < a ? b : a))
+/* Every order gives the same, so that everything is gathered in lane 0. */
+#define LOOPS(NAME, name, T, OUT, IDENTITY, OP)                                        \
+    static void NAME(name##_begin)(void *lanes)                                        \
+    {                                                                                  \
+        for (int i = 0; i < CR__LANES; i++)                                            \
+            ((OUT *)lanes)[i] = IDENTITY;                                              \
+    }                                                                                  \
+    static void NAME(name##_add)(void *lanes, const void *x, int64_t n)                \
+    {                                                                                  \
+        OUT a = *(OUT *)lanes;                                                         \
+        for (int64_t i = 0; i < n; i++) {                                              \
+            OUT b = ((const T *)x)[i];                                                 \
+            a = (OUT)(OP);                                                             \
+        }                                                                              \
+        *(OUT *)lanes = a;                                                             \
+    }                                                                                  \
+    static void NAME(name##_end)(const void *lanes, void *out)                         \
+    {                                                                                  \
+        *(OUT *)out = *(const OUT *)lanes;                                             \
+    }                                                                                  \
+    static void NAME(name##_join)(void *out, const void *x, const void *y)             \
+    {                                                                                  \
+        OUT a = *(const OUT *)x, b = *(const OUT *)y;                                  \
+        *(OUT *)out = (OUT)(OP);                                                       \
+    }                                                                                  \
+    static void NAME(name##_rows)(void *out, const void *x, int64_t rows, int64_t len) \
+    {                                                                                  \
+        for (int64_t r = 0; r < rows; r++) {                                           \
+            ((OUT *)out)[r] = IDENTITY;                                                \
+            NAME(name##_add)((OUT *)out + r, (const T *)x + r * len, len);             \
+        }                                                                              \
+    }                                                                                  \
+    static void NAME(name##_columns_begin)(void *acc, int64_t width)                   \
+    {                                                                                  \
+        for (int64_t c = 0; c < width; c++)                                            \
+            ((OUT *)acc)[c] = IDENTITY;                                                \
+    }                                                                                  \
+    static void NAME(name##_columns)(void *acc, const void *x, int64_t stride,         \
+                                     int64_t width, int lane, int64_t count)           \
+    {                                                                                  \
+        (void)lane;                                                                    \
+        for (int64_t r = 0; r < count; r++)                                            \
+            for (int64_t c = 0; c < width; c++) {                                      \
+                OUT a = ((OUT *)acc)[c], b = ((const T *)x)[r * stride + c];           \
+                ((OUT *)acc)[c] = (OUT)(OP);                                           \
+            }                                                                          \
+    }                                                                                  \
+    static void NAME(name##_columns_end)(void *acc, void *out, int64_t width)          \
+    {                                                                                  \
+        memcpy(out, acc, (size_t)width * sizeof(OUT));                                 \
+    }                                                                                  \
+    static void NAME(name##_columns_join)(void *out, const void *x, const void *y,     \
+                                          int64_t width)                               \
+    {                                                                                  \
+        for (int64_t c = 0; c < width; c++)                                            \
+            NAME(name##_join)((OUT *)out + c, (const OUT *)x + c, (const OUT *)y + c); \
+    }                                                                                  \
+    static const reduction NAME(name##_kernel) = KERNEL_OF(NAME, name, OUT);
+
+/* As the unsigned number in which arithmetic wraps. */
+/* clang-format off */
+#define U(a) _Generic((a), int64_t: (uint64_t)(a), default: (uint32_t)(a))
+/* clang-format on */
+#define IS_NAN(a) false
+
+#define WIDE(T)   int64_t
+#define SAME(T)   T
+#define I64(name) i64_##name
+#define LEAST     INT64_MIN
+#define MOST      INT64_MAX
+#define REDUCTION(name, RESULT, identity, vectors, elements) \
+    LOOPS(I64, name, int64_t, RESULT(int64_t), identity, elements)
+#include "reductions.inc"
+#undef LEAST
+#undef MOST
+
+#define I32(name) i32_##name
+#define LEAST     INT32_MIN
+#define MOST      INT32_MAX
+#define REDUCTION(name, RESULT, identity, vectors, elements) \
+    LOOPS(I32, name, int32_t, RESULT(int32_t), identity, elements)
+#include "reductions.inc"
+#undef LEAST
+#undef MOST
+
+#define U8(name) u8_##name
+#define LEAST    0
+#define MOST     UINT8_MAX
+#define REDUCTION(name, RESULT, identity, vectors, elements) \
+    LOOPS(U8, name, uint8_t, RESULT(uint8_t), identity, elements)
+#include "reductions.inc"
+#undef MOST
+
+#define BOOL(name) bool_##name
+#define MOST       1
+#define REDUCTION(name, RESULT, identity, vectors, elements) \
+    LOOPS(BOOL, name, uint8_t, RESULT(uint8_t), identity, elements)
+#include "reductions.inc"
+#undef LEAST
+#undef MOST
+#undef U
+#undef IS_NAN
+
+/* ---- floats ---- */
+
+#define CR__TEMPLATE "reduce_floats.h"
+#include "for_each_set.h"
 
 /* ---- finding one ---- */
 
-typedef struct table {
-    const reduction *of[CR__REDUCE_CODES][CR_DTYPES];
-} table;
-#define TABLE(S)                                                                \
-    {                                                                           \
-        {                                                                       \
-            [CR__REDUCE_SUM] = { [CR_F32] = &f32_sum_kernel##S,                 \
-                                 [CR_F64] = &f64_sum_kernel##S,                 \
-                                 [CR_I64] = &i64_sum_kernel,                    \
-                                 [CR_I32] = &i32_sum_kernel,                    \
-                                 [CR_U8] = &u8_sum_kernel,                      \
-                                 [CR_BOOL] = &u8_sum_kernel },                  \
-            [CR__REDUCE_AMAX] = { [CR_F32] = &f32_amax_kernel##S,               \
-                                  [CR_F64] = &f64_amax_kernel##S,               \
-                                  [CR_I64] = &i64_amax_kernel,                  \
-                                  [CR_I32] = &i32_amax_kernel,                  \
-                                  [CR_U8] = &u8_amax_kernel,                    \
-                                  [CR_BOOL] = &u8_amax_kernel },                \
-            [CR__REDUCE_AMIN] = {                                               \
-                [CR_F32] = &f32_amin_kernel##S, [CR_F64] = &f64_amin_kernel##S, \
-                [CR_I64] = &i64_amin_kernel,    [CR_I32] = &i32_amin_kernel,    \
-                [CR_U8] = &u8_amin_kernel,      [CR_BOOL] = &bool_amin_kernel   \
-            },                                                                  \
-        }                                                                       \
-    }
-static const table sets[CR__ISAS] = {
-    TABLE(_generic),
-#ifdef CR__HAVE_X86
-    TABLE(_avx2),
-    TABLE(_avx512),
-#endif
+const char *const cr__reduce_names[CR__REDUCE_CODES] = {
+#define REDUCTION(name, ...) #name,
+#include "reductions.inc"
 };
+
+#define REDUCTIONS(SET) reductions##SET
+static const of_types *const sets[CR__ISAS] = { CR__EACH_SET(REDUCTIONS) };
 
 const cr__reduce_kernel *cr__reduce_find_for(cr__isa isa, cr__reduce_code code,
                                              cr_dtype in)
 {
     if (code >= CR__REDUCE_CODES || in >= CR_DTYPES)
         return NULL;
-    const reduction *found = sets[isa].of[code][in];
+    const reduction *found = sets[isa] ? sets[isa][code][in] : NULL;
     return found ? &found->blocks : NULL;
 }
 
@@ -392,9 +395,8 @@ static void plan_strips(plan *p)
     p->span = p->blocks, p->spans = 1;
 }
 
-#define PARALLEL_ELEMENTS                                          \
-    (256 << 10) /* below, waking a thread costs more than it saves \
-                 */
+/* Below, waking a thread costs more than it saves. */
+#define PARALLEL_ELEMENTS (256 << 10)
 
 static void plan_threads(plan *p)
 {

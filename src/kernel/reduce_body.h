@@ -1,144 +1,195 @@
-/* One reduction of f32 or f64 in one instruction set: a template over the vocabulary of
- * vec.h. The file that includes it defines R(name)        the name of this instance of a
- * function R_T R_VT R_N   the element, its vector, elements in a vector R_L            v
- * or d, the vocabulary's prefix R_IDENTITY     what lanes begin with R_OP(a, b)     of
- * vectors, a before b; R_ONE(a, b) of elements, the same bits */
+/* The reductions of one float type (for_each_float.h) in one instruction set: the rows of
+ * reductions.inc. The functions are written for all of them and compiled into the kernels of
+ * each with `code` a constant, so that no switch is left. */
 
-#define R_VECTORS (CR__LANES / R_N)
-#define R_LOAD    CR__L(R_L, _load)
-#define R_STORE   CR__L(R_L, _store)
+#define VECTORS   (CR__LANES / N)
+#define LEAST     (-(T)INFINITY)
+#define MOST      ((T)INFINITY)
+#define U(a)      (a)
+#define IS_NAN(a) isnan(a)
 
-CR__T static void R(begin)(void *lanes)
+CR__FN T NAME(identity)(cr__reduce_code code)
 {
-    R_T *l = lanes;
-    for (int i = 0; i < CR__LANES; i += R_N)
-        R_STORE(l + i, CR__L(R_L, _set)(R_IDENTITY));
+    static const T identities[] = {
+#define REDUCTION(name, result, identity, vectors, elements) identity,
+#include "reductions.inc"
+    };
+    return identities[code];
+}
+
+/* b comes after a. */
+CR__FN VT NAME(both)(cr__reduce_code code, VT a, VT b)
+{
+    switch (code) {
+#define REDUCTION(name, result, identity, vectors, elements) \
+    case CR__REDUCE_##name:                                  \
+        return vectors;
+#include "reductions.inc"
+    default:
+        return a;
+    }
+}
+
+/* The same bits. */
+CR__FN T NAME(both_elements)(cr__reduce_code code, T a, T b)
+{
+    switch (code) {
+#define REDUCTION(name, result, identity, vectors, elements) \
+    case CR__REDUCE_##name:                                  \
+        return elements;
+#include "reductions.inc"
+    default:
+        return a;
+    }
+}
+
+CR__FN void NAME(begin)(cr__reduce_code code, T *lanes)
+{
+    for (int i = 0; i < CR__LANES; i += N)
+        F(store)(lanes + i, F(set)(NAME(identity)(code)));
 }
 
 /* Whole lines of lanes stay in registers; what is left is added in memory. */
-CR__FN void R(lines)(R_T *l, const R_T *x, int64_t n)
+CR__FN void NAME(add)(cr__reduce_code code, T *lanes, const T *x, int64_t n)
 {
-    R_VT acc[R_VECTORS];
+    VT acc[VECTORS];
     int64_t i = 0;
 #pragma GCC unroll 16
-    for (int v = 0; v < R_VECTORS; v++)
-        acc[v] = R_LOAD(l + v * R_N);
+    for (int v = 0; v < VECTORS; v++)
+        acc[v] = F(load)(lanes + v * N);
     for (; i + CR__LANES <= n; i += CR__LANES) {
 #pragma GCC unroll 16
-        for (int v = 0; v < R_VECTORS; v++)
-            acc[v] = R_OP(acc[v], R_LOAD(x + i + v * R_N));
+        for (int v = 0; v < VECTORS; v++)
+            acc[v] = NAME(both)(code, acc[v], F(load)(x + i + v * N));
     }
 #pragma GCC unroll 16
-    for (int v = 0; v < R_VECTORS; v++) {
-        if (i + (v + 1) * R_N <= n)
-            acc[v] = R_OP(acc[v], R_LOAD(x + i + v * R_N));
-        R_STORE(l + v * R_N, acc[v]);
+    for (int v = 0; v < VECTORS; v++) {
+        if (i + (v + 1) * N <= n)
+            acc[v] = NAME(both)(code, acc[v], F(load)(x + i + v * N));
+        F(store)(lanes + v * N, acc[v]);
     }
-    for (int64_t j = n / R_N * R_N; j < n; j++)
-        l[j - i] = R_ONE(l[j - i], x[j]);
+    for (int64_t j = n / N * N; j < n; j++)
+        lanes[j - i] = NAME(both_elements)(code, lanes[j - i], x[j]);
 }
 
-CR__T static void R(add)(void *lanes, const void *x, int64_t n)
-{
-    R(lines)(lanes, x, n);
-}
-
-CR__FN R_T R(fold)(R_T *l)
+CR__FN T NAME(fold)(cr__reduce_code code, T *lanes)
 {
     int width = CR__LANES / 2;
 #pragma GCC unroll 8
-    for (; width >= R_N; width /= 2) {
+    for (; width >= N; width /= 2) {
 #pragma GCC unroll 16
-        for (int i = 0; i < width; i += R_N)
-            R_STORE(l + i, R_OP(R_LOAD(l + i), R_LOAD(l + i + width)));
+        for (int i = 0; i < width; i += N)
+            F(store)
+        (lanes + i, NAME(both)(code, F(load)(lanes + i), F(load)(lanes + i + width)));
     }
 #pragma GCC unroll 8
     for (; width >= 1; width /= 2) {
 #pragma GCC unroll 8
         for (int i = 0; i < width; i++)
-            l[i] = R_ONE(l[i], l[i + width]);
+            lanes[i] = NAME(both_elements)(code, lanes[i], lanes[i + width]);
     }
-    return l[0];
+    return lanes[0];
 }
 
-CR__T static void R(end)(const void *lanes, void *out)
+CR__FN void NAME(rows)(cr__reduce_code code, T *out, const T *x, int64_t rows,
+                       int64_t len)
 {
-    CR__ALIGNED(64) R_T l[CR__LANES];
-    memcpy(l, lanes, sizeof l);
-    *(R_T *)out = R(fold)(l);
-}
-
-CR__T static void R(join)(void *out, const void *a, const void *b)
-{
-    R_T p = *(const R_T *)a, q = *(const R_T *)b;
-    *(R_T *)out = R_ONE(p, q);
-}
-
-CR__T static void R(rows)(void *out, const void *x, int64_t rows, int64_t len)
-{
-    CR__ALIGNED(64) R_T l[CR__LANES];
-    R_T *o = out;
-    const R_T *from = x;
+    CR__ALIGNED(64) T lanes[CR__LANES];
     for (int64_t r = 0; r < rows; r++) {
-        R(begin)(l);
-        R(lines)(l, from + r * len, len);
-        o[r] = R(fold)(l);
+        NAME(begin)(code, lanes);
+        NAME(add)(code, lanes, x + r * len, len);
+        out[r] = NAME(fold)(code, lanes);
     }
 }
 
-CR__T static void R(columns)(void *acc, const void *x, int64_t stride, int64_t width,
-                             int lane, int64_t count)
+CR__FN void NAME(columns_begin)(cr__reduce_code code, T *acc, int64_t width)
 {
-    const R_T *from = x;
-    for (int64_t r = 0; r < count; r++, from += stride) {
-        R_T *a = (R_T *)acc + ((lane + r) % CR__LANES) * COLUMNS;
+    for (int l = 0; l < CR__LANES; l++)
+        for (int64_t c = 0; c < width; c += N)
+            F(store)(acc + l * COLUMNS + c, F(set)(NAME(identity)(code)));
+}
+
+CR__FN void NAME(columns)(cr__reduce_code code, T *acc, const T *x, int64_t stride,
+                          int64_t width, int lane, int64_t count)
+{
+    for (int64_t r = 0; r < count; r++, x += stride) {
+        T *a = acc + ((lane + r) % CR__LANES) * COLUMNS;
         int64_t c = 0, ahead = r + AHEAD < count ? AHEAD * stride : 0;
-        for (; c + R_N <= width; c += R_N) {
-            __builtin_prefetch(from + ahead + c);
-            R_STORE(a + c, R_OP(R_LOAD(a + c), R_LOAD(from + c)));
+        for (; c + N <= width; c += N) {
+            __builtin_prefetch(x + ahead + c);
+            F(store)(a + c, NAME(both)(code, F(load)(a + c), F(load)(x + c)));
         }
         for (; c < width; c++)
-            a[c] = R_ONE(a[c], from[c]);
+            a[c] = NAME(both_elements)(code, a[c], x[c]);
     }
 }
 
-CR__T static void R(columns_begin)(void *acc, int64_t width)
+CR__FN void NAME(columns_join)(cr__reduce_code code, T *out, const T *x, const T *y,
+                               int64_t width)
 {
-    R_T *a = acc;
-    for (int l = 0; l < CR__LANES; l++)
-        for (int64_t c = 0; c < width; c += R_N)
-            R_STORE(a + l * COLUMNS + c, CR__L(R_L, _set)(R_IDENTITY));
-}
-
-CR__T static void R(columns_join)(void *out, const void *x, const void *y, int64_t width)
-{
-    R_T *o = out;
-    const R_T *p = x, *q = y;
     int64_t c = 0;
-    for (; c + R_N <= width; c += R_N)
-        R_STORE(o + c, R_OP(R_LOAD(p + c), R_LOAD(q + c)));
+    for (; c + N <= width; c += N)
+        F(store)(out + c, NAME(both)(code, F(load)(x + c), F(load)(y + c)));
     for (; c < width; c++)
-        o[c] = R_ONE(p[c], q[c]);
+        out[c] = NAME(both_elements)(code, x[c], y[c]);
 }
 
-CR__T static void R(columns_end)(void *acc, void *out, int64_t width)
-{
-    R_T *a = acc;
-    for (int half = CR__LANES / 2; half >= 1; half /= 2)
-        for (int l = 0; l < half; l++)
-            R(columns_join)
-    (a + l * COLUMNS, a + l * COLUMNS, a + (l + half) * COLUMNS, width);
-    memcpy(out, a, (size_t)width * sizeof(R_T));
-}
+/* ---- the kernels of a row ---- */
 
-static const reduction R(kernel) = {
-    { sizeof(R_T), R(begin), R(add), R(end), R(join), R(rows) },
-    R(columns_begin),
-    R(columns),
-    R(columns_end),
-    R(columns_join),
-};
+#define REDUCTION(name, ...)                                                             \
+    CR__T static void NAME(name##_begin)(void *lanes)                                    \
+    {                                                                                    \
+        NAME(begin)(CR__REDUCE_##name, lanes);                                           \
+    }                                                                                    \
+    CR__T static void NAME(name##_add)(void *lanes, const void *x, int64_t n)            \
+    {                                                                                    \
+        NAME(add)(CR__REDUCE_##name, lanes, x, n);                                       \
+    }                                                                                    \
+    CR__T static void NAME(name##_end)(const void *lanes, void *out)                     \
+    {                                                                                    \
+        CR__ALIGNED(64) T copy[CR__LANES];                                               \
+        memcpy(copy, lanes, sizeof copy);                                                \
+        *(T *)out = NAME(fold)(CR__REDUCE_##name, copy);                                 \
+    }                                                                                    \
+    CR__T static void NAME(name##_join)(void *out, const void *a, const void *b)         \
+    {                                                                                    \
+        *(T *)out =                                                                      \
+            NAME(both_elements)(CR__REDUCE_##name, *(const T *)a, *(const T *)b);        \
+    }                                                                                    \
+    CR__T static void NAME(name##_rows)(void *out, const void *x, int64_t rows,          \
+                                        int64_t len)                                     \
+    {                                                                                    \
+        NAME(rows)(CR__REDUCE_##name, out, x, rows, len);                                \
+    }                                                                                    \
+    CR__T static void NAME(name##_columns_begin)(void *acc, int64_t width)               \
+    {                                                                                    \
+        NAME(columns_begin)(CR__REDUCE_##name, acc, width);                              \
+    }                                                                                    \
+    CR__T static void NAME(name##_columns)(void *acc, const void *x, int64_t stride,     \
+                                           int64_t width, int lane, int64_t count)       \
+    {                                                                                    \
+        NAME(columns)(CR__REDUCE_##name, acc, x, stride, width, lane, count);            \
+    }                                                                                    \
+    CR__T static void NAME(name##_columns_join)(void *out, const void *x, const void *y, \
+                                                int64_t width)                           \
+    {                                                                                    \
+        NAME(columns_join)(CR__REDUCE_##name, out, x, y, width);                         \
+    }                                                                                    \
+    CR__T static void NAME(name##_columns_end)(void *acc, void *out, int64_t width)      \
+    {                                                                                    \
+        T *a = acc;                                                                      \
+        for (int half = CR__LANES / 2; half >= 1; half /= 2) {                           \
+            for (int l = 0; l < half; l++) {                                             \
+                T *at = a + l * COLUMNS;                                                 \
+                NAME(name##_columns_join)(at, at, at + half * COLUMNS, width);           \
+            }                                                                            \
+        }                                                                                \
+        memcpy(out, a, (size_t)width * sizeof(T));                                       \
+    }                                                                                    \
+    static const reduction NAME(name##_kernel) = KERNEL_OF(NAME, name, T);
+#include "reductions.inc"
 
-#undef R_VECTORS
-#undef R_LOAD
-#undef R_STORE
+#undef LEAST
+#undef MOST
+#undef U
+#undef IS_NAN

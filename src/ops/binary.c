@@ -259,19 +259,19 @@ static bool prepare_logical(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
 /* ---- the entries ---- */
 
 /* READS_X, READS_Y: what the cotangents of x and of y read. */
-#define ENTRY(NAME, MAP, SHAPE, VJP, READS_X, READS_Y, DOC, ...)       \
-    static const cr_op op_##NAME = {                                   \
-        .name = #NAME,                                                 \
-        .doc = DOC,                                                    \
-        .kind = CR_OP_MAP,                                             \
-        .min_inputs = 2,                                               \
-        .max_inputs = 2,                                               \
-        .inputs = "x,y",                                               \
-        .shape = SHAPE,                                                \
-        .vjp = VJP,                                                    \
-        .reads_for = { READS_X, READS_Y },                             \
-        .internal = MAP,                                               \
-        .samples = (const cr_sample[]){ __VA_ARGS__, { NULL, NULL } }, \
+#define ENTRY(NAME, DTYPES, PREPARE, SHAPE, VJP, READS_X, READS_Y, DOC, ...) \
+    static const cr_op op_##NAME = {                                         \
+        .name = #NAME,                                                       \
+        .doc = DOC,                                                          \
+        .kind = CR_OP_MAP,                                                   \
+        .min_inputs = 2,                                                     \
+        .max_inputs = 2,                                                     \
+        .inputs = "x,y",                                                     \
+        .shape = SHAPE,                                                      \
+        .vjp = VJP,                                                          \
+        .reads_for = { READS_X, READS_Y },                                   \
+        .internal = CR__MAP_OF(NAME, .dtypes = DTYPES, .prepare = PREPARE),  \
+        .samples = (const cr_sample[]){ __VA_ARGS__, { NULL, NULL } },       \
     };
 
 /* With its public function. */
@@ -281,15 +281,13 @@ static bool prepare_logical(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
     {                                                               \
         return cr__record_2(&op_##NAME, x, y, site);                \
     }
-#define TYPES(CODE, DTYPES) \
-    CR__MAP_OF(CODE, .dtypes = DTYPES, .prepare = prepare_arithmetic)
-#define COMPARE(NAME, CODE, DOC)                                                        \
-    BINARY(NAME, CR__MAP_OF(CODE, .prepare = prepare_compare), cr__shape_bool, NULL, 0, \
-           0, DOC ": a bool; exact, whatever the types", S("f[2,3] f[2,3]"),            \
+#define COMPARE(NAME, DOC)                                                \
+    BINARY(NAME, 0, prepare_compare, cr__shape_bool, NULL, 0, 0,          \
+           DOC ": a bool; exact, whatever the types", S("f[2,3] f[2,3]"), \
            S("i[4]{0,2} i[4]{0,2}"), S("b[4] b[4]"))
-#define LOGICAL(NAME, CODE, DOC)                                                        \
-    BINARY(NAME, CR__MAP_OF(CODE, .prepare = prepare_logical), cr__shape_bool, NULL, 0, \
-           0, DOC ": a bool", S("b[2,3] b[2,3]"), S("i[4]{0,2} f[4]"))
+#define LOGICAL(NAME, DOC)                                                       \
+    BINARY(NAME, 0, prepare_logical, cr__shape_bool, NULL, 0, 0, DOC ": a bool", \
+           S("b[2,3] b[2,3]"), S("i[4]{0,2} f[4]"))
 #define S(INPUTS)    \
     {                \
         INPUTS, NULL \
@@ -297,31 +295,31 @@ static bool prepare_logical(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
 #define ANY_ORDER (CR__NUMBERS | 1u << CR_BOOL)
 
 /* clang-format off */
-BINARY(add, TYPES(ADD, CR__NUMBERS), NULL, add_vjp, 0, 0, "x + y",
+BINARY(add, CR__NUMBERS, prepare_arithmetic, NULL, add_vjp, 0, 0, "x + y",
        S("f[2,3] f[2,3]"), S("f[2,3] n"))
-BINARY(sub, TYPES(SUB, CR__NUMBERS), NULL, sub_vjp, 0, 0, "x - y",
+BINARY(sub, CR__NUMBERS, prepare_arithmetic, NULL, sub_vjp, 0, 0, "x - y",
        S("f[2,3] f[2,3]"), S("n f[2,3]"))
-BINARY(mul, TYPES(MUL, ANY_ORDER), NULL, mul_vjp, Y, X, "x y; of bools: and",
+BINARY(mul, ANY_ORDER, prepare_arithmetic, NULL, mul_vjp, Y, X, "x y; of bools: and",
        S("f[2,3] f[2,3]"), S("f[2,3] n"))
-BINARY(div, CR__MAP_OF(DIV, .dtypes = CR__FLOATS, .prepare = prepare_div), NULL, div_vjp, Y, Y | OUT, "x / y; of integers: f32",
+BINARY(div, CR__FLOATS, prepare_div, NULL, div_vjp, Y, Y | OUT, "x / y; of integers: f32",
        S("f[2,3] f[2,3]{0.5,2}"), S("n f[2,3]{0.5,2}"),
        S("f[2,3] n{0.5,2}"))
-ENTRY(pow, TYPES(POW, CR__FLOATS), NULL, pow_vjp, X | Y, X | OUT,
+ENTRY(pow, CR__FLOATS, prepare_arithmetic, NULL, pow_vjp, X | Y, X | OUT,
        "x^y; 0^0 is 1, with both gradients 0",
        S("f[2,3]{0.5,2} f[2,3]"), S("f[2,3]{0.5,2} n{0.5,3}"),
        S("n{0.5,2} f[2,3]"))
-BINARY(maximum, TYPES(MAXIMUM, ANY_ORDER), NULL, maximum_vjp, X | Y, X | Y,
+BINARY(maximum, ANY_ORDER, prepare_arithmetic, NULL, maximum_vjp, X | Y, X | Y,
        "the larger of x and y; NaN wins", S("f[2,3] f[2,3]"), S("f[2,3] n"))
-BINARY(minimum, TYPES(MINIMUM, ANY_ORDER), NULL, minimum_vjp, X | Y, X | Y,
+BINARY(minimum, ANY_ORDER, prepare_arithmetic, NULL, minimum_vjp, X | Y, X | Y,
        "the smaller of x and y; NaN wins", S("f[2,3] f[2,3]"), S("f[2,3] n"))
-COMPARE(eq, EQ, "x == y")
-COMPARE(ne, NE, "x != y")
-COMPARE(lt, LT, "x < y")
-COMPARE(le, LE, "x <= y")
-COMPARE(gt, GT, "x > y")
-COMPARE(ge, GE, "x >= y")
-LOGICAL(logical_and, AND, "x != 0 and y != 0")
-LOGICAL(logical_or, OR, "x != 0 or y != 0")
+COMPARE(eq, "x == y")
+COMPARE(ne, "x != y")
+COMPARE(lt, "x < y")
+COMPARE(le, "x <= y")
+COMPARE(gt, "x > y")
+COMPARE(ge, "x >= y")
+LOGICAL(logical_and, "x != 0 and y != 0")
+LOGICAL(logical_or, "x != 0 or y != 0")
 /* clang-format on */
 
 /* The two exponents that have an instruction of their own. */
@@ -374,7 +372,7 @@ static const cr_op op_where = {
     .shape = where_shape,
     .vjp = where_vjp,
     .reads = CR_READS_INPUT(0),
-    .internal = CR__MAP_OF(WHERE, .own = CR_READS_INPUT(0), .prepare = prepare_where),
+    .internal = CR__MAP_OF(where, .own = CR_READS_INPUT(0), .prepare = prepare_where),
     .samples = (const cr_sample[]){ { "b[2,3] f[2,3] f[2,3]", NULL },
                                     { "b[2,3] f[2,3] n", NULL },
                                     { "b[2,3] n f[2,3]", NULL },
@@ -478,7 +476,7 @@ static const cr_op op_clamp = {
     .vjp = clamp_vjp,
     .reads = OUT,
     .internal =
-        CR__MAP_OF(CLAMP, .dtypes = CR__NUMBERS, .n_params = 2, .params = clamp_params),
+        CR__MAP_OF(clamp, .dtypes = CR__NUMBERS, .n_params = 2, .params = clamp_params),
     .samples = (const cr_sample[]){ { "f[2,3]", "min=-0.5,max=0.5" },
                                     { "f[2,3]", "min=-0.5" },
                                     { "f[2,3]", "max=0.5" },

@@ -85,7 +85,7 @@ cr_status cr__shape_bool(cr_infer *infer);
 
 /* ---- bodies ---- */
 
-/* The kinds' part of an entry: .internal = CR__MAP_OF(EXP, .dtypes = CR__FLOATS). */
+/* The kinds' part of an entry: .internal = CR__MAP_OF(exp, .dtypes = CR__FLOATS). */
 #define CR__MAP_OF(name, ...) (&(const cr__map){ .code = CR__MAP_##name, __VA_ARGS__ })
 
 /* A number operand (not a tensor) as a double. */

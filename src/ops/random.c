@@ -36,7 +36,7 @@ static const cr_attr random_rows[] = {
 };
 
 /* A random source, its public function and that of its _like. */
-#define RANDOM(NAME, CODE, DOC)                                                       \
+#define RANDOM(NAME, DOC)                                                             \
     static const cr_op op_##NAME = {                                                  \
         .name = #NAME,                                                                \
         .doc = DOC,                                                                   \
@@ -44,7 +44,7 @@ static const cr_attr random_rows[] = {
         .attrs = random_rows,                                                         \
         .attrs_size = sizeof(random_attrs),                                           \
         .shape = random_shape,                                                        \
-        .internal = CR__MAP_OF(CODE, .source = random_source),                        \
+        .internal = CR__MAP_OF(NAME, .source = random_source),                        \
         .samples = (const cr_sample[]){ { "", "shape=[3,5]" },                        \
                                         { "", "shape=[7],dtype=f64" },                \
                                         { NULL, NULL } },                             \
@@ -61,8 +61,8 @@ static const cr_attr random_rows[] = {
         random_attrs attrs = { .shape = cr_shape(like), .dtype = cr_dtype_of(like) }; \
         return cr__record(like->ctx, &op_##NAME, NULL, 0, &attrs, site);              \
     }
-RANDOM(rand, RAND, "uniform in [0, 1)")
-RANDOM(randn, RANDN, "standard normal")
+RANDOM(rand, "uniform in [0, 1)")
+RANDOM(randn, "standard normal")
 
 /* ---- bernoulli ---- */
 

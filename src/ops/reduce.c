@@ -154,11 +154,11 @@ static void extremum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 
 /* clang-format off */
 REDUCE(sum, sum_shape, sum_vjp, 0, "f[3,4]", "the sum; of integers and bools an i64",
-       .code = CR__REDUCE_SUM)
+       .code = CR__REDUCE_sum)
 REDUCE(amax, extremum_shape, extremum_vjp, X_AND_OUT, "f[3,4]!", "the largest; NaN wins",
-       .code = CR__REDUCE_AMAX)
+       .code = CR__REDUCE_amax)
 REDUCE(amin, extremum_shape, extremum_vjp, X_AND_OUT, "f[3,4]!", "the smallest; NaN wins",
-       .code = CR__REDUCE_AMIN)
+       .code = CR__REDUCE_amin)
 REDUCE(argmax, argmax_shape, NULL, 0, "f[3,4]!",
        "the place of the largest, the first of several, or of the first NaN", .place = true)
 /* clang-format on */

@@ -135,7 +135,7 @@ static void sigmoid_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         down[1] = cr_mul(times_grad(g, out), cr_sub(1, cr_mul(cr_input(out, 1), 2)));
 }
 
-#define GRADIENT_OF(NAME, CODE, KINKS, DOC)                                            \
+#define GRADIENT_OF(NAME, KINKS, DOC)                                                  \
     static const cr_op op_##NAME##_grad = {                                            \
         .name = #NAME "_grad",                                                         \
         .doc = DOC,                                                                    \
@@ -145,7 +145,7 @@ static void sigmoid_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         .inputs = "grad,y",                                                            \
         .vjp = NAME##_grad_vjp,                                                        \
         .reads = CR_READS_INPUT(0) | CR_READS_INPUT(1),                                \
-        .internal = CR__MAP_OF(CODE, .dtypes = CR__FLOATS),                            \
+        .internal = CR__MAP_OF(NAME##_grad, .dtypes = CR__FLOATS),                     \
         .samples =                                                                     \
             (const cr_sample[]){ { "f[2,3] f[2,3]{0.1,0.9}", NULL }, { NULL, NULL } }, \
         .kinks = KINKS,                                                                \
@@ -154,14 +154,14 @@ static void sigmoid_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     {                                                                                  \
         return cr__record_2(&op_##NAME##_grad, cr_arg_tensor(g), y, NULL);             \
     }
-GRADIENT_OF(relu, RELU_GRAD, "0", "grad where y > 0, else 0: what relu sends down")
-GRADIENT_OF(tanh, TANH_GRAD, NULL, "grad (1 - y^2): what tanh sends down")
-GRADIENT_OF(sigmoid, SIGMOID_GRAD, NULL, "grad y (1 - y): what sigmoid sends down")
+GRADIENT_OF(relu, "0", "grad where y > 0, else 0: what relu sends down")
+GRADIENT_OF(tanh, NULL, "grad (1 - y^2): what tanh sends down")
+GRADIENT_OF(sigmoid, NULL, "grad y (1 - y): what sigmoid sends down")
 
 /* ---- the entries ---- */
 
 /* An operation without attributes and its public function. */
-#define UNARY(NAME, MAP, SHAPE, VJP, READS, INPUTS, KINKS, DOC)             \
+#define UNARY(NAME, DTYPES, SHAPE, VJP, READS, INPUTS, KINKS, DOC)          \
     static const cr_op op_##NAME = {                                        \
         .name = #NAME,                                                      \
         .doc = DOC,                                                         \
@@ -172,7 +172,7 @@ GRADIENT_OF(sigmoid, SIGMOID_GRAD, NULL, "grad y (1 - y): what sigmoid sends dow
         .shape = SHAPE,                                                     \
         .vjp = VJP,                                                         \
         .reads = READS,                                                     \
-        .internal = MAP,                                                    \
+        .internal = CR__MAP_OF(NAME, .dtypes = DTYPES),                     \
         .samples = (const cr_sample[]){ { INPUTS, NULL }, { NULL, NULL } }, \
         .kinks = KINKS,                                                     \
     };                                                                      \
@@ -180,33 +180,33 @@ GRADIENT_OF(sigmoid, SIGMOID_GRAD, NULL, "grad y (1 - y): what sigmoid sends dow
     {                                                                       \
         return cr__record_1(&op_##NAME, x, NULL, site);                     \
     }
-#define FLOATS(CODE)  CR__MAP_OF(CODE, .dtypes = CR__FLOATS)
-#define NUMBERS(CODE) CR__MAP_OF(CODE, .dtypes = CR__NUMBERS)
-#define X             CR_READS_INPUT(0)
-#define Y             CR_READS_OUTPUT
+#define FLOATS  CR__FLOATS
+#define NUMBERS CR__NUMBERS
+#define X       CR_READS_INPUT(0)
+#define Y       CR_READS_OUTPUT
 
 /* clang-format off */
-UNARY(neg, NUMBERS(NEG), NULL, neg_vjp, 0, "f[2,3]", NULL, "-x")
-UNARY(abs, NUMBERS(ABS), NULL, abs_vjp, X, "f[2,3]", "0", "|x|")
-UNARY(sign, NUMBERS(SIGN), NULL, zero_vjp, 0, "f[2,3]", "0", "-1, 0 or 1; 0 of NaN")
-UNARY(floor, FLOATS(FLOOR), NULL, zero_vjp, 0, "f[2,3]", "-2,-1,0,1,2",
+UNARY(neg, NUMBERS, NULL, neg_vjp, 0, "f[2,3]", NULL, "-x")
+UNARY(abs, NUMBERS, NULL, abs_vjp, X, "f[2,3]", "0", "|x|")
+UNARY(sign, NUMBERS, NULL, zero_vjp, 0, "f[2,3]", "0", "-1, 0 or 1; 0 of NaN")
+UNARY(floor, FLOATS, NULL, zero_vjp, 0, "f[2,3]", "-2,-1,0,1,2",
       "the largest integer <= x")
-UNARY(exp, FLOATS(EXP), NULL, exp_vjp, Y, "f[2,3]", NULL, "e^x")
-UNARY(expm1, FLOATS(EXPM1), NULL, expm1_vjp, X, "f[2,3]", NULL, "e^x - 1")
-UNARY(log, FLOATS(LOG), NULL, log_vjp, X, "f[2,3]{0.1,3}", NULL, "ln x")
-UNARY(log1p, FLOATS(LOG1P), NULL, log1p_vjp, X, "f[2,3]{-0.9,3}", NULL, "ln(1 + x)")
-UNARY(sqrt, FLOATS(SQRT), NULL, sqrt_vjp, Y, "f[2,3]{0.1,3}", NULL, "x^(1/2)")
-UNARY(rsqrt, FLOATS(RSQRT), NULL, rsqrt_vjp, Y, "f[2,3]{0.1,3}", NULL, "x^(-1/2)")
-UNARY(square, NUMBERS(SQUARE), NULL, square_vjp, X, "f[2,3]", NULL, "x^2")
-UNARY(reciprocal, FLOATS(RECIPROCAL), NULL, reciprocal_vjp, Y, "f[2,3]{0.2,3}", NULL, "1/x")
-UNARY(sin, FLOATS(SIN), NULL, sin_vjp, X, "f[2,3]{-6,6}", NULL, "sine, x in radians")
-UNARY(cos, FLOATS(COS), NULL, cos_vjp, X, "f[2,3]{-6,6}", NULL, "cosine, x in radians")
-UNARY(tanh, FLOATS(TANH), NULL, tanh_vjp, Y, "f[2,3]", NULL, "hyperbolic tangent")
-UNARY(sigmoid, FLOATS(SIGMOID), NULL, sigmoid_vjp, Y, "f[2,3]{-4,4}", NULL, "1 / (1 + e^-x)")
-UNARY(erf, FLOATS(ERF), NULL, erf_vjp, X, "f[2,3]", NULL,
+UNARY(exp, FLOATS, NULL, exp_vjp, Y, "f[2,3]", NULL, "e^x")
+UNARY(expm1, FLOATS, NULL, expm1_vjp, X, "f[2,3]", NULL, "e^x - 1")
+UNARY(log, FLOATS, NULL, log_vjp, X, "f[2,3]{0.1,3}", NULL, "ln x")
+UNARY(log1p, FLOATS, NULL, log1p_vjp, X, "f[2,3]{-0.9,3}", NULL, "ln(1 + x)")
+UNARY(sqrt, FLOATS, NULL, sqrt_vjp, Y, "f[2,3]{0.1,3}", NULL, "x^(1/2)")
+UNARY(rsqrt, FLOATS, NULL, rsqrt_vjp, Y, "f[2,3]{0.1,3}", NULL, "x^(-1/2)")
+UNARY(square, NUMBERS, NULL, square_vjp, X, "f[2,3]", NULL, "x^2")
+UNARY(reciprocal, FLOATS, NULL, reciprocal_vjp, Y, "f[2,3]{0.2,3}", NULL, "1/x")
+UNARY(sin, FLOATS, NULL, sin_vjp, X, "f[2,3]{-6,6}", NULL, "sine, x in radians")
+UNARY(cos, FLOATS, NULL, cos_vjp, X, "f[2,3]{-6,6}", NULL, "cosine, x in radians")
+UNARY(tanh, FLOATS, NULL, tanh_vjp, Y, "f[2,3]", NULL, "hyperbolic tangent")
+UNARY(sigmoid, FLOATS, NULL, sigmoid_vjp, Y, "f[2,3]{-4,4}", NULL, "1 / (1 + e^-x)")
+UNARY(erf, FLOATS, NULL, erf_vjp, X, "f[2,3]", NULL,
       "2/sqrt(pi) times the integral of e^(-t^2) from 0 to x")
-UNARY(relu, FLOATS(RELU), NULL, relu_vjp, Y, "f[2,3]", "0", "max(x, 0); NaN of NaN")
-UNARY(logical_not, CR__MAP_OF(NOT, .dtypes = 0), cr__shape_bool, NULL, 0, "f[2,3]", NULL,
+UNARY(relu, FLOATS, NULL, relu_vjp, Y, "f[2,3]", "0", "max(x, 0); NaN of NaN")
+UNARY(logical_not, 0, cr__shape_bool, NULL, 0, "f[2,3]", NULL,
       "x == 0, a bool")
 /* clang-format on */
 
@@ -243,7 +243,7 @@ static const cr_op op_leaky_relu = {
     .attrs_size = sizeof(leaky_relu_attrs),
     .vjp = leaky_relu_vjp,
     .reads = X,
-    .internal = CR__MAP_OF(LEAKY_RELU, .dtypes = CR__FLOATS, .n_params = 1,
+    .internal = CR__MAP_OF(leaky_relu, .dtypes = CR__FLOATS, .n_params = 1,
                            .params = leaky_relu_params),
     .samples = (const cr_sample[]){ { "f[2,3]", "negative_slope=0.2" },
                                     { "f[4]", NULL },
@@ -313,7 +313,7 @@ static const cr_op op_softplus = {
     .shape = softplus_shape,
     .vjp = softplus_vjp,
     .reads = X,
-    .internal = CR__MAP_OF(SOFTPLUS, .dtypes = CR__FLOATS, .n_params = 2,
+    .internal = CR__MAP_OF(softplus, .dtypes = CR__FLOATS, .n_params = 2,
                            .params = softplus_params),
     .samples = (const cr_sample[]){ { "f[2,3]", NULL },
                                     { "f[2,3]{-1,1}", "beta=3,threshold=4" },
@@ -358,7 +358,7 @@ static const cr_op op_cast = {
     .attrs_size = sizeof(cast_attrs),
     .shape = cast_shape,
     .vjp = cast_vjp,
-    .internal = CR__MAP_OF(CAST, .dtypes = 0),
+    .internal = CR__MAP_OF(cast, .dtypes = 0),
     .samples = (const cr_sample[]){ { "f[2,3]", "dtype=f64" },
                                     { "f[2,3]~", "dtype=i32" },
                                     { "i[2,3]", "dtype=f64" },

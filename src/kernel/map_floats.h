@@ -1,0 +1,5 @@
+/* The maps of f32 and f64 in one instruction set. */
+#include "math_body.h"
+
+#define CR__BODY "map_body.h"
+#include "for_each_float.h"

@@ -273,7 +273,7 @@ typedef struct cr_options {
 } cr_options;
 
 /* A new context, or NULL if there is no memory for it. options may be NULL. The random seed is 0.
- * Environment: CHAINRULE_ISA=generic|avx2|avx512 chooses the kernels (the best is chosen
+ * Environment: CHAINRULE_ISA=generic|avx2|avx512|neon chooses the kernels (the best is chosen
  * otherwise, once for the process), CHAINRULE_EAGER=1 computes eagerly. */
 CR_API cr_ctx *cr_open(const cr_options *options);
 
@@ -299,7 +299,7 @@ CR_API const char *cr_status_name(cr_status status);
 CR_API const char *cr_dtype_name(cr_dtype dtype);
 CR_API size_t cr_dtype_size(cr_dtype dtype);
 
-/* "0.1.0", and the kernels in use: "avx512", "avx2" or "generic". */
+/* "0.1.0", and the kernels in use: "avx512", "avx2", "neon" or "generic". */
 CR_API const char *cr_version(void);
 CR_API const char *cr_isa(void);
 

@@ -1,16 +1,14 @@
 /* Includes the template CR__TEMPLATE once for each instruction set, with its vocabulary. */
-#define CR__ISA 0
-#include "vec.h"
+#include "vec_generic.h"
 #include CR__TEMPLATE
-#undef CR__ISA
-#ifdef CR__HAVE_X86
-#define CR__ISA 1
-#include "vec.h"
+#ifdef CR__HAVE_AVX
+#include "vec_avx2.h"
 #include CR__TEMPLATE
-#undef CR__ISA
-#define CR__ISA 2
-#include "vec.h"
+#include "vec_avx512.h"
 #include CR__TEMPLATE
-#undef CR__ISA
+#endif
+#ifdef CR__HAVE_NEON
+#include "vec_neon.h"
+#include CR__TEMPLATE
 #endif
 #undef CR__TEMPLATE

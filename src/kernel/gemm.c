@@ -126,21 +126,16 @@ typedef struct gemm_kernel {
     void (*product)(const product *);
     void (*vector)(const gemv *);
 } gemm_kernel;
-#define KERNEL(S, P, SIZE, LANES)                                                     \
-    {                                                                                 \
-        SIZE, LANES, P##_gemm_packed_rows##S, P##_gemm_product##S, P##_gemm_vector##S \
+#define KERNEL(S, P, SIZE)                                                     \
+    {                                                                          \
+        SIZE, P##_gemm_lanes##S, P##_gemm_packed_rows##S, P##_gemm_product##S, \
+            P##_gemm_vector##S                                                 \
     }
-#define KERNELS(S, W)                                    \
-    {                                                    \
-        KERNEL(S, f32, 4, W), KERNEL(S, f64, 8, (W) / 2) \
+#define KERNELS(S)                           \
+    {                                        \
+        KERNEL(S, f32, 4), KERNEL(S, f64, 8) \
     }
-static const gemm_kernel kernels[CR__ISAS][2] = {
-    KERNELS(_generic, 4),
-#ifdef CR__HAVE_X86
-    KERNELS(_avx2, 8),
-    KERNELS(_avx512, 16),
-#endif
-};
+static const gemm_kernel kernels[CR__ISAS][2] = { CR__EACH_SET(KERNELS) };
 
 /* ---- a job and its parts ---- */
 

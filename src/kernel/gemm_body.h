@@ -5,12 +5,17 @@
  * contiguous, else packed. Rows of a are read where they are, or packed, a tile's rows
  * line by line. */
 
-#define G_LOAD      CR__L(G_L, _load)
-#define G_STORE     CR__L(G_L, _store)
-#define G_FILL      CR__L(G_L, _fill)
-#define G_SET       CR__L(G_L, _set)
-#define G_SLIVER    (2 * G_N)
-#define G_MOST_ROWS (G_ROWS > G_ROWS_1 ? G_ROWS : G_ROWS_1)
+#define G_LOAD       CR__L(G_L, _load)
+#define G_STORE      CR__L(G_L, _store)
+#define G_FILL       CR__L(G_L, _fill)
+#define G_SET        CR__L(G_L, _set)
+#define G_FMA        CR__L(G_L, _fma)
+#define G_FIRST      CR__L(G_L, _first)
+#define G_LOAD_PART  CR__L(G_L, _load_part)
+#define G_STORE_PART CR__L(G_L, _store_part)
+#define G_TRANSPOSE  CR__L(G_L, _square)
+#define G_SLIVER     (2 * G_N)
+#define G_MOST_ROWS  (G_ROWS > G_ROWS_1 ? G_ROWS : G_ROWS_1)
 /* Elements of a line of packed rows of a: one vector of f32, and at least G_ROWS. */
 #define G_LINE CR__W
 /* Columns that a tile packs while it computes. */
@@ -19,36 +24,10 @@
 #define G_SQUARE     (32 / G_SIZE)
 _Static_assert(!G_PACKS || G_SQUARE == 2 * G_DRIP, "two tiles drip a square");
 
-enum { G(packed_rows) = G_PACKS ? PANEL_BYTES / G_TILE_BYTES * G_ROWS : 0 };
-
-/* The first n lanes. */
-CR__FN G_M G(first)(int64_t n)
-{
-    G_VT lane = { 0 };
-#pragma GCC unroll 16
-    for (int i = 0; i < G_N; i++)
-        lane[i] = (G_T)i;
-    return CR__L(G_L, _lt)(lane, G_SET((G_T)n));
-}
-
-#ifndef G_LOAD_PART
-CR__T static G_VT G(load_part)(const G_T *p, G_M mask)
-{
-    G_VT v = { 0 };
-    for (int i = 0; i < G_N; i++)
-        if (mask[i])
-            v[i] = p[i];
-    return v;
-}
-CR__T static void G(store_part)(G_T *p, G_M mask, G_VT v)
-{
-    for (int i = 0; i < G_N; i++)
-        if (mask[i])
-            p[i] = v[i];
-}
-#define G_LOAD_PART(p, mask)     G(load_part)(p, mask)
-#define G_STORE_PART(p, mask, v) G(store_part)(p, mask, v)
-#endif
+enum {
+    G(lanes) = G_N,
+    G(packed_rows) = G_PACKS ? PANEL_BYTES / G_TILE_BYTES * G_ROWS : 0
+};
 
 CR__FN G_VT G(read)(const char *p, bool part, G_M mask)
 {
@@ -98,7 +77,7 @@ CR__FN void G(tile)(const tile *t, const int rows, const int vectors, const bool
     G_VT acc[G_MOST_ROWS][2];
     const char *a[4], *b = t->b;
     const int64_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
-    const G_M mask = G(first)(t->rest);
+    const G_M mask = G_FIRST(t->rest);
     G(tile_begin)(acc, rows, vectors);
 #pragma GCC unroll 4
     for (int i = 0; i < (rows + 3) / 4; i++)
@@ -196,14 +175,13 @@ CR__FN void G(tile_packed)(const tile *t, const int rows, const bool drip)
         if (drip)
             G(drip)(to, next, lane_step);
     }
-    G(tile_end)(t, acc, rows, 2, false, G(first)(G_N));
+    G(tile_end)(t, acc, rows, 2, false, G_FIRST(G_N));
 }
 #endif
 
 #undef G_TILE
 #undef G_NAME
-#if CR__ISA == 2
-/* Masks cost nothing here. */
+#if CR__HAS_MASKS
 #define G_TILE(R, V)                                   \
     CR__T static void G(tile_##R##x##V)(const tile *t) \
     {                                                  \
@@ -254,68 +232,6 @@ static tile_fn *const G(packed_tiles)[][2] = { G_FEW(G_FEW_NAME, 2)
 
 /* ---- packing ---- */
 
-#if CR__ISA > 0
-/* A square of 32 bytes: line i of `to` is column i of `from`. */
-CR__FN void G(transpose)(G_T *to, const int pitch, const char *from, int64_t step)
-{
-#define G_AT(i) (const G_T *)(from + (i)*step)
-#if G_SIZE == 4
-#define G_HALVES(i, j, at)                                                   \
-    _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(G_AT(i) + at)), \
-                         _mm_loadu_ps(G_AT(j) + at), 1)
-#pragma GCC unroll 2
-    for (int at = 0; at < 8; at += 4, to += 4 * pitch) {
-        __m256 r0 = G_HALVES(0, 4, at), r1 = G_HALVES(1, 5, at);
-        __m256 r2 = G_HALVES(2, 6, at), r3 = G_HALVES(3, 7, at);
-        __m256 s0 = _mm256_unpacklo_ps(r0, r1), s1 = _mm256_unpackhi_ps(r0, r1);
-        __m256 s2 = _mm256_unpacklo_ps(r2, r3), s3 = _mm256_unpackhi_ps(r2, r3);
-        _mm256_storeu_ps(to, _mm256_shuffle_ps(s0, s2, 0x44));
-        _mm256_storeu_ps(to + pitch, _mm256_shuffle_ps(s0, s2, 0xee));
-        _mm256_storeu_ps(to + 2 * pitch, _mm256_shuffle_ps(s1, s3, 0x44));
-        _mm256_storeu_ps(to + 3 * pitch, _mm256_shuffle_ps(s1, s3, 0xee));
-    }
-#else
-#define G_HALVES(i, j, at)                                                   \
-    _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(G_AT(i) + at)), \
-                         _mm_loadu_pd(G_AT(j) + at), 1)
-#pragma GCC unroll 2
-    for (int at = 0; at < 4; at += 2, to += 2 * pitch) {
-        __m256d r0 = G_HALVES(0, 2, at), r1 = G_HALVES(1, 3, at);
-        _mm256_storeu_pd(to, _mm256_unpacklo_pd(r0, r1));
-        _mm256_storeu_pd(to + pitch, _mm256_unpackhi_pd(r0, r1));
-    }
-#endif
-#undef G_HALVES
-#undef G_AT
-}
-#endif
-
-#if CR__ISA == 2 && G_SIZE == 4
-/* Four lines of sixteen lanes. */
-CR__FN void G(transpose_wide)(G_T *to, const int pitch, const char *from, int64_t step)
-{
-#define G_QUARTER(i, q)                      \
-    _mm512_mask_broadcast_f32x4(             \
-        r[i], (__mmask16)(0xf << (4 * (q))), \
-        _mm_loadu_ps((const G_T *)(from + ((i) + 4 * (q)) * step)))
-    __m512 r[4];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        r[i] = _mm512_castps128_ps512(_mm_loadu_ps((const G_T *)(from + i * step)));
-        r[i] = G_QUARTER(i, 1);
-        r[i] = G_QUARTER(i, 2);
-        r[i] = G_QUARTER(i, 3);
-    }
-#undef G_QUARTER
-    __m512 s0 = _mm512_unpacklo_ps(r[0], r[1]), s1 = _mm512_unpackhi_ps(r[0], r[1]);
-    __m512 s2 = _mm512_unpacklo_ps(r[2], r[3]), s3 = _mm512_unpackhi_ps(r[2], r[3]);
-    _mm512_storeu_ps(to, _mm512_shuffle_ps(s0, s2, 0x44));
-    _mm512_storeu_ps(to + pitch, _mm512_shuffle_ps(s0, s2, 0xee));
-    _mm512_storeu_ps(to + 2 * pitch, _mm512_shuffle_ps(s1, s3, 0x44));
-    _mm512_storeu_ps(to + 3 * pitch, _mm512_shuffle_ps(s1, s3, 0xee));
-}
-#endif
-
 /* Elements one by one: lines [from, to), lanes [left, right). */
 CR__FN void G(pack_elements)(const pack *p, G_T *to, const int pitch, int64_t from,
                              int64_t left, int64_t right)
@@ -330,7 +246,7 @@ CR__FN void G(pack_elements)(const pack *p, G_T *to, const int pitch, int64_t fr
 CR__FN void G(pack_vectors)(const pack *p, G_T *to, const int pitch)
 {
     const int64_t last = (p->lanes - 1) / G_N * G_N;
-    const G_M mask = G(first)(p->lanes - last);
+    const G_M mask = G_FIRST(p->lanes - last);
     for (int64_t k = 0; k < p->lines; k++, to += pitch) {
         const char *from = p->from + k * p->line_step;
         for (int64_t i = 0; i < last; i += G_N)
@@ -348,24 +264,23 @@ CR__FN void G(pack_any)(const pack *p, G_T *to, const int pitch)
         G(pack_vectors)(p, to, pitch);
         return;
     }
-#if CR__ISA == 2 && G_SIZE == 4
+#if CR__HAS_LINES && G_SIZE == 4
     if (p->line_step == G_SIZE)
-        for (; i < p->lanes && i + 16 <= p->readable; i += 16) {
+        for (; i < p->lanes && i + G_N <= p->readable; i += G_N) {
             const char *from = p->from + i * p->lane_step;
             int64_t k = 0;
             for (; k + 4 <= p->lines; k += 4)
-                G(transpose_wide)
-            (to + k * pitch + i, pitch, from + k * G_SIZE, p->lane_step);
-            G(pack_elements)(p, to, pitch, k, i, i + 16);
+                v_lines(to + k * pitch + i, pitch, from + k * G_SIZE, p->lane_step);
+            G(pack_elements)(p, to, pitch, k, i, i + G_N);
         }
 #endif
-#if CR__ISA > 0
+#if CR__HAS_SQUARES
     if (p->line_step == G_SIZE)
         for (; i < p->lanes && i + G_SQUARE <= p->readable; i += G_SQUARE) {
             const char *from = p->from + i * p->lane_step;
             int64_t k = 0;
             for (; k + G_SQUARE <= p->lines; k += G_SQUARE)
-                G(transpose)(to + k * pitch + i, pitch, from + k * G_SIZE, p->lane_step);
+                G_TRANSPOSE(to + k * pitch + i, pitch, from + k * G_SIZE, p->lane_step);
             G(pack_elements)(p, to, pitch, k, i, i + G_SQUARE);
         }
 #endif
@@ -447,7 +362,7 @@ CR__FN int64_t G(packed_sliver)(tile *t, const char *a, int64_t rows, int64_t co
 CR__FN void G(pack_lines)(const pack *p, int64_t rows, int64_t tiles, G_T *to)
 {
     const int64_t least = rows / tiles, larger = rows % tiles;
-    const G_M mask = G(first)(least), more = G(first)(least + (larger > 0));
+    const G_M mask = G_FIRST(least), more = G_FIRST(least + (larger > 0));
     for (int64_t k = 0; k < p->lines; k++) {
         const G_T *from = (const G_T *)(p->from + k * p->line_step);
         G_T *line = to + k * G_LINE;

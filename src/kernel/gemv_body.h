@@ -4,6 +4,7 @@
  * results in memory, whichever is contiguous. */
 
 #define G_VECTORS (CR__LANES / G_N)
+#define G_FOLD4   CR__L(G_L, _fold4)
 /* Results that are summed up together: along rows of the matrix, and along columns. */
 #define G_GROUP   16
 #define G_COLUMNS (2048 / G_SIZE)
@@ -12,61 +13,17 @@
 
 /* ---- along rows ---- */
 
-#if CR__ISA == 2
-#define G_HALVES_PS(v) (_mm512_castps512_ps256(v) + _mm512_extractf32x8_ps(v, 1))
-#define G_HALVES_PD(v) (_mm512_castpd512_pd256(v) + _mm512_extractf64x4_pd(v, 1))
-#else
-#define G_HALVES_PS(v) (v)
-#define G_HALVES_PD(v) (v)
-#endif
-
-/* Folds a vector each of four rows. */
-CR__FN void G(fold_vectors)(const G_VT *rows, G_T *out)
-{
-#if CR__ISA == 0
-    for (int r = 0; r < 4; r++) {
-        G_T l[G_N];
-        memcpy(l, rows + r, sizeof l);
-        for (int half = G_N / 2; half; half /= 2)
-            for (int i = 0; i < half; i++)
-                l[i] += l[i + half];
-        out[r] = l[0];
-    }
-#elif G_SIZE == 4
-    __m256 a = G_HALVES_PS(rows[0]), b = G_HALVES_PS(rows[1]);
-    __m256 c = G_HALVES_PS(rows[2]), d = G_HALVES_PS(rows[3]);
-    __m256 ab = _mm256_permute2f128_ps(a, b, 0x20) + _mm256_permute2f128_ps(a, b, 0x31);
-    __m256 cd = _mm256_permute2f128_ps(c, d, 0x20) + _mm256_permute2f128_ps(c, d, 0x31);
-    __m256 acbd = _mm256_shuffle_ps(ab, cd, 0x44) + _mm256_shuffle_ps(ab, cd, 0xee);
-    acbd = _mm256_shuffle_ps(acbd, acbd, 0x88) + _mm256_shuffle_ps(acbd, acbd, 0xdd);
-    _mm_storeu_ps(out, _mm_unpacklo_ps(_mm256_castps256_ps128(acbd),
-                                       _mm256_extractf128_ps(acbd, 1)));
-#else
-    __m256d a = G_HALVES_PD(rows[0]), b = G_HALVES_PD(rows[1]);
-    __m256d c = G_HALVES_PD(rows[2]), d = G_HALVES_PD(rows[3]);
-    __m256d ab = _mm256_permute2f128_pd(a, b, 0x20) + _mm256_permute2f128_pd(a, b, 0x31);
-    __m256d cd = _mm256_permute2f128_pd(c, d, 0x20) + _mm256_permute2f128_pd(c, d, 0x31);
-    __m256d acbd = _mm256_unpacklo_pd(ab, cd) + _mm256_unpackhi_pd(ab, cd);
-    _mm256_storeu_pd(out, _mm256_permute4x64_pd(acbd, 0xd8));
-#endif
-}
-
 /* The last elements of a block, fewer than CR__LANES. Lanes without an element take no
  * part: adding a product of zeros would turn -0 into +0. */
 CR__FN void G(dot_rest)(G_VT (*acc)[4], const G_T *x, const char *rows, int64_t step,
                         int64_t n, const int count)
 {
-#if CR__ISA == 0
-    for (int64_t i = 0; i < n; i++)
-        for (int r = 0; r < count; r++)
-            acc[i / G_N][r][i % G_N] += x[i] * ((const G_T *)(rows + r * step))[i];
-#else
 #pragma GCC unroll 16
     for (int v = 0; v < G_VECTORS; v++) {
         int64_t left = n - v * G_N;
         if (left <= 0)
             break;
-        G_M mask = G(first)(left < G_N ? left : G_N);
+        G_M mask = G_FIRST(left < G_N ? left : G_N);
         G_VT y = G_LOAD_PART(x + v * G_N, mask);
 #pragma GCC unroll 4
         for (int r = 0; r < count; r++) {
@@ -74,7 +31,6 @@ CR__FN void G(dot_rest)(G_VT (*acc)[4], const G_T *x, const char *rows, int64_t 
             acc[v][r] = CR__L(G_L, _sel)(mask, G_FMA(y, m, acc[v][r]), acc[v][r]);
         }
     }
-#endif
 }
 
 /* out[r] = the sum of one block, n elements of x times those of row r, r < count <= 4. */
@@ -109,7 +65,7 @@ CR__FN void G(dot)(const G_T *x, const char *rows, int64_t step, int64_t n, G_T 
         for (int r = 0; r < count; r++)
             acc[v - (v >= 8 ? 8 : v >= 4 ? 4 : v >= 2 ? 2 : 1)][r] += acc[v][r];
     }
-    G(fold_vectors)(acc[0], sums);
+    G_FOLD4(acc[0], sums);
     memcpy(out, sums, (size_t)count * sizeof *out);
 }
 
@@ -119,7 +75,7 @@ CR__FN void G(dot)(const G_T *x, const char *rows, int64_t step, int64_t n, G_T 
     {                                                                          \
         G(dot)(x, rows, step, n, out, R);                                      \
     }
-#if CR__ISA > 0
+#if CR__HAS_FMA
 G_DOT(1)
 G_DOT(2)
 G_DOT(3)
@@ -221,7 +177,7 @@ CR__FN void G(lane)(const gemv *g, const char *x, const char *row, G_T *lane,
         G_STORE(lane + c, sum);
     }
     if (c < width) {
-        G_M mask = G(first)(width - c);
+        G_M mask = G_FIRST(width - c);
         G_VT sum = fresh ? G_SET(0) : G_LOAD(lane + c);
 #pragma GCC unroll 8
         for (int d = 0; d < depth; d++)
@@ -288,6 +244,3 @@ CR__T static void G(vector)(const gemv *g)
     else
         G(along_rows)(g);
 }
-
-#undef G_HALVES_PS
-#undef G_HALVES_PD

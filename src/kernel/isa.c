@@ -11,6 +11,7 @@ static const char *const isa_names[CR__ISAS] = {
     [CR__GENERIC] = "generic",
     [CR__AVX2] = "avx2",
     [CR__AVX512] = "avx512",
+    [CR__NEON] = "neon",
 };
 
 const char *cr__isa_name(cr__isa isa)
@@ -20,27 +21,33 @@ const char *cr__isa_name(cr__isa isa)
 
 /* Exactly the features that the targets in isa.h let the compiler use; the builtin asks
  * for the system's support of the registers too. */
-static bool supported(cr__isa isa)
+bool cr__isa_usable(cr__isa isa)
 {
-#ifdef CR__HAVE_X86
-    if (isa >= CR__AVX2 &&
-        !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")))
-        return false;
-    if (isa >= CR__AVX512 &&
-        !(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")))
-        return false;
-    return true;
-#else
-    return isa == CR__GENERIC;
+    if (isa == CR__GENERIC)
+        return true;
+#ifdef CR__HAVE_AVX
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (isa == CR__AVX2)
+        return avx2;
+    if (isa == CR__AVX512)
+        return avx2 && __builtin_cpu_supports("avx512f") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl");
 #endif
+#ifdef CR__HAVE_NEON
+    if (isa == CR__NEON)
+        return true;
+#endif
+    return false;
 }
 
 static cr__isa choose(void)
 {
     const char *wanted = getenv("CHAINRULE_ISA");
     cr__isa best = CR__GENERIC;
-    for (cr__isa isa = CR__GENERIC; isa < CR__ISAS && supported(isa); isa++) {
+    for (cr__isa isa = CR__GENERIC; isa < CR__ISAS; isa++) {
+        if (!cr__isa_usable(isa))
+            continue;
         best = isa;
         if (wanted && strcmp(wanted, isa_names[isa]) == 0)
             break;

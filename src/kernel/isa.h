@@ -4,29 +4,44 @@
 #define CR_KERNEL_ISA_H
 
 #include "../base/compiler.h"
+#include <stdbool.h>
 
-typedef enum cr__isa { CR__GENERIC = 0, CR__AVX2, CR__AVX512, CR__ISAS } cr__isa;
+/* A machine has one and all before it that its kind knows. */
+typedef enum cr__isa {
+    CR__GENERIC = 0,
+    CR__AVX2,
+    CR__AVX512,
+    CR__NEON,
+    CR__ISAS
+} cr__isa;
 
 /* The set in use: the best this processor has, or what CHAINRULE_ISA names if the
  * processor has it. Chosen at the first call and constant from then on. */
 cr__isa cr__isa_in_use(void);
 const char *cr__isa_name(cr__isa isa);
+/* Whether this build and this processor have it. */
+bool cr__isa_usable(cr__isa isa);
 
+/* The sets besides the generic one that this build has. */
 #if defined(__x86_64__)
-#define CR__HAVE_X86 1
+#define CR__HAVE_AVX 1
 #include <immintrin.h>
 #define CR__TARGET_AVX2 __attribute__((target("avx2,fma")))
 #define CR__TARGET_AVX512 \
     __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
+#elif defined(__aarch64__)
+#define CR__HAVE_NEON 1
 #endif
-#define CR__TARGET_GENERIC
 
-/* ROW(suffix) for each set that is compiled, in the order of cr__isa: a row for each in a
- * table of what the templates made. */
-#ifdef CR__HAVE_X86
-#define CR__EACH_SET(ROW) ROW(_generic), ROW(_avx2), ROW(_avx512)
+/* [set] = ROW(suffix) for each set that is compiled: a table, by cr__isa, of what the
+ * templates made. */
+#if defined(CR__HAVE_AVX)
+#define CR__EACH_SET(ROW) \
+    [CR__GENERIC] = ROW(_generic), [CR__AVX2] = ROW(_avx2), [CR__AVX512] = ROW(_avx512)
+#elif defined(CR__HAVE_NEON)
+#define CR__EACH_SET(ROW) [CR__GENERIC] = ROW(_generic), [CR__NEON] = ROW(_neon)
 #else
-#define CR__EACH_SET(ROW) ROW(_generic)
+#define CR__EACH_SET(ROW) [CR__GENERIC] = ROW(_generic)
 #endif
 
 #endif

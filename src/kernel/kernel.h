@@ -2,8 +2,8 @@
  * never tensors. Strides count elements. Every buffer may be read and written up to the
  * next multiple of CR__PAD elements behind its end.
  *
- * Bits are a function of values and shapes: not of strides, threads, instruction set (of
- * those with FMA) or how work is cut. */
+ * Bits are a function of values and shapes: not of strides, threads, instruction set or
+ * how work is cut. */
 #ifndef CR_KERNEL_KERNEL_H
 #define CR_KERNEL_KERNEL_H
 

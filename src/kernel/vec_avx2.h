@@ -1,0 +1,164 @@
+/* The vocabulary (vec.h) of AVX2 with FMA. */
+#undef CR__SUFFIX
+#undef CR__T
+#undef CR__W
+#undef CR__REGISTERS
+#undef CR__HAS_FMA
+#undef CR__HAS_MASKS
+#undef CR__HAS_SQUARES
+#undef CR__HAS_LINES
+#define CR__SUFFIX      _avx2
+#define CR__T           CR__TARGET_AVX2
+#define CR__W           8
+#define CR__REGISTERS   16
+#define CR__HAS_FMA     1
+#define CR__HAS_MASKS   0
+#define CR__HAS_SQUARES 1
+#define CR__HAS_LINES   0
+
+#ifndef CR_KERNEL_VEC_AVX2_H
+#define CR_KERNEL_VEC_AVX2_H
+#include "vec.h"
+#include "vec_types.h"
+#include "vec_lanes.h"
+
+CR__FN vf v_fma(vf a, vf b, vf c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+CR__FN vd d_fma(vd a, vd b, vd c)
+{
+    return _mm256_fmadd_pd(a, b, c);
+}
+CR__FN vf v_sqrt(vf a)
+{
+    return _mm256_sqrt_ps(a);
+}
+CR__FN vf v_floor(vf a)
+{
+    return _mm256_floor_ps(a);
+}
+CR__FN vd d_sqrt(vd a)
+{
+    return _mm256_sqrt_pd(a);
+}
+CR__FN vd d_floor(vd a)
+{
+    return _mm256_floor_pd(a);
+}
+CR__FN bool v_any(vm m)
+{
+    return _mm256_movemask_ps((vf)m) != 0;
+}
+CR__FN vf v_sel(vm m, vf a, vf b)
+{
+    return _mm256_blendv_ps(b, a, (vf)m);
+}
+CR__FN vd d_sel(vmd m, vd a, vd b)
+{
+    return _mm256_blendv_pd(b, a, (vd)m);
+}
+CR__FN vf v_max(vf a, vf b)
+{
+    return _mm256_max_ps(a, b);
+}
+CR__FN vf v_min(vf a, vf b)
+{
+    return _mm256_min_ps(a, b);
+}
+CR__FN vd d_max(vd a, vd b)
+{
+    return _mm256_max_pd(a, b);
+}
+CR__FN vd d_min(vd a, vd b)
+{
+    return _mm256_min_pd(a, b);
+}
+CR__FN void v_store_mask(uint8_t *p, vm m)
+{
+    __m256i v = (__m256i)m;
+    __m128i w =
+        _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    w = _mm_and_si128(_mm_packs_epi16(w, w), _mm_set1_epi8(1));
+    memcpy(p, &w, 8);
+}
+CR__FN vm v_load_mask(const uint8_t *p)
+{
+    __m128i v = _mm_setzero_si128();
+    memcpy(&v, p, 8);
+    return (vi)_mm256_cvtepu8_epi32(v) != 0;
+}
+CR__FN vf v_load_part(const float *p, vm m)
+{
+    return _mm256_maskload_ps(p, (__m256i)m);
+}
+CR__FN vd d_load_part(const double *p, vmd m)
+{
+    return _mm256_maskload_pd(p, (__m256i)m);
+}
+CR__FN void v_store_part(float *p, vm m, vf v)
+{
+    _mm256_maskstore_ps(p, (__m256i)m, v);
+}
+CR__FN void d_store_part(double *p, vmd m, vd v)
+{
+    _mm256_maskstore_pd(p, (__m256i)m, v);
+}
+CR__FN void v_fold4(const vf *v, float *out)
+{
+    __m256 a = v[0], b = v[1];
+    __m256 c = v[2], d = v[3];
+    __m256 ab = _mm256_permute2f128_ps(a, b, 0x20) + _mm256_permute2f128_ps(a, b, 0x31);
+    __m256 cd = _mm256_permute2f128_ps(c, d, 0x20) + _mm256_permute2f128_ps(c, d, 0x31);
+    __m256 acbd = _mm256_shuffle_ps(ab, cd, 0x44) + _mm256_shuffle_ps(ab, cd, 0xee);
+    acbd = _mm256_shuffle_ps(acbd, acbd, 0x88) + _mm256_shuffle_ps(acbd, acbd, 0xdd);
+    _mm_storeu_ps(out, _mm_unpacklo_ps(_mm256_castps256_ps128(acbd),
+                                       _mm256_extractf128_ps(acbd, 1)));
+}
+CR__FN void d_fold4(const vd *v, double *out)
+{
+    __m256d a = v[0], b = v[1];
+    __m256d c = v[2], d = v[3];
+    __m256d ab = _mm256_permute2f128_pd(a, b, 0x20) + _mm256_permute2f128_pd(a, b, 0x31);
+    __m256d cd = _mm256_permute2f128_pd(c, d, 0x20) + _mm256_permute2f128_pd(c, d, 0x31);
+    __m256d acbd = _mm256_unpacklo_pd(ab, cd) + _mm256_unpackhi_pd(ab, cd);
+    _mm256_storeu_pd(out, _mm256_permute4x64_pd(acbd, 0xd8));
+}
+/* Lines i and j of `from`, in halves. */
+#define SQUARE_LINE(T, i) (const T *)(from + (i)*step)
+#define SQUARE_PS(i, j, at)                                               \
+    _mm256_insertf128_ps(                                                 \
+        _mm256_castps128_ps256(_mm_loadu_ps(SQUARE_LINE(float, i) + at)), \
+        _mm_loadu_ps(SQUARE_LINE(float, j) + at), 1)
+#define SQUARE_PD(i, j, at)                                                \
+    _mm256_insertf128_pd(                                                  \
+        _mm256_castpd128_pd256(_mm_loadu_pd(SQUARE_LINE(double, i) + at)), \
+        _mm_loadu_pd(SQUARE_LINE(double, j) + at), 1)
+CR__FN void v_square(float *to, int64_t pitch, const char *from, int64_t step)
+{
+#pragma GCC unroll 2
+    for (int at = 0; at < 8; at += 4, to += 4 * pitch) {
+        __m256 r0 = SQUARE_PS(0, 4, at), r1 = SQUARE_PS(1, 5, at);
+        __m256 r2 = SQUARE_PS(2, 6, at), r3 = SQUARE_PS(3, 7, at);
+        __m256 s0 = _mm256_unpacklo_ps(r0, r1), s1 = _mm256_unpackhi_ps(r0, r1);
+        __m256 s2 = _mm256_unpacklo_ps(r2, r3), s3 = _mm256_unpackhi_ps(r2, r3);
+        _mm256_storeu_ps(to, _mm256_shuffle_ps(s0, s2, 0x44));
+        _mm256_storeu_ps(to + pitch, _mm256_shuffle_ps(s0, s2, 0xee));
+        _mm256_storeu_ps(to + 2 * pitch, _mm256_shuffle_ps(s1, s3, 0x44));
+        _mm256_storeu_ps(to + 3 * pitch, _mm256_shuffle_ps(s1, s3, 0xee));
+    }
+}
+CR__FN void d_square(double *to, int64_t pitch, const char *from, int64_t step)
+{
+#pragma GCC unroll 2
+    for (int at = 0; at < 4; at += 2, to += 2 * pitch) {
+        __m256d r0 = SQUARE_PD(0, 2, at), r1 = SQUARE_PD(1, 3, at);
+        _mm256_storeu_pd(to, _mm256_unpacklo_pd(r0, r1));
+        _mm256_storeu_pd(to + pitch, _mm256_unpackhi_pd(r0, r1));
+    }
+}
+#undef SQUARE_LINE
+#undef SQUARE_PS
+#undef SQUARE_PD
+
+#endif

@@ -1,0 +1,251 @@
+/* The vocabulary (vec.h) of AVX-512: F, BW, DQ and VL. */
+#undef CR__SUFFIX
+#undef CR__T
+#undef CR__W
+#undef CR__REGISTERS
+#undef CR__HAS_FMA
+#undef CR__HAS_MASKS
+#undef CR__HAS_SQUARES
+#undef CR__HAS_LINES
+#define CR__SUFFIX      _avx512
+#define CR__T           CR__TARGET_AVX512
+#define CR__W           16
+#define CR__REGISTERS   32
+#define CR__HAS_FMA     1
+#define CR__HAS_MASKS   1
+#define CR__HAS_SQUARES 1
+#define CR__HAS_LINES   1
+
+#ifndef CR_KERNEL_VEC_AVX512_H
+#define CR_KERNEL_VEC_AVX512_H
+#include "vec.h"
+#include "vec_types.h"
+
+typedef __mmask16 vm;
+typedef __mmask8 vmd;
+CR__FN vf v_fma(vf a, vf b, vf c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+CR__FN vd d_fma(vd a, vd b, vd c)
+{
+    return _mm512_fmadd_pd(a, b, c);
+}
+CR__FN vf v_sqrt(vf a)
+{
+    return _mm512_sqrt_ps(a);
+}
+CR__FN vf v_floor(vf a)
+{
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+CR__FN vm v_lt(vf a, vf b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
+}
+CR__FN vm v_le(vf a, vf b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ);
+}
+CR__FN vm v_eq(vf a, vf b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ);
+}
+CR__FN vm v_ne(vf a, vf b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ);
+}
+CR__FN vm v_not(vm m)
+{
+    return (vm)~m;
+}
+CR__FN bool v_any(vm m)
+{
+    return m != 0;
+}
+CR__FN vf v_sel(vm m, vf a, vf b)
+{
+    return _mm512_mask_blend_ps(m, b, a);
+}
+CR__FN vf v_max(vf a, vf b)
+{
+    return _mm512_max_ps(a, b);
+}
+CR__FN vf v_min(vf a, vf b)
+{
+    return _mm512_min_ps(a, b);
+}
+CR__FN vf v_scale(vf a, vf n)
+{
+    return _mm512_scalef_ps(a, n);
+}
+CR__FN void v_store_mask(uint8_t *p, vm m)
+{
+    __m128i v = _mm_maskz_set1_epi8(m, 1);
+    memcpy(p, &v, sizeof v);
+}
+CR__FN vm v_load_mask(const uint8_t *p)
+{
+    __m128i v;
+    memcpy(&v, p, sizeof v);
+    return _mm_test_epi8_mask(v, v);
+}
+CR__FN vd d_sqrt(vd a)
+{
+    return _mm512_sqrt_pd(a);
+}
+CR__FN vd d_floor(vd a)
+{
+    return _mm512_roundscale_pd(a, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+CR__FN vmd d_lt(vd a, vd b)
+{
+    return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ);
+}
+CR__FN vmd d_le(vd a, vd b)
+{
+    return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ);
+}
+CR__FN vmd d_eq(vd a, vd b)
+{
+    return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ);
+}
+CR__FN vmd d_ne(vd a, vd b)
+{
+    return _mm512_cmp_pd_mask(a, b, _CMP_NEQ_UQ);
+}
+CR__FN vmd d_not(vmd m)
+{
+    return (vmd)~m;
+}
+CR__FN vd d_sel(vmd m, vd a, vd b)
+{
+    return _mm512_mask_blend_pd(m, b, a);
+}
+CR__FN vd d_max(vd a, vd b)
+{
+    return _mm512_max_pd(a, b);
+}
+CR__FN vd d_min(vd a, vd b)
+{
+    return _mm512_min_pd(a, b);
+}
+CR__FN void d_store_mask(uint8_t *p, vmd m)
+{
+    __m128i v = _mm_maskz_set1_epi8(m, 1);
+    memcpy(p, &v, 8);
+}
+CR__FN vmd d_load_mask(const uint8_t *p)
+{
+    __m128i v = _mm_setzero_si128();
+    memcpy(&v, p, 8);
+    return (vmd)_mm_test_epi8_mask(v, v);
+}
+CR__FN vm v_first(int64_t n)
+{
+    return (vm)((1u << n) - 1);
+}
+CR__FN vmd d_first(int64_t n)
+{
+    return (vmd)((1u << n) - 1);
+}
+CR__FN vf v_load_part(const float *p, vm m)
+{
+    return _mm512_maskz_loadu_ps(m, p);
+}
+CR__FN vd d_load_part(const double *p, vmd m)
+{
+    return _mm512_maskz_loadu_pd(m, p);
+}
+CR__FN void v_store_part(float *p, vm m, vf v)
+{
+    _mm512_mask_storeu_ps(p, m, v);
+}
+CR__FN void d_store_part(double *p, vmd m, vd v)
+{
+    _mm512_mask_storeu_pd(p, m, v);
+}
+#define HALVES_PS(v) (_mm512_castps512_ps256(v) + _mm512_extractf32x8_ps(v, 1))
+#define HALVES_PD(v) (_mm512_castpd512_pd256(v) + _mm512_extractf64x4_pd(v, 1))
+CR__FN void v_fold4(const vf *v, float *out)
+{
+    __m256 a = HALVES_PS(v[0]), b = HALVES_PS(v[1]);
+    __m256 c = HALVES_PS(v[2]), d = HALVES_PS(v[3]);
+    __m256 ab = _mm256_permute2f128_ps(a, b, 0x20) + _mm256_permute2f128_ps(a, b, 0x31);
+    __m256 cd = _mm256_permute2f128_ps(c, d, 0x20) + _mm256_permute2f128_ps(c, d, 0x31);
+    __m256 acbd = _mm256_shuffle_ps(ab, cd, 0x44) + _mm256_shuffle_ps(ab, cd, 0xee);
+    acbd = _mm256_shuffle_ps(acbd, acbd, 0x88) + _mm256_shuffle_ps(acbd, acbd, 0xdd);
+    _mm_storeu_ps(out, _mm_unpacklo_ps(_mm256_castps256_ps128(acbd),
+                                       _mm256_extractf128_ps(acbd, 1)));
+}
+CR__FN void d_fold4(const vd *v, double *out)
+{
+    __m256d a = HALVES_PD(v[0]), b = HALVES_PD(v[1]);
+    __m256d c = HALVES_PD(v[2]), d = HALVES_PD(v[3]);
+    __m256d ab = _mm256_permute2f128_pd(a, b, 0x20) + _mm256_permute2f128_pd(a, b, 0x31);
+    __m256d cd = _mm256_permute2f128_pd(c, d, 0x20) + _mm256_permute2f128_pd(c, d, 0x31);
+    __m256d acbd = _mm256_unpacklo_pd(ab, cd) + _mm256_unpackhi_pd(ab, cd);
+    _mm256_storeu_pd(out, _mm256_permute4x64_pd(acbd, 0xd8));
+}
+#undef HALVES_PS
+#undef HALVES_PD
+/* Lines i and j of `from`, in halves. */
+#define SQUARE_LINE(T, i) (const T *)(from + (i)*step)
+#define SQUARE_PS(i, j, at)                                               \
+    _mm256_insertf128_ps(                                                 \
+        _mm256_castps128_ps256(_mm_loadu_ps(SQUARE_LINE(float, i) + at)), \
+        _mm_loadu_ps(SQUARE_LINE(float, j) + at), 1)
+#define SQUARE_PD(i, j, at)                                                \
+    _mm256_insertf128_pd(                                                  \
+        _mm256_castpd128_pd256(_mm_loadu_pd(SQUARE_LINE(double, i) + at)), \
+        _mm_loadu_pd(SQUARE_LINE(double, j) + at), 1)
+CR__FN void v_square(float *to, int64_t pitch, const char *from, int64_t step)
+{
+#pragma GCC unroll 2
+    for (int at = 0; at < 8; at += 4, to += 4 * pitch) {
+        __m256 r0 = SQUARE_PS(0, 4, at), r1 = SQUARE_PS(1, 5, at);
+        __m256 r2 = SQUARE_PS(2, 6, at), r3 = SQUARE_PS(3, 7, at);
+        __m256 s0 = _mm256_unpacklo_ps(r0, r1), s1 = _mm256_unpackhi_ps(r0, r1);
+        __m256 s2 = _mm256_unpacklo_ps(r2, r3), s3 = _mm256_unpackhi_ps(r2, r3);
+        _mm256_storeu_ps(to, _mm256_shuffle_ps(s0, s2, 0x44));
+        _mm256_storeu_ps(to + pitch, _mm256_shuffle_ps(s0, s2, 0xee));
+        _mm256_storeu_ps(to + 2 * pitch, _mm256_shuffle_ps(s1, s3, 0x44));
+        _mm256_storeu_ps(to + 3 * pitch, _mm256_shuffle_ps(s1, s3, 0xee));
+    }
+}
+CR__FN void d_square(double *to, int64_t pitch, const char *from, int64_t step)
+{
+#pragma GCC unroll 2
+    for (int at = 0; at < 4; at += 2, to += 2 * pitch) {
+        __m256d r0 = SQUARE_PD(0, 2, at), r1 = SQUARE_PD(1, 3, at);
+        _mm256_storeu_pd(to, _mm256_unpacklo_pd(r0, r1));
+        _mm256_storeu_pd(to + pitch, _mm256_unpackhi_pd(r0, r1));
+    }
+}
+#undef SQUARE_LINE
+#undef SQUARE_PS
+#undef SQUARE_PD
+CR__FN void v_lines(float *to, int64_t pitch, const char *from, int64_t step)
+{
+#define QUARTER(i, q)                        \
+    _mm512_mask_broadcast_f32x4(             \
+        r[i], (__mmask16)(0xf << (4 * (q))), \
+        _mm_loadu_ps((const float *)(from + ((i) + 4 * (q)) * step)))
+    __m512 r[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm512_castps128_ps512(_mm_loadu_ps((const float *)(from + i * step)));
+        r[i] = QUARTER(i, 1);
+        r[i] = QUARTER(i, 2);
+        r[i] = QUARTER(i, 3);
+    }
+#undef QUARTER
+    __m512 s0 = _mm512_unpacklo_ps(r[0], r[1]), s1 = _mm512_unpackhi_ps(r[0], r[1]);
+    __m512 s2 = _mm512_unpacklo_ps(r[2], r[3]), s3 = _mm512_unpackhi_ps(r[2], r[3]);
+    _mm512_storeu_ps(to, _mm512_shuffle_ps(s0, s2, 0x44));
+    _mm512_storeu_ps(to + pitch, _mm512_shuffle_ps(s0, s2, 0xee));
+    _mm512_storeu_ps(to + 2 * pitch, _mm512_shuffle_ps(s1, s3, 0x44));
+    _mm512_storeu_ps(to + 3 * pitch, _mm512_shuffle_ps(s1, s3, 0xee));
+}
+
+#endif

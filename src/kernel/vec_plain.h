@@ -1,0 +1,96 @@
+/* Words of the vocabulary (vec.h) in the compiler's vector extensions alone, for sets
+ * that have nothing better. */
+#include "vec_lanes.h"
+
+CR__FN bool v_any(vm m)
+{
+    int32_t any = 0;
+    for (int i = 0; i < CR__W; i++)
+        any |= m[i];
+    return any != 0;
+}
+CR__FN vf v_sel(vm m, vf a, vf b)
+{
+    return (vf)((m & (vi)a) | (~m & (vi)b));
+}
+CR__FN vd d_sel(vmd m, vd a, vd b)
+{
+    return (vd)((m & (vl)a) | (~m & (vl)b));
+}
+CR__FN vf v_max(vf a, vf b)
+{
+    return v_sel(a > b, a, b);
+}
+CR__FN vf v_min(vf a, vf b)
+{
+    return v_sel(a < b, a, b);
+}
+CR__FN vd d_max(vd a, vd b)
+{
+    return d_sel(a > b, a, b);
+}
+CR__FN vd d_min(vd a, vd b)
+{
+    return d_sel(a < b, a, b);
+}
+CR__FN void v_store_mask(uint8_t *p, vm m)
+{
+    vbytes b = __builtin_convertvector(m, vbytes) & 1;
+    memcpy(p, &b, sizeof b);
+}
+CR__FN vm v_load_mask(const uint8_t *p)
+{
+    vbytes b;
+    memcpy(&b, p, sizeof b);
+    return __builtin_convertvector(b, vi) != 0;
+}
+CR__CALL vf v_load_part(const float *p, vm m)
+{
+    vf v = { 0 };
+    for (int i = 0; i < CR__W; i++)
+        if (m[i])
+            v[i] = p[i];
+    return v;
+}
+CR__CALL vd d_load_part(const double *p, vmd m)
+{
+    vd v = { 0 };
+    for (int i = 0; i < CR__W / 2; i++)
+        if (m[i])
+            v[i] = p[i];
+    return v;
+}
+CR__CALL void v_store_part(float *p, vm m, vf v)
+{
+    for (int i = 0; i < CR__W; i++)
+        if (m[i])
+            p[i] = v[i];
+}
+CR__CALL void d_store_part(double *p, vmd m, vd v)
+{
+    for (int i = 0; i < CR__W / 2; i++)
+        if (m[i])
+            p[i] = v[i];
+}
+CR__FN void v_fold4(const vf *v, float *out)
+{
+    for (int r = 0; r < 4; r++) {
+        float l[CR__W];
+        v_store(l, v[r]);
+        for (int half = CR__W / 2; half; half /= 2)
+            for (int i = 0; i < half; i++)
+                l[i] += l[i + half];
+        out[r] = l[0];
+    }
+}
+CR__FN void d_fold4(const vd *v, double *out)
+{
+    for (int r = 0; r < 4; r++) {
+        double l[CR__W / 2];
+        d_store(l, v[r]);
+        for (int half = CR__W / 4; half; half /= 2)
+            for (int i = 0; i < half; i++)
+                l[i] += l[i + half];
+        out[r] = l[0];
+    }
+}

@@ -188,8 +188,27 @@ static inline cr_dims cr_dims_of(const int64_t *v, int n)
 #define CR_REST_(a, ...) __VA_ARGS__
 #define CR_THIRD_(a, b, c, ...) c
 
+/* The types of numbers that a pointer may point to, which is compared with a dtype. */
+#define CR_NUMBER_TYPES_(X)                                            \
+    X(bool) X(char) X(signed char) X(unsigned char)                    \
+    X(short) X(unsigned short) X(int) X(unsigned int)                  \
+    X(long) X(unsigned long) X(long long) X(unsigned long long)        \
+    X(float) X(double) X(long double)
+
 #ifdef __cplusplus
 } /* extern "C" */
+
+/* The name of the type that data points to, arrays of any rank included; nullptr of others. */
+template <class T> struct cr_number_type_ { static constexpr const char *name = nullptr; };
+#define CR_NAME_TYPE_(T) \
+    template <> struct cr_number_type_<T> { static constexpr const char *name = #T; };
+CR_NUMBER_TYPES_(CR_NAME_TYPE_)
+#undef CR_NAME_TYPE_
+template <class T> static inline const char *cr_type_behind_(T *)
+{
+    typedef typename std::remove_all_extents<T>::type element;
+    return cr_number_type_<typename std::remove_cv<element>::type>::name;
+}
 
 #define CR_OPTS(T, ...) __extension__ T{ __VA_ARGS__ }
 
@@ -243,6 +262,11 @@ extern "C" {
     ((cr_reals){ .v = { __VA_ARGS__ },                                                      \
                  .n = (int)(sizeof((double[]){ __VA_ARGS__ }) / sizeof(double)) })
 #define CR_NO_DIMS ((cr_dims){ .given = true })
+
+/* The name of the type that data points to, arrays of arrays included; NULL of others. */
+#define CR_TYPE_BEHIND_(data) \
+    _Generic(data, CR_NUMBER_TYPES_(CR_NAME_TYPE_) default: (const char *)0)
+#define CR_NAME_TYPE_(T) T *: #T, const T *: #T, T (*)[]: #T, const T (*)[]: #T,
 
 #endif
 
@@ -335,19 +359,71 @@ typedef struct cr_make_opts {
     cr_dtype dtype CR_ZERO; /* default f32 */
 } cr_make_opts;
 
-/* From memory: copies (cr_from) numel elements of the given type at data, which may be a compound
- * literal: cr_from(ctx, CR_F32, CR_DIMS(3), (float[]){ 1, 2, 3 }). */
+/* From memory: copies numel elements of the given type at data, which may be a compound literal:
+ * cr_from(ctx, CR_F32, CR_DIMS(3), (float[]){ 1, 2, 3 }). Bools are bytes: 0 is false.
+ * Where data points to numbers of a C type that is not the dtype's, size and kind, it is
+ * CR_ERR_DTYPE: doubles are no f32; int64_t is i64, whichever type that is; char and unsigned char
+ * are u8 and bool. What points to void, or to no numbers, is taken as it is. For cr_from_at() the
+ * type is its name in C, "double", or NULL for one that is not to be compared. */
 CR_API cr_tensor *cr_from_at(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const void *data,
-                             const char *site);
-#define cr_from(...) cr_from_at(__VA_ARGS__, CR_HERE)
+                             const char *type, const char *site);
+#ifdef __cplusplus
+} /* extern "C" */
+template <class T>
+static inline cr_tensor *cr_from_(const char *site, cr_ctx *ctx, cr_dtype dtype, cr_dims dims,
+                                  T *data)
+{
+    return cr_from_at(ctx, dtype, dims, data, cr_type_behind_(data), site);
+}
+static inline cr_tensor *cr_from_(const char *site, cr_ctx *ctx, cr_dtype dtype, cr_dims dims,
+                                  const void *data)
+{
+    return cr_from_at(ctx, dtype, dims, data, nullptr, site);
+}
+#define cr_from(ctx, dtype, dims, ...) cr_from_(CR_HERE, ctx, dtype, dims, __VA_ARGS__)
+extern "C" {
+#else
+#define cr_from(ctx, dtype, dims, ...) \
+    CR_FROM_(CR_JOIN(cr_data_, __COUNTER__), ctx, dtype, dims, __VA_ARGS__)
+#define CR_FROM_(name, ctx, dtype, dims, ...)                                       \
+    __extension__({                                                                 \
+        __auto_type name = (__VA_ARGS__);                                           \
+        cr_from_at(ctx, dtype, dims, name, CR_TYPE_BEHIND_(name), CR_HERE);         \
+    })
+#endif
 
-/* Uses the caller's memory without copying it. It must stay unchanged until done(user, data) is
- * called (done may be NULL), which happens once, when the last tensor that needs it is gone; not if
- * the result is NULL. */
+/* Uses the caller's memory without copying it: cr_borrow(ctx, dtype, dims, data, done, user). It
+ * must stay unchanged until done(user, data) is called (done may be NULL), which happens once, when
+ * the last tensor that needs it is gone; not if the result is NULL. Its type is checked as that of
+ * cr_from(); bools are 0 or 1. */
 CR_API cr_tensor *cr_borrow_at(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const void *data,
                                void (*done)(void *user, const void *data), void *user,
-                               const char *site);
-#define cr_borrow(...) cr_borrow_at(__VA_ARGS__, CR_HERE)
+                               const char *type, const char *site);
+#ifdef __cplusplus
+} /* extern "C" */
+template <class T>
+static inline cr_tensor *cr_borrow_(const char *site, cr_ctx *ctx, cr_dtype dtype, cr_dims dims,
+                                    T *data, void (*done)(void *, const void *), void *user)
+{
+    return cr_borrow_at(ctx, dtype, dims, data, done, user, cr_type_behind_(data), site);
+}
+static inline cr_tensor *cr_borrow_(const char *site, cr_ctx *ctx, cr_dtype dtype, cr_dims dims,
+                                    const void *data, void (*done)(void *, const void *),
+                                    void *user)
+{
+    return cr_borrow_at(ctx, dtype, dims, data, done, user, nullptr, site);
+}
+#define cr_borrow(...) cr_borrow_(CR_HERE, __VA_ARGS__)
+extern "C" {
+#else
+#define cr_borrow(ctx, dtype, dims, data, ...) \
+    CR_BORROW_(CR_JOIN(cr_data_, __COUNTER__), ctx, dtype, dims, data, __VA_ARGS__)
+#define CR_BORROW_(name, ctx, dtype, dims, data, ...)                                       \
+    __extension__({                                                                         \
+        __auto_type name = (data);                                                          \
+        cr_borrow_at(ctx, dtype, dims, name, __VA_ARGS__, CR_TYPE_BEHIND_(name), CR_HERE);  \
+    })
+#endif
 
 /* A rank-0 tensor: cr_scalar(ctx, 3.0), cr_scalar(ctx, 7, .dtype = CR_I64). */
 CR_API cr_tensor *cr_scalar_at(cr_ctx *ctx, cr_arg value, cr_make_opts opts);
@@ -426,9 +502,32 @@ CR_API double cr_item(cr_tensor *x);
 CR_API int64_t cr_item_i64(cr_tensor *x);
 
 /* The elements, row-major. cr_data() gives a pointer that is valid until x is assigned or
- * released, NULL on failure; cr_read() copies them to dst, which has room for bytes. */
+ * released, NULL on failure; cr_read(x, dst, bytes) copies them to dst, which has room for bytes,
+ * and whose type is checked as that of cr_from() is; char and unsigned char may hold any. */
 CR_API const void *cr_data(cr_tensor *x);
-CR_API cr_status cr_read(cr_tensor *x, void *dst, size_t bytes);
+CR_API cr_status cr_read_at(cr_tensor *x, void *dst, size_t bytes, const char *type,
+                            const char *site);
+#ifdef __cplusplus
+} /* extern "C" */
+template <class T>
+static inline cr_status cr_read_(const char *site, cr_tensor *x, T *dst, size_t bytes)
+{
+    return cr_read_at(x, dst, bytes, cr_type_behind_(dst), site);
+}
+static inline cr_status cr_read_(const char *site, cr_tensor *x, void *dst, size_t bytes)
+{
+    return cr_read_at(x, dst, bytes, nullptr, site);
+}
+#define cr_read(x, ...) cr_read_(CR_HERE, x, __VA_ARGS__)
+extern "C" {
+#else
+#define cr_read(x, dst, bytes) CR_READ_(CR_JOIN(cr_data_, __COUNTER__), x, dst, bytes)
+#define CR_READ_(name, x, dst, bytes)                                       \
+    __extension__({                                                         \
+        __auto_type name = (dst);                                           \
+        cr_read_at(x, name, bytes, CR_TYPE_BEHIND_(name), CR_HERE);         \
+    })
+#endif
 
 /* Computes the values now, all in one run: cr_eval(a), cr_eval(a, b, c). */
 CR_API cr_status cr_eval_n(cr_tensor *const *xs, int n);

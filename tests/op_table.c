@@ -77,7 +77,8 @@ static bool like_definition_in(const call *c, cr_dtype dtype)
 {
     call whole = { .op = c->op, .attrs = c->attrs, .s = c->s };
     for (int i = 0; i < whole.s.n; i++)
-        if (whole.s.in[i].kind == 'f') {
+        if (whole.s.in[i].kind == 'f' ||
+            (whole.s.in[i].kind == 'i' && dtype == CR_BOOL)) {
             whole.s.in[i].kind = dtype == CR_BOOL ? 'b' : 'i';
             whole.s.in[i].low = 0, whole.s.in[i].high = 5;
         }

@@ -189,7 +189,7 @@ static cr_tensor *lend(world *w, cr_dtype dtype, cr_dims dims, const void *data,
     memcpy(at, data, bytes);
     mprotect(l->map + page, body, PROT_READ);
     w->lent++;
-    cr_tensor *t = cr_borrow(w->ctx, dtype, dims, at, end_loan, l);
+    cr_tensor *t = cr_borrow(w->ctx, dtype, dims, (const void *)at, end_loan, l);
     if (!t)
         end_loan(l, at);
     return t;

@@ -65,7 +65,8 @@ static bool make_tensors(check *c)
         c->tensors[i] = NULL;
         if (!v->dtype)
             continue;
-        c->tensors[i] = cr_from_at(c->ctx, v->dtype, v->dims, v->data, c->opts.site);
+        c->tensors[i] =
+            cr_from_at(c->ctx, v->dtype, v->dims, v->data, NULL, c->opts.site);
         if (v->checked)
             c->tensors[i] = cr_requires_grad_at(c->tensors[i], true, c->opts.site);
         if (!c->tensors[i])
@@ -162,7 +163,7 @@ static int make_weights(check *c)
         for (int64_t k = 0; k < numel; k++)
             values[k] = weight(j + c->order, k);
         c->weights[n] =
-            cr_from_at(c->ctx, CR_F64, cr_shape(c->outs[j]), values, c->opts.site);
+            cr_from_at(c->ctx, CR_F64, cr_shape(c->outs[j]), values, NULL, c->opts.site);
         cr__free(c->ctx, values);
         c->outs[n++] = c->outs[j];
     }

@@ -292,6 +292,10 @@ extern const cr_op cr__op_detach;
  * overflow); stores it as one at dst. */
 bool cr__number_store(cr_arg number, cr_dtype dtype, void *dst);
 
+/* Whether numbers of the C type of that name (NULL: any) lie in memory as those of the
+ * dtype do. */
+bool cr__type_fits(const char *type, cr_dtype dtype);
+
 /* ---- lifetime (node.c) ---- */
 
 /* A node without inputs, of which the caller holds the only reference; takes over one to

@@ -67,6 +67,45 @@ bool cr__number_store(cr_arg number, cr_dtype dtype, void *dst)
     return true;
 }
 
+/* ---- types of C ---- */
+
+enum { FLOATING, SIGNED, UNSIGNED, BYTE, TRUTH };
+
+bool cr__type_fits(const char *type, cr_dtype dtype)
+{
+    static const struct {
+        const char *name;
+        size_t size;
+        int kind;
+    } types[] = {
+        { "bool", sizeof(bool), TRUTH },
+        { "char", 1, BYTE },
+        { "signed char", 1, SIGNED },
+        { "unsigned char", 1, BYTE },
+        { "short", sizeof(short), SIGNED },
+        { "unsigned short", sizeof(short), UNSIGNED },
+        { "int", sizeof(int), SIGNED },
+        { "unsigned int", sizeof(int), UNSIGNED },
+        { "long", sizeof(long), SIGNED },
+        { "unsigned long", sizeof(long), UNSIGNED },
+        { "long long", sizeof(long long), SIGNED },
+        { "unsigned long long", sizeof(long long), UNSIGNED },
+        { "float", sizeof(float), FLOATING },
+        { "double", sizeof(double), FLOATING },
+        { "long double", sizeof(long double), FLOATING },
+    };
+    static const unsigned kinds[CR_DTYPES] = {
+        [CR_F32] = 1u << FLOATING, [CR_F64] = 1u << FLOATING,
+        [CR_I64] = 1u << SIGNED,   [CR_I32] = 1u << SIGNED,
+        [CR_U8] = 1u << BYTE,      [CR_BOOL] = 1u << BYTE | 1u << TRUTH,
+    };
+    for (int i = 0; type && i < CR__COUNT(types); i++)
+        if (strcmp(type, types[i].name) == 0)
+            return types[i].size == cr_dtype_size(dtype) &&
+                   kinds[dtype] >> types[i].kind & 1;
+    return true;
+}
+
 /* ---- makers ---- */
 
 /* They are no operations, but have names in messages. */
@@ -130,23 +169,35 @@ static cr_tensor *constant(const making *m, cr_dtype dtype, cr_dims dims,
 }
 
 /* NULL is data for nothing. */
-static bool has_data(const making *m, cr_dims dims, const void *data)
+static bool check_data(const making *m, cr_dtype dtype, cr_dims dims, const void *data,
+                       const char *type)
 {
+    const cr_op *maker = m->ctx->within;
     bool empty = false;
     for (int i = 0; i < dims.n && i < CR_MAX_DIMS; i++)
         empty |= dims.v[i] == 0;
     if (!data && !empty)
-        cr__op_fail(m->ctx, m->ctx->within, CR_ERR_NULL, NULL, "the data is NULL");
-    return data || empty;
+        cr__op_fail(m->ctx, maker, CR_ERR_NULL, NULL, "the data is NULL");
+    else if (cr_dtype_size(dtype) && !cr__type_fits(type, dtype))
+        cr__op_fail(m->ctx, maker, CR_ERR_DTYPE,
+                    "give the data's own dtype, and cr_cast() the tensor",
+                    "the data is %s, which is not %s", type, cr_dtype_name(dtype));
+    return m->ctx->status == CR_OK;
 }
 
 cr_tensor *cr_from_at(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const void *data,
-                      const char *site)
+                      const char *type, const char *site)
 {
     making m;
+    cr_tensor *x = NULL;
     if (!begin(&m, ctx, &op_from, site))
         return NULL;
-    return end(&m, has_data(&m, dims, data) ? constant(&m, dtype, dims, data) : NULL);
+    if (check_data(&m, dtype, dims, data, type))
+        x = constant(&m, dtype, dims, data);
+    if (x && dtype == CR_BOOL)
+        for (int64_t i = 0; i < cr__numel(x); i++)
+            ((uint8_t *)cr__value(x))[i] = ((uint8_t *)cr__value(x))[i] != 0;
+    return end(&m, x);
 }
 
 /* One element is copied: it has its place in the node. */
@@ -166,12 +217,13 @@ static bool set_borrowed(cr_tensor *x, const void *data,
 
 cr_tensor *cr_borrow_at(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const void *data,
                         void (*done)(void *user, const void *data), void *user,
-                        const char *site)
+                        const char *type, const char *site)
 {
     making m;
     if (!begin(&m, ctx, &op_borrow, site))
         return NULL;
-    cr_tensor *x = has_data(&m, dims, data) ? blank(&m, dtype, dims) : NULL;
+    bool good = check_data(&m, dtype, dims, data, type);
+    cr_tensor *x = good ? blank(&m, dtype, dims) : NULL;
     return end(&m, x && set_borrowed(x, data, done, user) ? x : NULL);
 }
 

@@ -139,20 +139,31 @@ const void *cr_data(cr_tensor *x)
     return node ? cr__value(node) : NULL;
 }
 
-cr_status cr_read(cr_tensor *x, void *dst, size_t bytes)
+cr_status cr_read_at(cr_tensor *x, void *dst, size_t bytes, const char *type,
+                     const char *site)
 {
+    if (!x)
+        return CR_ERR_NULL;
+    if (!cr__usable(x->ctx, x, "read", site))
+        return x->ctx->status;
+    /* Bytes hold anything: their number is given. */
+    if (!cr__type_fits(type, (cr_dtype)x->dtype) && !cr__type_fits(type, CR_U8))
+        return cr_fail(x->ctx, CR_ERR_DTYPE,
+                       "read: the destination is %s, and %s %s is not (%s); cr_cast() it",
+                       type, cr_dtype_name((cr_dtype)x->dtype), cr__shape_text(x),
+                       site ? site : "?");
     cr_tensor *node = known(x, "read");
     if (!node)
-        return x ? x->ctx->status : CR_ERR_NULL;
+        return x->ctx->status;
     size_t wanted = (size_t)cr__numel(node) * cr_dtype_size((cr_dtype)node->dtype);
     if (bytes < wanted)
         return cr_fail(x->ctx, CR_ERR_ARGUMENT,
                        "read: %s %s has %zu bytes, and there is room for %zu (%s)",
                        cr_dtype_name((cr_dtype)node->dtype), cr__shape_text(node), wanted,
-                       bytes, x->site);
+                       bytes, site ? site : "?");
     if (wanted && !dst)
         return cr_fail(x->ctx, CR_ERR_NULL, "read: the destination is NULL (%s)",
-                       x->site);
+                       site ? site : "?");
     if (wanted)
         memcpy(dst, cr__value(node), wanted);
     return CR_OK;

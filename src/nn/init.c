@@ -231,7 +231,7 @@ cr_status cr_init_orthogonal(cr_tensor *param, double gain)
     double *host = cr__alloc(ctx, 2 * bytes);
     if (host && cr_read(cr_randn_at(ctx, cr_shape(param), opts), host, bytes) == CR_OK) {
         orthogonalise(host, host + rows * cols, rows, cols);
-        cr_tensor *q = cr_from_at(ctx, CR_F64, cr_shape(param), host, site);
+        cr_tensor *q = cr_from_at(ctx, CR_F64, cr_shape(param), host, NULL, site);
         q = cr_mul_at(cr_arg_tensor(q), cr_arg_real(gain), site);
         cr_assign_at(param, cr_cast_at(q, cr_dtype_of(param), site), site);
     }

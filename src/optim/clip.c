@@ -114,7 +114,7 @@ static bool check(const cr_params *params, double limit, const char *what,
 static cr_tensor *joint_norm(cr_ctx *ctx, const gradients *g, const char *site)
 {
     g->inputs[0] =
-        cr_from_at(ctx, CR_U8, CR_DIMS((int64_t)g->names_size), g->names, site);
+        cr_from_at(ctx, CR_U8, CR_DIMS((int64_t)g->names_size), g->names, NULL, site);
     for (int i = 0; i < g->n; i++) {
         cr_tensor *x = g->values[i];
         if (cr_dtype_of(x) != CR_F64)

@@ -48,6 +48,103 @@ static void making(cr_ctx *ctx)
     is_text(cr_message(ctx), "", "no error in making");
 }
 
+/* What data points to is compared with the dtype: numbers in arrays of any rank, constant
+ * or not. What points to void passes. */
+#define FITS(dtype, data)                                                           \
+    do {                                                                            \
+        ok(cr_from(ctx, dtype, CR_DIMS(1), data), "%s: %s", #dtype, #data);         \
+        ok(cr_borrow(ctx, dtype, CR_DIMS(1), data, NULL, NULL), "%s: %s, borrowed", \
+           #dtype, #data);                                                          \
+        is_text(cr_message(ctx), "", "no error");                                   \
+        cr_clear(ctx);                                                              \
+    } while (0)
+#define DIFFERS(dtype, data, type)                                                    \
+    do {                                                                              \
+        ok(!cr_from(ctx, dtype, CR_DIMS(1), data) && cr_error(ctx) == CR_ERR_DTYPE && \
+               strstr(cr_message(ctx), "from: the data is " type ", which is not "),  \
+           "%s is not %s", type, #dtype);                                             \
+        cr_clear(ctx);                                                                \
+        ok(!cr_borrow(ctx, dtype, CR_DIMS(1), data, NULL, NULL) &&                    \
+               cr_error(ctx) == CR_ERR_DTYPE && strstr(cr_message(ctx), "borrow: "),  \
+           "nor when borrowed");                                                      \
+        cr_clear(ctx);                                                                \
+    } while (0)
+
+static void types_of_data(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    static const float f1[8] = { 1 }, f2[2][4] = { { 1 } };
+    static double d1[8] = { 1 }, d2[2][4] = { { 1 } };
+    static const int64_t i64[8] = { 1 };
+    static const int32_t i32[8] = { 1 };
+    static const unsigned long long ull[8] = { 1 };
+    static const uint32_t u32[8] = { 1 };
+    static const uint16_t u16[8] = { 1 };
+    static const int16_t i16[8] = { 1 };
+    static const uint8_t u8[8] = { 1 };
+    static const int8_t i8[8] = { 1 };
+    static const char text[8] = { 1 };
+    static const bool truth[8] = { true };
+    static const long long ll[8] = { 1 };
+    static const long double ld[8] = { 1 };
+    static const struct point {
+        float x, y;
+    } points[4] = { { 1, 2 } };
+    const void *any = f1;
+    void *mutable_any = d1;
+    FITS(CR_F32, f1);
+    FITS(CR_F32, f2);
+    FITS(CR_F32, &f2[1][2]);
+    FITS(CR_F64, d1);
+    FITS(CR_F64, d2);
+    FITS(CR_I64, i64);
+    FITS(CR_I64, ll);
+    FITS(CR_I32, i32);
+    FITS(CR_U8, u8);
+    FITS(CR_U8, text);
+    FITS(CR_BOOL, u8);
+    FITS(CR_BOOL, truth);
+    FITS(CR_F32, any);
+    FITS(CR_F64, any);
+    FITS(CR_F32, mutable_any);
+    FITS(CR_F32, points);
+    FITS(CR_F32, (const void *)d1);
+    DIFFERS(CR_F32, d1, "double");
+    DIFFERS(CR_F32, d2, "double");
+    DIFFERS(CR_F64, f1, "float");
+    DIFFERS(CR_F64, f2, "float");
+    DIFFERS(CR_F32, i32, "int");
+    DIFFERS(CR_I32, f1, "float");
+    DIFFERS(CR_I32, u32, "unsigned int");
+    DIFFERS(CR_I32, u16, "unsigned short");
+    DIFFERS(CR_I32, i16, "short");
+    DIFFERS(CR_I32, ll, "long long");
+    DIFFERS(CR_I64, i32, "int");
+    DIFFERS(CR_I64, ull, "unsigned long long");
+    DIFFERS(CR_F64, ll, "long long");
+    DIFFERS(CR_F64, ld, "long double");
+    DIFFERS(CR_U8, i8, "signed char");
+    DIFFERS(CR_U8, truth, "bool");
+    DIFFERS(CR_BOOL, i32, "int");
+    ok(cr_from(ctx, CR_F32, CR_DIMS(0), NULL), "no data for nothing");
+    float f[6];
+    double d[6];
+    is_int(cr_read(matrix(ctx), f, sizeof f), CR_OK, "read");
+    unsigned char raw[24];
+    is_int(cr_read(matrix(ctx), (void *)d, sizeof d), CR_OK, "read to void");
+    is_int(cr_read(matrix(ctx), raw, sizeof raw), CR_OK, "read to bytes");
+    is_int(cr_read(matrix(ctx), d, sizeof d), CR_ERR_DTYPE,
+           "a destination of another type");
+    ok(strstr(cr_message(ctx),
+              "read: the destination is double, and f32 [2, 3] is not (") &&
+           strstr(cr_message(ctx), "macros.c:"),
+       "says which: %s", cr_message(ctx));
+    cr_clear(ctx);
+    static const uint8_t bytes[] = { 0, 1, 2, 255 };
+    IS(cr_sum(cr_from(ctx, CR_BOOL, CR_DIMS(4), bytes)), 3);
+    is_text(cr_message(ctx), "", "no error in types of data");
+}
+
 /* A number of any of C's types, in either place of a binary operation. */
 static void numbers(cr_ctx *ctx)
 {
@@ -359,6 +456,7 @@ int main(void)
 {
     cr_ctx *ctx = cr_open(NULL);
     making(ctx);
+    types_of_data(ctx);
     numbers(ctx);
     nesting(ctx);
     unary(ctx);

@@ -1013,7 +1013,9 @@ CR_API cr_tensor *cr_linear_at(cr_tensor *x, cr_tensor *weight, cr_tensor *bias,
  *
  *     gather        out[i,j,k] = x[i,index[i,j,k],k] (for dim 1): index's shape, which must fit
  *                   into x's outside dim; the gradient is added up where x was read
- *     scatter_add   x with x[i,index[i,j,k],k] += src[i,j,k]: gather's adjoint
+ *     scatter_add   x with x[i,index[i,j,k],k] += src[i,j,k]: gather's adjoint. All that points
+ *                   to one element is summed as cr_sum() does, in an order that depends on the
+ *                   index alone; x is added to the sum. So are the gradients of these operations.
  *     index_select  whole slices along dim, index of rank 0 or 1
  *     embedding     out[.., :] = weight[index[..], :], weight [count, width]; rows of
  *                   .padding_idx get no gradient
@@ -1195,6 +1197,7 @@ typedef struct cr_kernel {
     int n;
     cr_array out;
     const void *attrs;
+    void *scratch; /* as many bytes as the operation's scratch() asked for, or NULL */
     char *message; /* where to say why it failed: capacity bytes */
     size_t capacity;
     void *workers; /* for cr_kernel_parallel() */
@@ -1248,6 +1251,9 @@ struct cr_op {
 
     /* CR_OP_OPAQUE: computes out from in; on failure returns a status and writes the message. */
     cr_status (*kernel)(const cr_kernel *kernel) CR_ZERO;
+    /* How many bytes of memory that needs besides, which the run obtains before it computes
+     * anything. NULL: none. May ask for inputs' shapes and attributes, never for values. */
+    size_t (*scratch)(const cr_tensor *out) CR_ZERO;
 
     /* CR_OP_COMPOSITE: builds the result from other operations. */
     cr_tensor *(*expand)(cr_ctx *ctx, cr_tensor *const *inputs, int n,

@@ -60,6 +60,7 @@ typedef struct cr__plan {
     uint32_t n_views;
     cr__buffer **buffers; /* all that were obtained; nodes may use one in turn */
     uint32_t n_buffers;
+    uint32_t scratch; /* the place, plus 1, of what opaque kernels ask for; 0: nothing */
     const cr_tensor *stale; /* a value that is wanted, and cannot be had any more */
 } cr__plan;
 

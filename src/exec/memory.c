@@ -80,9 +80,28 @@ static void retire_inputs(cr__plan *plan, cr__buffer **spare, cr_tensor *x,
     }
 }
 
+/* What the opaque kernel that asks for the most gets; they run one after the other. */
+static bool obtain_scratch(cr__plan *plan, cr__buffer **spare)
+{
+    const cr_tensor *asks = NULL;
+    size_t most = 0;
+    for (uint32_t i = 0; i < plan->n; i++) {
+        const cr_tensor *x = plan->nodes[i];
+        size_t bytes = x->op->scratch ? x->op->scratch(x) : 0;
+        if (bytes > most)
+            asks = x, most = bytes;
+    }
+    if (!asks || obtain(plan, spare, most, &plan->scratch))
+        return true;
+    cr__say_for_what(asks);
+    return false;
+}
+
 bool cr__plan_memory(cr__plan *plan)
 {
     cr__buffer *spare = NULL;
+    if (!obtain_scratch(plan, &spare))
+        return false;
     for (uint32_t g = plan->n_groups; g-- > 1;) {
         const cr__group *group = &plan->groups[g];
         for (uint32_t at = group->first; at; at = plan->entries[at - 1].next)

@@ -87,6 +87,8 @@ static bool run_opaque(const cr__plan *plan, cr_tensor *x)
                          .n = x->n_inputs,
                          .out = array_of(x, cr__destination(plan, x)),
                          .attrs = x->attrs,
+                         .scratch = plan->scratch ? plan->buffers[plan->scratch - 1]->data
+                                                  : NULL,
                          .message = message,
                          .capacity = sizeof message,
                          .workers = ctx->team };

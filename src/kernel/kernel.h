@@ -124,6 +124,58 @@ void cr__reduce(const cr__reduce_job *job, cr__team *team);
 void cr__reduce_place(const cr__strided *x, cr_dtype dtype, int kept, bool least,
                       int64_t *out, cr__team *team);
 
+/* ---- scattered sums ---- */
+
+/* The positions 0..n-1 of an index, grouped by the row that each points to. */
+typedef struct cr__groups {
+    int64_t *counts; /* [rows], zero between sorts */
+    int64_t *list;   /* [n]: positions, those of a group one after the other, ascending */
+    int64_t *row;    /* of a group */
+    int64_t *start;  /* of a group in list; one more than there are groups */
+    int64_t count;   /* of groups: rows that are pointed to */
+} cr__groups;
+
+/* Memory for groups (SIZE_MAX: more than there can be), and groups in it. They may be
+ * sorted again and again. */
+size_t cr__groups_bytes(int64_t rows, int64_t n);
+cr__groups cr__groups_in(void *memory, int64_t rows, int64_t n);
+
+/* The index (i64, i32, u8; element j at j*stride) is below rows everywhere. Linear. */
+void cr__groups_sort(cr__groups *groups, const void *index, cr_dtype dtype,
+                     int64_t stride, int64_t n);
+
+/* The first group that starts at the position of list or behind it: cuts groups into
+ * parts of equal work. */
+int64_t cr__groups_from(const cr__groups *groups, int64_t position);
+
+/* Row r of `to` += the sum of alpha * row j of `from` over the positions j that point to
+ * r, which is the reduction above over all positions, 0 where they point elsewhere. What
+ * is in `to` is added to that sum, as its last term. Rows that nobody points to are left
+ * as they are. */
+typedef struct cr__scatter_job {
+    cr_dtype dtype; /* f32, f64 */
+    const void *from;
+    void *to;
+    int64_t from_stride, to_stride; /* from row to row */
+    int64_t width;                  /* of a row, whose elements are neighbours */
+    double alpha;
+} cr__scatter_job;
+
+/* Of the groups first..last-1, in scratch memory of CR__SCRATCH_BYTES. */
+void cr__scatter(const cr__scatter_job *job, const cr__groups *groups, int64_t first,
+                 int64_t last, void *scratch);
+
+/* The same without groups, where rows are few: scratch holds lanes for each of them. Every
+ * element has an index of its own, columns being neighbours in all three arrays. */
+typedef struct cr__scatter_few {
+    cr__scatter_job job;
+    const void *index;
+    cr_dtype index_dtype;
+    int64_t index_stride, n, rows;
+} cr__scatter_few;
+bool cr__scatter_is_few(cr_dtype dtype, int64_t rows, int64_t n, int64_t width);
+void cr__scatter_into_few(const cr__scatter_few *few, void *scratch);
+
 /* ---- matrix products ---- */
 
 /* c[m,n] = a[m,k] b[k,n], for every index of the batch dims. c is contiguous. f32 and

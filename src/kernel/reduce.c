@@ -169,6 +169,11 @@ const cr__reduce_kernel *cr__reduce_find(cr__reduce_code code, cr_dtype in)
     return cr__reduce_find_for(cr__isa_in_use(), code, in);
 }
 
+cr__join_fn *cr__reduce_joins(const cr__reduce_kernel *kernel)
+{
+    return ((const reduction *)kernel)->columns_join;
+}
+
 void cr__reduce_tree(const cr__reduce_kernel *kernel, void *partials, int64_t n)
 {
     char *p = partials;

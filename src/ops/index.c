@@ -1,6 +1,7 @@
 /* Picking by index tensors: gather, index_select, embedding, one_hot, and the adjoints
- * scatter_add and index_add. An index outside is an error of the run. Every sum is in the
- * order of the index, whatever the number of threads: a thread owns what it adds to. */
+ * scatter_add and index_add. An index outside is an error of the run. Sums of floats are
+ * those of kernel/scatter.c; those of integers, where every order gives the same, are
+ * made one after the other. A thread owns what it adds to. */
 #include "attrs.h"
 #include "opaque.h"
 #include <string.h>
@@ -47,26 +48,21 @@ CR__INLINE void move_one(void *to, int64_t at, const void *from, int64_t i, size
         ((char *)to)[at] = ((const char *)from)[i];
 }
 
-/* to[at + i] += alpha from[first + i] for i < n; integers wrap, and their alpha is one.
- */
-#define ADD(T, U, A)                \
+/* to[at + i] += alpha from[first + i] for i < n, of integers: they wrap. */
+#define ADD(T, U)                   \
     for (int64_t i = 0; i < n; i++) \
     ((T *)to)[at + i] =             \
-        (T)((U)((T *)to)[at + i] + (U)(A)alpha * (U)((const T *)from)[first + i])
+        (T)((U)((T *)to)[at + i] + (U)alpha * (U)((const T *)from)[first + i])
 
-static void add_run(cr_dtype dtype, void *to, int64_t at, const void *from, int64_t first,
-                    int64_t n, double alpha)
+static void add_integers(cr_dtype dtype, void *to, int64_t at, const void *from,
+                         int64_t first, int64_t n, int64_t alpha)
 {
-    if (dtype == CR_F32)
-        ADD(float, float, float);
-    else if (dtype == CR_F64)
-        ADD(double, double, double);
-    else if (dtype == CR_I64)
-        ADD(int64_t, uint64_t, int64_t);
+    if (dtype == CR_I64)
+        ADD(int64_t, uint64_t);
     else if (dtype == CR_I32)
-        ADD(int32_t, uint32_t, int64_t);
+        ADD(int32_t, uint32_t);
     else
-        ADD(uint8_t, uint32_t, int64_t);
+        ADD(uint8_t, uint32_t);
 }
 
 static void copy_whole(const cr_kernel *kernel)
@@ -125,7 +121,8 @@ static void pick_row(const pick_walk *w, int64_t at, int64_t base, int64_t n)
     for (int64_t i = 0; i < n; i++) {
         int64_t place = base + i * along + cr__index_load(w->index, at + i) * w->step;
         if (w->adds)
-            add_run(dtype, kernel->out.data, place, kernel->in[2].data, at + i, 1, 1);
+            add_integers(dtype, kernel->out.data, place, kernel->in[2].data, at + i, 1,
+                         1);
         else
             move_one(kernel->out.data, at + i, kernel->in[0].data, place, size);
     }
@@ -153,21 +150,6 @@ static void pick_chunk(void *arg, int chunk)
         }
         pick_row(w, at, base, dims[last]);
     }
-}
-
-static cr_status pick(const cr_kernel *kernel, const cr_array *other, bool adds)
-{
-    const cr__dim_attrs *attrs = kernel->attrs;
-    const cr_array *index = &kernel->in[1];
-    if (index->numel == 0)
-        return CR_OK;
-    cr_status status =
-        check_indices(kernel, index, size_at(&other->dims, attrs->dim), attrs->dim);
-    if (status == CR_OK) {
-        pick_walk walk = pick_begin(kernel, other, attrs->dim, adds);
-        cr_kernel_parallel(kernel, walk.chunks, pick_chunk, &walk);
-    }
-    return status;
 }
 
 /* index may be smaller than x outside dim; an empty one may have any rank, as in PyTorch.
@@ -202,7 +184,15 @@ static cr_status gather_shape(cr_infer *infer)
 
 static cr_status gather_kernel(const cr_kernel *kernel)
 {
-    return pick(kernel, &kernel->in[0], false);
+    const cr__dim_attrs *attrs = kernel->attrs;
+    const cr_array *x = &kernel->in[0], *index = &kernel->in[1];
+    cr_status status =
+        check_indices(kernel, index, size_at(&x->dims, attrs->dim), attrs->dim);
+    if (status != CR_OK || index->numel == 0)
+        return status;
+    pick_walk walk = pick_begin(kernel, x, attrs->dim, false);
+    cr_kernel_parallel(kernel, walk.chunks, pick_chunk, &walk);
+    return CR_OK;
 }
 
 static void gather_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
@@ -270,10 +260,118 @@ static cr_status scatter_add_shape(cr_infer *infer)
     return CR_OK;
 }
 
+/* Where rows are few, so many lines are summed at once that their elements fill a cache
+ * line, if they are neighbours. */
+#define STRIP 16
+
+/* The lines along dim from element `from` of the index on, `width` of them. */
+static void scatter_lines(const pick_walk *w, cr__groups *groups, int chunk, int64_t from,
+                          int64_t to, int64_t width)
+{
+    const cr_kernel *kernel = w->kernel;
+    cr_dtype dtype = kernel->out.dtype, index = w->index->dtype;
+    int64_t size = (int64_t)cr_dtype_size(dtype), stride = w->strides[w->dim];
+    void *scratch = cr__team_scratch(kernel->workers, chunk);
+    cr__scatter_few few = {
+        .job = { .dtype = dtype,
+                 .from = (const char *)kernel->in[2].data + from * size,
+                 .to = (char *)kernel->out.data + to * size,
+                 .from_stride = stride,
+                 .to_stride = w->step,
+                 .width = width,
+                 .alpha = 1 },
+        .index = (const char *)w->index->data + from * (int64_t)cr_dtype_size(index),
+        .index_dtype = index,
+        .index_stride = stride,
+        .n = w->dims[w->dim],
+        .rows = size_at(&kernel->out.dims, w->dim),
+    };
+    if (!groups->counts) {
+        cr__scatter_into_few(&few, scratch);
+        return;
+    }
+    cr__groups_sort(groups, few.index, index, stride, few.n);
+    cr__scatter(&few.job, groups, 0, groups->count, scratch);
+}
+
+/* How many neighbouring lines are summed at once: 0 if rows are not few. */
+static int64_t strip_of(cr_dtype dtype, int64_t rows, cr_dims index, int64_t dim)
+{
+    int64_t n = size_at(&index, dim), last = index.n - 1;
+    int64_t width = dim < last && index.v[last] > 1 ? STRIP : 1;
+    return cr__scatter_is_few(dtype, rows, n, width) ? width : 0;
+}
+
+/* The lines of a chunk. */
+static void scatter_chunk(void *arg, int chunk)
+{
+    const pick_walk *w = arg;
+    const cr_kernel *kernel = w->kernel;
+    int64_t n = w->dims[w->dim], rows = size_at(&kernel->out.dims, w->dim);
+    int64_t begin, end, at[CR_MAX_DIMS] = { 0 }, dims[CR_MAX_DIMS], steps[CR_MAX_DIMS];
+    int64_t strip = strip_of(kernel->out.dtype, rows, w->index->dims, w->dim);
+    cr__groups groups = { 0 };
+    if (!strip)
+        groups = cr__groups_in(
+            (char *)kernel->scratch + (size_t)chunk * cr__groups_bytes(rows, n), rows, n);
+    memcpy(dims, w->dims, sizeof dims);
+    dims[w->dim] = 1;
+    cr__part(dims[w->axis], 1, chunk, w->chunks, &begin, &end);
+    dims[w->axis] = end - begin;
+    for (int i = 0; i < w->ndim; i++)
+        steps[i] = i == w->ndim - 1 && strip ? strip : 1;
+    for (bool more = begin < end; more;) {
+        int last = w->ndim - 1;
+        int64_t from = begin * w->strides[w->axis], to = begin * w->other[w->axis];
+        int64_t width =
+            dims[last] - at[last] < steps[last] ? dims[last] - at[last] : steps[last];
+        for (int i = 0; i <= last; i++) {
+            from += at[i] * w->strides[i];
+            to += at[i] * w->other[i];
+        }
+        scatter_lines(w, &groups, chunk, from, to, width);
+        more = false;
+        for (int i = last; i >= 0 && !more; i--) {
+            more = (at[i] += steps[i]) < dims[i];
+            at[i] = more ? at[i] : 0;
+        }
+    }
+}
+
 static cr_status scatter_add_kernel(const cr_kernel *kernel)
 {
+    const cr__dim_attrs *attrs = kernel->attrs;
+    const cr_array *index = &kernel->in[1];
+    cr_status status =
+        check_indices(kernel, index, size_at(&kernel->out.dims, attrs->dim), attrs->dim);
+    if (status != CR_OK)
+        return status;
     copy_whole(kernel);
-    return pick(kernel, &kernel->out, true);
+    if (index->numel == 0)
+        return CR_OK;
+    pick_walk walk = pick_begin(kernel, &kernel->out, attrs->dim, true);
+    cr_kernel_parallel(kernel, walk.chunks,
+                       cr__is_float(kernel->out.dtype) ? scatter_chunk : pick_chunk,
+                       &walk);
+    return CR_OK;
+}
+
+/* Groups for each chunk that there may be. */
+static size_t scatter_add_scratch(const cr_tensor *out)
+{
+    const cr__dim_attrs *attrs = cr_attrs(out);
+    const cr_tensor *index = cr_input(out, 1);
+    cr_dims dims = cr_shape(index), x = cr_shape(out);
+    int64_t most = 1;
+    size_t bytes;
+    if (!cr__is_float(cr_dtype_of(out)) || cr_numel(index) == 0 ||
+        strip_of(cr_dtype_of(out), size_at(&x, attrs->dim), dims, attrs->dim))
+        return 0;
+    for (int i = 0; i < dims.n; i++)
+        most = i != attrs->dim && dims.v[i] > most ? dims.v[i] : most;
+    most = cr__team_size(out->ctx->team) < most ? cr__team_size(out->ctx->team) : most;
+    bytes = cr__groups_bytes(size_at(&x, attrs->dim), size_at(&dims, attrs->dim));
+    return __builtin_mul_overflow(bytes, (size_t)most, &bytes) ? SIZE_MAX : bytes;
 }
 
 static void scatter_add_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
@@ -307,6 +405,7 @@ static const cr_op op_scatter_add = {
     .vjp = scatter_add_vjp,
     .reads = CR_READS_INPUT(1),
     .kernel = scatter_add_kernel,
+    .scratch = scatter_add_scratch,
     .samples = scatter_add_samples,
 };
 
@@ -326,6 +425,9 @@ typedef struct slices {
     int64_t outer, size, inner, n;
     double alpha;
     int chunks;
+    bool few;          /* rows of one element: needs no groups */
+    bool by_outer;     /* how chunks are cut */
+    cr__groups groups; /* of the index */
 } slices;
 
 static slices slices_of(const cr_kernel *kernel, const cr_dims *dims, int64_t dim)
@@ -474,21 +576,50 @@ static cr_status index_add_shape(cr_infer *infer)
                        cr__dims_text(infer->ctx, want));
 }
 
-/* A chunk owns a range of columns, or of the outer dimension if that is larger. */
+/* A chunk owns a range of the outer dimension, or of the positions that are sorted by
+ * row, or, of integers, of columns. */
 static void add_chunk(void *arg, int chunk)
 {
     const slices *s = arg;
     const cr_array *out = &s->kernel->out;
-    int64_t o0 = 0, o1 = s->outer, c0 = 0, c1 = s->inner;
-    if (s->outer >= s->inner)
+    const char *src = s->kernel->in[2].data;
+    int64_t o0 = 0, o1 = s->outer, first = 0, last = s->groups.count;
+    int64_t size = (int64_t)cr_dtype_size(out->dtype);
+    if (s->by_outer) {
         cr__part(s->outer, 1, chunk, s->chunks, &o0, &o1);
-    else
-        cr__part(s->inner, 16, chunk, s->chunks, &c0, &c1);
-    for (int64_t outer = o0; outer < o1; outer++)
+    } else {
+        cr__part(s->n, 1, chunk, s->chunks, &first, &last);
+        first = cr__groups_from(&s->groups, first);
+        last = cr__groups_from(&s->groups, last);
+    }
+    for (int64_t outer = o0; outer < o1; outer++) {
+        cr__scatter_job job = {
+            .dtype = out->dtype,
+            .from = src + outer * s->n * s->inner * size,
+            .to = (char *)out->data + outer * s->size * s->inner * size,
+            .from_stride = s->inner,
+            .to_stride = s->inner,
+            .width = s->inner,
+            .alpha = s->alpha,
+        };
+        void *scratch = cr__team_scratch(s->kernel->workers, chunk);
+        if (s->few)
+            cr__scatter_into_few(&(cr__scatter_few){ job, s->index->data, s->index->dtype,
+                                                     1, s->n, s->size },
+                                 scratch);
+        else
+            cr__scatter(&job, &s->groups, first, last, scratch);
+    }
+}
+
+static void add_integer_slices(const slices *s)
+{
+    const cr_array *out = &s->kernel->out;
+    for (int64_t outer = 0; outer < s->outer; outer++)
         for (int64_t i = 0; i < s->n; i++) {
             int64_t place = outer * s->size + cr__index_load(s->index, i);
-            add_run(out->dtype, out->data, place * s->inner + c0, s->kernel->in[2].data,
-                    (outer * s->n + i) * s->inner + c0, c1 - c0, s->alpha);
+            add_integers(out->dtype, out->data, place * s->inner, s->kernel->in[2].data,
+                         (outer * s->n + i) * s->inner, s->inner, (int64_t)s->alpha);
         }
 }
 
@@ -501,10 +632,31 @@ static cr_status index_add_kernel(const cr_kernel *kernel)
         return status;
     copy_whole(kernel);
     s.alpha = attrs->alpha;
+    if (kernel->in[2].numel == 0)
+        return CR_OK;
+    if (!cr__is_float(kernel->out.dtype)) {
+        add_integer_slices(&s);
+        return CR_OK;
+    }
+    s.few = s.inner == 1 && cr__scatter_is_few(kernel->out.dtype, s.size, s.n, 1);
+    if (!s.few) {
+        s.groups = cr__groups_in(kernel->scratch, s.size, s.n);
+        cr__groups_sort(&s.groups, s.index->data, s.index->dtype, 1, s.n);
+    }
+    s.by_outer = s.few || s.outer >= s.groups.count;
     s.chunks = cr__kernel_chunks(kernel, kernel->in[2].numel,
-                                 s.outer >= s.inner ? s.outer : (s.inner + 15) / 16);
+                                 s.by_outer ? s.outer : s.groups.count);
     cr_kernel_parallel(kernel, s.chunks, add_chunk, &s);
     return CR_OK;
+}
+
+static size_t index_add_scratch(const cr_tensor *out)
+{
+    const index_add_attrs *attrs = cr_attrs(out);
+    cr_dims x = cr_shape(out);
+    if (!cr__is_float(cr_dtype_of(out)) || cr_numel(cr_input(out, 2)) == 0)
+        return 0;
+    return cr__groups_bytes(size_at(&x, attrs->dim), cr_numel(cr_input(out, 1)));
 }
 
 static void index_add_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
@@ -545,6 +697,7 @@ static const cr_op op_index_add = {
     .vjp = index_add_vjp,
     .reads = CR_READS_INPUT(1),
     .kernel = index_add_kernel,
+    .scratch = index_add_scratch,
     .samples = index_add_samples,
 };
 

@@ -8,6 +8,7 @@
  * compares itself under other instruction sets. */
 #define _POSIX_C_SOURCE 200809L
 #include "op_run.h"
+#include "tap.h"
 #include <unistd.h>
 
 enum { SCALED_NUMEL = 1 << 17 };

@@ -9,6 +9,7 @@
  */
 #define _DEFAULT_SOURCE
 #include "random_program.h"
+#include "tap.h"
 #include <pthread.h>
 #include <time.h>
 

@@ -1,16 +1,15 @@
 /* Operations of all kinds on tensors that chance picks: each function returns the result,
- * or NULL if there is nothing that fits. For random_program.h. */
-#ifndef TESTS_RANDOM_OPS_H
-#define TESTS_RANDOM_OPS_H
-
-#include "random_world.h"
+ * or NULL if there is nothing that fits. */
+#include "random_ops.h"
+#include "tap.h"
 
 /* ---- maps ---- */
 
 typedef cr_tensor *unary_fn(cr_tensor *x, const char *site);
+
 typedef cr_tensor *binary_fn(cr_arg x, cr_arg y, const char *site);
 
-static cr_tensor *make_unary(world *w)
+cr_tensor *make_unary(world *w)
 {
     static unary_fn *const real[] = { cr_neg_at,     cr_abs_at,  cr_sign_at, cr_floor_at,
                                       cr_exp_at,     cr_sin_at,  cr_cos_at,  cr_expm1_at,
@@ -59,7 +58,7 @@ static cr_tensor *apply_binary(world *w, binary_fn *f, cr_tensor *x, bool number
     return chance(w, 50) ? f(a, b, "binary") : f(b, a, "binary");
 }
 
-static cr_tensor *make_binary(world *w)
+cr_tensor *make_binary(world *w)
 {
     static binary_fn *const all[] = { cr_add_at,     cr_sub_at, cr_mul_at,
                                       cr_maximum_at, cr_mul_at, cr_minimum_at };
@@ -87,8 +86,7 @@ static cr_tensor *compare(world *w, cr_tensor *x)
     return apply_binary(w, all[numbers ? below(w, 8) : 4 + below(w, 4)], x, numbers);
 }
 
-/* Many maps of one shape, each of some that came before. */
-static cr_tensor *make_chain(world *w)
+cr_tensor *make_chain(world *w)
 {
     cr_tensor *recent[32], *x = pick(w, FLOATS, 0);
     int n = chance(w, 10) ? 40 + (int)below(w, 200) : 3 + (int)below(w, 30);
@@ -115,13 +113,13 @@ static cr_tensor *make_chain(world *w)
     return x;
 }
 
-static cr_tensor *make_comparison(world *w)
+cr_tensor *make_comparison(world *w)
 {
     cr_tensor *x = pick(w, ANY, 0);
     return x ? compare(w, x) : NULL;
 }
 
-static cr_tensor *make_where(world *w)
+cr_tensor *make_where(world *w)
 {
     cr_tensor *x = pick(w, FLOATS | INTS, 0);
     if (!x)
@@ -142,7 +140,7 @@ static cr_tensor *make_where(world *w)
                : cr_where(condition, x, y);
 }
 
-static cr_tensor *make_clamp(world *w)
+cr_tensor *make_clamp(world *w)
 {
     cr_tensor *x = pick(w, FLOATS | INTS, 0);
     if (!x)
@@ -153,7 +151,7 @@ static cr_tensor *make_clamp(world *w)
     return cr_clamp(x, least ? -INFINITY : -1, chance(w, 30) ? INFINITY : 0.75);
 }
 
-static cr_tensor *make_cast(world *w)
+cr_tensor *make_cast(world *w)
 {
     static const cr_dtype types[] = { CR_F32, CR_F64, CR_F32, CR_F64,
                                       CR_I64, CR_I32, CR_U8,  CR_BOOL };
@@ -201,7 +199,7 @@ static cr_tensor *some_permute(world *w, cr_tensor *x)
     return cr_permute(x, dims);
 }
 
-static cr_dims some_of(world *w, int rank)
+cr_dims some_of(world *w, int rank)
 {
     cr_dims dims = CR_NO_DIMS;
     for (int i = 0; i < rank; i++)
@@ -273,7 +271,7 @@ static cr_tensor *some_detach(world *w, cr_tensor *x)
 
 typedef cr_tensor *view_fn(world *w, cr_tensor *x);
 
-static cr_tensor *view_of(world *w, cr_tensor *x)
+cr_tensor *view_of(world *w, cr_tensor *x)
 {
     static view_fn *const any_rank[] = { some_reshape, some_expand, some_expand,
                                          some_unsqueeze, some_reshape };
@@ -285,7 +283,7 @@ static cr_tensor *view_of(world *w, cr_tensor *x)
     return any ? any_rank[below(w, 5)](w, x) : all[below(w, 11)](w, x);
 }
 
-static cr_tensor *make_view(world *w)
+cr_tensor *make_view(world *w)
 {
     cr_tensor *x = pick(w, ANY, chance(w, 80));
     for (int64_t n = 1 + below(w, 5); x && n > 0; n--)
@@ -295,7 +293,7 @@ static cr_tensor *make_view(world *w)
 
 /* ---- reductions and what is made of them ---- */
 
-static cr_tensor *make_reduction(world *w)
+cr_tensor *make_reduction(world *w)
 {
     cr_tensor *x = pick(w, ANY, chance(w, 80));
     if (!x)
@@ -323,7 +321,7 @@ static cr_tensor *make_reduction(world *w)
     }
 }
 
-static cr_tensor *make_norm(world *w)
+cr_tensor *make_norm(world *w)
 {
     cr_tensor *x = pick(w, FLOATS, 1);
     if (!x || cr_numel(x) == 0)
@@ -352,7 +350,7 @@ static cr_tensor *make_norm(world *w)
     return cr_layer_norm(x, dims, weight, bias);
 }
 
-static cr_tensor *make_loss(world *w)
+cr_tensor *make_loss(world *w)
 {
     cr_tensor *x = pick(w, FLOATS, 2);
     cr_reduction how = (cr_reduction)below(w, 3);
@@ -401,7 +399,7 @@ static cr_tensor *right_factor(world *w, cr_tensor *x)
     }
 }
 
-static cr_tensor *make_product(world *w)
+cr_tensor *make_product(world *w)
 {
     cr_tensor *x = pick(w, FLOATS, 1);
     cr_tensor *y = x ? right_factor(w, x) : NULL;
@@ -441,7 +439,7 @@ static cr_tensor *places(world *w, cr_tensor *x, int64_t size)
     return cr_clamp(cr_cast(i, chance(w, 80) ? CR_I64 : CR_I32), 0, size - 1);
 }
 
-static cr_tensor *make_index(world *w)
+cr_tensor *make_index(world *w)
 {
     cr_tensor *x = pick(w, ANY, 1), *y = pick(w, ANY, 1);
     if (!x || cr_numel(x) == 0)
@@ -469,7 +467,7 @@ static cr_tensor *make_index(world *w)
     return cr_index_select(x, dim, places(w, y, size));
 }
 
-static cr_tensor *make_join(world *w)
+cr_tensor *make_join(world *w)
 {
     cr_tensor *x = pick(w, ANY, 1), *parts[5];
     if (!x)
@@ -486,7 +484,7 @@ static cr_tensor *make_join(world *w)
     return stack ? cr_stack(parts, n, dim) : cr_cat(parts, n, dim);
 }
 
-static cr_tensor *make_scatter(world *w)
+cr_tensor *make_scatter(world *w)
 {
     cr_tensor *x = pick(w, ANY, 1);
     if (!x)
@@ -499,7 +497,7 @@ static cr_tensor *make_scatter(world *w)
     return cr_slice_scatter(x, src, dim, start, INT64_MAX, .step = step);
 }
 
-static cr_tensor *make_random(world *w)
+cr_tensor *make_random(world *w)
 {
     static const double p[] = { 0, 0.3, 0.5, 1 };
     cr_tensor *x = pick(w, FLOATS, 0);
@@ -511,5 +509,3 @@ static cr_tensor *make_random(world *w)
            : chance(w, 50) ? cr_rand_like(x)
                            : cr_randn_like(x);
 }
-
-#endif

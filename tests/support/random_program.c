@@ -1,11 +1,11 @@
 /* Programs on tensors that a seed chooses: operations of all kinds on each other's
  * results, views on views, scopes, gradients of gradients, assignments, reads in any
  * order. What a program does is a function of its seed and of shapes, never of values or
- * of how they are computed. For random_graphs.c. */
-#ifndef TESTS_RANDOM_PROGRAM_H
-#define TESTS_RANDOM_PROGRAM_H
-
+ * of how they are computed. */
+#include "random_program.h"
 #include "random_ops.h"
+#include "tap.h"
+#include <stdlib.h>
 
 /* ---- reading ---- */
 
@@ -39,8 +39,7 @@ static void add_pin(world *w, const cr_tensor *t, const void *data, size_t bytes
                 (pin){ t, data, hash_of(data, bytes), bytes, w->pool[i].level };
 }
 
-/* What cr_data() pointed to is as it was. */
-static bool pins_hold(const world *w)
+bool pins_hold(const world *w)
 {
     for (int i = 0; i < PINS; i++)
         if (w->pins[i].t && hash_of(w->pins[i].data, w->pins[i].bytes) != w->pins[i].hash)
@@ -333,6 +332,7 @@ typedef struct action {
     int weight;
     cr_tensor *(*take)(world *w); /* what it returns goes to the pool */
 } action;
+
 static const action actions[] = {
     { 6, make_input },      { 12, make_unary },
     { 16, make_binary },    { 4, make_where },
@@ -381,7 +381,7 @@ static void choose_sizes(world *w)
                                    : large[below(w, 10)];
 }
 
-static void tell(const world *w, const cr_tensor *t)
+void tell(const world *w, const cr_tensor *t)
 {
     const cr_op *op = cr_op_of(t);
     printf("%4d %p %s %s [", w->step, (const void *)t, op ? op->name : "data",
@@ -394,7 +394,7 @@ static void tell(const world *w, const cr_tensor *t)
     printf("\n");
 }
 
-static void take_step(world *w)
+void take_step(world *w)
 {
     const action *a = choose_action(w);
     if (w->tells)
@@ -405,8 +405,7 @@ static void take_step(world *w)
     put(w, t, false);
 }
 
-/* All that is left, in any order. */
-static void read_all(world *w)
+void read_all(world *w)
 {
     for (int i = w->n - 1; i > 0; i--) {
         int j = (int)below(w, i + 1);
@@ -422,7 +421,7 @@ static void read_all(world *w)
     note_gradients(w);
 }
 
-static void begin_program(world *w, cr_ctx *ctx, uint64_t seed, readings *out)
+void begin_program(world *w, cr_ctx *ctx, uint64_t seed, readings *out)
 {
     *w = (world){ .ctx = ctx, .rng = seed * 0x2545f4914f6cdd1du + 1, .out = out };
     choose_sizes(w);
@@ -435,7 +434,7 @@ static void begin_program(world *w, cr_ctx *ctx, uint64_t seed, readings *out)
     }
 }
 
-static void end_program(world *w)
+void end_program(world *w)
 {
     if (w->no_grad)
         cr_no_grad_pop(w->ctx);
@@ -445,5 +444,3 @@ static void end_program(world *w)
     for (; w->level > 0; w->level--)
         cr_scope_pop(w->ctx);
 }
-
-#endif

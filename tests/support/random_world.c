@@ -1,95 +1,32 @@
 /* What a random program works with: its chance, the tensors it may use, data, operands
- * that fit each other. For random_ops.h and random_program.h. */
-#ifndef TESTS_RANDOM_WORLD_H
-#define TESTS_RANDOM_WORLD_H
-
-#include "../src/graph/graph.h"
+ * that fit each other. */
+#define _DEFAULT_SOURCE
+#include "random_world.h"
 #include "tap.h"
-#include <stdlib.h>
 #include <sys/mman.h>
-
-enum { POOL = 40, PINS = 8, MOST_LEVELS = 4, MOST_WALKS = 9 };
-
-#define TYPE(t) (1u << (t))
-#define FLOATS  (TYPE(CR_F32) | TYPE(CR_F64))
-#define INTS    (TYPE(CR_I64) | TYPE(CR_I32) | TYPE(CR_U8))
-#define ANY     (FLOATS | INTS | TYPE(CR_BOOL))
-
-/* A value that was read. */
-typedef struct reading {
-    int step;
-    const char *op;
-    cr_dtype dtype;
-    cr_dims dims;
-    size_t bytes;
-    unsigned char *data;
-} reading;
-
-typedef struct readings {
-    reading *list;
-    int n, capacity;
-} readings;
-
-/* A tensor that the program may use. */
-typedef struct slot {
-    cr_tensor *t;
-    int level; /* of its scope; -1: only retained */
-    bool leaf, retained;
-} slot;
-
-/* What cr_data() gave, valid as long as its tensor is there and not assigned to. */
-typedef struct pin {
-    const cr_tensor *t;
-    const void *data;
-    uint64_t hash;
-    size_t bytes;
-    int level;
-} pin;
-
-typedef struct world {
-    cr_ctx *ctx;
-    uint64_t rng;
-    slot pool[POOL];
-    int n, level, step, steps, walks;
-    int64_t sizes[6], most; /* of dims; elements of a tensor */
-    bool no_grad, tells;
-    bool replaces, retains; /* values of leaves and gradients; graphs, in every pass */
-    bool bare;              /* the next step is to commit what is pending */
-    pin pins[PINS];
-    int lent, returned; /* borrowed memory */
-    readings *out;
-} world;
 
 /* ---- chance ---- */
 
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u; /* splitmix64 */
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-static int64_t below(world *w, int64_t n)
+int64_t below(world *w, int64_t n)
 {
     return n > 0 ? (int64_t)(next_random(&w->rng) % (uint64_t)n) : 0;
 }
 
-static bool chance(world *w, int percent)
+bool chance(world *w, int percent)
 {
     return below(w, 100) < percent;
 }
 
 /* ---- the pool ---- */
 
-static void unpin(world *w, const cr_tensor *t)
+void unpin(world *w, const cr_tensor *t)
 {
     for (int i = 0; i < PINS; i++)
         if (w->pins[i].t == t)
             w->pins[i].t = NULL;
 }
 
-static void forget(world *w, int i)
+void forget(world *w, int i)
 {
     if (w->pool[i].retained) {
         unpin(w, w->pool[i].t);
@@ -99,7 +36,7 @@ static void forget(world *w, int i)
     memmove(&w->pool[i], &w->pool[i + 1], (size_t)(w->n - i) * sizeof *w->pool);
 }
 
-static void put(world *w, cr_tensor *t, bool leaf)
+void put(world *w, cr_tensor *t, bool leaf)
 {
     for (int i = 0; i < w->n && t; i++)
         if (w->pool[i].t == t)
@@ -117,14 +54,7 @@ static void put(world *w, cr_tensor *t, bool leaf)
     w->pool[w->n++] = (slot){ .t = t, .level = w->level, .leaf = leaf };
 }
 
-static bool is_float(const cr_tensor *t)
-{
-    return TYPE(cr_dtype_of(t)) & FLOATS;
-}
-
-/* One of these types and at least this rank, the later made the likelier; NULL if there
- * is none. */
-static slot *pick_slot(world *w, unsigned types, int rank)
+slot *pick_slot(world *w, unsigned types, int rank)
 {
     int fits[POOL], n = 0;
     for (int i = 0; i < w->n; i++)
@@ -136,27 +66,12 @@ static slot *pick_slot(world *w, unsigned types, int rank)
     return &w->pool[fits[chance(w, 50) ? a : a > b ? a : b]];
 }
 
-static int64_t count_of(cr_dims dims)
-{
-    int64_t n = 1;
-    for (int i = 0; i < dims.n; i++)
-        n *= dims.v[i];
-    return n;
-}
-
-/* As if no dim were 0: what an empty tensor may be reduced or multiplied to. At most
- * 2^40. */
-static int64_t extent(cr_dims dims)
+int64_t extent(cr_dims dims)
 {
     int64_t n = 1, limit = (int64_t)1 << 40;
     for (int i = 0; i < dims.n && n < limit; i++)
         n *= dims.v[i] ? dims.v[i] : 1;
     return n < limit ? n : limit;
-}
-
-static bool same_dims(cr_dims a, cr_dims b)
-{
-    return a.n == b.n && memcmp(a.v, b.v, (size_t)a.n * sizeof *a.v) == 0;
 }
 
 /* ---- data ---- */
@@ -195,7 +110,7 @@ static cr_tensor *lend(world *w, cr_dtype dtype, cr_dims dims, const void *data,
     return t;
 }
 
-static double real_value(world *w, int style)
+double real_value(world *w, int style)
 {
     static const double odd[] = { INFINITY, -INFINITY, NAN, -0.0, 1e-40, 3e38, 0, 1 };
     double smooth = (double)below(w, 1 << 20) / (1 << 18) - 2;
@@ -206,7 +121,7 @@ static double real_value(world *w, int style)
     return odd[below(w, 8)];
 }
 
-static void fill(world *w, cr_dtype dtype, int64_t n, void *data)
+void fill(world *w, cr_dtype dtype, int64_t n, void *data)
 {
     int style = chance(w, 60) ? 0 : chance(w, 85) ? 1 : 2;
     for (int64_t i = 0; i < n; i++) {
@@ -244,8 +159,7 @@ static cr_tensor *from_data(world *w, cr_dtype dtype, cr_dims dims)
     return t;
 }
 
-/* A new tensor, from data or from nothing. */
-static cr_tensor *fresh(world *w, cr_dtype dtype, cr_dims dims)
+cr_tensor *fresh(world *w, cr_dtype dtype, cr_dims dims)
 {
     cr_ctx *ctx = w->ctx;
     if (TYPE(dtype) & FLOATS && chance(w, 15))
@@ -262,7 +176,7 @@ static cr_tensor *fresh(world *w, cr_dtype dtype, cr_dims dims)
     return from_data(w, dtype, dims);
 }
 
-static int64_t some_size(world *w)
+int64_t some_size(world *w)
 {
     return chance(w, 4)    ? 0
            : chance(w, 20) ? 1
@@ -282,7 +196,7 @@ static cr_dims some_dims(world *w)
     return dims;
 }
 
-static cr_tensor *make_input(world *w)
+cr_tensor *make_input(world *w)
 {
     static const cr_dtype types[] = { CR_F32, CR_F32, CR_F32, CR_F32, CR_F32,  CR_F64,
                                       CR_F64, CR_I64, CR_I64, CR_I32, CR_BOOL, CR_U8 };
@@ -295,7 +209,7 @@ static cr_tensor *make_input(world *w)
     return NULL; /* it is in the pool */
 }
 
-static cr_tensor *pick(world *w, unsigned types, int rank)
+cr_tensor *pick(world *w, unsigned types, int rank)
 {
     slot *s = pick_slot(w, types, rank);
     return s ? s->t : NULL;
@@ -303,7 +217,7 @@ static cr_tensor *pick(world *w, unsigned types, int rank)
 
 /* ---- operands that fit ---- */
 
-static bool broadcasts(cr_dims a, cr_dims b, cr_dims *out)
+bool broadcasts(cr_dims a, cr_dims b, cr_dims *out)
 {
     *out = a.n > b.n ? a : b;
     for (int i = 1; i <= out->n; i++) {
@@ -328,8 +242,7 @@ static cr_dims lesser_dims(world *w, cr_dims dims)
     return dims;
 }
 
-/* x in another order, or a part of it repeated: of the same shape. */
-static cr_tensor *mirrored(world *w, cr_tensor *x)
+cr_tensor *mirrored(world *w, cr_tensor *x)
 {
     cr_dims dims = cr_shape(x);
     int dim = (int)below(w, dims.n);
@@ -349,8 +262,7 @@ static cr_tensor *mirrored(world *w, cr_tensor *x)
     }
 }
 
-/* Of x's type (or any), and such that both broadcast together. */
-static cr_tensor *fitting(world *w, cr_tensor *x, unsigned types)
+cr_tensor *fitting(world *w, cr_tensor *x, unsigned types)
 {
     cr_dims out;
     if (types & TYPE(cr_dtype_of(x)) && chance(w, 25))
@@ -364,8 +276,7 @@ static cr_tensor *fitting(world *w, cr_tensor *x, unsigned types)
     return fresh(w, dtype, lesser_dims(w, cr_shape(x)));
 }
 
-/* Of x's type and shape: another tensor, or x changed. */
-static cr_tensor *alike(world *w, cr_tensor *x)
+cr_tensor *alike(world *w, cr_tensor *x)
 {
     for (int tries = 0; tries < 5; tries++) {
         cr_tensor *y = pick(w, TYPE(cr_dtype_of(x)), cr_ndim(x));
@@ -378,5 +289,3 @@ static cr_tensor *alike(world *w, cr_tensor *x)
         return mirrored(w, x);
     return chance(w, 20) ? x : fresh(w, cr_dtype_of(x), cr_shape(x));
 }
-
-#endif

@@ -1,15 +1,8 @@
 /* What the tests of the engine share: small tensors, and whether a call failed as it
  * should. */
-#ifndef TESTS_ENGINE_H
-#define TESTS_ENGINE_H
+#include "engine.h"
 
-#include "tap.h"
-#include <chainrule.h>
-#include <stdlib.h>
-
-/* True if the pending error is this one (any, if CR_OK) and its message holds the text;
- * clears it. */
-TAP_UNUSED static bool failed_with(cr_ctx *ctx, cr_status status, const char *text)
+bool failed_with(cr_ctx *ctx, cr_status status, const char *text)
 {
     bool good = cr_error(ctx) && (!status || cr_error(ctx) == status) &&
                 strstr(cr_message(ctx), text);
@@ -20,14 +13,12 @@ TAP_UNUSED static bool failed_with(cr_ctx *ctx, cr_status status, const char *te
     return good;
 }
 
-TAP_UNUSED static cr_tensor *floats(cr_ctx *ctx, int n)
+cr_tensor *floats(cr_ctx *ctx, int n)
 {
     return cr_add(cr_arange(ctx, 0, n, 1), 0.5);
 }
 
-TAP_UNUSED static cr_tensor *indices(cr_ctx *ctx, int64_t a, int64_t b)
+cr_tensor *indices(cr_ctx *ctx, int64_t a, int64_t b)
 {
     return cr_from(ctx, CR_I64, CR_DIMS(2), ((int64_t[]){ a, b }));
 }
-
-#endif

@@ -1,36 +1,8 @@
 /* Sample inputs of operations: the text of cr_sample.inputs becomes arrays of numbers, on
- * the side of the tests, all in double. Also attributes as text. For op_table.c. */
-#ifndef TESTS_OP_SAMPLE_H
-#define TESTS_OP_SAMPLE_H
+ * the side of the tests, all in double. Also attributes as text. */
+#include "op_sample.h"
 
-#include <chainrule.h>
-#include <stdlib.h>
-#include <string.h>
-
-enum { MOST_INPUTS = 8 };
-
-/* An array; dtype 0 stands for an absent input. */
-typedef struct array {
-    cr_dtype dtype;
-    cr_dims dims;
-    int64_t numel;
-    double *v;
-} array;
-
-/* One input of a sample. kind: f, i, b, - (absent) or n (a C number). */
-typedef struct sample_input {
-    char kind;
-    cr_dims dims;
-    double low, high;
-    bool constant, distinct;
-} sample_input;
-
-typedef struct sample {
-    int n;
-    sample_input in[MOST_INPUTS];
-} sample;
-
-static inline int64_t count_of(cr_dims dims)
+int64_t count_of(cr_dims dims)
 {
     int64_t n = 1;
     for (int i = 0; i < dims.n; i++)
@@ -38,7 +10,7 @@ static inline int64_t count_of(cr_dims dims)
     return n;
 }
 
-static inline bool same_dims(cr_dims a, cr_dims b)
+bool same_dims(cr_dims a, cr_dims b)
 {
     bool same = a.n == b.n;
     for (int i = 0; same && i < a.n; i++)
@@ -46,8 +18,13 @@ static inline bool same_dims(cr_dims a, cr_dims b)
     return same;
 }
 
+bool is_float(const cr_tensor *x)
+{
+    return cr_dtype_of(x) == CR_F32 || cr_dtype_of(x) == CR_F64;
+}
+
 /* "[2,3]" at *text, which moves behind it. */
-static inline bool parse_dims(const char **text, cr_dims *dims)
+static bool parse_dims(const char **text, cr_dims *dims)
 {
     const char *p = *text + 1;
     *dims = (cr_dims){ .given = true };
@@ -65,7 +42,7 @@ static inline bool parse_dims(const char **text, cr_dims *dims)
 }
 
 /* One word of a sample, up to a blank or the end. */
-static inline bool parse_input(const char **text, sample_input *in)
+static bool parse_input(const char **text, sample_input *in)
 {
     const char *p = *text;
     in->kind = *p++;
@@ -93,7 +70,7 @@ static inline bool parse_input(const char **text, sample_input *in)
     return good && (in->dims.given || in->kind == '-' || in->kind == 'n');
 }
 
-static inline bool parse_sample(const char *text, sample *s)
+bool parse_sample(const char *text, sample *s)
 {
     *s = (sample){ 0 };
     while (*text) {
@@ -109,8 +86,7 @@ static inline bool parse_sample(const char *text, sample *s)
 
 /* ---- numbers ---- */
 
-/* splitmix64: Steele et al., 2014. */
-static inline uint64_t next_random(uint64_t *state)
+uint64_t next_random(uint64_t *state)
 {
     uint64_t z = *state += 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -118,13 +94,13 @@ static inline uint64_t next_random(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-static inline double uniform(uint64_t *state)
+double uniform(uint64_t *state)
 {
     return (double)(next_random(state) >> 11) * 0x1p-53;
 }
 
 /* Moves x away from each kink in the list "0" or "-0.5,0.5", into the range. */
-static inline double nudge(double x, const char *kinks, double low, double high)
+static double nudge(double x, const char *kinks, double low, double high)
 {
     const double room = 0.03125;
     for (const char *p = kinks; p && *p;) {
@@ -140,7 +116,7 @@ static inline double nudge(double x, const char *kinks, double low, double high)
 }
 
 /* All different: places of a grid over the range, in random order. */
-static inline void fill_distinct(array *a, double low, double high, uint64_t *state)
+static void fill_distinct(array *a, double low, double high, uint64_t *state)
 {
     for (int64_t i = 0; i < a->numel; i++)
         a->v[i] = low + (high - low) * ((double)i + 0.5) / (double)a->numel;
@@ -151,9 +127,7 @@ static inline void fill_distinct(array *a, double low, double high, uint64_t *st
     }
 }
 
-/* The array of an input. Floats are values of single precision, so that both precisions
- * see the same numbers. */
-static inline array make_array(const sample_input *in, const char *kinks, uint64_t *state)
+array make_array(const sample_input *in, const char *kinks, uint64_t *state)
 {
     array a = { .dims = in->dims, .numel = count_of(in->dims) };
     if (in->kind == '-')
@@ -177,8 +151,7 @@ static inline array make_array(const sample_input *in, const char *kinks, uint64
 
 /* ---- shapes ---- */
 
-/* The next index in row-major order; false behind the last. */
-static inline bool next_index(int64_t *index, cr_dims dims)
+bool next_index(int64_t *index, cr_dims dims)
 {
     for (int d = dims.n - 1; d >= 0; d--) {
         if (++index[d] < dims.v[d])
@@ -188,9 +161,7 @@ static inline bool next_index(int64_t *index, cr_dims dims)
     return false;
 }
 
-/* Where the index is in a row-major array; dims of size 1 repeat, extra leading places of
- * the index are skipped. */
-static inline int64_t flat_index(const int64_t *index, int n, cr_dims dims)
+int64_t flat_index(const int64_t *index, int n, cr_dims dims)
 {
     int64_t flat = 0;
     for (int d = 0; d < dims.n; d++)
@@ -198,8 +169,7 @@ static inline int64_t flat_index(const int64_t *index, int n, cr_dims dims)
     return flat;
 }
 
-/* NumPy's common shape; false if there is none. */
-static inline bool broadcast_dims(cr_dims a, cr_dims b, cr_dims *out)
+bool broadcast_dims(cr_dims a, cr_dims b, cr_dims *out)
 {
     cr_dims c = { .n = a.n > b.n ? a.n : b.n, .given = true };
     for (int i = 1; i <= c.n; i++) {
@@ -215,7 +185,7 @@ static inline bool broadcast_dims(cr_dims a, cr_dims b, cr_dims *out)
 /* ---- attributes as text ---- */
 
 /* What stands behind "name=" in "a=1,dims=[0,1],b=x"; NULL if it is not there. */
-static inline const char *attr_text(const char *attrs, const char *name)
+static const char *attr_text(const char *attrs, const char *name)
 {
     size_t n = strlen(name);
     int depth = 0;
@@ -229,7 +199,7 @@ static inline const char *attr_text(const char *attrs, const char *name)
     return NULL;
 }
 
-static inline double attr_real(const char *attrs, const char *name, double initial)
+double attr_real(const char *attrs, const char *name, double initial)
 {
     const char *text = attr_text(attrs, name);
     if (!text)
@@ -237,8 +207,7 @@ static inline double attr_real(const char *attrs, const char *name, double initi
     return strncmp(text, "true", 4) == 0 ? 1 : strtod(text, NULL);
 }
 
-/* A list, or one number as a list of one; not given if it is absent. */
-static inline cr_dims attr_dims(const char *attrs, const char *name)
+cr_dims attr_dims(const char *attrs, const char *name)
 {
     cr_dims dims = { 0 };
     const char *text = attr_text(attrs, name);
@@ -249,12 +218,9 @@ static inline cr_dims attr_dims(const char *attrs, const char *name)
     return dims;
 }
 
-/* Whether the word behind the name is this one. */
-static inline bool attr_is(const char *attrs, const char *name, const char *word)
+bool attr_is(const char *attrs, const char *name, const char *word)
 {
     const char *text = attr_text(attrs, name);
     size_t n = strlen(word);
     return text && strncmp(text, word, n) == 0 && (text[n] == ',' || text[n] == 0);
 }
-
-#endif

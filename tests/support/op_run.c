@@ -1,44 +1,11 @@
 /* Calls of operations: a sample's inputs as tensors, in whatever form; the results and
- * gradients as arrays; comparing them. For op_table.c. */
-#ifndef TESTS_OP_RUN_H
-#define TESTS_OP_RUN_H
-
-#include "../src/graph/graph.h"
-#include "op_reference_nn.h"
+ * gradients as arrays; comparing them. */
+#include "op_run.h"
 #include "tap.h"
-
-enum { MOST_OUTPUTS = 8 };
-
-/* An operation on the arrays of one of its samples. */
-typedef struct call {
-    const cr_op *op;
-    const char *attrs;
-    sample s;
-    array in[MOST_INPUTS];
-} call;
-
-/* What came out: values of the outputs and gradients of the inputs. */
-typedef struct result {
-    int n; /* outputs, -1: failed */
-    cr_status status;
-    char message[512];
-    array out[MOST_OUTPUTS], grad[MOST_INPUTS];
-} result;
-
-/* How inputs are stored: bits of this. Their values are always the same. */
-enum { PLAIN = 0, TRANSPOSED = 1, FLIPPED = 2, SLICED = 4, ALL_FORMS = 8 };
-
-/* How a call is run. */
-typedef struct manner {
-    cr_ctx *ctx;
-    cr_dtype real, integer; /* of float and of integer inputs; 0: f64, i64 */
-    unsigned form;
-    int number; /* the input to pass as a C number, plus 1; 0: none */
-} manner;
 
 /* ---- calls ---- */
 
-static uint64_t text_hash(const char *text)
+uint64_t text_hash(const char *text)
 {
     uint64_t h = 14695981039346656037u; /* FNV-1a */
     for (; text && *text; text++)
@@ -46,15 +13,14 @@ static uint64_t text_hash(const char *text)
     return h;
 }
 
-/* The call of a parsed sample whose shapes may have been changed. */
-static void fill_call(call *c)
+void fill_call(call *c)
 {
     uint64_t state = text_hash(c->op->name) ^ text_hash(c->attrs);
     for (int i = 0; i < c->s.n; i++)
         c->in[i] = make_array(&c->s.in[i], c->op->kinks, &state);
 }
 
-static bool make_call(call *c, const cr_op *op, const cr_sample *text)
+bool make_call(call *c, const cr_op *op, const cr_sample *text)
 {
     *c = (call){ .op = op, .attrs = text->attrs };
     if (!parse_sample(text->inputs, &c->s))
@@ -63,7 +29,7 @@ static bool make_call(call *c, const cr_op *op, const cr_sample *text)
     return true;
 }
 
-static void free_call(call *c)
+void free_call(call *c)
 {
     for (int i = 0; i < MOST_INPUTS; i++) {
         free(c->in[i].v);
@@ -71,7 +37,7 @@ static void free_call(call *c)
     }
 }
 
-static void free_result(result *r)
+void free_result(result *r)
 {
     for (int i = 0; i < MOST_OUTPUTS; i++)
         free(r->out[i].v);
@@ -80,13 +46,12 @@ static void free_result(result *r)
     memset(r, 0, sizeof *r);
 }
 
-/* Whether a gradient is asked for the i-th input. */
-static bool wants_gradient(const call *c, int i)
+bool wants_gradient(const call *c, int i)
 {
     return c->s.in[i].kind == 'f' && !c->s.in[i].constant;
 }
 
-static const char *call_text(const call *c)
+const char *call_text(const call *c)
 {
     static char text[256];
     int n = snprintf(text, sizeof text, "%s(", c->op->name);
@@ -179,8 +144,7 @@ static cr_tensor *stored(const manner *m, const array *a)
     return x;
 }
 
-/* The array as a tensor; a view of differently stored memory if the manner says so. */
-static cr_tensor *presented(const manner *m, const array *a, bool leaf)
+cr_tensor *presented(const manner *m, const array *a, bool leaf)
 {
     if (!a->dtype)
         return NULL;
@@ -199,9 +163,7 @@ static cr_tensor *presented(const manner *m, const array *a, bool leaf)
 
 /* ---- running ---- */
 
-/* The operation on tensors, one of which may be passed as a number. Random numbers are
- * the same each time. */
-static int apply(const manner *m, const call *c, cr_tensor *const *in, cr_tensor **out)
+int apply(const manner *m, const call *c, cr_tensor *const *in, cr_tensor **out)
 {
     cr_arg operands[MOST_INPUTS];
     bool numbers = false;
@@ -227,11 +189,6 @@ static array array_of(cr_tensor *x)
     for (int64_t i = 0; data && i < a.numel; i++)
         a.v[i] = load(a.dtype, data, i);
     return a;
-}
-
-static bool is_float(const cr_tensor *x)
-{
-    return cr_dtype_of(x) == CR_F32 || cr_dtype_of(x) == CR_F64;
 }
 
 /* Cotangents without symmetry, in [-1, 1]. */
@@ -270,9 +227,7 @@ static void record_gradients(const call *c, cr_tensor *const *in, cr_tensor *con
             grads[i] = found[j++];
 }
 
-/* Values and gradients, all in one run. A failure is in the result, not in the context.
- */
-static result run_call(const manner *m, const call *c)
+result run_call(const manner *m, const call *c)
 {
     CR_SCOPE(m->ctx);
     result r = { 0 };
@@ -305,8 +260,7 @@ static result run_call(const manner *m, const call *c)
     return r;
 }
 
-/* The call's first result by its definition; false if there is no definition. */
-static bool run_definition(const call *c, array *out)
+bool run_definition(const call *c, array *out)
 {
     ref_call ref = { .attrs = c->attrs ? c->attrs : "", .n = c->s.n, .in = c->in };
     bool found = ref_run(c->op->name, &ref);
@@ -315,12 +269,6 @@ static bool run_definition(const call *c, array *out)
 }
 
 /* ---- comparing ---- */
-
-/* How far elements may be apart: atol + rtol |b|; both 0: equal to the bit, any NaN being
- * equal to any. */
-typedef struct tolerance {
-    double atol, rtol;
-} tolerance;
 
 static bool same_bits(double a, double b)
 {
@@ -335,9 +283,8 @@ static bool close_to(double a, double b, tolerance t)
     return same_bits(a, b) || a == b || fabs(a - b) <= t.atol + t.rtol * fabs(b);
 }
 
-/* False, and says so, if the arrays differ. The type is compared where bits are. */
-static bool same_array(const call *c, const char *what, const array *a, const array *b,
-                       tolerance t)
+bool same_array(const call *c, const char *what, const array *a, const array *b,
+                tolerance t)
 {
     bool exact = t.atol == 0 && t.rtol == 0;
     if (!same_dims(a->dims, b->dims) || (exact && a->dtype != b->dtype) ||
@@ -356,8 +303,7 @@ static bool same_array(const call *c, const char *what, const array *a, const ar
     return true;
 }
 
-/* The same of whole results; failing alike, with the same text, is the same. */
-static bool same_result(const call *c, const result *a, const result *b, tolerance t)
+bool same_result(const call *c, const result *a, const result *b, tolerance t)
 {
     if (a->n != b->n || (a->n < 0 && strcmp(a->message, b->message) != 0)) {
         diag("  %s: %s", call_text(c), a->n < 0 ? a->message : "it succeeded");
@@ -372,10 +318,9 @@ static bool same_result(const call *c, const result *a, const result *b, toleran
     return same;
 }
 
-static const tolerance exactly = { 0, 0 };
+const tolerance exactly = { 0, 0 };
 
-/* Runs the call in both manners. */
-static bool same_in(const call *c, const manner *m, const manner *n, tolerance t)
+bool same_in(const call *c, const manner *m, const manner *n, tolerance t)
 {
     result a = run_call(m, c), b = run_call(n, c);
     bool same = same_result(c, &a, &b, t);
@@ -383,5 +328,3 @@ static bool same_in(const call *c, const manner *m, const manner *n, tolerance t
     free_result(&b);
     return same;
 }
-
-#endif

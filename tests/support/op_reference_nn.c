@@ -1,8 +1,5 @@
 /* Plain definitions, continued: products, losses, norms, and what must hold of random
- * numbers. The table of all definitions by name. For op_table.c. */
-#ifndef TESTS_OP_REFERENCE_NN_H
-#define TESTS_OP_REFERENCE_NN_H
-
+ * numbers. */
 #include "op_reference.h"
 
 /* ---- products ---- */
@@ -173,7 +170,7 @@ static void ref_layer_norm(ref_call *c)
     double eps = attr_real(c->attrs, "eps", 1e-5), *out = ref_out(c, x->dtype, x->dims);
     for (int64_t i = 0; i < x->numel; i++) {
         const double *v = x->v + i / n * n;
-        double mean = fold_mean(v, n, c), var = 0;
+        double mean = mean_of(v, n), var = 0;
         for (int64_t j = 0; j < n; j++)
             var += (v[j] - mean) * (v[j] - mean) / (double)n;
         out[i] = (x->v[i] - mean) / sqrt(var + eps);
@@ -224,8 +221,6 @@ static void ref_batch_norm(ref_call *c)
 
 /* ---- random numbers: what holds of each, given the library's result ---- */
 
-typedef bool ref_holds(const ref_call *c, int64_t i);
-
 static bool rand_holds(const ref_call *c, int64_t i)
 {
     return c->out.v[i] >= 0 && c->out.v[i] < 1;
@@ -252,37 +247,7 @@ static bool dropout_holds(const ref_call *c, int64_t i)
 
 /* ---- the tables ---- */
 
-typedef struct ref_entry {
-    const char *name;
-    ref_fn *f;
-} ref_entry;
-
-static const ref_entry ref_entries[] = {
-    { "arange", ref_arange },
-    { "linspace", ref_linspace },
-    { "eye", ref_eye },
-    { "gelu", ref_gelu },
-    { "cast", ref_cast },
-    { "softmax", ref_softmax },
-    { "log_softmax", ref_log_softmax },
-    { "reshape", ref_reshape },
-    { "squeeze", ref_squeeze },
-    { "unsqueeze", ref_unsqueeze },
-    { "permute", ref_permute },
-    { "transpose", ref_transpose },
-    { "expand", ref_expand },
-    { "flip", ref_flip },
-    { "slice", ref_slice },
-    { "slice_scatter", ref_slice_scatter },
-    { "select", ref_select },
-    { "cat", ref_cat },
-    { "stack", ref_stack },
-    { "gather", ref_gather },
-    { "scatter_add", ref_scatter_add },
-    { "index_add", ref_index_add },
-    { "index_select", ref_index_select },
-    { "embedding", ref_embedding },
-    { "one_hot", ref_one_hot },
+const ref_entry ref_entries_nn[] = {
     { "contract", ref_matmul },
     { "matmul", ref_matmul },
     { "linear", ref_linear },
@@ -292,59 +257,20 @@ static const ref_entry ref_entries[] = {
     { "nll_loss", ref_nll_loss },
     { "layer_norm", ref_layer_norm },
     { "batch_norm", ref_batch_norm },
+    { .name = NULL },
 };
 
-typedef struct ref_property {
-    const char *name;
-    ref_holds *holds;
-} ref_property;
-
-static const ref_property ref_properties[] = {
+static const ref_property properties[] = {
     { "rand", rand_holds },
     { "randn", randn_holds },
     { "bernoulli", bernoulli_holds },
     { "dropout", dropout_holds },
 };
 
-#define REF_FIND(table, wanted)                                     \
-    for (size_t i = 0; i < sizeof(table) / sizeof((table)[0]); i++) \
-        if (strcmp((table)[i].name, wanted) == 0)                   \
-            return &(table)[i];                                     \
-    return NULL
-
-static const ref_map *find_map(const char *name)
+const ref_property *find_property(const char *name)
 {
-    REF_FIND(ref_maps, name);
+    for (size_t i = 0; i < sizeof properties / sizeof properties[0]; i++)
+        if (strcmp(properties[i].name, name) == 0)
+            return &properties[i];
+    return NULL;
 }
-
-static const ref_reduce *find_reduce(const char *name)
-{
-    REF_FIND(ref_reduces, name);
-}
-
-static const ref_entry *find_entry(const char *name)
-{
-    REF_FIND(ref_entries, name);
-}
-
-static const ref_property *find_property(const char *name)
-{
-    REF_FIND(ref_properties, name);
-}
-
-/* Computes the call's result by the operation's definition; false if there is none. */
-static bool ref_run(const char *name, ref_call *c)
-{
-    const ref_map *map = find_map(name);
-    const ref_reduce *reduce = find_reduce(name);
-    const ref_entry *entry = find_entry(name);
-    if (map)
-        ref_run_map(c, map);
-    else if (reduce)
-        ref_run_reduce(c, reduce);
-    else if (entry)
-        entry->f(c);
-    return map || reduce || entry;
-}
-
-#endif

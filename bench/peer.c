@@ -114,7 +114,7 @@ static void run_function(void *state)
     cr_backward(targets[0]);
     for (int i = 0; i < w->params.n; i++)
         targets[i + 1] = cr_grad(leaf(w, i));
-    cr_eval_n(targets, w->params.n + 1);
+    cr_eval_at(targets, w->params.n + 1, CR_HERE);
 }
 
 /* The same for one scalar leaf, whose gradient is read. */
@@ -347,12 +347,12 @@ static cr_tensor *embedding_value(work *w)
 
 static cr_tensor *reduce_rows_value(work *w)
 {
-    return weighted(w, cr_sum(leaf(w, 0), .dims = CR_DIMS(1)));
+    return weighted(w, cr_sum(leaf(w, 0), 1));
 }
 
 static cr_tensor *reduce_columns_value(work *w)
 {
-    return weighted(w, cr_sum(leaf(w, 0), .dims = CR_DIMS(0)));
+    return weighted(w, cr_sum(leaf(w, 0), 0));
 }
 
 /* affine: the width of two more leaves; labels: how many, of so many classes. Zero: none.

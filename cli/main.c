@@ -43,6 +43,10 @@ static const char *type_name(cr_attr_type type)
         return "integers";
     case CR_ATTR_REALS:
         return "reals";
+    case CR_ATTR_OPT_INT:
+        return "integer";
+    case CR_ATTR_OPT_REAL:
+        return "real";
     case CR_ATTR_WORD:
         return "word";
     case CR_ATTR_DTYPE:

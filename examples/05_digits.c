@@ -132,8 +132,7 @@ static double test(cr_ctx *ctx, cr_module *net)
     CR_NO_GRAD(ctx);
     cr_nn_train(net, false);
     cr_tensor *x = cr_from(ctx, CR_F32, CR_DIMS(TESTED, PIXELS), images);
-    cr_read(cr_argmax(cr_nn_forward(net, x), .dims = CR_DIMS(1)), guesses,
-            sizeof guesses);
+    cr_read(cr_argmax(cr_nn_forward(net, x), 1), guesses, sizeof guesses);
     cr_nn_train(net, true);
     int right = 0;
     for (int i = 0; i < TESTED; i++)

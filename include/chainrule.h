@@ -42,9 +42,11 @@
 #ifdef __cplusplus
 #include <type_traits>
 #define CR_ZERO = {}
+#define CR_NO_NUMBER
 extern "C" {
 #else
 #define CR_ZERO
+#define CR_NO_NUMBER __extension__ char no_number[0];
 #endif
 
 #if defined(__GNUC__)
@@ -99,19 +101,35 @@ typedef enum cr_dtype {
 
 #define CR_MAX_DIMS 8
 
-/* A short list of integers: a shape, some dimensions, or an optional integer. A zeroed struct is
- * "not given"; CR_NO_DIMS is the empty list, given. Made by CR_DIMS(2, 3) or cr_dims_of(). */
+/* A short list of integers: a shape, or some dimensions. A zeroed struct is "not given", which for
+ * a reduction's dims means all of them (CR_ALL); CR_NO_DIMS is the empty list, given. Made by
+ * CR_DIMS(2, 3) or cr_dims_of(). */
 typedef struct cr_dims {
     int64_t v[CR_MAX_DIMS];
     int n;
     bool given;
 } cr_dims;
 
-/* A short list of numbers, for options where zero is a legal value: CR_REALS(0.9, 0.999). */
+/* A short list of numbers, for options: CR_REALS(0.9, 0.999). A zeroed struct is "not given". */
 typedef struct cr_reals {
+    CR_NO_NUMBER
     double v[4];
     int n;
 } cr_reals;
+
+/* One number, for options where zero is legal and not the default: CR_INT(0), CR_REAL(0.5). A
+ * zeroed struct is "not given". CR_NO_NUMBER is a member of no size, by which C compilers see that
+ * a plain number is given instead. */
+typedef struct cr_opt_int {
+    CR_NO_NUMBER
+    int64_t v;
+    bool given;
+} cr_opt_int;
+typedef struct cr_opt_real {
+    CR_NO_NUMBER
+    double v;
+    bool given;
+} cr_opt_real;
 
 /* An operand of a binary operation: a tensor or a C number. Made by CR_ARG(x). */
 typedef enum cr_arg_kind {
@@ -133,7 +151,11 @@ typedef struct cr_arg {
 } cr_arg;
 
 /* What a loss does with its elements. */
-typedef enum cr_reduction { CR_MEAN = 0, CR_SUM, CR_NONE } cr_reduction;
+typedef enum cr_reduction {
+    CR_REDUCTION_MEAN = 0,
+    CR_REDUCTION_SUM,
+    CR_REDUCTION_NONE
+} cr_reduction;
 
 static inline cr_arg cr_arg_tensor(cr_tensor *x)
 {
@@ -175,6 +197,21 @@ static inline cr_dims cr_dims_of(const int64_t *v, int n)
     return d;
 }
 
+/* One dim, as a list: for CR_DIM_OR_ALL(). */
+static inline cr_dims cr_dims_same(cr_dims dims)
+{
+    return dims;
+}
+static inline cr_dims cr_dims_int(long long dim)
+{
+    const int64_t v[] = { dim };
+    return cr_dims_of(v, 1);
+}
+static inline cr_dims cr_dims_uint(unsigned long long dim)
+{
+    return cr_dims_int(dim < INT64_MAX ? (long long)dim : INT64_MAX);
+}
+
 /* The macros beneath the interface: the caller's place as text, optional trailing options, and
  * numbers or tensors in either place. Each macro writes each of its arguments once. */
 #define CR_TEXT_(x) #x
@@ -184,8 +221,8 @@ static inline cr_dims cr_dims_of(const int64_t *v, int n)
 #define CR_JOIN(a, b) CR_JOIN_(a, b)
 #define CR_FIRST(...) CR_FIRST_(__VA_ARGS__)
 #define CR_FIRST_(a, ...) a
-#define CR_REST(...) CR_REST_(__VA_ARGS__)
-#define CR_REST_(a, ...) __VA_ARGS__
+#define CR_SECOND(...) CR_SECOND_(__VA_ARGS__)
+#define CR_SECOND_(a, b, ...) b
 #define CR_THIRD_(a, b, c, ...) c
 
 /* The types of numbers that a pointer may point to, which is compared with a dtype. */
@@ -194,6 +231,34 @@ static inline cr_dims cr_dims_of(const int64_t *v, int n)
     X(short) X(unsigned short) X(int) X(unsigned int)                  \
     X(long) X(unsigned long) X(long long) X(unsigned long long)        \
     X(float) X(double) X(long double)
+
+/* How many arguments: 1 to 10. */
+#define CR_COUNT(...) CR_COUNT_(__VA_ARGS__, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, )
+#define CR_COUNT_(a, b, c, d, e, f, g, h, i, j, n, ...) n
+
+/* The second argument, an int or a list, as a list; CR_ALL if there is none. */
+#define CR_DIM_OR_ALL(...) CR_DIM_ARG(CR_SECOND(__VA_ARGS__, CR_ALL, 0))
+
+/* An options struct with the caller's place, and what the arguments behind the first one set. Each
+ * of them is written behind the name of the struct, as `o .keepdim = true`, so that one which is no
+ * option, as in `o 1`, does not compile. In C they are designators, and an array literal among them
+ * lives as long as the block around the call; in C++ they are assignments, in any order.
+ * CR_OPTS_BEHIND_2: behind the first two. */
+#define CR_OPTS_BEHIND_2(T, ...)                                                              \
+    CR_JOIN(CR_BEHIND_2_, CR_COUNT_(__VA_ARGS__, SOME, SOME, SOME, SOME, SOME, SOME, SOME,    \
+                                    SOME, NONE, NONE, ))(T, __VA_ARGS__)
+#define CR_BEHIND_2_NONE(T, ...) CR_OPTS(T, 0)
+#define CR_BEHIND_2_SOME(T, a, ...) CR_OPTS(T, __VA_ARGS__)
+#define CR_SET_1(o, a)
+#define CR_SET_2(o, a, b) CR_SET(o, b)
+#define CR_SET_3(o, a, b, ...) CR_SET(o, b) CR_SET_2(o, b, __VA_ARGS__)
+#define CR_SET_4(o, a, b, ...) CR_SET(o, b) CR_SET_3(o, b, __VA_ARGS__)
+#define CR_SET_5(o, a, b, ...) CR_SET(o, b) CR_SET_4(o, b, __VA_ARGS__)
+#define CR_SET_6(o, a, b, ...) CR_SET(o, b) CR_SET_5(o, b, __VA_ARGS__)
+#define CR_SET_7(o, a, b, ...) CR_SET(o, b) CR_SET_6(o, b, __VA_ARGS__)
+#define CR_SET_8(o, a, b, ...) CR_SET(o, b) CR_SET_7(o, b, __VA_ARGS__)
+#define CR_SET_9(o, a, b, ...) CR_SET(o, b) CR_SET_8(o, b, __VA_ARGS__)
+#define CR_SET_10(o, a, b, ...) CR_SET(o, b) CR_SET_9(o, b, __VA_ARGS__)
 
 #ifdef __cplusplus
 } /* extern "C" */
@@ -210,19 +275,56 @@ template <class T> static inline const char *cr_type_behind_(T *)
     return cr_number_type_<typename std::remove_cv<element>::type>::name;
 }
 
-#define CR_OPTS(T, ...) __extension__ T{ __VA_ARGS__ }
+#define CR_OPTS(T, ...)                                                                       \
+    CR_JOIN(CR_OPTS_, CR_COUNT_(__VA_ARGS__, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME,  \
+                                SOME, NONE, ))                                                \
+    (T, CR_JOIN(cr_opts_, __COUNTER__), __VA_ARGS__)
+#define CR_OPTS_NONE(T, o, ...) T{ CR_HERE }
+#define CR_OPTS_SOME(T, o, ...)                                                               \
+    __extension__({                                                                           \
+        T o{ CR_HERE };                                                                       \
+        CR_JOIN(CR_SET_, CR_COUNT(__VA_ARGS__))(o, __VA_ARGS__) o;                            \
+    })
+#define CR_SET(o, option) o option;
 
+/* A number of any type. NULL is an integer in C++, of a type that plain 0 has not: as an operand it
+ * is a NULL tensor, and so is the literal 0L, where that is NULL's type. */
+struct cr_null_or_number {
+    cr_arg arg;
+    template <class T, class = typename std::enable_if<
+                           std::is_same<T, decltype(NULL)>::value>::type>
+    cr_null_or_number(T x) : arg(cr_arg_int(x)) {}
+};
+template <class T> struct cr_is_number {
+    static const bool value =
+        (std::is_arithmetic<T>::value && (std::is_same<T, int>::value ||
+                                          !std::is_same<T, decltype(NULL)>::value)) ||
+        (std::is_enum<T>::value && std::is_convertible<T, long long>::value);
+};
 static inline cr_arg CR_ARG(cr_tensor *x) { return cr_arg_tensor(x); }
-static inline cr_arg CR_ARG(std::nullptr_t) { return cr_arg_tensor(nullptr); }
-template <class T, class = typename std::enable_if<std::is_arithmetic<T>::value>::type>
+static inline cr_arg CR_ARG(cr_null_or_number x) { return x.arg; }
+template <class T, class = typename std::enable_if<cr_is_number<T>::value>::type>
 static inline cr_arg CR_ARG(T x)
 {
     if constexpr (std::is_floating_point<T>::value)
         return cr_arg_real(static_cast<double>(x));
-    else if constexpr (std::is_signed<T>::value)
-        return cr_arg_int(static_cast<long long>(x));
-    else
+    else if constexpr (std::is_unsigned<T>::value)
         return cr_arg_uint(static_cast<unsigned long long>(x));
+    else
+        return cr_arg_int(static_cast<long long>(x));
+}
+
+static inline cr_dims CR_DIM_ARG(cr_dims dims) { return dims; }
+template <class T,
+          class = typename std::enable_if<!std::is_floating_point<T>::value &&
+                                          !std::is_same<T, bool>::value &&
+                                          std::is_convertible<T, long long>::value>::type>
+static inline cr_dims CR_DIM_ARG(T dim)
+{
+    if constexpr (std::is_unsigned<T>::value)
+        return cr_dims_uint(dim);
+    else
+        return cr_dims_int(static_cast<long long>(dim));
 }
 template <class... I> static inline cr_dims CR_DIMS(I... i)
 {
@@ -230,17 +332,40 @@ template <class... I> static inline cr_dims CR_DIMS(I... i)
     const int64_t v[] = { static_cast<int64_t>(i)..., 0 };
     return cr_dims_of(v, static_cast<int>(sizeof...(I)));
 }
+#define CR_NO_DIMS cr_dims_of(nullptr, 0)
+#define CR_ALL cr_dims()
 template <class... R> static inline cr_reals CR_REALS(R... r)
 {
     static_assert(sizeof...(R) <= 4, "at most 4 numbers");
-    return cr_reals{ { static_cast<double>(r)... }, static_cast<int>(sizeof...(R)) };
+    const double v[] = { static_cast<double>(r)..., 0 };
+    cr_reals reals = cr_reals();
+    for (reals.n = 0; reals.n < static_cast<int>(sizeof...(R)); reals.n++)
+        reals.v[reals.n] = v[reals.n];
+    return reals;
 }
-#define CR_NO_DIMS cr_dims_of(nullptr, 0)
+template <class T> static inline cr_opt_int CR_INT(T x)
+{
+    static_assert(std::is_convertible<T, int64_t>::value &&
+                      !std::is_floating_point<T>::value, "an integer");
+    cr_opt_int given = cr_opt_int();
+    given.v = static_cast<int64_t>(x), given.given = true;
+    return given;
+}
+template <class T> static inline cr_opt_real CR_REAL(T x)
+{
+    cr_opt_real given = cr_opt_real();
+    given.v = static_cast<double>(x), given.given = true;
+    return given;
+}
 
 extern "C" {
 #else
 
-#define CR_OPTS(T, ...) (T){ __VA_ARGS__ }
+#define CR_OPTS(T, ...)                                                                     \
+    ((struct { T cr_opts; }){                                                               \
+        .cr_opts.site = CR_HERE CR_JOIN(CR_SET_, CR_COUNT(__VA_ARGS__))(cr_opts, __VA_ARGS__) \
+    }).cr_opts
+#define CR_SET(o, option) , .o option
 
 /* The counter names the variable, so that nested uses do not shadow each other. */
 #define CR_ARG(x) CR_ARG_(x, CR_JOIN(cr_arg_, __COUNTER__))
@@ -249,19 +374,33 @@ extern "C" {
         __auto_type name = (x);                                                             \
         _Generic(name, cr_tensor *: cr_arg_tensor, void *: cr_arg_tensor,                   \
                  float: cr_arg_real, double: cr_arg_real,                                   \
-                 long double: cr_arg_long_double,                                           \
-                 unsigned: cr_arg_uint, unsigned long: cr_arg_uint,                         \
-                 unsigned long long: cr_arg_uint, default: cr_arg_int)(name);               \
+                 long double: cr_arg_long_double, CR_SIGNED(cr_arg_int),                    \
+                 CR_UNSIGNED(cr_arg_uint), bool: cr_arg_int)(name);                         \
     })
+#define CR_DIM_ARG(x) CR_DIM_ARG_(x, CR_JOIN(cr_dim_, __COUNTER__))
+#define CR_DIM_ARG_(x, name)                                                                \
+    __extension__({                                                                         \
+        __auto_type name = (x);                                                             \
+        _Generic(name, cr_dims: cr_dims_same, CR_SIGNED(cr_dims_int),                       \
+                 CR_UNSIGNED(cr_dims_uint))(name);                                          \
+    })
+#define CR_SIGNED(f)                                                                        \
+    char: f, signed char: f, short: f, int: f, long: f, long long: f
+#define CR_UNSIGNED(f)                                                                      \
+    unsigned char: f, unsigned short: f, unsigned: f, unsigned long: f, unsigned long long: f
+
 /* The parentheses keep the commas from the macros that a list is passed to. */
 #define CR_DIMS(...)                                                                        \
     ((cr_dims){ .v = { __VA_ARGS__ },                                                       \
                 .n = (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)),           \
                 .given = true })
+#define CR_NO_DIMS ((cr_dims){ .given = true })
+#define CR_ALL ((cr_dims){ .given = false })
 #define CR_REALS(...)                                                                       \
     ((cr_reals){ .v = { __VA_ARGS__ },                                                      \
                  .n = (int)(sizeof((double[]){ __VA_ARGS__ }) / sizeof(double)) })
-#define CR_NO_DIMS ((cr_dims){ .given = true })
+#define CR_INT(x) ((cr_opt_int){ .v = (x), .given = true })
+#define CR_REAL(x) ((cr_opt_real){ .v = (x), .given = true })
 
 /* The name of the type that data points to, arrays of arrays included; NULL of others. */
 #define CR_TYPE_BEHIND_(data) \
@@ -365,7 +504,7 @@ typedef struct cr_make_opts {
  * CR_ERR_DTYPE: doubles are no f32; int64_t is i64, whichever type that is; char and unsigned char
  * are u8 and bool. What points to void, or to no numbers, is taken as it is. For cr_from_at() the
  * type is its name in C, "double", or NULL for one that is not to be compared. */
-CR_API cr_tensor *cr_from_at(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const void *data,
+CR_API cr_tensor *cr_from_at(cr_ctx *ctx, cr_dtype dtype, cr_dims shape, const void *data,
                              const char *type, const char *site);
 #ifdef __cplusplus
 } /* extern "C" */
@@ -380,23 +519,23 @@ static inline cr_tensor *cr_from_(const char *site, cr_ctx *ctx, cr_dtype dtype,
 {
     return cr_from_at(ctx, dtype, dims, data, nullptr, site);
 }
-#define cr_from(ctx, dtype, dims, ...) cr_from_(CR_HERE, ctx, dtype, dims, __VA_ARGS__)
+#define cr_from(ctx, dtype, shape, ...) cr_from_(CR_HERE, ctx, dtype, shape, __VA_ARGS__)
 extern "C" {
 #else
-#define cr_from(ctx, dtype, dims, ...) \
-    CR_FROM_(CR_JOIN(cr_data_, __COUNTER__), ctx, dtype, dims, __VA_ARGS__)
-#define CR_FROM_(name, ctx, dtype, dims, ...)                                       \
+#define cr_from(ctx, dtype, shape, ...) \
+    CR_FROM_(CR_JOIN(cr_data_, __COUNTER__), ctx, dtype, shape, __VA_ARGS__)
+#define CR_FROM_(name, ctx, dtype, shape, ...)                                      \
     __extension__({                                                                 \
         __auto_type name = (__VA_ARGS__);                                           \
-        cr_from_at(ctx, dtype, dims, name, CR_TYPE_BEHIND_(name), CR_HERE);         \
+        cr_from_at(ctx, dtype, shape, name, CR_TYPE_BEHIND_(name), CR_HERE);        \
     })
 #endif
 
-/* Uses the caller's memory without copying it: cr_borrow(ctx, dtype, dims, data, done, user). It
+/* Uses the caller's memory without copying it: cr_borrow(ctx, dtype, shape, data, done, user). It
  * must stay unchanged until done(user, data) is called (done may be NULL), which happens once, when
  * the last tensor that needs it is gone; not if the result is NULL. Its type is checked as that of
  * cr_from(); bools are 0 or 1. */
-CR_API cr_tensor *cr_borrow_at(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const void *data,
+CR_API cr_tensor *cr_borrow_at(cr_ctx *ctx, cr_dtype dtype, cr_dims shape, const void *data,
                                void (*done)(void *user, const void *data), void *user,
                                const char *type, const char *site);
 #ifdef __cplusplus
@@ -416,12 +555,12 @@ static inline cr_tensor *cr_borrow_(const char *site, cr_ctx *ctx, cr_dtype dtyp
 #define cr_borrow(...) cr_borrow_(CR_HERE, __VA_ARGS__)
 extern "C" {
 #else
-#define cr_borrow(ctx, dtype, dims, data, ...) \
-    CR_BORROW_(CR_JOIN(cr_data_, __COUNTER__), ctx, dtype, dims, data, __VA_ARGS__)
-#define CR_BORROW_(name, ctx, dtype, dims, data, ...)                                       \
+#define cr_borrow(ctx, dtype, shape, data, ...) \
+    CR_BORROW_(CR_JOIN(cr_data_, __COUNTER__), ctx, dtype, shape, data, __VA_ARGS__)
+#define CR_BORROW_(name, ctx, dtype, shape, data, ...)                                      \
     __extension__({                                                                         \
         __auto_type name = (data);                                                          \
-        cr_borrow_at(ctx, dtype, dims, name, __VA_ARGS__, CR_TYPE_BEHIND_(name), CR_HERE);  \
+        cr_borrow_at(ctx, dtype, shape, name, __VA_ARGS__, CR_TYPE_BEHIND_(name), CR_HERE); \
     })
 #endif
 
@@ -429,19 +568,19 @@ extern "C" {
 CR_API cr_tensor *cr_scalar_at(cr_ctx *ctx, cr_arg value, cr_make_opts opts);
 #define cr_scalar(ctx, ...)                                   \
     cr_scalar_at(ctx, CR_ARG(CR_FIRST(__VA_ARGS__, 0)),       \
-                 CR_OPTS(cr_make_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+                 CR_OPTS(cr_make_opts, __VA_ARGS__))
 
 /* All zeros, all ones, all value. */
-CR_API cr_tensor *cr_full_at(cr_ctx *ctx, cr_dims dims, cr_arg value, cr_make_opts opts);
-#define cr_full(ctx, dims, ...)                               \
-    cr_full_at(ctx, dims, CR_ARG(CR_FIRST(__VA_ARGS__, 0)),   \
-               CR_OPTS(cr_make_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+CR_API cr_tensor *cr_full_at(cr_ctx *ctx, cr_dims shape, cr_arg value, cr_make_opts opts);
+#define cr_full(ctx, shape, ...)                              \
+    cr_full_at(ctx, shape, CR_ARG(CR_FIRST(__VA_ARGS__, 0)),   \
+               CR_OPTS(cr_make_opts, __VA_ARGS__))
 #define cr_zeros(ctx, ...)                                    \
     cr_full_at(ctx, CR_FIRST(__VA_ARGS__, 0), cr_arg_int(0),  \
-               CR_OPTS(cr_make_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+               CR_OPTS(cr_make_opts, __VA_ARGS__))
 #define cr_ones(ctx, ...)                                     \
     cr_full_at(ctx, CR_FIRST(__VA_ARGS__, 0), cr_arg_int(1),  \
-               CR_OPTS(cr_make_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+               CR_OPTS(cr_make_opts, __VA_ARGS__))
 
 /* The same with shape, dtype and context of another tensor. */
 CR_API cr_tensor *cr_full_like_at(cr_tensor *like, cr_arg value, const char *site);
@@ -455,30 +594,30 @@ CR_API cr_tensor *cr_arange_at(cr_ctx *ctx, cr_arg start, cr_arg end, cr_arg ste
                                cr_make_opts opts);
 #define cr_arange(ctx, start, end, ...)                                              \
     cr_arange_at(ctx, CR_ARG(start), CR_ARG(end), CR_ARG(CR_FIRST(__VA_ARGS__, 0)),  \
-                 CR_OPTS(cr_make_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+                 CR_OPTS(cr_make_opts, __VA_ARGS__))
 
-/* n numbers evenly from start to end, both included. */
-CR_API cr_tensor *cr_linspace_at(cr_ctx *ctx, double start, double end, int64_t n,
+/* steps numbers evenly from start to end, both included. */
+CR_API cr_tensor *cr_linspace_at(cr_ctx *ctx, double start, double end, int64_t steps,
                                  cr_make_opts opts);
 #define cr_linspace(ctx, start, end, ...)                            \
     cr_linspace_at(ctx, start, end, CR_FIRST(__VA_ARGS__, 0),        \
-                   CR_OPTS(cr_make_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+                   CR_OPTS(cr_make_opts, __VA_ARGS__))
 
 /* The identity matrix [n, n]. */
 CR_API cr_tensor *cr_eye_at(cr_ctx *ctx, int64_t n, cr_make_opts opts);
 #define cr_eye(ctx, ...)                        \
     cr_eye_at(ctx, CR_FIRST(__VA_ARGS__, 0),    \
-              CR_OPTS(cr_make_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+              CR_OPTS(cr_make_opts, __VA_ARGS__))
 
 /* Uniform in [0, 1); standard normal (Box-Muller). f32 or f64. See cr_seed(). */
-CR_API cr_tensor *cr_rand_at(cr_ctx *ctx, cr_dims dims, cr_make_opts opts);
-CR_API cr_tensor *cr_randn_at(cr_ctx *ctx, cr_dims dims, cr_make_opts opts);
+CR_API cr_tensor *cr_rand_at(cr_ctx *ctx, cr_dims shape, cr_make_opts opts);
+CR_API cr_tensor *cr_randn_at(cr_ctx *ctx, cr_dims shape, cr_make_opts opts);
 #define cr_rand(ctx, ...)                       \
     cr_rand_at(ctx, CR_FIRST(__VA_ARGS__, 0),   \
-               CR_OPTS(cr_make_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+               CR_OPTS(cr_make_opts, __VA_ARGS__))
 #define cr_randn(ctx, ...)                      \
     cr_randn_at(ctx, CR_FIRST(__VA_ARGS__, 0),  \
-                CR_OPTS(cr_make_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+                CR_OPTS(cr_make_opts, __VA_ARGS__))
 CR_API cr_tensor *cr_rand_like_at(cr_tensor *like, const char *site);
 CR_API cr_tensor *cr_randn_like_at(cr_tensor *like, const char *site);
 #define cr_rand_like(like) cr_rand_like_at(like, CR_HERE)
@@ -530,19 +669,20 @@ extern "C" {
 #endif
 
 /* Computes the values now, all in one run: cr_eval(a), cr_eval(a, b, c). */
-CR_API cr_status cr_eval_n(cr_tensor *const *xs, int n);
+CR_API cr_status cr_eval_at(cr_tensor *const *xs, int n, const char *site);
 #ifdef __cplusplus
 } /* extern "C" */
-template <class... T> static inline cr_status cr_eval(T... x)
+template <class... T> static inline cr_status cr_eval_list_(const char *site, T... x)
 {
     cr_tensor *const xs[] = { x... };
-    return cr_eval_n(xs, static_cast<int>(sizeof...(T)));
+    return cr_eval_at(xs, static_cast<int>(sizeof...(T)), site);
 }
+#define cr_eval(...) cr_eval_list_(CR_HERE, __VA_ARGS__)
 extern "C" {
 #else
-#define cr_eval(...)                         \
-    cr_eval_n((cr_tensor *[]){ __VA_ARGS__ }, \
-              (int)(sizeof((cr_tensor *[]){ __VA_ARGS__ }) / sizeof(cr_tensor *)))
+#define cr_eval(...)                          \
+    cr_eval_at((cr_tensor *[]){ __VA_ARGS__ }, \
+               (int)(sizeof((cr_tensor *[]){ __VA_ARGS__ }) / sizeof(cr_tensor *)), CR_HERE)
 #endif
 
 /* Keeps the value of x readable after later assignments, and its gradient after a backward pass
@@ -669,7 +809,7 @@ typedef struct cr_backward_opts {
 CR_API cr_status cr_backward_at(cr_tensor *loss, cr_backward_opts opts);
 #define cr_backward(...)                           \
     cr_backward_at(CR_FIRST(__VA_ARGS__, 0),       \
-                   CR_OPTS(cr_backward_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+                   CR_OPTS(cr_backward_opts, __VA_ARGS__))
 
 /* The gradient of a leaf (or watched tensor), owned by it: NULL until a backward pass reaches it,
  * which is not an error. Read it before another one takes its place. cr_zero_grad() makes it NULL
@@ -706,7 +846,7 @@ CR_API cr_status cr_gradients_at(cr_tensor *const *ys, int n_ys, cr_tensor *cons
                                  cr_tensor **grads, cr_gradients_opts opts);
 #define cr_gradients(ys, n_ys, xs, n_xs, ...)                                 \
     cr_gradients_at(ys, n_ys, xs, n_xs, CR_FIRST(__VA_ARGS__, 0),             \
-                    CR_OPTS(cr_gradients_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+                    CR_OPTS(cr_gradients_opts, __VA_ARGS__))
 
 /* True if backward passes will reach x. */
 CR_API bool cr_needs_grad(const cr_tensor *x);
@@ -730,7 +870,7 @@ CR_API cr_status cr_gradcheck_at(cr_function *f, void *user, cr_tensor *const *i
                                  cr_gradcheck_opts opts);
 #define cr_gradcheck(f, user, inputs, ...)                               \
     cr_gradcheck_at(f, user, inputs, CR_FIRST(__VA_ARGS__, 0),           \
-                    CR_OPTS(cr_gradcheck_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+                    CR_OPTS(cr_gradcheck_opts, __VA_ARGS__))
 
 /* ---- 7. Operations ------------------------------------------------------------------------- */
 
@@ -811,25 +951,25 @@ CR_API cr_tensor *cr_leaky_relu_at(cr_tensor *x, double negative_slope, const ch
 typedef struct cr_softplus_opts {
     const char *site CR_ZERO;
     double beta CR_ZERO;        /* above 0; default 1 */
-    cr_reals threshold CR_ZERO; /* default 20 */
+    cr_opt_real threshold CR_ZERO; /* default 20 */
 } cr_softplus_opts;
 CR_API cr_tensor *cr_softplus_at(cr_tensor *x, cr_softplus_opts opts);
 #define cr_softplus(...)                         \
     cr_softplus_at(CR_FIRST(__VA_ARGS__, 0),     \
-                   CR_OPTS(cr_softplus_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+                   CR_OPTS(cr_softplus_opts, __VA_ARGS__))
 
 /* x Phi(x) with the normal distribution function Phi(x) = (1 + erf(x/sqrt 2))/2, or with
- * .approximate = CR_GELU_TANH: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
+ * .approximate = CR_APPROXIMATE_TANH: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
  * Hendrycks and Gimpel, 2016. */
-typedef enum cr_gelu_form { CR_GELU_ERF = 0, CR_GELU_TANH } cr_gelu_form;
+typedef enum cr_approximate { CR_APPROXIMATE_NONE = 0, CR_APPROXIMATE_TANH } cr_approximate;
 typedef struct cr_gelu_opts {
     const char *site CR_ZERO;
-    cr_gelu_form approximate CR_ZERO;
+    cr_approximate approximate CR_ZERO;
 } cr_gelu_opts;
 CR_API cr_tensor *cr_gelu_at(cr_tensor *x, cr_gelu_opts opts);
 #define cr_gelu(...)                         \
     cr_gelu_at(CR_FIRST(__VA_ARGS__, 0),     \
-               CR_OPTS(cr_gelu_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+               CR_OPTS(cr_gelu_opts, __VA_ARGS__))
 
 /* Element by element, two operands: tensors or C numbers in either place, at least one tensor.
  * Of tensors of different types bools and integers take the other's float type, and of
@@ -847,7 +987,7 @@ CR_API cr_tensor *cr_gelu_at(cr_tensor *x, cr_gelu_opts opts);
  *     logical_and, _or       of x != 0 and y != 0: a bool; no gradient; any types
  */
 #define CR_DECLARE_BINARY(name) \
-    CR_API cr_tensor *cr_##name##_at(cr_arg x, cr_arg y, const char *site);
+    CR_API cr_tensor *cr_##name##_at(cr_arg x, cr_arg other, const char *site);
 CR_DECLARE_BINARY(add)
 CR_DECLARE_BINARY(sub)
 CR_DECLARE_BINARY(mul)
@@ -864,41 +1004,46 @@ CR_DECLARE_BINARY(ge)
 CR_DECLARE_BINARY(logical_and)
 CR_DECLARE_BINARY(logical_or)
 #undef CR_DECLARE_BINARY
-#define cr_add(x, y) cr_add_at(CR_ARG(x), CR_ARG(y), CR_HERE)
-#define cr_sub(x, y) cr_sub_at(CR_ARG(x), CR_ARG(y), CR_HERE)
-#define cr_mul(x, y) cr_mul_at(CR_ARG(x), CR_ARG(y), CR_HERE)
-#define cr_div(x, y) cr_div_at(CR_ARG(x), CR_ARG(y), CR_HERE)
-#define cr_pow(x, y) cr_pow_at(CR_ARG(x), CR_ARG(y), CR_HERE)
-#define cr_maximum(x, y) cr_maximum_at(CR_ARG(x), CR_ARG(y), CR_HERE)
-#define cr_minimum(x, y) cr_minimum_at(CR_ARG(x), CR_ARG(y), CR_HERE)
-#define cr_eq(x, y) cr_eq_at(CR_ARG(x), CR_ARG(y), CR_HERE)
-#define cr_ne(x, y) cr_ne_at(CR_ARG(x), CR_ARG(y), CR_HERE)
-#define cr_lt(x, y) cr_lt_at(CR_ARG(x), CR_ARG(y), CR_HERE)
-#define cr_le(x, y) cr_le_at(CR_ARG(x), CR_ARG(y), CR_HERE)
-#define cr_gt(x, y) cr_gt_at(CR_ARG(x), CR_ARG(y), CR_HERE)
-#define cr_ge(x, y) cr_ge_at(CR_ARG(x), CR_ARG(y), CR_HERE)
-#define cr_logical_and(x, y) cr_logical_and_at(CR_ARG(x), CR_ARG(y), CR_HERE)
-#define cr_logical_or(x, y) cr_logical_or_at(CR_ARG(x), CR_ARG(y), CR_HERE)
+#define cr_add(x, other) cr_add_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_sub(x, other) cr_sub_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_mul(x, other) cr_mul_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_div(x, other) cr_div_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_pow(x, exponent) cr_pow_at(CR_ARG(x), CR_ARG(exponent), CR_HERE)
+#define cr_maximum(x, other) cr_maximum_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_minimum(x, other) cr_minimum_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_eq(x, other) cr_eq_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_ne(x, other) cr_ne_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_lt(x, other) cr_lt_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_le(x, other) cr_le_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_gt(x, other) cr_gt_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_ge(x, other) cr_ge_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_logical_and(x, other) cr_logical_and_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_logical_or(x, other) cr_logical_or_at(CR_ARG(x), CR_ARG(other), CR_HERE)
 
-/* x where the bool tensor condition is true, y elsewhere; the gradient is selected likewise. Any
+/* x where the bool tensor condition is true, other elsewhere; the gradient is selected likewise. Any
  * type, different ones as above; of two numbers i64 if both are integers, else f32.
  * The branch that is not taken is computed too, and what is infinite in its derivative there meets
  * a cotangent of 0: the gradient of where(x > 0, sqrt(x), 0) at x <= 0 is NaN, as everywhere. Keep
  * its argument inside before: where(x > 0, sqrt(clamp(x, 1e-12, INFINITY)), 0). */
-CR_API cr_tensor *cr_where_at(cr_tensor *condition, cr_arg x, cr_arg y, const char *site);
-#define cr_where(condition, x, y) cr_where_at(condition, CR_ARG(x), CR_ARG(y), CR_HERE)
+CR_API cr_tensor *cr_where_at(cr_tensor *condition, cr_arg x, cr_arg other,
+                              const char *site);
+#define cr_where(condition, x, other) \
+    cr_where_at(condition, CR_ARG(x), CR_ARG(other), CR_HERE)
 
-/* min(max(x, lo), hi) for numbers lo and hi, -INFINITY and INFINITY for none; NaN stays NaN. Any
+/* min(max(x, min), max) for numbers min and max, -INFINITY and INFINITY for none; NaN stays NaN. Any
  * number type. The gradient passes strictly between the bounds and is 0 at them. */
-CR_API cr_tensor *cr_clamp_at(cr_tensor *x, cr_arg lo, cr_arg hi, const char *site);
-#define cr_clamp(x, lo, hi) cr_clamp_at(x, CR_ARG(lo), CR_ARG(hi), CR_HERE)
+CR_API cr_tensor *cr_clamp_at(cr_tensor *x, cr_arg min, cr_arg max, const char *site);
+#define cr_clamp(x, min, max) cr_clamp_at(x, CR_ARG(min), CR_ARG(max), CR_HERE)
 
 /* x as another element type, as C converts; to bool: x != 0. A float that the integer type cannot
  * hold becomes its nearest value, NaN becomes 0. Gradients pass between floats. */
 CR_API cr_tensor *cr_cast_at(cr_tensor *x, cr_dtype dtype, const char *site);
 #define cr_cast(x, dtype) cr_cast_at(x, dtype, CR_HERE)
 
-/* Reductions over .dims (default, and an empty list: all), which .keepdim leaves with size 1.
+/* Reductions over dim: an int, a list CR_DIMS(0, 2), or CR_ALL; behind the first argument it may be
+ * left out, and then is CR_ALL. .keepdim leaves what was reduced with size 1.
+ *
+ *     cr_sum(x)    cr_sum(x, -1)    cr_sum(x, CR_DIMS(0, 2))    cr_sum(x, CR_ALL, .keepdim = true)
  *
  *     sum         integers and bools sum as i64
  *     mean        sum / count; integers and bools give f32; NaN of nothing
@@ -907,34 +1052,35 @@ CR_API cr_tensor *cr_cast_at(cr_tensor *x, cr_dtype dtype, const char *site);
  */
 typedef struct cr_reduce_opts {
     const char *site CR_ZERO;
-    cr_dims dims CR_ZERO;
     bool keepdim CR_ZERO;
 } cr_reduce_opts;
-CR_API cr_tensor *cr_sum_at(cr_tensor *x, cr_reduce_opts opts);
-CR_API cr_tensor *cr_mean_at(cr_tensor *x, cr_reduce_opts opts);
-CR_API cr_tensor *cr_amax_at(cr_tensor *x, cr_reduce_opts opts);
-CR_API cr_tensor *cr_amin_at(cr_tensor *x, cr_reduce_opts opts);
-CR_API cr_tensor *cr_logsumexp_at(cr_tensor *x, cr_reduce_opts opts);
-#define CR_REDUCE_(name, ...)              \
-    name(CR_FIRST(__VA_ARGS__, 0),         \
-         CR_OPTS(cr_reduce_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
-#define cr_sum(...) CR_REDUCE_(cr_sum_at, __VA_ARGS__)
-#define cr_mean(...) CR_REDUCE_(cr_mean_at, __VA_ARGS__)
-#define cr_amax(...) CR_REDUCE_(cr_amax_at, __VA_ARGS__)
-#define cr_amin(...) CR_REDUCE_(cr_amin_at, __VA_ARGS__)
-#define cr_logsumexp(...) CR_REDUCE_(cr_logsumexp_at, __VA_ARGS__)
+CR_API cr_tensor *cr_sum_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
+CR_API cr_tensor *cr_mean_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
+CR_API cr_tensor *cr_amax_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
+CR_API cr_tensor *cr_amin_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
+CR_API cr_tensor *cr_logsumexp_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
+#define CR_REDUCE_(name, T, ...)                                       \
+    name(CR_FIRST(__VA_ARGS__, 0), CR_DIM_OR_ALL(__VA_ARGS__), CR_OPTS_BEHIND_2(T, __VA_ARGS__))
+#define cr_sum(...) CR_REDUCE_(cr_sum_at, cr_reduce_opts, __VA_ARGS__)
+#define cr_mean(...) CR_REDUCE_(cr_mean_at, cr_reduce_opts, __VA_ARGS__)
+#define cr_amax(...) CR_REDUCE_(cr_amax_at, cr_reduce_opts, __VA_ARGS__)
+#define cr_amin(...) CR_REDUCE_(cr_amin_at, cr_reduce_opts, __VA_ARGS__)
+#define cr_logsumexp(...) CR_REDUCE_(cr_logsumexp_at, cr_reduce_opts, __VA_ARGS__)
 
-/* The place (i64) of the largest element along one dim, or in the whole tensor; of several, the
- * first; the first NaN, if there is one. */
-CR_API cr_tensor *cr_argmax_at(cr_tensor *x, cr_reduce_opts opts);
-#define cr_argmax(...) CR_REDUCE_(cr_argmax_at, __VA_ARGS__)
+/* The place (i64) of the largest element along one dim, or (CR_ALL) in the whole tensor; of
+ * several, the first; the first NaN, if there is one. */
+CR_API cr_tensor *cr_argmax_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
+#define cr_argmax(...) CR_REDUCE_(cr_argmax_at, cr_reduce_opts, __VA_ARGS__)
 
 /* sum (x - mean)^2 / max(0, count - correction): correction 1 is the sample variance, 0 the
- * population's. Floats. */
-CR_API cr_tensor *cr_var_at(cr_tensor *x, double correction, cr_reduce_opts opts);
-#define cr_var(x, ...)                                  \
-    cr_var_at(x, CR_FIRST(__VA_ARGS__, 0),              \
-              CR_OPTS(cr_reduce_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+ * population's: cr_var(x, -1, .correction = CR_REAL(0)). Floats. */
+typedef struct cr_var_opts {
+    const char *site CR_ZERO;
+    cr_opt_real correction CR_ZERO; /* default 1 */
+    bool keepdim CR_ZERO;
+} cr_var_opts;
+CR_API cr_tensor *cr_var_at(cr_tensor *x, cr_dims dim, cr_var_opts opts);
+#define cr_var(...) CR_REDUCE_(cr_var_at, cr_var_opts, __VA_ARGS__)
 
 /* Views: the same elements seen in another shape; nothing is copied until a kernel needs it. All
  * types.
@@ -945,7 +1091,7 @@ CR_API cr_tensor *cr_var_at(cr_tensor *x, double correction, cr_reduce_opts opts
  *     t          the last two exchanged
  *     expand     size-1 (and new leading) dimensions repeated; -1 keeps a size
  *     flip       the order along dims reversed
- *     squeeze    .dims of size 1 dropped (default: all that are 1; others are left alone)
+ *     squeeze    those of dim (as in reductions; all, if there is none) that have size 1 dropped
  *     unsqueeze  a new dimension of size 1 at dim
  *     slice      start, start + step, ... below end along dim; negative places count from the
  *                end, places outside are clipped; INT64_MAX is the end; .step is above 0
@@ -967,14 +1113,10 @@ CR_API cr_tensor *cr_select_at(cr_tensor *x, int dim, int64_t index, const char 
 #define cr_unsqueeze(x, dim) cr_unsqueeze_at(x, dim, CR_HERE)
 #define cr_select(x, dim, index) cr_select_at(x, dim, index, CR_HERE)
 
-typedef struct cr_squeeze_opts {
-    const char *site CR_ZERO;
-    cr_dims dims CR_ZERO;
-} cr_squeeze_opts;
-CR_API cr_tensor *cr_squeeze_at(cr_tensor *x, cr_squeeze_opts opts);
-#define cr_squeeze(...)                         \
-    cr_squeeze_at(CR_FIRST(__VA_ARGS__, 0),     \
-                  CR_OPTS(cr_squeeze_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+CR_API cr_tensor *cr_squeeze_at(cr_tensor *x, cr_dims dim, const char *site);
+#define cr_squeeze(...) CR_THIRD_(__VA_ARGS__, CR_SQUEEZE_2_, CR_SQUEEZE_1_, )(__VA_ARGS__)
+#define CR_SQUEEZE_1_(x) cr_squeeze_at(x, CR_ALL, CR_HERE)
+#define CR_SQUEEZE_2_(x, dim) cr_squeeze_at(x, CR_DIM_ARG(dim), CR_HERE)
 
 typedef struct cr_slice_opts {
     const char *site CR_ZERO;
@@ -984,14 +1126,14 @@ CR_API cr_tensor *cr_slice_at(cr_tensor *x, int dim, int64_t start, int64_t end,
                               cr_slice_opts opts);
 #define cr_slice(x, dim, start, ...)                             \
     cr_slice_at(x, dim, start, CR_FIRST(__VA_ARGS__, 0),         \
-                CR_OPTS(cr_slice_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+                CR_OPTS(cr_slice_opts, __VA_ARGS__))
 
 /* x with the slice (as above) replaced by src, which has the slice's shape. */
 CR_API cr_tensor *cr_slice_scatter_at(cr_tensor *x, cr_tensor *src, int dim, int64_t start,
                                       int64_t end, cr_slice_opts opts);
 #define cr_slice_scatter(x, src, dim, start, ...)                        \
     cr_slice_scatter_at(x, src, dim, start, CR_FIRST(__VA_ARGS__, 0),    \
-                        CR_OPTS(cr_slice_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+                        CR_OPTS(cr_slice_opts, __VA_ARGS__))
 
 /* n tensors joined along an existing dim (cat; other sizes equal) or a new one (stack). */
 CR_API cr_tensor *cr_cat_at(cr_tensor *const *xs, int n, int dim, const char *site);
@@ -1002,8 +1144,8 @@ CR_API cr_tensor *cr_stack_at(cr_tensor *const *xs, int n, int dim, const char *
 /* Matrix product of the last two dimensions, [.., m, k] @ [.., k, n], leading ones broadcast; a
  * rank-1 operand is a row on the left, a column on the right, and its dimension is dropped.
  * Transposed operands are read in place. f32 and f64. */
-CR_API cr_tensor *cr_matmul_at(cr_tensor *x, cr_tensor *y, const char *site);
-#define cr_matmul(x, y) cr_matmul_at(x, y, CR_HERE)
+CR_API cr_tensor *cr_matmul_at(cr_tensor *x, cr_tensor *other, const char *site);
+#define cr_matmul(x, other) cr_matmul_at(x, other, CR_HERE)
 
 /* x weight^T + bias: x [.., in], weight [out, in] (or [in]), bias [out] or NULL. */
 CR_API cr_tensor *cr_linear_at(cr_tensor *x, cr_tensor *weight, cr_tensor *bias, const char *site);
@@ -1034,12 +1176,12 @@ CR_API cr_tensor *cr_one_hot_at(cr_tensor *index, int64_t num_classes, const cha
 
 typedef struct cr_embedding_opts {
     const char *site CR_ZERO;
-    cr_dims padding_idx CR_ZERO; /* one index; default none */
+    cr_opt_int padding_idx CR_ZERO; /* default none */
 } cr_embedding_opts;
 CR_API cr_tensor *cr_embedding_at(cr_tensor *weight, cr_tensor *index, cr_embedding_opts opts);
 #define cr_embedding(weight, ...)                            \
     cr_embedding_at(weight, CR_FIRST(__VA_ARGS__, 0),        \
-                    CR_OPTS(cr_embedding_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+                    CR_OPTS(cr_embedding_opts, __VA_ARGS__))
 
 /* e^x / sum e^x along dim, and its logarithm; both without overflow. Floats. In a row of -inf
  * softmax is 0 with gradient 0, log_softmax NaN. */
@@ -1060,7 +1202,7 @@ CR_API cr_tensor *cr_log_softmax_at(cr_tensor *x, int dim, const char *site);
 typedef struct cr_class_loss_opts {
     const char *site CR_ZERO;
     cr_tensor *weight CR_ZERO;
-    cr_dims ignore_index CR_ZERO; /* default -100 */
+    cr_opt_int ignore_index CR_ZERO; /* default -100 */
     cr_reduction reduction CR_ZERO;
     double label_smoothing CR_ZERO; /* 0 to 1; cross_entropy only */
 } cr_class_loss_opts;
@@ -1068,7 +1210,7 @@ CR_API cr_tensor *cr_cross_entropy_at(cr_tensor *x, cr_tensor *target, cr_class_
 CR_API cr_tensor *cr_nll_loss_at(cr_tensor *x, cr_tensor *target, cr_class_loss_opts opts);
 #define CR_CLASS_LOSS_(name, x, ...)              \
     name(x, CR_FIRST(__VA_ARGS__, 0),             \
-         CR_OPTS(cr_class_loss_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+         CR_OPTS(cr_class_loss_opts, __VA_ARGS__))
 #define cr_cross_entropy(x, ...) CR_CLASS_LOSS_(cr_cross_entropy_at, x, __VA_ARGS__)
 #define cr_nll_loss(x, ...) CR_CLASS_LOSS_(cr_nll_loss_at, x, __VA_ARGS__)
 
@@ -1080,7 +1222,7 @@ typedef struct cr_loss_opts {
 CR_API cr_tensor *cr_mse_loss_at(cr_tensor *x, cr_tensor *target, cr_loss_opts opts);
 #define cr_mse_loss(x, ...)                            \
     cr_mse_loss_at(x, CR_FIRST(__VA_ARGS__, 0),        \
-                   CR_OPTS(cr_loss_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+                   CR_OPTS(cr_loss_opts, __VA_ARGS__))
 
 /* -(p t ln s(x) + (1 - t) ln(1 - s(x))) w with the sigmoid s, without overflow; target t in
  * [0, 1], .weight w and .pos_weight p broadcast. */
@@ -1094,7 +1236,7 @@ CR_API cr_tensor *cr_binary_cross_entropy_with_logits_at(cr_tensor *x, cr_tensor
                                                          cr_bce_opts opts);
 #define cr_binary_cross_entropy_with_logits(x, ...)                            \
     cr_binary_cross_entropy_with_logits_at(x, CR_FIRST(__VA_ARGS__, 0),        \
-        CR_OPTS(cr_bce_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+        CR_OPTS(cr_bce_opts, __VA_ARGS__))
 
 /* 1 with probability x, else 0; below 0 and above 1 x counts as 0 and 1. Gradient 0. */
 CR_API cr_tensor *cr_bernoulli_at(cr_tensor *x, const char *site);
@@ -1116,7 +1258,7 @@ CR_API cr_tensor *cr_layer_norm_at(cr_tensor *x, cr_dims normalized_shape, cr_te
                                    cr_tensor *bias, cr_norm_opts opts);
 #define cr_layer_norm(x, normalized_shape, weight, ...)                              \
     cr_layer_norm_at(x, normalized_shape, weight, CR_FIRST(__VA_ARGS__, 0),          \
-                     CR_OPTS(cr_norm_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+                     CR_OPTS(cr_norm_opts, __VA_ARGS__))
 
 /* The same over all dimensions but 1, per channel (x [N, C, ..]). training: with the batch's mean
  * and biased variance, and running = (1 - momentum) running + momentum batch (the unbiased
@@ -1128,7 +1270,7 @@ CR_API cr_tensor *cr_batch_norm_at(cr_tensor *x, cr_tensor *running_mean, cr_ten
 #define cr_batch_norm(x, running_mean, running_var, weight, bias, training, ...)                 \
     cr_batch_norm_at(x, running_mean, running_var, weight, bias, training,                       \
                      CR_FIRST(__VA_ARGS__, 0),                                                   \
-                     CR_OPTS(cr_norm_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+                     CR_OPTS(cr_norm_opts, __VA_ARGS__))
 
 /* ---- 8. Operations by name, and your own --------------------------------------------------- */
 
@@ -1150,6 +1292,8 @@ typedef enum cr_attr_type {
     CR_ATTR_NUMBER, /* cr_arg: an integer stays one */
     CR_ATTR_DIMS,   /* cr_dims */
     CR_ATTR_REALS,  /* cr_reals */
+    CR_ATTR_OPT_INT,  /* cr_opt_int */
+    CR_ATTR_OPT_REAL, /* cr_opt_real */
     CR_ATTR_WORD,   /* an int-sized enum: the place of the word in words */
     CR_ATTR_DTYPE   /* cr_dtype */
 } cr_attr_type;
@@ -1305,7 +1449,7 @@ typedef struct cr_custom_def {
     void *user CR_ZERO;                   /* must outlive the tensors made with it */
 } cr_custom_def;
 CR_API cr_tensor *cr_custom_at(const cr_custom_def *def, cr_tensor *const *inputs, int n,
-                               cr_dtype dtype, cr_dims dims, const char *site);
+                               cr_dtype dtype, cr_dims shape, const char *site);
 #define cr_custom(...) cr_custom_at(__VA_ARGS__, CR_HERE)
 
 /* ---- 9. Modules and initialisers ----------------------------------------------------------- */
@@ -1359,10 +1503,10 @@ typedef struct cr_nn_linear_opts {
     bool no_bias CR_ZERO;
     cr_dtype dtype CR_ZERO;
 } cr_nn_linear_opts;
-CR_API cr_module *cr_nn_linear_with(cr_ctx *ctx, int64_t in, int64_t out, cr_nn_linear_opts opts);
+CR_API cr_module *cr_nn_linear_at(cr_ctx *ctx, int64_t in, int64_t out, cr_nn_linear_opts opts);
 #define cr_nn_linear(ctx, in, ...)                              \
-    cr_nn_linear_with(ctx, in, CR_FIRST(__VA_ARGS__, 0),        \
-                      CR_OPTS(cr_nn_linear_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+    cr_nn_linear_at(ctx, in, CR_FIRST(__VA_ARGS__, 0),        \
+                      CR_OPTS(cr_nn_linear_opts, __VA_ARGS__))
 
 /* Activations, without parameters. */
 CR_API cr_module *cr_nn_sigmoid(cr_ctx *ctx);
@@ -1433,25 +1577,25 @@ typedef struct cr_adam_opts {
 
 /* g += weight_decay p; m = momentum m + g (m = g at first); p -= lr (nesterov ? g + momentum m : m).
  * Sutskever et al., 2013. */
-CR_API cr_optim *cr_optim_sgd_with(const cr_params *params, double lr, cr_sgd_opts opts);
+CR_API cr_optim *cr_optim_sgd_at(const cr_params *params, double lr, cr_sgd_opts opts);
 #define cr_optim_sgd(params, ...)                          \
-    cr_optim_sgd_with(params, CR_FIRST(__VA_ARGS__, 0),    \
-                      CR_OPTS(cr_sgd_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+    cr_optim_sgd_at(params, CR_FIRST(__VA_ARGS__, 0),    \
+                      CR_OPTS(cr_sgd_opts, __VA_ARGS__))
 
 /* m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
  * p -= lr / (1-b1^t) m / (sqrt(v) / sqrt(1-b2^t) + eps). Kingma and Ba, 2015.
  * weight_decay: adam adds weight_decay p to g; adamw first multiplies p by 1 - lr weight_decay
  * (Loshchilov and Hutter, 2019). */
-CR_API cr_optim *cr_optim_adam_with(const cr_params *params, double lr, double weight_decay,
+CR_API cr_optim *cr_optim_adam_at(const cr_params *params, double lr, double weight_decay,
                                     cr_adam_opts opts);
-CR_API cr_optim *cr_optim_adamw_with(const cr_params *params, double lr, double weight_decay,
+CR_API cr_optim *cr_optim_adamw_at(const cr_params *params, double lr, double weight_decay,
                                      cr_adam_opts opts);
 #define cr_optim_adam(params, lr, ...)                           \
-    cr_optim_adam_with(params, lr, CR_FIRST(__VA_ARGS__, 0),     \
-                       CR_OPTS(cr_adam_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+    cr_optim_adam_at(params, lr, CR_FIRST(__VA_ARGS__, 0),     \
+                       CR_OPTS(cr_adam_opts, __VA_ARGS__))
 #define cr_optim_adamw(params, lr, ...)                          \
-    cr_optim_adamw_with(params, lr, CR_FIRST(__VA_ARGS__, 0),    \
-                        CR_OPTS(cr_adam_opts, .site = CR_HERE, CR_REST(__VA_ARGS__, )))
+    cr_optim_adamw_at(params, lr, CR_FIRST(__VA_ARGS__, 0),    \
+                        CR_OPTS(cr_adam_opts, __VA_ARGS__))
 
 CR_API cr_status cr_optim_zero_grad(cr_optim *optim);
 CR_API cr_status cr_optim_step(cr_optim *optim);
@@ -1466,10 +1610,10 @@ CR_API void cr_optim_free(cr_optim *optim);
 CR_API cr_tensor *cr_clip_grad_norm_at(const cr_params *params, double max_norm, const char *site);
 #define cr_clip_grad_norm(params, max_norm) cr_clip_grad_norm_at(params, max_norm, CR_HERE)
 
-/* Clamps every element of every gradient to [-max_value, max_value]. */
-CR_API cr_status cr_clip_grad_value_at(const cr_params *params, double max_value,
+/* Clamps every element of every gradient to [-clip_value, clip_value]. */
+CR_API cr_status cr_clip_grad_value_at(const cr_params *params, double clip_value,
                                        const char *site);
-#define cr_clip_grad_value(params, max_value) cr_clip_grad_value_at(params, max_value, CR_HERE)
+#define cr_clip_grad_value(params, clip_value) cr_clip_grad_value_at(params, clip_value, CR_HERE)
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -204,7 +204,7 @@ static void test_reading(void)
     is_int(cr_item_i64(cr_scalar(ctx, UINT64_C(9223372036854775807), .dtype = CR_I64)),
            INT64_MAX, "and unsigned ones that fit");
     ok(cr_eval(cr_exp(x), cr_sum(y), y) == CR_OK, "several in one run");
-    ok(cr_eval_n(NULL, 0) == CR_OK, "or none");
+    ok(cr_eval_at(NULL, 0, CR_HERE) == CR_OK, "or none");
     char text[100], little[5];
     size_t n = cr_format(x, text, sizeof text);
     ok(n == strlen(text) && strstr(text, "f64") && strstr(text, "[2, 3]") &&

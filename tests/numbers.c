@@ -48,7 +48,7 @@ static void test_extremum_of_nan(cr_ctx *ctx)
     float rows[2][2] = { { 1, 2 }, { nan_f, 2 } };
     CR_SCOPE(ctx);
     cr_tensor *leaf = cr_requires_grad(cr_from(ctx, CR_F32, CR_DIMS(2, 2), rows));
-    cr_backward(cr_sum(cr_amax(leaf, .dims = CR_DIMS(1))));
+    cr_backward(cr_sum(cr_amax(leaf, 1)));
     const float *g = cr_data(cr_grad(leaf));
     ok(g && g[0] == 0 && g[1] == 1 && g[2] == 1 && g[3] == 0, "row by row");
 }

@@ -439,6 +439,10 @@ static size_t attr_size(cr_attr_type type)
         return sizeof(cr_dims);
     case CR_ATTR_REALS:
         return sizeof(cr_reals);
+    case CR_ATTR_OPT_INT:
+        return sizeof(cr_opt_int);
+    case CR_ATTR_OPT_REAL:
+        return sizeof(cr_opt_real);
     default:
         return sizeof(int);
     }
@@ -460,7 +464,7 @@ static bool default_is_zero(const cr_attr *a)
     case CR_ATTR_DTYPE:
         return strcmp(a->initial, "f32") == 0 || !*a->initial;
     default:
-        return true; /* lists say themselves whether they are given */
+        return true; /* these say themselves whether they are given */
     }
 }
 
@@ -469,21 +473,22 @@ static bool default_is_zero(const cr_attr *a)
 static bool attribute_sound(const cr_op *op, const cr_attr *a)
 {
     const char *why = NULL;
-    bool list = a->type == CR_ATTR_DIMS || a->type == CR_ATTR_REALS;
+    bool optional = a->type == CR_ATTR_DIMS || a->type == CR_ATTR_REALS ||
+                    a->type == CR_ATTR_OPT_INT || a->type == CR_ATTR_OPT_REAL;
     if (a->offset + attr_size(a->type) > op->attrs_size)
         why = "lies outside the struct";
     else if (a->type == CR_ATTR_WORD && !a->words)
         why = "has no words";
     else if (a->flags & CR_ATTR_POSITIVE && a->initial && strtod(a->initial, NULL) <= 0)
         why = "is positive, and its default is not";
-    else if (a->flags || list)
+    else if (a->flags || optional)
         why = NULL;
     else if (!a->initial)
         why = "must be given, and so is positional";
     else if (a->type == CR_ATTR_BOOL && strncmp(a->name, "no_", 3) == 0)
         why = default_is_zero(a) ? NULL : "is inverted, and true by default";
     else if (!default_is_zero(a))
-        why = "has a default other than zero: positional, positive, a list or inverted";
+        why = "has a default other than zero: positional, positive, optional or inverted";
     if (why)
         diag("  %s: %s %s", op->name, a->name, why);
     return !why;
@@ -605,7 +610,7 @@ static void test_empty_results(void)
     cr_clear(base);
     ok(!cr_argmax(e) && cr_error(base), "nor its place: %s", cr_message(base));
     cr_clear(base);
-    is_int(cr_numel(cr_amax(e, .dims = CR_DIMS(1))), 0, "but none of three each is none");
+    is_int(cr_numel(cr_amax(e, 1)), 0, "but none of three each is none");
     cr_tensor *product =
         cr_matmul(cr_zeros(base, CR_DIMS(2, 0)), cr_zeros(base, CR_DIMS(0, 3)));
     is_int(cr_numel(product), 6, "[2, 0] @ [0, 3] is [2, 3]");

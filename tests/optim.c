@@ -75,8 +75,8 @@ static cr_optim *make_optim(const cr_params *params, const settings *s)
     cr_adam_opts opts = { .site = CR_HERE, .eps = s->eps };
     if (s->beta2 > 0)
         opts.betas = CR_REALS(s->beta1, s->beta2);
-    return s->kind == ADAM ? cr_optim_adam_with(params, s->lr, s->weight_decay, opts)
-                           : cr_optim_adamw_with(params, s->lr, s->weight_decay, opts);
+    return s->kind == ADAM ? cr_optim_adam_at(params, s->lr, s->weight_decay, opts)
+                           : cr_optim_adamw_at(params, s->lr, s->weight_decay, opts);
 }
 
 static void open_problem(problem *x, const settings *s, cr_dtype dtype)
@@ -433,7 +433,7 @@ static void test_clip_value(void)
     read_gradient(&x, 1, a);
     ok(isnan(a[0]) && a[1] == 1 && a[2] == -3 && a[3] == 3, "NaN stays NaN");
     ok(cr_clip_grad_value(&x.params, -1) == CR_ERR_ARGUMENT &&
-           failed_with(x.ctx, CR_ERR_ARGUMENT, "max_value is -1"),
+           failed_with(x.ctx, CR_ERR_ARGUMENT, "clip_value is -1"),
        "a limit below 0 is an error");
     ok(!cr_clip_grad_norm(&x.params, (double)NAN) &&
            failed_with(x.ctx, CR_ERR_ARGUMENT, "optim.c:"),

@@ -88,7 +88,7 @@ static void meddle(world *w, uint64_t *rng)
         return;
     for (int i = 0; i < n; i++)
         xs[i] = w->pool[next_random(rng) % (uint64_t)w->n].t;
-    cr_eval_n(xs, n);
+    cr_eval_at(xs, n, CR_HERE);
     if (next_random(rng) % 4 == 0)
         cr_trim(w->ctx);
     if (next_random(rng) % 4 == 0) {
@@ -342,8 +342,7 @@ static cr_tensor *mixed(cr_ctx *ctx, cr_tensor *x, int n)
     cr_tensor *y = cr_mul(x, 1);
     for (int i = 0; i < n / 9; i++) {
         y = cr_add(cr_reshape(cr_t(cr_tanh(y)), CR_DIMS(2, 3)), x);
-        y = cr_flip(cr_sub(y, cr_sum(y, .dims = CR_DIMS(1), .keepdim = true)),
-                    CR_DIMS(0));
+        y = cr_flip(cr_sub(y, cr_sum(y, 1, .keepdim = true)), CR_DIMS(0));
         y = cr_matmul(y, cr_eye(ctx, 3));
     }
     return cr_sum(y);

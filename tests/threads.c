@@ -325,7 +325,7 @@ static bool compute(const cr_options *options, double results[RESULTS])
     results[0] = cr_item(loss);
     results[1] = cr_item(cr_sum(cr_exp(x)));
     results[2] = cr_item(cr_sum(cr_mul(g, x)));
-    results[3] = cr_item(cr_amax(cr_sum(x, .dims = CR_DIMS(0))));
+    results[3] = cr_item(cr_amax(cr_sum(x, 0)));
     bool passed = cr_error(ctx) == CR_OK;
     if (!passed)
         diag("  %s", cr_message(ctx));

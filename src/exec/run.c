@@ -9,7 +9,7 @@
 /* The dims of a reduction's input with the kept ones first. */
 static cr__strided kept_first(const cr_tensor *x, const cr__strided *in, int *kept)
 {
-    const cr_dims *dims = &((const cr__reduce_attrs *)x->attrs)->dims;
+    const cr_dims *dims = &((const cr__reduce_attrs *)x->attrs)->dim;
     cr__strided out = { .data = in->data, .ndim = in->ndim };
     bool reduced[CR_MAX_DIMS] = { false };
     int at = 0;

@@ -369,8 +369,8 @@ bool cr__reduces_inner(const cr_tensor *x)
     int ndim = cr__input(x, 0)->shape->ndim;
     if (info->place || cr__input(x, 0)->shape->numel == 0)
         return false;
-    for (int i = 0; i < attrs->dims.n; i++)
-        if (attrs->dims.v[i] != ndim - attrs->dims.n + i)
+    for (int i = 0; i < attrs->dim.n; i++)
+        if (attrs->dim.v[i] != ndim - attrs->dim.n + i)
             return false;
     return true;
 }

@@ -199,7 +199,7 @@ typedef struct cr__map {
 /* CR_OP_REDUCE. Attribute structs begin with cr__reduce_attrs; the shape rule resolves
  * dims to a list of distinct dims, ascending, from 0 up (all of them, if not given). */
 typedef struct cr__reduce_attrs {
-    cr_dims dims;
+    cr_dims dim;
     bool keepdim;
 } cr__reduce_attrs;
 typedef struct cr__reduce_info {

@@ -40,7 +40,7 @@ cr_ctx *cr_ctx_of(const cr_tensor *x)
     return x ? x->ctx : NULL;
 }
 
-cr_status cr_eval_n(cr_tensor *const *xs, int n)
+cr_status cr_eval_at(cr_tensor *const *xs, int n, const char *site)
 {
     cr_ctx *ctx = NULL;
     for (int i = 0; i < n && xs && !ctx; i++)
@@ -52,7 +52,7 @@ cr_status cr_eval_n(cr_tensor *const *xs, int n)
         return ctx->status;
     cr_tensor **targets = list->at;
     for (int i = 0; i < n; i++) {
-        if (!cr__usable(ctx, xs[i], "eval", NULL))
+        if (!cr__usable(ctx, xs[i], "eval", site))
             return ctx->status;
         targets[i] = cr__resolve(xs[i]);
         targets[i]->flags |= CR__KEEP;

@@ -43,7 +43,7 @@ static cr_tensor *forward_linear(cr_module *module, cr_tensor *x, const char *si
 
 static const cr__nn_kind linear = { "linear", forward_linear, false };
 
-cr_module *cr_nn_linear_with(cr_ctx *ctx, int64_t in, int64_t out, cr_nn_linear_opts opts)
+cr_module *cr_nn_linear_at(cr_ctx *ctx, int64_t in, int64_t out, cr_nn_linear_opts opts)
 {
     cr_module *module = cr__nn_new(ctx, &linear);
     if (!module)

@@ -152,6 +152,23 @@ static bool to_reals(span s, const cr_attr *attr, void *out)
     return true;
 }
 
+/* Nothing, for which any default stands, or one number. */
+static bool to_opt_int(span s, const cr_attr *attr, void *out)
+{
+    cr_opt_int *number = out;
+    (void)attr;
+    *number = (cr_opt_int){ .given = s.n > 0 };
+    return s.n == 0 || parse_integer(s, &number->v);
+}
+
+static bool to_opt_real(span s, const cr_attr *attr, void *out)
+{
+    cr_opt_real *number = out;
+    (void)attr;
+    *number = (cr_opt_real){ .given = s.n > 0 };
+    return s.n == 0 || parse_real(s, &number->v);
+}
+
 static bool to_word(span s, const cr_attr *attr, void *out)
 {
     span rest = { attr->words, strlen(attr->words) }, word;
@@ -187,6 +204,8 @@ static const struct {
     [CR_ATTR_NUMBER] = { to_number, "a number" },
     [CR_ATTR_DIMS] = { to_dims, "an integer or a list of at most 8, like [1,2]" },
     [CR_ATTR_REALS] = { to_reals, "a number or a list of at most 4, like [0.5,1]" },
+    [CR_ATTR_OPT_INT] = { to_opt_int, "an integer" },
+    [CR_ATTR_OPT_REAL] = { to_opt_real, "a number" },
     [CR_ATTR_WORD] = { to_word, NULL },
     [CR_ATTR_DTYPE] = { to_dtype, "a dtype, like f32" },
 };
@@ -226,6 +245,10 @@ static bool is_unset(const cr_attr *attr, const void *attrs)
         return !((const cr_dims *)member)->given;
     case CR_ATTR_REALS:
         return ((const cr_reals *)member)->n == 0;
+    case CR_ATTR_OPT_INT:
+        return !((const cr_opt_int *)member)->given;
+    case CR_ATTR_OPT_REAL:
+        return !((const cr_opt_real *)member)->given;
     case CR_ATTR_DTYPE:
         return *(const cr_dtype *)member == CR_DTYPE_DEFAULT;
     default:

@@ -259,27 +259,27 @@ static bool prepare_logical(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
 /* ---- the entries ---- */
 
 /* READS_X, READS_Y: what the cotangents of x and of y read. */
-#define ENTRY(NAME, DTYPES, PREPARE, SHAPE, VJP, READS_X, READS_Y, DOC, ...) \
-    static const cr_op op_##NAME = {                                         \
-        .name = #NAME,                                                       \
-        .doc = DOC,                                                          \
-        .kind = CR_OP_MAP,                                                   \
-        .min_inputs = 2,                                                     \
-        .max_inputs = 2,                                                     \
-        .inputs = "x,y",                                                     \
-        .shape = SHAPE,                                                      \
-        .vjp = VJP,                                                          \
-        .reads_for = { READS_X, READS_Y },                                   \
-        .internal = CR__MAP_OF(NAME, .dtypes = DTYPES, .prepare = PREPARE),  \
-        .samples = (const cr_sample[]){ __VA_ARGS__, { NULL, NULL } },       \
+#define ENTRY(NAME, INPUTS, DTYPES, PREPARE, SHAPE, VJP, READS_X, READS_Y, DOC, ...) \
+    static const cr_op op_##NAME = {                                                 \
+        .name = #NAME,                                                               \
+        .doc = DOC,                                                                  \
+        .kind = CR_OP_MAP,                                                           \
+        .min_inputs = 2,                                                             \
+        .max_inputs = 2,                                                             \
+        .inputs = INPUTS,                                                            \
+        .shape = SHAPE,                                                              \
+        .vjp = VJP,                                                                  \
+        .reads_for = { READS_X, READS_Y },                                           \
+        .internal = CR__MAP_OF(NAME, .dtypes = DTYPES, .prepare = PREPARE),          \
+        .samples = (const cr_sample[]){ __VA_ARGS__, { NULL, NULL } },               \
     };
 
 /* With its public function. */
-#define BINARY(NAME, ...)                                           \
-    ENTRY(NAME, __VA_ARGS__)                                        \
-    cr_tensor *cr_##NAME##_at(cr_arg x, cr_arg y, const char *site) \
-    {                                                               \
-        return cr__record_2(&op_##NAME, x, y, site);                \
+#define BINARY(NAME, ...)                                               \
+    ENTRY(NAME, "x,other", __VA_ARGS__)                                 \
+    cr_tensor *cr_##NAME##_at(cr_arg x, cr_arg other, const char *site) \
+    {                                                                   \
+        return cr__record_2(&op_##NAME, x, other, site);                \
     }
 #define COMPARE(NAME, DOC)                                                \
     BINARY(NAME, 0, prepare_compare, cr__shape_bool, NULL, 0, 0,          \
@@ -304,7 +304,7 @@ BINARY(mul, ANY_ORDER, prepare_arithmetic, NULL, mul_vjp, Y, X, "x y; of bools: 
 BINARY(div, CR__FLOATS, prepare_div, NULL, div_vjp, Y, Y | OUT, "x / y; of integers: f32",
        S("f[2,3] f[2,3]{0.5,2}"), S("n f[2,3]{0.5,2}"),
        S("f[2,3] n{0.5,2}"))
-ENTRY(pow, CR__FLOATS, prepare_arithmetic, NULL, pow_vjp, X | Y, X | OUT,
+ENTRY(pow, "x,exponent", CR__FLOATS, prepare_arithmetic, NULL, pow_vjp, X | Y, X | OUT,
        "x^y; 0^0 is 1, with both gradients 0",
        S("f[2,3]{0.5,2} f[2,3]"), S("f[2,3]{0.5,2} n{0.5,3}"),
        S("n{0.5,2} f[2,3]"))
@@ -323,17 +323,17 @@ LOGICAL(logical_or, "x != 0 or y != 0")
 /* clang-format on */
 
 /* The two exponents that have an instruction of their own. */
-cr_tensor *cr_pow_at(cr_arg x, cr_arg y, const char *site)
+cr_tensor *cr_pow_at(cr_arg x, cr_arg exponent, const char *site)
 {
     const cr_tensor *base = is_number(x) ? NULL : x.v.tensor;
-    if (base && is_number(y) && cr__is_float((cr_dtype)base->dtype)) {
-        double exponent = cr__arg_double(y);
-        if (exponent == 2)
+    if (base && is_number(exponent) && cr__is_float((cr_dtype)base->dtype)) {
+        double n = cr__arg_double(exponent);
+        if (n == 2)
             return cr_square_at(x.v.tensor, site);
-        if (exponent == -1)
+        if (n == -1)
             return cr_reciprocal_at(x.v.tensor, site);
     }
-    return cr__record_2(&op_pow, x, y, site);
+    return cr__record_2(&op_pow, x, exponent, site);
 }
 
 /* ---- where ---- */
@@ -379,9 +379,9 @@ static const cr_op op_where = {
                                     { NULL, NULL } },
 };
 
-cr_tensor *cr_where_at(cr_tensor *condition, cr_arg x, cr_arg y, const char *site)
+cr_tensor *cr_where_at(cr_tensor *condition, cr_arg x, cr_arg other, const char *site)
 {
-    const cr_arg operands[3] = { cr_arg_tensor(condition), x, y };
+    const cr_arg operands[3] = { cr_arg_tensor(condition), x, other };
     return cr__record(NULL, &op_where, operands, 3, NULL, site);
 }
 
@@ -484,9 +484,9 @@ static const cr_op op_clamp = {
     .kinks = "-0.5,0.5",
 };
 
-cr_tensor *cr_clamp_at(cr_tensor *x, cr_arg lo, cr_arg hi, const char *site)
+cr_tensor *cr_clamp_at(cr_tensor *x, cr_arg min, cr_arg max, const char *site)
 {
-    clamp_attrs attrs = { lo, hi };
+    clamp_attrs attrs = { min, max };
     return cr__record_1(&op_clamp, x, &attrs, site);
 }
 

@@ -103,7 +103,7 @@ static const cr_op op_contract = {
     .kind = CR_OP_CONTRACT,
     .min_inputs = 2,
     .max_inputs = 2,
-    .inputs = "x,y",
+    .inputs = "x,other",
     .shape = contract_shape,
     .vjp = contract_vjp,
     .reads = CR_READS_INPUT(0) | CR_READS_INPUT(1),
@@ -190,9 +190,9 @@ static cr_tensor *matmul_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
         return NULL;
     cr_tensor *out = product(ctx, &op_matmul, x, y);
     if (rank_y == 1)
-        out = cr_squeeze(out, .dims = CR_DIMS(-1));
+        out = cr_squeeze(out, -1);
     if (rank_x == 1)
-        out = cr_squeeze(out, .dims = CR_DIMS(rank_y == 1 ? -1 : -2));
+        out = cr_squeeze(out, rank_y == 1 ? -1 : -2);
     return out;
 }
 
@@ -217,14 +217,14 @@ static const cr_op op_matmul = {
     .kind = CR_OP_COMPOSITE,
     .min_inputs = 2,
     .max_inputs = 2,
-    .inputs = "x,y",
+    .inputs = "x,other",
     .expand = matmul_expand,
     .samples = matmul_samples,
 };
 
-cr_tensor *cr_matmul_at(cr_tensor *x, cr_tensor *y, const char *site)
+cr_tensor *cr_matmul_at(cr_tensor *x, cr_tensor *other, const char *site)
 {
-    return cr__record_2(&op_matmul, cr_arg_tensor(x), cr_arg_tensor(y), site);
+    return cr__record_2(&op_matmul, cr_arg_tensor(x), cr_arg_tensor(other), site);
 }
 
 /* ---- linear ---- */

@@ -194,10 +194,10 @@ static const cr_op op_linspace = {
                                     { NULL, NULL } },
 };
 
-cr_tensor *cr_linspace_at(cr_ctx *ctx, double start, double end, int64_t n,
+cr_tensor *cr_linspace_at(cr_ctx *ctx, double start, double end, int64_t steps,
                           cr_make_opts opts)
 {
-    linspace_attrs attrs = { start, end, n, opts.dtype };
+    linspace_attrs attrs = { start, end, steps, opts.dtype };
     return cr__record(ctx, &op_linspace, NULL, 0, &attrs, opts.site);
 }
 

@@ -711,14 +711,14 @@ static cr_tensor *index_add(cr_tensor *x, int64_t dim, cr_tensor *index, cr_tens
 /* ---- embedding ---- */
 
 typedef struct embedding_attrs {
-    cr_dims padding_idx;
+    cr_opt_int padding_idx;
 } embedding_attrs;
 
 static cr_status embedding_shape(cr_infer *infer)
 {
     embedding_attrs *attrs = infer->attrs;
     const cr_dims *weight = &infer->in_dims[0];
-    cr_dims *padding = &attrs->padding_idx;
+    cr_opt_int *padding = &attrs->padding_idx;
     if (!cr__index_dtype(infer, 1))
         return CR_ERR_DTYPE;
     if (weight->n != 2 || infer->in_dims[1].n == CR_MAX_DIMS)
@@ -727,13 +727,13 @@ static cr_status embedding_shape(cr_infer *infer)
                            "and %s",
                            cr__dims_text(infer->ctx, *weight),
                            cr__dims_text(infer->ctx, infer->in_dims[1]));
-    if (padding->given && padding->n > 0) {
-        int64_t count = weight->v[0], row = padding->v[0];
-        if (padding->n > 1 || row < -count || row >= count)
+    if (padding->given) {
+        int64_t count = weight->v[0], row = padding->v;
+        if (row < -count || row >= count)
             return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
-                               "padding_idx %s is not one of the %lld rows of weight",
-                               cr__dims_text(infer->ctx, *padding), (long long)count);
-        padding->v[0] += row < 0 ? count : 0;
+                               "padding_idx %lld is not one of the %lld rows of weight",
+                               (long long)row, (long long)count);
+        padding->v += row < 0 ? count : 0;
     }
     infer->dims = infer->in_dims[1];
     infer->dims.v[infer->dims.n++] = weight->v[1];
@@ -753,13 +753,13 @@ static void embedding_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     index = cr_reshape(index, CR_DIMS(n));
     g = cr_reshape(g, CR_DIMS(n, cr_size(weight, 1)));
     bool byte = cr_dtype_of(index) == CR_U8;
-    if (attrs->padding_idx.n > 0 && (!byte || attrs->padding_idx.v[0] <= UINT8_MAX))
-        g = cr_where(cr_unsqueeze(cr_ne(index, attrs->padding_idx.v[0]), 1), g, 0);
+    if (attrs->padding_idx.given && (!byte || attrs->padding_idx.v <= UINT8_MAX))
+        g = cr_where(cr_unsqueeze(cr_ne(index, attrs->padding_idx.v), 1), g, 0);
     down[0] = index_add(cr_zeros_like(weight), 0, index, g);
 }
 
 static const cr_attr embedding_table[] = {
-    CR__ATTR(embedding_attrs, padding_idx, DIMS, .initial = CR__NOT_GIVEN),
+    CR__ATTR(embedding_attrs, padding_idx, OPT_INT, .initial = CR__NOT_GIVEN),
     CR__ATTRS_END,
 };
 static const cr_sample embedding_samples[] = {

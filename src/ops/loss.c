@@ -9,17 +9,17 @@
  * the number of elements. */
 static cr_tensor *reduced(cr_tensor *loss, cr_reduction reduction, cr_tensor *total)
 {
-    if (reduction == CR_NONE || !loss)
+    if (reduction == CR_REDUCTION_NONE || !loss)
         return loss;
-    if (reduction != CR_MEAN && reduction != CR_SUM) {
+    if (reduction != CR_REDUCTION_MEAN && reduction != CR_REDUCTION_SUM) {
         cr__op_fail(loss->ctx, loss->op, CR_ERR_ARGUMENT, NULL, "%d is no reduction",
                     (int)reduction);
         return NULL;
     }
-    if (reduction == CR_MEAN && !total)
+    if (reduction == CR_REDUCTION_MEAN && !total)
         return cr_mean(loss);
     loss = cr_sum(loss);
-    return reduction == CR_MEAN ? cr_div(loss, total) : loss;
+    return reduction == CR_REDUCTION_MEAN ? cr_div(loss, total) : loss;
 }
 
 /* t repeated to the shape of x, which is never repeated itself: with [n, 1] and [n] that
@@ -99,7 +99,7 @@ static cr_tensor *bce_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                              const void *attributes)
 {
     const loss_attrs *attrs = attributes;
-    const cr_reals far = CR_REALS(40);
+    const cr_opt_real far = CR_REAL(40);
     cr_tensor *x = inputs[0], *weight = cr__optional(inputs, n, 2);
     cr_tensor *pos_weight = cr__optional(inputs, n, 3);
     cr_tensor *target = like(ctx, &op_bce, "target", inputs[1], x);
@@ -340,7 +340,7 @@ static const cr_op op_class_weights = {
 /* ---- nll_loss, cross_entropy ---- */
 
 typedef struct class_loss_attrs {
-    cr_dims ignore_index;
+    cr_opt_int ignore_index;
     cr_reduction reduction;
     double label_smoothing;
 } class_loss_attrs;
@@ -372,15 +372,10 @@ static bool class_loss_begin(class_loss *c, cr_tensor *const *inputs, int n)
         return bad(c, CR_ERR_DTYPE, "cr_cast() converts", "x is not f32 or f64");
     if (rank == 0)
         return bad(c, CR_ERR_SHAPE, NULL, "x is [N, C, ..] or [C]");
-    const cr_dims *ignore = &c->attrs->ignore_index;
-    if (ignore->n > 1) {
-        cr__op_fail(c->ctx, c->op, CR_ERR_ARGUMENT, NULL,
-                    "ignore_index is one number, not %s", cr__dims_text(c->ctx, *ignore));
-        return false;
-    }
     c->classes = (class_attrs){ .dim = rank > 1 };
     c->classes.classes = cr_size(c->x, (int)c->classes.dim);
-    c->classes.ignore_index = ignore->n ? ignore->v[0] : INT64_MIN;
+    c->classes.ignore_index =
+        c->attrs->ignore_index.given ? c->attrs->ignore_index.v : INT64_MIN;
     if (c->weight &&
         (cr_ndim(c->weight) != 1 || cr_size(c->weight, 0) != c->classes.classes ||
          cr_dtype_of(c->weight) != cr_dtype_of(c->x))) {
@@ -421,7 +416,7 @@ static cr_tensor *over_classes(const class_loss *c, cr_tensor *l)
 {
     if (c->weight)
         l = cr_mul(l, along_classes(c));
-    return cr_neg(cr_sum(l, .dims = CR_DIMS(c->classes.dim)));
+    return cr_neg(cr_sum(l, c->classes.dim));
 }
 
 static cr_tensor *at_targets(const class_loss *c, const cr_op *op, cr_tensor *x)
@@ -435,7 +430,7 @@ static cr_tensor *counted(const class_loss *c)
 {
     uint64_t bits;
     cr_arg ignored = cr_arg_int(c->classes.ignore_index);
-    if (!c->attrs->ignore_index.n ||
+    if (!c->attrs->ignore_index.given ||
         !cr__number_store(ignored, cr_dtype_of(c->target), &bits))
         return NULL;
     return cr_ne_at(cr_arg_tensor(c->target), ignored, CR_HERE);
@@ -447,7 +442,7 @@ static cr_tensor *weighted(const class_loss *c, cr_tensor *loss, cr_tensor *weig
                            cr_tensor *counts)
 {
     cr_tensor *total = NULL;
-    if (c->attrs->reduction == CR_MEAN && (weights || counts))
+    if (c->attrs->reduction == CR_REDUCTION_MEAN && (weights || counts))
         total = cr_sum(weights ? weights : counts);
     if (total && !weights)
         total = cr_cast(total, cr_dtype_of(c->x));
@@ -480,9 +475,9 @@ static cr_tensor *of_logits(const class_loss *c)
     cr_tensor *x = c->x, *counts = counted(c);
     cr_tensor *weights = c->weight ? at_targets(c, &op_class_weights, c->weight) : NULL;
     cr_no_grad_push(c->ctx);
-    cr_tensor *most = cr_amax(x, .dims = dim, .keepdim = true);
+    cr_tensor *most = cr_amax(x, dim, .keepdim = true);
     cr_no_grad_pop(c->ctx);
-    cr_tensor *sum = cr_sum(cr_exp(cr_sub(x, most)), .dims = dim);
+    cr_tensor *sum = cr_sum(cr_exp(cr_sub(x, most)), dim);
     most = cr_reshape(most, cr_shape(c->target));
     cr_tensor *loss = cr_add(most, at_targets(c, &op_class_pick, x));
     loss = cr_add(cr_log(sum), loss);
@@ -545,8 +540,8 @@ static cr_tensor *cross_entropy_expand(cr_ctx *ctx, cr_tensor *const *inputs, in
     return probabilities ? at_probabilities(&c, l) : at_indices(&c, l);
 }
 
-#define CLASS_ROWS                                                     \
-    CR__ATTR(class_loss_attrs, ignore_index, DIMS, .initial = "-100"), \
+#define CLASS_ROWS                                                        \
+    CR__ATTR(class_loss_attrs, ignore_index, OPT_INT, .initial = "-100"), \
         REDUCTION_ROW(class_loss_attrs)
 
 static const cr_attr nll_loss_table[] = { CLASS_ROWS, CR__ATTRS_END };

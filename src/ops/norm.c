@@ -12,8 +12,7 @@ static cr_tensor *largest(cr_ctx *ctx, cr_tensor *x, cr_dims dim)
 {
     bool empty = cr_size(x, (int)dim.v[0]) == 0;
     cr_no_grad_push(ctx);
-    x = empty ? cr_sum(x, .dims = dim, .keepdim = true)
-              : cr_amax(x, .dims = dim, .keepdim = true);
+    x = empty ? cr_sum(x, dim, .keepdim = true) : cr_amax(x, dim, .keepdim = true);
     cr_no_grad_pop(ctx);
     return x;
 }
@@ -32,7 +31,7 @@ static cr_tensor *softmax_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
         return NULL;
     most = cr_maximum(most, cr_dtype_of(x) == CR_F64 ? -DBL_MAX : (double)-FLT_MAX);
     cr_tensor *e = cr_exp(cr_sub(x, most));
-    return cr_div(e, cr_add(cr_sum(e, .dims = dim, .keepdim = true), 0x1p-60));
+    return cr_div(e, cr_add(cr_sum(e, dim, .keepdim = true), 0x1p-60));
 }
 
 static const cr_sample softmax_samples[] = {
@@ -70,7 +69,7 @@ static cr_tensor *log_softmax_expand(cr_ctx *ctx, cr_tensor *const *inputs, int 
     cr_dims dim = CR_DIMS(attrs->dim);
     cr_tensor *x = cr_sub(inputs[0], largest(ctx, inputs[0], dim));
     (void)n;
-    return cr_sub(x, cr_log(cr_sum(cr_exp(x), .dims = dim, .keepdim = true)));
+    return cr_sub(x, cr_log(cr_sum(cr_exp(x), dim, .keepdim = true)));
 }
 
 static const cr_op op_log_softmax = {
@@ -155,8 +154,8 @@ static cr_tensor *layer_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
     if (!dims.n || !has_shape(ctx, &op_layer_norm, "weight", weight, shape) ||
         !has_shape(ctx, &op_layer_norm, "bias", bias, shape))
         return NULL;
-    x = cr_sub(x, cr_mean(x, .dims = dims, .keepdim = true));
-    cr_tensor *var = cr_mean(cr_square(x), .dims = dims, .keepdim = true);
+    x = cr_sub(x, cr_mean(x, dims, .keepdim = true));
+    cr_tensor *var = cr_mean(cr_square(x), dims, .keepdim = true);
     x = cr_mul(x, cr_rsqrt(cr_add(var, attrs->eps)));
     x = weight ? cr_mul(x, weight) : x;
     return bias ? cr_add(x, bias) : x;
@@ -290,10 +289,10 @@ static cr_tensor *batch_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
     int rank = cr_ndim(x);
     cr_dims over = all_but(rank, channel_dim(x));
     if (attrs->training)
-        mean = cr_mean(x, .dims = over);
+        mean = cr_mean(x, over);
     cr_tensor *centred = cr_sub(x, per_channel(mean, rank));
     if (attrs->training)
-        var = cr_mean(cr_square(centred), .dims = over);
+        var = cr_mean(cr_square(centred), over);
     cr_tensor *scale = cr_rsqrt(cr_add(var, attrs->eps));
     scale = weight ? cr_mul(scale, weight) : scale;
     cr_tensor *out = cr_mul(centred, per_channel(scale, rank));

@@ -28,7 +28,7 @@ extern const cr_op *const cr__ops_norm[];
 /* The rows of reductions, T being the attribute struct, whose first member, `reduce`, is
  * cr__reduce_attrs. */
 #define CR__REDUCE_ROWS(T)                                                     \
-    { "dim", CR_ATTR_DIMS, offsetof(T, reduce.dims), CR__NOT_GIVEN, NULL, 0 }, \
+    { "dim", CR_ATTR_DIMS, offsetof(T, reduce.dim), CR__NOT_GIVEN, NULL, 0 },  \
     {                                                                          \
         "keepdim", CR_ATTR_BOOL, offsetof(T, reduce.keepdim), "false", NULL, 0 \
     }

@@ -1,7 +1,7 @@
 /* Reductions: sum, amax, amin, argmax, and what is made of them: mean, var, logsumexp.
  * Formulas: chainrule.h, section 7. */
 #include "../base/compiler.h"
-#include "ops.h"
+#include "attrs.h"
 #include <float.h>
 
 typedef struct plain_attrs {
@@ -13,9 +13,11 @@ static const cr_attr plain_rows[] = {
     { .name = NULL },
 };
 
-static plain_attrs plain(const cr_reduce_opts *opts)
+static cr_tensor *plain(const cr_op *op, cr_tensor *x, const cr_dims *dim,
+                        const cr_reduce_opts *opts)
 {
-    return (plain_attrs){ { opts->dims, opts->keepdim } };
+    plain_attrs attrs = { { *dim, opts->keepdim } };
+    return cr__record_1(op, x, &attrs, opts->site);
 }
 
 /* ---- shapes ---- */
@@ -50,7 +52,7 @@ int64_t cr__reduced_count(cr_dims dims, cr_dims over)
 /* Leading dims that were dropped come back by expanding alone. */
 cr_tensor *cr__spread(cr_tensor *r, cr_dims dims, const cr__reduce_attrs *attrs)
 {
-    const cr_dims *over = &attrs->dims;
+    const cr_dims *over = &attrs->dim;
     bool leading = over->n == 0 || over->v[over->n - 1] == over->n - 1;
     if (!attrs->keepdim && !leading)
         r = cr_reshape(r, cr__reduced_dims(dims, *over, true));
@@ -67,9 +69,9 @@ static bool resolve_over(cr_infer *infer, cr_dims *dims, int ndim)
 static cr_status reduce_shape(cr_infer *infer)
 {
     cr__reduce_attrs *attrs = infer->attrs;
-    if (!resolve_over(infer, &attrs->dims, infer->in_dims[0].n))
+    if (!resolve_over(infer, &attrs->dim, infer->in_dims[0].n))
         return CR_ERR_ARGUMENT;
-    infer->dims = cr__reduced_dims(infer->in_dims[0], attrs->dims, attrs->keepdim);
+    infer->dims = cr__reduced_dims(infer->in_dims[0], attrs->dim, attrs->keepdim);
     return CR_OK;
 }
 
@@ -78,7 +80,7 @@ static cr_status extremum_shape(cr_infer *infer)
 {
     cr_status status = reduce_shape(infer);
     const cr__reduce_attrs *attrs = infer->attrs;
-    if (status == CR_OK && cr__reduced_count(infer->in_dims[0], attrs->dims) == 0)
+    if (status == CR_OK && cr__reduced_count(infer->in_dims[0], attrs->dim) == 0)
         return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
                            "no elements to choose from in %s",
                            cr__dims_text(infer->ctx, infer->in_dims[0]));
@@ -97,10 +99,9 @@ static cr_status argmax_shape(cr_infer *infer)
     cr_status status = extremum_shape(infer);
     const cr__reduce_attrs *attrs = infer->attrs;
     infer->dtype = CR_I64;
-    if (status == CR_OK && attrs->dims.n > 1 && attrs->dims.n != infer->in_dims[0].n)
+    if (status == CR_OK && attrs->dim.n > 1 && attrs->dim.n != infer->in_dims[0].n)
         return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
-                           "%d dims; it takes one, or none for the whole tensor",
-                           attrs->dims.n);
+                           "%d dims; it takes one, or all (CR_ALL)", attrs->dim.n);
     return status;
 }
 
@@ -119,36 +120,35 @@ static void extremum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     cr_dims dims = cr_shape(x);
     cr_tensor *equal = cr_eq(x, cr__spread(out, dims, attrs));
     cr_tensor *tied = cr_logical_or(equal, cr_ne(x, x));
-    cr_tensor *ties = cr_sum(tied, .dims = attrs->dims, .keepdim = attrs->keepdim);
+    cr_tensor *ties = cr_sum(tied, attrs->dim, .keepdim = attrs->keepdim);
     cr_tensor *share = cr_div(g, cr_cast(ties, cr_dtype_of(g)));
     down[0] = cr_where(tied, cr__spread(share, dims, attrs), 0);
 }
 
 /* ---- the entries ---- */
 
-#define REDUCE(NAME, SHAPE, VJP, READS, INPUTS, DOC, ...)                 \
-    static const cr_op op_##NAME = {                                      \
-        .name = #NAME,                                                    \
-        .doc = DOC,                                                       \
-        .kind = CR_OP_REDUCE,                                             \
-        .min_inputs = 1,                                                  \
-        .max_inputs = 1,                                                  \
-        .inputs = "x",                                                    \
-        .attrs = plain_rows,                                              \
-        .attrs_size = sizeof(plain_attrs),                                \
-        .shape = SHAPE,                                                   \
-        .vjp = VJP,                                                       \
-        .reads = READS,                                                   \
-        .internal = &(const cr__reduce_info){ __VA_ARGS__ },              \
-        .samples = (const cr_sample[]){ { INPUTS, NULL },                 \
-                                        { INPUTS, "dim=-1" },             \
-                                        { INPUTS, "dim=0,keepdim=true" }, \
-                                        { NULL, NULL } },                 \
-    };                                                                    \
-    cr_tensor *cr_##NAME##_at(cr_tensor *x, cr_reduce_opts opts)          \
-    {                                                                     \
-        plain_attrs attrs = plain(&opts);                                 \
-        return cr__record_1(&op_##NAME, x, &attrs, opts.site);            \
+#define REDUCE(NAME, SHAPE, VJP, READS, INPUTS, DOC, ...)                     \
+    static const cr_op op_##NAME = {                                          \
+        .name = #NAME,                                                        \
+        .doc = DOC,                                                           \
+        .kind = CR_OP_REDUCE,                                                 \
+        .min_inputs = 1,                                                      \
+        .max_inputs = 1,                                                      \
+        .inputs = "x",                                                        \
+        .attrs = plain_rows,                                                  \
+        .attrs_size = sizeof(plain_attrs),                                    \
+        .shape = SHAPE,                                                       \
+        .vjp = VJP,                                                           \
+        .reads = READS,                                                       \
+        .internal = &(const cr__reduce_info){ __VA_ARGS__ },                  \
+        .samples = (const cr_sample[]){ { INPUTS, NULL },                     \
+                                        { INPUTS, "dim=-1" },                 \
+                                        { INPUTS, "dim=0,keepdim=true" },     \
+                                        { NULL, NULL } },                     \
+    };                                                                        \
+    cr_tensor *cr_##NAME##_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts) \
+    {                                                                         \
+        return plain(&op_##NAME, x, &dim, &opts);                             \
     }
 #define X_AND_OUT (CR_READS_INPUT(0) | CR_READS_OUTPUT)
 
@@ -165,10 +165,11 @@ REDUCE(argmax, argmax_shape, NULL, 0, "f[3,4]!",
 
 /* ---- composites ---- */
 
-/* What a composite of x reduces over, resolved: its number of elements, and options for
- * its parts. */
+/* What a composite of x reduces over, resolved: its number of elements, and dims and
+ * options for its parts. */
 typedef struct extent {
     int64_t count;
+    cr_dims dim;
     cr_reduce_opts keep, as_asked;
 } extent;
 
@@ -176,12 +177,13 @@ static bool find_extent(cr_ctx *ctx, const cr_op *op, const cr_tensor *x,
                         const cr__reduce_attrs *attrs, extent *e)
 {
     cr_infer infer = { .ctx = ctx, .op = op };
-    cr_dims dims = attrs->dims;
+    cr_dims dims = attrs->dim;
     if (!resolve_over(&infer, &dims, cr_ndim(x)))
         return false;
     e->count = cr__reduced_count(cr_shape(x), dims);
-    e->keep = (cr_reduce_opts){ .dims = dims, .keepdim = true };
-    e->as_asked = (cr_reduce_opts){ .dims = dims, .keepdim = attrs->keepdim };
+    e->dim = dims;
+    e->keep = (cr_reduce_opts){ .keepdim = true };
+    e->as_asked = (cr_reduce_opts){ .keepdim = attrs->keepdim };
     return true;
 }
 
@@ -205,7 +207,7 @@ static cr_tensor *mean_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     (void)n;
     if (!find_extent(ctx, &op_mean, inputs[0], &a->reduce, &e))
         return NULL;
-    cr_tensor *sum = cr_sum_at(inputs[0], e.as_asked);
+    cr_tensor *sum = cr_sum_at(inputs[0], e.dim, e.as_asked);
     if (!cr__is_float(cr_dtype_of(sum)))
         sum = cr_cast(sum, CR_F32);
     return cr_div(sum, e.count);
@@ -213,7 +215,7 @@ static cr_tensor *mean_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
 
 typedef struct var_attrs {
     cr__reduce_attrs reduce;
-    double correction;
+    cr_opt_real correction;
 } var_attrs;
 
 /* The mean is subtracted first: sum x^2 - (sum x)^2 / n has no digits left for large
@@ -227,9 +229,9 @@ static cr_tensor *var_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     (void)n;
     if (!find_float_extent(ctx, &op_var, x, &a->reduce, &e))
         return NULL;
-    double freedom = (double)e.count - a->correction;
-    cr_tensor *distance = cr_sub(x, cr_mean_at(x, e.keep));
-    return cr_div(cr_sum_at(cr_square(distance), e.as_asked),
+    double freedom = (double)e.count - a->correction.v;
+    cr_tensor *distance = cr_sub(x, cr_mean_at(x, e.dim, e.keep));
+    return cr_div(cr_sum_at(cr_square(distance), e.dim, e.as_asked),
                   freedom > 0 ? freedom : 0.0);
 }
 
@@ -247,22 +249,21 @@ static cr_tensor *logsumexp_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     if (!find_float_extent(ctx, &op_logsumexp, x, &a->reduce, &e))
         return NULL;
     if (e.count == 0)
-        return cr_log(cr_sum_at(cr_exp(x), e.as_asked));
+        return cr_log(cr_sum_at(cr_exp(x), e.dim, e.as_asked));
     bool f32 = cr_dtype_of(x) == CR_F32;
     double high = f32 ? (double)FLT_MAX : DBL_MAX, low = f32 ? (double)FLT_MIN : DBL_MIN;
     cr_no_grad_push(ctx);
-    cr_tensor *m = cr_amax_at(x, e.keep), *bounded = cr_clamp(m, -high, high);
+    cr_tensor *m = cr_amax_at(x, e.dim, e.keep), *bounded = cr_clamp(m, -high, high);
     if (!e.as_asked.keepdim)
-        m = cr_reshape(m, cr__reduced_dims(cr_shape(x), e.keep.dims, false));
+        m = cr_reshape(m, cr__reduced_dims(cr_shape(x), e.dim, false));
     cr_no_grad_pop(ctx);
-    cr_tensor *sum = cr_sum_at(cr_exp(cr_sub(x, bounded)), e.as_asked);
+    cr_tensor *sum = cr_sum_at(cr_exp(cr_sub(x, bounded)), e.dim, e.as_asked);
     return cr_add(cr_log(cr_clamp(sum, low, INFINITY)), m);
 }
 
 static const cr_attr var_rows[] = {
     CR__REDUCE_ROWS(var_attrs),
-    { "correction", CR_ATTR_REAL, offsetof(var_attrs, correction), "1", NULL,
-      CR_ATTR_POSITIONAL },
+    { "correction", CR_ATTR_OPT_REAL, offsetof(var_attrs, correction), "1", NULL, 0 },
     { .name = NULL },
 };
 
@@ -286,21 +287,20 @@ COMPOSITE(mean, plain_rows, plain_attrs, "sum / count; of integers and bools an 
 COMPOSITE(var, var_rows, var_attrs, "sum (x - mean)^2 / max(0, count - correction)")
 COMPOSITE(logsumexp, plain_rows, plain_attrs, "ln sum e^x, without overflow")
 
-cr_tensor *cr_mean_at(cr_tensor *x, cr_reduce_opts opts)
+cr_tensor *cr_mean_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts)
 {
-    plain_attrs attrs = plain(&opts);
-    return cr__record_1(&op_mean, x, &attrs, opts.site);
+    return plain(&op_mean, x, &dim, &opts);
 }
 
-cr_tensor *cr_logsumexp_at(cr_tensor *x, cr_reduce_opts opts)
+cr_tensor *cr_logsumexp_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts)
 {
-    plain_attrs attrs = plain(&opts);
-    return cr__record_1(&op_logsumexp, x, &attrs, opts.site);
+    return plain(&op_logsumexp, x, &dim, &opts);
 }
 
-cr_tensor *cr_var_at(cr_tensor *x, double correction, cr_reduce_opts opts)
+cr_tensor *cr_var_at(cr_tensor *x, cr_dims dim, cr_var_opts opts)
 {
-    var_attrs attrs = { plain(&opts).reduce, correction };
+    var_attrs attrs = { { dim, opts.keepdim }, opts.correction };
+    cr__attrs_fill(NULL, &op_var, &attrs);
     return cr__record_1(&op_var, x, &attrs, opts.site);
 }
 

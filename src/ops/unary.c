@@ -259,7 +259,7 @@ cr_tensor *cr_leaky_relu_at(cr_tensor *x, double negative_slope, const char *sit
 
 typedef struct softplus_attrs {
     double beta;
-    cr_reals threshold;
+    cr_opt_real threshold;
 } softplus_attrs;
 
 static cr_status softplus_shape(cr_infer *infer)
@@ -270,11 +270,8 @@ static cr_status softplus_shape(cr_infer *infer)
     if (!(attrs->beta > 0))
         return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
                            "beta must be above 0, not %g", attrs->beta);
-    if (attrs->threshold.n == 0)
-        attrs->threshold = CR_REALS(20);
-    if (attrs->threshold.n != 1)
-        return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
-                           "threshold must be one number, not %d", attrs->threshold.n);
+    if (!attrs->threshold.given)
+        attrs->threshold = CR_REAL(20);
     return CR_OK;
 }
 
@@ -282,7 +279,7 @@ static void softplus_params(const void *attrs, cr_arg *params)
 {
     const softplus_attrs *a = attrs;
     params[0] = cr_arg_real(a->beta);
-    params[1] = cr_arg_real(a->threshold.v[0]);
+    params[1] = cr_arg_real(a->threshold.v);
 }
 
 static void softplus_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
@@ -290,7 +287,7 @@ static void softplus_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     const softplus_attrs *attrs = cr_attrs(out);
     cr_tensor *x = cr_input(out, 0);
     cr_tensor *scaled = attrs->beta == 1 ? x : cr_mul(x, attrs->beta);
-    cr_tensor *beyond = cr_gt(scaled, attrs->threshold.v[0]);
+    cr_tensor *beyond = cr_gt(scaled, attrs->threshold.v);
     down[0] = cr_where(beyond, g, cr_mul(g, cr_sigmoid(scaled)));
 }
 
@@ -305,8 +302,8 @@ static const cr_op op_softplus = {
         (const cr_attr[]){
             { "beta", CR_ATTR_REAL, offsetof(softplus_attrs, beta), "1", NULL,
               CR_ATTR_POSITIVE },
-            { "threshold", CR_ATTR_REALS, offsetof(softplus_attrs, threshold), "20", NULL,
-              0 },
+            { "threshold", CR_ATTR_OPT_REAL, offsetof(softplus_attrs, threshold), "20",
+              NULL, 0 },
             { .name = NULL },
         },
     .attrs_size = sizeof(softplus_attrs),
@@ -397,7 +394,7 @@ cr_tensor *cr_silu_at(cr_tensor *x, const char *site)
 }
 
 typedef struct gelu_attrs {
-    cr_gelu_form approximate;
+    cr_approximate approximate;
 } gelu_attrs;
 
 static const cr_op op_gelu;
@@ -408,12 +405,12 @@ static cr_tensor *gelu_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     const gelu_attrs *a = attrs;
     cr_tensor *x = inputs[0], *odd; /* 2 Phi(x) - 1 */
     (void)n;
-    if (a->approximate != CR_GELU_ERF && a->approximate != CR_GELU_TANH) {
+    if (a->approximate != CR_APPROXIMATE_NONE && a->approximate != CR_APPROXIMATE_TANH) {
         cr__op_fail(ctx, &op_gelu, CR_ERR_ARGUMENT, NULL, "%d is no form of it",
                     (int)a->approximate);
         return NULL;
     }
-    if (a->approximate == CR_GELU_TANH) {
+    if (a->approximate == CR_APPROXIMATE_TANH) {
         const double k = 0.7978845608028654; /* sqrt(2/pi) */
         odd = cr_tanh(cr_mul(x, cr_add(cr_mul(cr_square(x), k * 0.044715), k)));
     } else {

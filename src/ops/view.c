@@ -189,7 +189,7 @@ static void expand_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         if (i < lead || from.v[i - lead] != to.v[i])
             repeated.v[repeated.n++] = i;
     if (repeated.n)
-        g = cr_sum(g, .dims = repeated, .keepdim = lead == 0);
+        g = cr_sum(g, repeated, .keepdim = lead == 0);
     down[0] = cr__dims_equal(cr_shape(g), from) ? g : cr_reshape(g, from);
 }
 
@@ -460,9 +460,9 @@ static const cr_op op_squeeze = {
     .samples = squeeze_samples,
 };
 
-cr_tensor *cr_squeeze_at(cr_tensor *x, cr_squeeze_opts opts)
+cr_tensor *cr_squeeze_at(cr_tensor *x, cr_dims dim, const char *site)
 {
-    return cr__record_1(&op_squeeze, x, &(dims_attrs){ opts.dims }, opts.site);
+    return cr__record_1(&op_squeeze, x, &(dims_attrs){ dim }, site);
 }
 
 static cr_status unsqueeze_shape(cr_infer *infer)

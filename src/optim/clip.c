@@ -120,7 +120,7 @@ static cr_tensor *joint_norm(cr_ctx *ctx, const gradients *g, const char *site)
         if (cr_dtype_of(x) != CR_F64)
             x = cr_cast_at(x, CR_F64, site);
         g->inputs[i + 1] =
-            cr_sum_at(cr_square_at(x, site), (cr_reduce_opts){ .site = site });
+            cr_sum_at(cr_square_at(x, site), CR_ALL, (cr_reduce_opts){ .site = site });
     }
     return cr_apply_at(&norm_op, g->inputs, g->n + 1, NULL, site);
 }
@@ -166,18 +166,18 @@ cr_tensor *cr_clip_grad_norm_at(const cr_params *params, double max_norm,
     return norm;
 }
 
-cr_status cr_clip_grad_value_at(const cr_params *params, double max_value,
+cr_status cr_clip_grad_value_at(const cr_params *params, double clip_value,
                                 const char *site)
 {
     gradients found;
-    if (!check(params, max_value, "clip_grad_value: max_value", site) ||
+    if (!check(params, clip_value, "clip_grad_value: clip_value", site) ||
         !collect(params, &found))
         return params ? cr_error(params->ctx) : CR_ERR_NULL;
     cr_ctx *ctx = params->ctx;
     cr_no_grad_push(ctx);
     for (int i = 0; i < found.n; i++)
-        found.values[i] = cr_clamp_at(found.values[i], cr_arg_real(-max_value),
-                                      cr_arg_real(max_value), site);
+        found.values[i] = cr_clamp_at(found.values[i], cr_arg_real(-clip_value),
+                                      cr_arg_real(clip_value), site);
     replace(ctx, &found);
     cr_no_grad_pop(ctx);
     cr__free(ctx, found.params);

@@ -197,7 +197,7 @@ static cr_optim *new_optim(const cr_params *params, cr_optim settings)
     return optim;
 }
 
-cr_optim *cr_optim_sgd_with(const cr_params *params, double lr, cr_sgd_opts opts)
+cr_optim *cr_optim_sgd_at(const cr_params *params, double lr, cr_sgd_opts opts)
 {
     return new_optim(params, (cr_optim){ .rule = &sgd_rule,
                                          .site = opts.site,
@@ -226,14 +226,14 @@ static cr_optim *new_adam(const rule *which, const cr_params *params, double lr,
                                          .states = 2 });
 }
 
-cr_optim *cr_optim_adam_with(const cr_params *params, double lr, double weight_decay,
-                             cr_adam_opts opts)
+cr_optim *cr_optim_adam_at(const cr_params *params, double lr, double weight_decay,
+                           cr_adam_opts opts)
 {
     return new_adam(&adam_rule, params, lr, weight_decay, opts);
 }
 
-cr_optim *cr_optim_adamw_with(const cr_params *params, double lr, double weight_decay,
-                              cr_adam_opts opts)
+cr_optim *cr_optim_adamw_at(const cr_params *params, double lr, double weight_decay,
+                            cr_adam_opts opts)
 {
     return new_adam(&adamw_rule, params, lr, weight_decay, opts);
 }

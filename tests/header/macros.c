@@ -174,12 +174,19 @@ static void numbers(cr_ctx *ctx)
     IS(cr_add(x, ld), 5.25);
     IS(cr_add(yes, x), 6);
     IS(cr_add(x, 'a'), 102);
+    enum { MINUS_TWO = -2 } minus_two = MINUS_TWO;
+    IS(cr_add(MINUS_TWO, x), 3);
+    IS(cr_add(x, minus_two), 3);
     IS(cr_add(x, x), 10);
     int64_t large = INT64_MAX;
     cr_tensor *i = cr_full(ctx, CR_NO_DIMS, large, .dtype = CR_I64);
     ok(cr_item_i64(cr_sub(i, 1)) == INT64_MAX - 1, "integers do not pass through double");
     is_text(cr_message(ctx), "", "no error in numbers");
     ok(!cr_add(x, none) && cr_error(ctx) == CR_ERR_NULL, "a NULL operand is an error");
+    cr_clear(ctx);
+    ok(!cr_add(x, NULL) && cr_error(ctx) == CR_ERR_NULL, "NULL itself too");
+    cr_clear(ctx);
+    ok(!cr_add(NULL, x) && cr_error(ctx) == CR_ERR_NULL, "in either place");
     cr_clear(ctx);
 }
 
@@ -192,9 +199,9 @@ static void nesting(cr_ctx *ctx)
     cr_tensor *x = cr_scalar(ctx, 2);
     IS(cr_add(cr_add(cr_add(x, 1), cr_mul(cr_add(x, 2), x)), cr_add(1, cr_add(x, x))),
        16);
-    IS(cr_sum(cr_sum(cr_sum(matrix(ctx), .dims = CR_DIMS(-1)), .keepdim = true)), 21);
+    IS(cr_sum(cr_sum(cr_sum(matrix(ctx), -1), CR_ALL, .keepdim = true)), 21);
     IS(cr_add((a++, x), (b++, 1)), 3);
-    IS(cr_sum((a++, x), .keepdim = b++ > 0), 2);
+    IS(cr_sum((a++, x), CR_ALL, .keepdim = b++ > 0), 2);
     is_int(10 * a + b, 22, "each argument is evaluated once");
 }
 
@@ -224,9 +231,9 @@ static void unary(cr_ctx *ctx)
     IS(cr_logical_not(x), 0);
     IS(cr_leaky_relu(cr_neg(x), 0.1), -0.025);
     IS(cr_softplus(x), 0.825939);
-    IS(cr_softplus(x, .beta = 2, .threshold = CR_REALS(0)), 0.25);
+    IS(cr_softplus(x, .beta = 2, .threshold = CR_REAL(0)), 0.25);
     IS(cr_gelu(x), 0.149677);
-    IS(cr_gelu(x, .approximate = CR_GELU_TANH), 0.149675);
+    IS(cr_gelu(x, .approximate = CR_APPROXIMATE_TANH), 0.149675);
     is_text(cr_message(ctx), "", "no error in unary operations");
 }
 
@@ -255,18 +262,61 @@ static void binary(cr_ctx *ctx)
     is_text(cr_message(ctx), "", "no error in binary operations");
 }
 
+/* Dims by position: an int of any type or a list, 0 being a dim like any other. */
+static void dims_by_position(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = matrix(ctx), *cube = cr_reshape(x, CR_DIMS(1, 2, 3));
+    enum { LAST = -1, FIRST = 0 } last = LAST;
+    const int zero = 0;
+    int64_t wide = -1;
+    size_t size = 1;
+    unsigned u = 1;
+    short narrow = -2;
+    is_int(cr_numel(cr_sum(x)), 1, "none: all");
+    is_int(cr_size(cr_sum(x, 0), 0), 3, "dim 0");
+    is_int(cr_size(cr_sum(x, 1), 0), 2, "dim 1");
+    is_int(cr_size(cr_sum(x, -1), 0), 2, "dim -1");
+    is_int(cr_size(cr_sum(x, zero), 0), 3, "a const int");
+    is_int(cr_size(cr_sum(x, FIRST), 0), 3, "an enum constant");
+    is_int(cr_size(cr_sum(x, last), 0), 2, "an enum");
+    is_int(cr_size(cr_sum(x, wide), 0), 2, "an int64_t");
+    is_int(cr_size(cr_sum(x, size), 0), 2, "a size_t");
+    is_int(cr_size(cr_sum(x, u), 0), 2, "an unsigned");
+    is_int(cr_size(cr_sum(x, narrow), 0), 3, "a short");
+    is_int(cr_size(cr_sum(cube, CR_DIMS(0, 2)), 0), 2, "a list");
+    is_int(cr_ndim(cr_sum(cube, CR_DIMS(-1, 0), .keepdim = true)), 3, "and an option");
+    is_int(cr_ndim(cr_sum(x, CR_ALL, .keepdim = true)), 2, "all, with an option");
+    is_int(cr_ndim(cr_sum(x, CR_NO_DIMS)), 0, "an empty list is all");
+    is_int(cr_ndim(cr_squeeze(cube, CR_DIMS(0, 1))), 2, "squeeze takes one too");
+    is_int(cr_ndim(cr_squeeze(cube, 0)), 2, "or a dim");
+    is_int(cr_ndim(cr_argmax(x, 0, .keepdim = true)), 2, "argmax takes a dim");
+    IS(cr_argmax(x, CR_ALL), 5);
+    IS(cr_sum(cr_mean(x, 0)), 10.5);
+    IS(cr_sum(cr_amax(x, 0)), 15);
+    IS(cr_sum(cr_amin(x, 1)), 5);
+    IS(cr_sum(cr_logsumexp(x, 1)), 3 * 3 + 2 * 0.407606);
+    IS(cr_sum(cr_var(x, 0, .correction = CR_REAL(0))), 6.75);
+    IS(cr_var(x, CR_ALL, .correction = CR_REAL(2), .keepdim = true), 17.5 / 4);
+    is_text(cr_message(ctx), "", "no error in dims by position");
+    ok(!cr_sum(x, SIZE_MAX) && cr_error(ctx) != CR_OK, "a dim that no int holds");
+    cr_clear(ctx);
+    ok(!cr_sum(x, 2) && cr_error(ctx) != CR_OK, "a dim that is not there");
+    cr_clear(ctx);
+}
+
 static void reductions_and_views(cr_ctx *ctx)
 {
     CR_SCOPE(ctx);
     cr_tensor *x = matrix(ctx), *two[2] = { x, x };
-    is_int(cr_ndim(cr_sum(x, .dims = CR_DIMS(0), .keepdim = true)), 2, "keepdim");
+    is_int(cr_ndim(cr_sum(x, 0, .keepdim = true)), 2, "keepdim");
     IS(cr_mean(x), 3.5);
     IS(cr_amax(x), 6);
     IS(cr_amin(x), 1);
-    IS(cr_sum(cr_argmax(x, .dims = CR_DIMS(1))), 4);
+    IS(cr_sum(cr_argmax(x, 1)), 4);
     IS(cr_logsumexp(x), 6.456193);
-    IS(cr_var(x, 1), 3.5);
-    IS(cr_sum(cr_var(x, 0, .dims = CR_DIMS(1))), 4.0 / 3);
+    IS(cr_var(x), 3.5);
+    IS(cr_sum(cr_var(x, 1, .correction = CR_REAL(0))), 4.0 / 3);
     is_int(cr_size(cr_reshape(x, CR_DIMS(3, -1)), 1), 2, "reshape");
     is_int(cr_size(cr_permute(x, CR_DIMS(1, 0)), 0), 3, "permute");
     is_int(cr_size(cr_transpose(x, 0, 1), 0), 3, "transpose");
@@ -274,7 +324,7 @@ static void reductions_and_views(cr_ctx *ctx)
     is_int(cr_numel(cr_expand(x, CR_DIMS(4, -1, -1))), 24, "expand");
     IS(cr_select(cr_select(cr_flip(x, CR_DIMS(0, 1)), 0, 0), 0, 0), 6);
     is_int(cr_ndim(cr_squeeze(cr_unsqueeze(x, 0))), 2, "unsqueeze, squeeze");
-    is_int(cr_ndim(cr_squeeze(cr_unsqueeze(x, 0), .dims = CR_DIMS(1))), 3, "squeeze");
+    is_int(cr_ndim(cr_squeeze(cr_unsqueeze(x, 0), 1)), 3, "squeeze");
     IS(cr_sum(cr_slice(x, 1, 1, INT64_MAX)), 16);
     IS(cr_sum(cr_slice(x, 1, 0, 3, .step = 2)), 14);
     cr_tensor *zeros = cr_zeros(ctx, CR_DIMS(2, 1));
@@ -302,9 +352,9 @@ static void products_and_picks(cr_ctx *ctx)
     IS(cr_sum(cr_index_select(x, 1, index)), 3 + 6 + 1 + 4);
     IS(cr_sum(cr_one_hot(index, 3)), 2);
     IS(cr_sum(cr_embedding(cr_t(x), index)), 3 + 6 + 1 + 4);
-    IS(cr_sum(cr_embedding(cr_t(x), index, .padding_idx = CR_DIMS(0))), 3 + 6 + 1 + 4);
+    IS(cr_sum(cr_embedding(cr_t(x), index, .padding_idx = CR_INT(0))), 3 + 6 + 1 + 4);
     IS(cr_sum(cr_softmax(x, -1)), 2);
-    IS(cr_logsumexp(cr_log_softmax(x, -1), .dims = CR_NO_DIMS), log(2.0));
+    IS(cr_logsumexp(cr_log_softmax(x, -1), CR_NO_DIMS), log(2.0));
     IS(cr_sum(cr_bernoulli(cr_ones_like(x))), 6);
     IS(cr_sum(cr_dropout(x, 0)), 21);
     is_text(cr_message(ctx), "", "no error in products and picks");
@@ -316,11 +366,12 @@ static void losses_and_norms(cr_ctx *ctx)
     cr_tensor *x = matrix(ctx), *y = cr_from(ctx, CR_I64, CR_DIMS(2), labels);
     cr_tensor *zeros = cr_zeros(ctx, CR_DIMS(3)), *ones = cr_ones(ctx, CR_DIMS(3));
     IS(cr_cross_entropy(x, y), 1.407606);
-    IS(cr_cross_entropy(x, y, .ignore_index = CR_DIMS(0), .reduction = CR_SUM), 0.407606);
+    IS(cr_cross_entropy(x, y, .ignore_index = CR_INT(0), .reduction = CR_REDUCTION_SUM),
+       0.407606);
     IS(cr_nll_loss(x, y), -3.5);
     IS(cr_nll_loss(x, y, .weight = ones), -3.5);
     IS(cr_mse_loss(x, cr_zeros_like(x)), 91.0 / 6);
-    IS(cr_mse_loss(x, cr_zeros_like(x), .reduction = CR_SUM), 91);
+    IS(cr_mse_loss(x, cr_zeros_like(x), .reduction = CR_REDUCTION_SUM), 91);
     IS(cr_binary_cross_entropy_with_logits(zeros, ones), log(2.0));
     IS(cr_binary_cross_entropy_with_logits(zeros, ones, .pos_weight = ones), log(2.0));
     IS(cr_sum(cr_layer_norm(x, CR_DIMS(3), NULL, NULL)), 0);
@@ -461,6 +512,7 @@ int main(void)
     nesting(ctx);
     unary(ctx);
     binary(ctx);
+    dims_by_position(ctx);
     reductions_and_views(ctx);
     products_and_picks(ctx);
     losses_and_norms(ctx);

@@ -246,7 +246,7 @@ result run_call(const manner *m, const call *c)
         if (grads[i])
             all[n++] = grads[i];
     if (!cr_error(m->ctx))
-        cr_eval_n(all, n);
+        cr_eval_at(all, n, CR_HERE);
     for (int i = 0; i < r.n && !cr_error(m->ctx); i++)
         r.out[i] = array_of(out[i]);
     for (int i = 0; i < c->s.n && !cr_error(m->ctx); i++)

@@ -34,7 +34,7 @@ cr_tensor *make_unary(world *w)
     if (chance(w, 10))
         return chance(w, 30)   ? cr_leaky_relu(x, 0.1)
                : chance(w, 50) ? cr_softplus(x)
-                               : cr_gelu(x, .approximate = (cr_gelu_form)below(w, 2));
+                               : cr_gelu(x, .approximate = (cr_approximate)below(w, 2));
     if (chance(w, 80))
         return real[below(w, 18)](x, "real");
     if (chance(w, 80))
@@ -255,8 +255,7 @@ static cr_tensor *some_select(world *w, cr_tensor *x)
 
 static cr_tensor *some_squeeze(world *w, cr_tensor *x)
 {
-    return chance(w, 50) ? cr_squeeze(x)
-                         : cr_squeeze(x, .dims = CR_DIMS(below(w, cr_ndim(x))));
+    return chance(w, 50) ? cr_squeeze(x) : cr_squeeze(x, below(w, cr_ndim(x)));
 }
 
 static cr_tensor *some_unsqueeze(world *w, cr_tensor *x)
@@ -299,25 +298,24 @@ cr_tensor *make_reduction(world *w)
     if (!x)
         return NULL;
     cr_reduce_opts o = { .site = "reduction", .keepdim = chance(w, 40) };
-    if (chance(w, 80))
-        o.dims = some_of(w, cr_ndim(x));
+    cr_dims dim = chance(w, 80) ? some_of(w, cr_ndim(x)) : CR_ALL;
     if (chance(w, 40) && cr_ndim(x))
-        o.dims = CR_DIMS(-1);
+        dim = CR_DIMS(-1);
     if (cr_numel(x) == 0 || chance(w, 40))
-        return chance(w, 60) ? cr_sum_at(x, o) : cr_mean_at(x, o);
+        return chance(w, 60) ? cr_sum_at(x, dim, o) : cr_mean_at(x, dim, o);
     switch (below(w, is_float(x) ? 5 : 3)) {
     case 0:
-        return cr_amax_at(x, o);
+        return cr_amax_at(x, dim, o);
     case 1:
-        return cr_amin_at(x, o);
+        return cr_amin_at(x, dim, o);
     case 2:
-        if (o.dims.n > 1)
-            o.dims.n = 1;
-        return cr_argmax_at(x, o);
+        dim.n = dim.n > 1 ? 1 : dim.n;
+        return cr_argmax_at(x, dim, o);
     case 3:
-        return cr_logsumexp_at(x, o);
+        return cr_logsumexp_at(x, dim, o);
     default:
-        return cr_var_at(x, (double)below(w, 2), o);
+        return cr_var(x, dim, .correction = CR_REAL((double)below(w, 2)),
+                      .keepdim = o.keepdim);
     }
 }
 
@@ -361,7 +359,7 @@ cr_tensor *make_loss(world *w)
     if (chance(w, 30))
         return cr_binary_cross_entropy_with_logits(x, cr_sigmoid(alike(w, x)),
                                                    .reduction = how);
-    cr_tensor *target = cr_argmax(alike(w, x), .dims = CR_DIMS(1));
+    cr_tensor *target = cr_argmax(alike(w, x), 1);
     if (chance(w, 30))
         target = cr_softmax(alike(w, x), 1);
     return cr_cross_entropy(x, target, .reduction = how,

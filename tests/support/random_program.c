@@ -86,7 +86,7 @@ static cr_tensor *eval_some(world *w)
     for (int i = 0; i < 4; i++)
         if ((xs[n] = pick(w, ANY, 0)))
             n++;
-    cr_eval_n(xs, n);
+    cr_eval_at(xs, n, CR_HERE);
     return NULL;
 }
 
@@ -146,7 +146,7 @@ static void settle(world *w)
     }
     if (now && n == 0 && w->n > 0)
         xs[n++] = w->pool[0].t;
-    cr_eval_n(xs, n);
+    cr_eval_at(xs, n, CR_HERE);
 }
 
 /* ---- gradients ---- */

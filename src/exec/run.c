@@ -189,6 +189,10 @@ static void end(cr__plan *plan, bool success)
         plan->buffers[i]->user = NULL;
         cr__buffer_release(plan->buffers[i]);
     }
+    /* Last of all: what is beneath may go with it. */
+    for (uint32_t i = 0; i < plan->n && success; i++)
+        if (plan->nodes[i]->refs > 0)
+            cr__settle(plan->nodes[i]);
 }
 
 /* Lists that were large once are not kept: the memory is the program's. */

@@ -128,7 +128,7 @@ static bool push(cr__plan *plan, cr_tensor *x)
         return false;
     plan->nodes = list->at;
     plan->nodes[plan->n++] = x;
-    x->run = plan->n;
+    x->run = plan->n & 0xffffff;
     return true;
 }
 
@@ -148,13 +148,17 @@ static bool push_inputs(cr__plan *plan, uint32_t from)
 }
 
 /* Whether the user may still hold x, of an open scope, when the value of a leaf beneath
- * it is replaced: leaves, what is to stay readable, and values that nothing recorded
- * reads. Those of a scope that ends are nobody's, unless they are retained; and what is
- * another name for a value keeps it at no cost. */
+ * it is replaced, or its scope ends: what he has retained or kept, leaves, what is to stay
+ * readable, and values that nothing recorded reads. Of a scope that ends only what
+ * outlives it; and what is another name for a value keeps it at no cost. */
 static bool is_held(const cr__scope *scope, const cr_tensor *x)
 {
     const cr_tensor *node = cr__resolve(x);
-    if (!node->op || node->flags & CR__FAILED || (scope->ending && x->refs < 2))
+    if (!node->op || node->flags & CR__FAILED)
+        return false;
+    if (x->flags & (CR__RETAINED | CR__KEPT))
+        return true;
+    if (scope->ending)
         return false;
     if (x->flags & CR__KEEP)
         return true;
@@ -178,6 +182,7 @@ static bool push_held(cr__plan *plan, bool all)
         cr_tensor *node = cr__resolve(x);
         if (push(plan, node) && push_inputs(plan, from)) {
             node->flags |= CR__KEEP;
+            cr__settle(node);
             continue;
         }
         if (!plan->stale)
@@ -232,7 +237,7 @@ static bool init_entries(cr__plan *plan)
     plan->entries = ctx->run_lists[CR__ENTRIES].at;
     for (uint32_t i = 0; i < plan->n; i++) {
         cr_tensor *x = plan->nodes[i];
-        x->run = i + 1;
+        x->run = (i + 1) & 0xffffff;
         plan->entries[i] = (cr__entry){ 0 };
         views += x->op->kind == CR_OP_VIEW;
     }

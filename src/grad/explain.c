@@ -23,13 +23,18 @@ CR_FORMAT(2, 3) static void say(text *out, const char *format, ...)
     out->length += n > 0 ? (size_t)n : 0;
 }
 
-/* Of a node that needs no gradient though an input does: why. */
+/* Of a node that needs no gradient though an input does, or did: why. */
 static void say_cut(text *out, const cr_tensor *node)
 {
     const char *name = cr__called(node);
     const char *site = node->site ? node->site : "unknown place";
     if (node->flags & CR__VERSION)
         say(out, "no gradient flows through the assignment at %s", site);
+    else if (node->flags & CR__CUT)
+        say(out,
+            "%s (%s), or something beneath it that is not known any more since the value "
+            "is, passes no gradient on or was recorded while gradients were off",
+            name, site);
     else if (!node->op->vjp)
         say(out, "%s (%s) passes no gradient on", name, site);
     else if (!cr__is_float((cr_dtype)node->dtype))
@@ -62,7 +67,7 @@ static size_t find_cuts(text *out, cr_tensor *x)
     bool room = visit_later(ctx, x, &n);
     for (size_t i = 0; i < n; i++) {
         const cr_tensor *node = ((cr_tensor **)ctx->walk_lists[0].at)[i];
-        bool cut = false;
+        bool cut = node->flags & CR__CUT && node->barred;
         for (int j = 0; j < node->n_inputs && room; j++) {
             cr_tensor *in = cr__input(node, j);
             if (in && in->flags & CR__NEEDS_GRAD)

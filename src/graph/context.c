@@ -50,7 +50,8 @@ cr_ctx *cr_open(const cr_options *options)
     return ctx;
 }
 
-/* A tensor that somebody has retained and not released. */
+/* A tensor that somebody has retained and not released, or that refers to itself: a
+ * gradient whose history, which is still to be computed, holds its own leaf. */
 static void let_die(void *record)
 {
     cr_tensor *x = record;
@@ -70,7 +71,7 @@ void cr_close(cr_ctx *ctx)
     while (ctx->scope != &ctx->root)
         cr__scope_end(ctx);
     cr__scope_end(ctx);
-    if (ctx->retained)
+    if (ctx->n_nodes)
         cr__slab_each(&ctx->nodes, let_die);
     for (size_t i = 0; i < sizeof ctx->walk_lists / sizeof *ctx->walk_lists; i++)
         cr__list_free(ctx, &ctx->walk_lists[i]);

@@ -21,19 +21,25 @@ typedef struct cr__shape {
 /* ---- nodes ---- */
 
 enum {
-    CR__NEEDS_GRAD = 1, /* a gradient flows through (or, of a leaf's version, into) it */
-    CR__KNOWN = 2,      /* its value is stored */
-    CR__KEEP = 4,       /* the value is not let go: constants, what was read, watched */
-    CR__COMPUTED = 8,   /* has been computed before: the next time, it is kept */
-    CR__HANDLE = 16,    /* stands for its leaf's present version: see cr__leaf */
-    CR__VERSION = 32,   /* a value of a leaf; backward ends here */
-    CR__WATCHED = 64,   /* its cotangent is kept as its gradient */
-    CR__SAVES = 128,    /* counts in `saves` of what its vjp reads */
-    CR__SCOPED = 256,   /* a scope holds a reference */
-    CR__CONSUMED = 512, /* something was recorded that reads it */
-    CR__CUT = 1024,     /* it has no inputs any more: see cr__cut() */
-    CR__FAILED = 2048,  /* a run could not compute it */
-    CR__KEPT = 4096,    /* it is to outlive its scope, and leaf->keeps more of them */
+    CR__NEEDS_GRAD = 1,  /* a gradient flows through (or, of a leaf's version, into) it */
+    CR__KNOWN = 2,       /* its value is stored */
+    CR__KEEP = 4,        /* the value is not let go: constants, what was read, watched */
+    CR__COMPUTED = 8,    /* has been computed before: the next time, it is kept */
+    CR__HANDLE = 16,     /* stands for its leaf's present version: see cr__leaf */
+    CR__VERSION = 32,    /* a value of a leaf; backward ends here */
+    CR__WATCHED = 64,    /* its cotangent is kept as its gradient */
+    CR__SAVES = 128,     /* counts in `saves` of what its vjp reads */
+    CR__SCOPED = 256,    /* a scope holds a reference */
+    CR__CONSUMED = 512,  /* something was recorded that reads it */
+    CR__CUT = 1024,      /* it has no inputs any more: see cr__cut() */
+    CR__FAILED = 2048,   /* a run could not compute it */
+    CR__KEPT = 4096,     /* it is to outlive its scope, and leaf->keeps more of them */
+    CR__RETAINED = 8192, /* cr_retain() has counted it, and leaf->retains times more */
+    CR__GRADIENT = 16384, /* it is, or was before what is pending, a leaf's gradient */
+    CR__READ = 32768,     /* the user has asked for its value, and may ask again */
+
+    /* what the user holds the tensor by */
+    CR__HELD = CR__SCOPED | CR__KEPT | CR__RETAINED | CR__GRADIENT,
 };
 
 /* A value, known or to be computed, and how. Immutable once recorded, apart from the
@@ -67,8 +73,10 @@ struct cr_tensor {
     } in[3];
     void *attrs; /* of op->attrs_size bytes, or NULL */
     struct cr__leaf
-        *leaf;          /* of handles and versions, and for names and watched gradients */
-    uint32_t run, walk; /* place in the run or walk in progress, plus 1; 0: not in it */
+        *leaf;         /* of handles and versions, and for names and watched gradients */
+    uint32_t run : 24; /* place in the run in progress, plus 1; 0: not in it */
+    uint32_t barred : 1; /* beneath it a gradient that was needed does not flow */
+    uint32_t walk;       /* place in the walk in progress, plus 1; 0: not in it */
 };
 _Static_assert(sizeof(cr_tensor) <= 128, "a node is at most two cache lines");
 
@@ -86,14 +94,18 @@ typedef struct cr__leaf {
     cr_tensor *version, *committed;
     cr_tensor *grad, *grad_committed;
     struct cr__leaf *next_dirty, *prev_dirty;
-    uint64_t keeps; /* of the handle, or of what bears the name: see CR__KEPT */
+    uint64_t keeps, retains; /* of the handle, or of what bears the name: see CR__KEPT and
+                                CR__RETAINED */
     char *name;
 } cr__leaf;
 
-/* Whether x may be looked at: neither NULL nor released. */
+/* Whether the user may look at x: neither NULL nor let go. What an ended scope has let go
+ * is not the user's any more, whoever else still refers to it; vjps and what a run calls
+ * keep their way to it. Versions are nobody's but the graph's. */
 CR__INLINE bool cr__alive(const cr_tensor *x)
 {
-    return x && x->refs > 0;
+    return x && x->refs > 0 &&
+           (x->flags & (CR__HELD | CR__VERSION) || x->ctx->walking || x->ctx->running);
 }
 
 /* The node that holds x's value now: its version, if x is a handle. */
@@ -326,6 +338,9 @@ void cr__scope_end(cr_ctx *ctx);
 
 /* Lets the inputs go: the value is known and will stay. */
 void cr__cut(cr_tensor *x);
+/* What stays, is known, and has no gradient to hand down is data from now on: without
+ * inputs, so that a value carried from step to step costs itself only. */
+void cr__settle(cr_tensor *x);
 /* A vjp of x may come: what it reads is to be kept. And: it has been recorded for good.
  */
 void cr__save(cr_tensor *x);

@@ -20,7 +20,7 @@ bool cr__usable(cr_ctx *ctx, const cr_tensor *x, const char *what, const char *s
         snprintf(place, sizeof place, " (%s)", site);
     if (!x)
         cr_fail(ctx, CR_ERR_NULL, "%s: the tensor is NULL%s", what, place);
-    else if (x->refs <= 0)
+    else if (!cr__alive(x))
         cr_fail(
             ctx, CR_ERR_SCOPE,
             "%s: the tensor was released with its scope%s; cr_keep() moves one to the "
@@ -68,6 +68,20 @@ static void set(cr_tensor **slot, cr_tensor *x)
     cr__drop(old);
 }
 
+/* The leaf's gradient, as it is pending or committed (the slot), becomes grad. */
+static void set_grad(const cr__leaf *leaf, cr_tensor **slot, cr_tensor *grad)
+{
+    cr_tensor *old = *slot;
+    if (grad) {
+        grad->flags |= CR__GRADIENT;
+        cr__retain(grad);
+    }
+    *slot = grad;
+    if (old && old != leaf->grad && old != leaf->grad_committed)
+        old->flags &= (uint16_t)~CR__GRADIENT;
+    cr__drop(old);
+}
+
 /* Turns x into a handle: what it was becomes the leaf's first version. */
 static bool make_handle(cr_tensor *x)
 {
@@ -85,12 +99,14 @@ static bool make_handle(cr_tensor *x)
     if (!v)
         return false;
     cr__leave_viewed(x);
+    ctx->n_nodes++;
     *v = *x;
     v->link = NULL;
     v->refs = 2;
-    v->run = v->walk = 0;
+    v->run = 0;
+    v->walk = 0;
     v->flags |= CR__VERSION | CR__KEEP;
-    v->flags &= (uint16_t) ~(CR__SCOPED | CR__WATCHED | CR__KEPT);
+    v->flags &= (uint16_t) ~(CR__WATCHED | CR__READ | CR__HELD);
     x->shape->refs++;
     leaf->refs++;
     leaf->version = leaf->committed = v;
@@ -98,11 +114,12 @@ static bool make_handle(cr_tensor *x)
         leaf->first = v;
         v->refs++;
     }
-    x->flags = CR__HANDLE | CR__KEEP | (x->flags & (CR__SCOPED | CR__KEPT));
+    x->flags = CR__HANDLE | CR__KEEP | (x->flags & CR__HELD);
     x->op = x->within = NULL;
     x->attrs = NULL;
     x->n_inputs = 0;
     x->saves = 0;
+    cr__settle(v);
     if (!(v->flags & CR__KNOWN))
         cr__make_recent(x);
     return true;
@@ -161,11 +178,11 @@ void cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad)
 {
     /* One that is replaced before any run has computed it is a node like others. */
     if (leaf->grad && leaf->grad != leaf->grad_committed &&
-        !(leaf->grad->flags & CR__WATCHED))
+        !(leaf->grad->flags & (CR__WATCHED | CR__READ | CR__CUT)))
         leaf->grad->flags &= (uint16_t)~CR__KEEP;
     if (grad)
         grad->flags |= CR__KEEP;
-    set(&leaf->grad, grad);
+    set_grad(leaf, &leaf->grad, grad);
     mark_dirty(leaf->handle->ctx, leaf);
 }
 
@@ -225,6 +242,7 @@ cr_tensor *cr_watch(cr_tensor *x)
     if (!cr__leaf_of(x))
         return NULL;
     x->flags |= CR__WATCHED | CR__KEEP;
+    cr__settle(x);
     if (!(x->flags & CR__KNOWN))
         cr__make_recent(x);
     return x;
@@ -271,12 +289,13 @@ cr_status cr_assign_at(cr_tensor *x, cr_tensor *value, const char *site)
     cr__retain(v->in[0].tensor);
     v->in[0].tensor->flags |= CR__CONSUMED;
     v->flags = CR__VERSION | CR__KEEP;
+    v->barred = v->in[0].tensor->barred || v->in[0].tensor->flags & CR__NEEDS_GRAD;
     if (x->leaf->requires_grad)
         v->flags |= CR__NEEDS_GRAD;
     v->leaf = x->leaf;
     x->leaf->refs++;
     /* A version that is replaced before any run has computed it is a node like others. */
-    if (x->leaf->version != x->leaf->committed)
+    if (x->leaf->version != x->leaf->committed && !(x->leaf->version->flags & CR__CUT))
         x->leaf->version->flags &= (uint16_t)~CR__KEEP;
     set(&x->leaf->version, v);
     cr__drop(v);
@@ -324,12 +343,12 @@ void cr__commit(cr_ctx *ctx)
         cr__leaf_settled(leaf, ctx);
         if (leaf->version)
             cr__cut(leaf->version);
-        if (leaf->grad && !(leaf->grad->flags & CR__HANDLE))
-            cr__cut(leaf->grad);
+        if (leaf->grad)
+            cr__cut(cr__resolve(leaf->grad));
         replace(leaf->committed, leaf->version);
         replace(leaf->grad_committed, leaf->grad);
         set(&leaf->committed, leaf->version);
-        set(&leaf->grad_committed, leaf->grad);
+        set_grad(leaf, &leaf->grad_committed, leaf->grad);
     }
     if (replaced && ctx->eager)
         let_go_eager(ctx);
@@ -342,7 +361,7 @@ void cr__rollback(cr_ctx *ctx)
     for (cr__leaf *leaf; (leaf = ctx->dirty);) {
         cr__leaf_settled(leaf, ctx);
         set(&leaf->version, leaf->committed);
-        set(&leaf->grad, leaf->grad_committed);
+        set_grad(leaf, &leaf->grad, leaf->grad_committed);
     }
 }
 

@@ -65,6 +65,7 @@ cr_tensor *cr__node_alone(cr_ctx *ctx, cr_dtype dtype, cr__shape *shape, const c
         cr__shape_release(ctx, shape);
         return NULL;
     }
+    ctx->n_nodes++;
     *x = (cr_tensor){ .refs = 1,
                       .dtype = dtype & 15,
                       .ctx = ctx,
@@ -156,6 +157,13 @@ void cr__leaf_settled(cr__leaf *leaf, cr_ctx *ctx)
     leaf->dirty = false;
 }
 
+static void lose_gradient(cr_ctx *ctx, cr_tensor *grad)
+{
+    if (grad)
+        grad->flags &= (uint16_t)~CR__GRADIENT;
+    lose(ctx, grad);
+}
+
 /* x, the leaf's handle or a version or what bears its name, goes. With the handle
  * everything that it stood for goes, apart from versions that the graph refers to. */
 static void lose_leaf(cr_ctx *ctx, cr_tensor *x)
@@ -168,8 +176,8 @@ static void lose_leaf(cr_ctx *ctx, cr_tensor *x)
         lose(ctx, leaf->first);
         lose(ctx, leaf->version);
         lose(ctx, leaf->committed);
-        lose(ctx, leaf->grad);
-        lose(ctx, leaf->grad_committed);
+        lose_gradient(ctx, leaf->grad);
+        lose_gradient(ctx, leaf->grad_committed);
         leaf->handle = leaf->first = leaf->version = leaf->committed = NULL;
         leaf->grad = leaf->grad_committed = NULL;
     }
@@ -194,6 +202,7 @@ static void bury(cr_ctx *ctx)
             cr__attrs_free(ctx, x->attrs, x->op->attrs_size);
         cr__shape_release(ctx, x->shape);
         cr__slab_free(&ctx->nodes, x);
+        ctx->n_nodes--;
     }
 }
 
@@ -211,6 +220,14 @@ void cr__cut(cr_tensor *x)
     lose_inputs(x);
     x->flags |= CR__CUT;
     bury(x->ctx);
+}
+
+void cr__settle(cr_tensor *x)
+{
+    const unsigned stays = CR__KNOWN | CR__KEEP;
+    bool hands_down = x->flags & CR__NEEDS_GRAD && !(x->flags & CR__VERSION);
+    if (x->n_inputs && (x->flags & stays) == stays && !hands_down)
+        cr__cut(x);
 }
 
 /* Counts what the vjp of x reads up or down. */

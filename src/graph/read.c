@@ -55,9 +55,19 @@ cr_status cr_eval_at(cr_tensor *const *xs, int n, const char *site)
         if (!cr__usable(ctx, xs[i], "eval", site))
             return ctx->status;
         targets[i] = cr__resolve(xs[i]);
-        targets[i]->flags |= CR__KEEP;
+        targets[i]->flags |= CR__KEEP | CR__READ;
+        cr__settle(targets[i]);
     }
     return cr__run(ctx, targets, (size_t)n, true);
+}
+
+/* Whether a known node would be known in lazy mode too: it was read before, or belongs to
+ * a leaf. Reading it commits nothing, and so cannot lose it: a committed gradient is
+ * nobody's once another has replaced it. */
+static bool lazily_known(const cr_tensor *node)
+{
+    return node->flags & CR__READ || (node->flags & CR__VERSION) ||
+           (node->flags & CR__GRADIENT && node->flags & CR__CUT);
 }
 
 /* The node that holds the value of x, computed; NULL with the error. */
@@ -67,12 +77,15 @@ static cr_tensor *known(cr_tensor *x, const char *what)
         return NULL;
     cr_ctx *ctx = x->ctx;
     cr_tensor *node = cr__resolve(x);
-    node->flags |= CR__KEEP;
+    bool is_known = node->flags & CR__KNOWN;
     /* Eagerly computed values are read without a run; what is pending is committed as in
-     * one. */
-    if ((!(node->flags & CR__KNOWN) || (ctx->eager && ctx->dirty)) &&
-        cr__run(ctx, &node, 1, true) != CR_OK)
+     * one, if lazily there were one. */
+    if (is_known && ctx->eager && ctx->dirty && !lazily_known(node))
+        is_known = false;
+    node->flags |= CR__KEEP | CR__READ;
+    if (!is_known && cr__run(ctx, &node, 1, true) != CR_OK)
         return NULL;
+    cr__settle(node);
     return node;
 }
 

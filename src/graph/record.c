@@ -88,9 +88,9 @@ static bool check_tensor(const call *c, int i)
                     cr__input_text(c->op, i, name, sizeof name));
         return false;
     }
-    if (CR__LIKELY(x->refs > 0 && x->ctx == c->ctx))
+    if (CR__LIKELY(cr__alive(x) && x->ctx == c->ctx))
         return true;
-    bool gone = x->refs <= 0;
+    bool gone = !cr__alive(x);
     cr__op_fail(c->ctx, c->op, CR_ERR_SCOPE,
                 gone ? "cr_keep() moves a tensor to the enclosing scope" : NULL, "%s %s",
                 cr__input_text(c->op, i, name, sizeof name),
@@ -319,8 +319,10 @@ static cr__shape *shape_of_first(const call *c, cr_dtype *dtype)
     return first->shape;
 }
 
-static bool attach_inputs(cr_tensor *x, const call *c)
+/* *flags gets those of all inputs. */
+static bool attach_inputs(cr_tensor *x, const call *c, unsigned *flags)
 {
+    *flags = 0;
     if (c->n > 3) {
         x->in[0].list = cr__alloc(c->ctx, (size_t)c->n * sizeof(cr_tensor *));
         if (!x->in[0].list)
@@ -332,6 +334,8 @@ static bool attach_inputs(cr_tensor *x, const call *c)
         cr_tensor *in = tensor_at(c, i);
         if (in) {
             cr__retain(in);
+            *flags |= in->flags;
+            x->barred |= in->barred;
             in->flags |= CR__CONSUMED;
         }
         if (c->n > 3) {
@@ -344,19 +348,16 @@ static bool attach_inputs(cr_tensor *x, const call *c)
     return true;
 }
 
-/* Whether gradients flow through the node; if so, what its vjp reads is saved for it. */
-static void note_gradient(cr_tensor *x)
+/* Whether gradients flow through the node, whose inputs have these flags; if so, what its
+ * vjp reads is saved for it. */
+static void note_gradient(cr_tensor *x, unsigned inputs)
 {
-    const cr_op *op = x->op;
-    bool needs = false;
-    if (x->ctx->no_grad || !op->vjp || !cr__is_float((cr_dtype)x->dtype))
+    if (!(inputs & CR__NEEDS_GRAD))
         return;
-    for (int i = 0; i < x->n_inputs && !needs; i++) {
-        const cr_tensor *in = cr__input(x, i);
-        needs = in && in->flags & CR__NEEDS_GRAD;
+    if (x->ctx->no_grad || !x->op->vjp || !cr__is_float((cr_dtype)x->dtype)) {
+        x->barred = true;
+        return;
     }
-    if (!needs)
-        return;
     x->flags |= CR__NEEDS_GRAD;
     cr__save(x);
 }
@@ -371,11 +372,12 @@ static cr_tensor *make_node(call *c, cr_dtype dtype, cr__shape *shape, void *att
     }
     x->op = c->op;
     x->attrs = attrs;
-    if (!attach_inputs(x, c)) {
+    unsigned flags;
+    if (!attach_inputs(x, c, &flags)) {
         x->flags |= CR__FAILED;
         return NULL;
     }
-    note_gradient(x);
+    note_gradient(x, flags);
     return x;
 }
 

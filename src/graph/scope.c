@@ -86,6 +86,7 @@ static void compute_kept(cr_ctx *ctx)
         if (!(x->flags & CR__KEPT))
             continue;
         node->flags |= CR__KEEP;
+        cr__settle(node);
         if (node->flags & CR__KNOWN)
             continue;
         if (!cr__list_reserve(ctx, list, (n + 1) * sizeof x))
@@ -133,8 +134,16 @@ cr_tensor *cr_keep(cr_tensor *x)
 
 cr_tensor *cr_retain(cr_tensor *x)
 {
-    if (!x || (x->refs <= 0 && !cr__usable(x->ctx, x, "retain", NULL)))
+    if (!x || (!cr__alive(x) && !cr__usable(x->ctx, x, "retain", NULL)))
         return NULL;
+    /* Once is a flag, as of cr_keep(). A version's record is its leaf's. */
+    bool counts = x->flags & CR__RETAINED && !(x->flags & CR__VERSION);
+    cr__leaf *leaf = counts ? cr__leaf_of(x) : NULL;
+    if (counts && !leaf)
+        return NULL;
+    if (leaf)
+        leaf->retains++;
+    x->flags |= CR__RETAINED;
     cr__retain(x);
     x->ctx->retained++;
     return x;
@@ -145,11 +154,15 @@ void cr_release(cr_tensor *x)
     if (!x)
         return;
     cr_ctx *ctx = x->ctx;
-    if (x->refs <= (x->flags & CR__SCOPED ? 1 : 0) || ctx->retained <= 0) {
+    if (x->refs <= 0 || !(x->flags & CR__RETAINED)) {
         cr_fail(ctx, CR_ERR_ARGUMENT,
                 "release: the tensor was not retained; its scope releases it");
         return;
     }
+    if (x->leaf && x->leaf->retains && !(x->flags & CR__VERSION))
+        x->leaf->retains--;
+    else if (!(x->flags & CR__VERSION))
+        x->flags &= (uint16_t)~CR__RETAINED;
     ctx->retained--;
     cr__drop(x);
 }

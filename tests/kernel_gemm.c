@@ -3,7 +3,7 @@
  * thread and four. Operands lie in memory of just their size, so
  * that a sanitizer sees what is read outside. */
 #include "../src/base/context.h"
-#include "../src/kernel/internal.h"
+#include "../src/kernel/rows.h"
 #include "tap.h"
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* Every map kernel, of every type, form and instruction set, against a plain scalar
  * reference; every set against the generic one, bit for bit; random numbers against known
  * ones. */
-#include "../src/kernel/internal.h"
+#include "../src/kernel/rows.h"
 #include "tap.h"
 
 #define N 1000 /* elements, not a multiple of a vector */

@@ -1,6 +1,6 @@
 /* The f32 functions of every instruction set against libm in f64: at most 2 ulp. Every
  * 257th float, or every one with --all; special values; pow over pairs. */
-#include "../src/kernel/internal.h"
+#include "../src/kernel/rows.h"
 #include "tap.h"
 
 #define N 1024 /* inputs in a call */

@@ -2,7 +2,7 @@
  * every type, stride pattern, instruction set and number of threads. Copies against plain
  * indexing. */
 #include "../src/base/context.h"
-#include "../src/kernel/internal.h"
+#include "../src/kernel/rows.h"
 #include "tap.h"
 
 #define ELEMENTS (1 << 20)

@@ -38,6 +38,9 @@ for file in src/*/*.[ch]; do
         complain "$file: memory comes from the context"
 done
 
+# Other names than folders make: what is one file in the amalgamation, and in a debugger.
+find src include -type f | sed 's|.*/||' | sort | uniq -d | complain "two files have this name"
+
 grep -nE '\<(TOD[O]|FIXM[E]|XX[X])\>|^ *# *if +0\>' $files | complain "no notes, no dead code"
 grep -nE '	| $' $files | complain "tabs or blanks at the end"
 grep -LE '^/\*' $files | complain "a file opens with what it owns"

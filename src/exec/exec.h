@@ -1,6 +1,6 @@
 /* What the files of src/exec share: the plan of a run.
  *
- *     targets -> groups (schedule.c) -> buffers (memory.c) -> computing (run.c, with
+ *     targets -> groups (schedule.c) -> buffers (buffers.c) -> computing (run.c, with
  *     program.c for maps and contract.c for products) -> values of nodes
  *
  * A plan holds the nodes to compute in ascending order of creation, so inputs come first.
@@ -114,7 +114,7 @@ enum {
     CR__PROGRAM
 };
 
-/* Collects, sorts, groups: schedule.c. Obtains all memory: memory.c. False with the
+/* Collects, sorts, groups: schedule.c. Obtains all memory: buffers.c. False with the
  * error. */
 bool cr__plan_groups(cr__plan *plan, cr_tensor *const *targets, size_t n, bool commit);
 bool cr__plan_memory(cr__plan *plan);

@@ -2,7 +2,7 @@
  * threads and the instruction set. The arithmetic is in gemm_body.h, and in gemv_body.h
  * where a matrix is a single row or column; this file decides how a job is cut and what
  * is packed. */
-#include "internal.h"
+#include "rows.h"
 #include <string.h>
 
 /* ---- what the templates are given; strides are in bytes ---- */

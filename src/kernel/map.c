@@ -1,7 +1,7 @@
 /* The maps: the rows of maps.inc, f32 and f64 from the template, once for each instruction
  * set; integers, bools and f64's elementary functions as plain loops, once; casts and what is
  * made from indices; and the tables of them all. */
-#include "internal.h"
+#include "rows.h"
 #include "philox.h"
 #include <math.h>
 #include <string.h>

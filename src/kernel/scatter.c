@@ -2,7 +2,7 @@
  * all positions of the index. Each row adds only the positions that point to it. The
  * others would add zeros, which change nothing, since no lane and no block is ever -0: a
  * lane begins with +0, and only -0 and -0 make -0. */
-#include "internal.h"
+#include "rows.h"
 
 #include <string.h>
 

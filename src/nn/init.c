@@ -1,6 +1,6 @@
 /* Initialisers: new values for leaves, made by operations and assigned. The orthogonal
  * one computes on the host. */
-#include "internal.h"
+#include "nn.h"
 
 #include <math.h>
 #include <stdio.h>

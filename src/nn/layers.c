@@ -1,6 +1,6 @@
 /* The kinds of modules: layers, activations, normalisations, and those that hold others.
  * Each is a constructor and a forward; the tree they form is in module.c. */
-#include "internal.h"
+#include "nn.h"
 
 #include <math.h>
 #include <stdio.h>

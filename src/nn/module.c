@@ -1,7 +1,7 @@
 /* The module tree: who owns whom, parameters and their names, training mode, forward.
  * What the single kinds of modules do is in layers.c. Walks over the tree use its links,
  * not recursion. */
-#include "internal.h"
+#include "nn.h"
 
 #include <stdio.h>
 #include <string.h>

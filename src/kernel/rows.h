@@ -1,7 +1,7 @@
 /* What the kernel folder's files and its tests share: the kernels of each instruction
  * set. */
-#ifndef CR_KERNEL_INTERNAL_H
-#define CR_KERNEL_INTERNAL_H
+#ifndef CR_KERNEL_ROWS_H
+#define CR_KERNEL_ROWS_H
 
 #include "isa.h"
 #include "kernel.h"

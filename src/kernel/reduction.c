@@ -2,7 +2,7 @@
  * threads and the instruction set. The kernels are instances of reduce_body.h (floats)
  * and the plain loops below (integers, for which every order gives the same); the rest of
  * the file cuts a reduction into tasks and finds its blocks. */
-#include "internal.h"
+#include "rows.h"
 #include <math.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* What the files of src/nn share: the module itself. */
-#ifndef CR_NN_INTERNAL_H
-#define CR_NN_INTERNAL_H
+#ifndef CR_NN_NN_H
+#define CR_NN_NN_H
 
 #include "../base/memory.h"
 

@@ -24,6 +24,11 @@
  *   calls nest and one look at cr_error() after a step is enough. cr_clear() makes the context
  *   usable again. Errors that only computing can find (an index out of range, no memory) appear
  *   when the value is read, with the place where the operation was recorded.
+ * - NULL where a tensor is required is CR_ERR_NULL. Where no argument leads to a context, as in
+ *   cr_sum(NULL), there is nowhere to record an error, and nothing happens: what returns a pointer
+ *   returns NULL, a cr_status is CR_ERR_NULL, cr_item() is NaN, and other numbers are 0. So a NULL
+ *   that a failed builder gave goes through, since the error is pending; one that you made does
+ *   not show before its value is missed.
  * - A tensor belongs to the scope it was made in; you free nothing but contexts, modules,
  *   optimisers and pools.
  * - In an options struct zero always means the default.
@@ -437,7 +442,8 @@ typedef struct cr_options {
 
 /* A new context, or NULL if there is no memory for it. options may be NULL. The random seed is 0.
  * Environment: CHAINRULE_ISA=generic|avx2|avx512|neon chooses the kernels (the best is chosen
- * otherwise, once for the process), CHAINRULE_EAGER=1 computes eagerly. */
+ * otherwise, once for the process; the log says if there are no such), CHAINRULE_EAGER=1 computes
+ * eagerly. */
 CR_API cr_ctx *cr_open(const cr_options *options);
 
 /* Frees the context and every tensor in it; modules and optimisers of this context must have been
@@ -635,8 +641,8 @@ CR_API int64_t cr_numel(const cr_tensor *x);
 CR_API cr_dtype cr_dtype_of(const cr_tensor *x);
 CR_API cr_ctx *cr_ctx_of(const cr_tensor *x);
 
-/* The one element of x as a number: NaN (0 for cr_item_i64) and an error if x is NULL, has
- * another number of elements or cannot be computed. Integers beyond 2^53 want cr_item_i64. */
+/* The one element of x as a number: NaN (0 for cr_item_i64), with an error unless x is NULL, if x
+ * has another number of elements or cannot be computed. Integers beyond 2^53 want cr_item_i64. */
 CR_API double cr_item(cr_tensor *x);
 CR_API int64_t cr_item_i64(cr_tensor *x);
 
@@ -714,7 +720,8 @@ CR_API cr_tensor *cr_keep(cr_tensor *x);
 CR_API cr_tensor *cr_retain(cr_tensor *x);
 CR_API void cr_release(cr_tensor *x);
 
-/* Gradient recording off and on; nests. cr_grad_enabled() says which. */
+/* Gradient recording off and on; nests. cr_grad_enabled() says which. A pop without its push is
+ * CR_ERR_ARGUMENT. */
 CR_API void cr_no_grad_push(cr_ctx *ctx);
 CR_API void cr_no_grad_pop(cr_ctx *ctx);
 CR_API bool cr_grad_enabled(const cr_ctx *ctx);
@@ -784,7 +791,8 @@ static inline void cr_no_grad_leave_(cr_ctx **ctx)
  * still takes it; after it the step leaves the parameter, its momentum and its count of steps
  * alone, and they go on when cr_requires_grad(x) thaws it. Change it between steps: a backward pass
  * follows what x is at that time. Errors: CR_ERR_DTYPE to make a leaf of what is no float;
- * CR_ERR_GRAD to freeze what is computed from leaves (cr_detach is its value without a gradient). */
+ * CR_ERR_GRAD for what is computed from tensors that need gradients, since it would cut them off:
+ * cr_watch() keeps its gradient and cr_detach() is its value without one. */
 CR_API cr_tensor *cr_requires_grad_at(cr_tensor *x, bool requires_grad, const char *site);
 #define cr_requires_grad(...) \
     CR_THIRD_(__VA_ARGS__, CR_REQUIRES_GRAD_2_, CR_REQUIRES_GRAD_1_, )(__VA_ARGS__)
@@ -812,7 +820,7 @@ CR_API cr_status cr_backward_at(cr_tensor *loss, cr_backward_opts opts);
                    CR_OPTS(cr_backward_opts, __VA_ARGS__))
 
 /* The gradient of a leaf (or watched tensor), owned by it: NULL until a backward pass reaches it,
- * which is not an error. Read it before another one takes its place. cr_zero_grad() makes it NULL
+ * which is not an error; CR_ERR_GRAD for a tensor that is neither. Read it before another one takes its place. cr_zero_grad() makes it NULL
  * again; cr_set_grad() replaces it by g (same shape and dtype), as clipping does. Both take effect
  * with the run, like assignments. */
 CR_API cr_tensor *cr_grad(cr_tensor *leaf);
@@ -1301,7 +1309,7 @@ typedef enum cr_attr_type {
 /* Why zero may stand for the default of an attribute. */
 enum {
     CR_ATTR_POSITIONAL = 1, /* the C function takes it by position: zero is zero */
-    CR_ATTR_POSITIVE = 2    /* only values above zero are legal */
+    CR_ATTR_POSITIVE = 2    /* only values above zero are legal: cr_apply() and cr_call() see to it */
 };
 
 typedef struct cr_attr {

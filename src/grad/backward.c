@@ -224,8 +224,10 @@ static bool visit(cr__walk *walk, cr_tensor *node, cr_tensor *g)
     ctx->site = node->site;
     ctx->within = node->within;
     node->op->vjp(node, g, down);
-    if (ctx->status)
+    if (ctx->status) {
+        cr__say_whose(ctx, cr__called(node), node->site);
         return false;
+    }
     for (int j = 0; j < n; j++) {
         const cr_tensor *in = down[j] ? cr__input(node, j) : NULL;
         if (!in || !in->walk)

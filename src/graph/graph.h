@@ -265,6 +265,10 @@ cr_tensor *cr__record_2(const cr_op *op, cr_arg x, cr_arg y, const char *site);
 cr_status cr__op_fail(cr_ctx *ctx, const cr_op *op, cr_status status, const char *advice,
                       const char *format, ...) CR_FORMAT(5, 6);
 
+/* The pending error came from a part of an operation that may be the user's: what it lacks
+ * of the operation's name and the caller's place is added. */
+void cr__say_whose(cr_ctx *ctx, const char *name, const char *site);
+
 /* The pending error is that x got no memory, from the allocator, which knows sizes only:
  * its message gets x's operation, shape and place. */
 void cr__say_for_what(const cr_tensor *x);

@@ -157,6 +157,14 @@ cr_tensor *cr_requires_grad_at(cr_tensor *x, bool on, const char *site)
             cr_dtype_name((cr_dtype)x->dtype), site ? site : "?");
         return NULL;
     }
+    if (!(x->flags & CR__HANDLE) && x->flags & CR__NEEDS_GRAD) {
+        cr_fail(
+            x->ctx, CR_ERR_GRAD,
+            "requires_grad: %s is computed from what needs a gradient (%s), which would "
+            "flow no further; cr_watch() keeps its gradient, cr_detach() cuts it off",
+            cr__shape_text(x), site ? site : "?");
+        return NULL;
+    }
     if (!(x->flags & CR__HANDLE) && !make_handle(x))
         return NULL;
     cr__leaf *leaf = x->leaf;
@@ -186,16 +194,34 @@ void cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad)
     mark_dirty(leaf->handle->ctx, leaf);
 }
 
+/* What can have a gradient. */
+static bool check_holder(const cr_tensor *x, const char *what)
+{
+    if (!cr__usable(NULL, x, what, NULL))
+        return false;
+    if (x->flags & (CR__HANDLE | CR__VERSION | CR__WATCHED))
+        return true;
+    cr_fail(x->ctx, CR_ERR_GRAD,
+            "%s: %s is neither a leaf nor watched (%s); cr_requires_grad() makes a leaf, "
+            "and cr_watch() keeps the gradient of what is computed",
+            what, cr__shape_text(x), x->site);
+    return false;
+}
+
+/* Its gradient can be had while an error is pending, too. */
 cr_tensor *cr_grad(cr_tensor *x)
 {
-    return cr__alive(x) && x->leaf ? x->leaf->grad : NULL;
+    if (cr__alive(x) && x->leaf && x->leaf->grad)
+        return x->leaf->grad;
+    (void)check_holder(x, "grad");
+    return NULL;
 }
 
 cr_status cr_zero_grad(cr_tensor *x)
 {
     if (!x)
         return CR_ERR_NULL;
-    if (!cr__usable(x->ctx, x, "zero_grad", NULL))
+    if (!check_holder(x, "zero_grad"))
         return x->ctx->status;
     if (x->leaf && x->leaf->grad)
         cr__leaf_set_grad(x->leaf, NULL);
@@ -207,14 +233,8 @@ cr_status cr_set_grad(cr_tensor *x, cr_tensor *g)
     if (!x)
         return CR_ERR_NULL;
     cr_ctx *ctx = x->ctx;
-    if (!cr__usable(ctx, x, "set_grad", NULL) || !cr__usable(ctx, g, "set_grad", NULL))
+    if (!check_holder(x, "set_grad") || !cr__usable(ctx, g, "set_grad", NULL))
         return ctx->status;
-    if (!(x->flags & (CR__HANDLE | CR__WATCHED)))
-        return cr_fail(
-            ctx, CR_ERR_GRAD,
-            "set_grad: %s is neither a leaf nor watched; see cr_requires_grad() and "
-            "cr_watch()",
-            cr__shape_text(x));
     if (!cr__same_type(g, x))
         return cr_fail(ctx, CR_ERR_SHAPE,
                        "set_grad: the gradient of %s %s cannot be %s %s",

@@ -37,6 +37,16 @@ cr_status cr__op_fail(cr_ctx *ctx, const cr_op *op, cr_status status, const char
                    ctx->site ? ctx->site : "?", advice ? "; " : "", advice ? advice : "");
 }
 
+void cr__say_whose(cr_ctx *ctx, const char *name, const char *site)
+{
+    char why[sizeof ctx->message];
+    bool named = strstr(ctx->message, name), placed = !site || strstr(ctx->message, site);
+    memcpy(why, ctx->message, sizeof why);
+    snprintf(ctx->message, sizeof ctx->message, "%s%s%.700s%s%.200s%s", named ? "" : name,
+             named ? "" : ": ", why, placed ? "" : " (", placed ? "" : site,
+             placed ? "" : ")");
+}
+
 void cr__say_for_what(const cr_tensor *x)
 {
     cr_ctx *ctx = x->ctx;
@@ -284,6 +294,9 @@ static bool infer_shape(call *c, cr_dtype common, void *attrs, cr_dtype *dtype,
     cr_status status = c->op->shape(&infer);
     if (status != CR_OK && c->ctx->status == CR_OK)
         cr__op_fail(c->ctx, c->op, status, NULL, "the inputs do not fit");
+    else if (c->ctx->status != CR_OK)
+        cr__say_whose(c->ctx, c->ctx->within ? c->ctx->within->name : c->op->name,
+                      c->site);
     if (c->ctx->status == CR_OK && !cr_dtype_size(infer.dtype))
         cr__op_fail(c->ctx, c->op, CR_ERR_DTYPE, NULL, "its shape rule gives no dtype");
     *dtype = infer.dtype;
@@ -445,6 +458,8 @@ static cr_tensor *expand_composite(call *c, const void *attrs)
         cr__free(c->ctx, inputs);
     if (!x && c->ctx->status == CR_OK)
         cr__op_fail(c->ctx, c->op, CR_ERR_NULL, NULL, "its expansion gave nothing");
+    else if (!x)
+        cr__say_whose(c->ctx, c->ctx->within->name, c->site);
     return c->ctx->status == CR_OK ? x : NULL;
 }
 

@@ -175,8 +175,13 @@ void cr_no_grad_push(cr_ctx *ctx)
 
 void cr_no_grad_pop(cr_ctx *ctx)
 {
-    if (ctx && ctx->no_grad > 0)
+    if (!ctx)
+        return;
+    if (ctx->no_grad > 0)
         ctx->no_grad--;
+    else
+        cr_fail(ctx, CR_ERR_ARGUMENT,
+                "no_grad_pop: gradients are on; each pop ends one cr_no_grad_push");
 }
 
 bool cr_grad_enabled(const cr_ctx *ctx)

@@ -1,5 +1,6 @@
 /* The choice of the instruction set: once for the process. */
 #include "isa.h"
+#include "kernel.h"
 
 #include "chainrule.h"
 
@@ -41,9 +42,24 @@ bool cr__isa_usable(cr__isa isa)
     return false;
 }
 
-static cr__isa choose(void)
+static const char *wanted_isa(void)
 {
     const char *wanted = getenv("CHAINRULE_ISA");
+    return wanted && *wanted ? wanted : NULL;
+}
+
+const char *cr__isa_refused(void)
+{
+    const char *wanted = wanted_isa();
+    for (cr__isa isa = CR__GENERIC; wanted && isa < CR__ISAS; isa++)
+        if (cr__isa_usable(isa) && strcmp(wanted, isa_names[isa]) == 0)
+            return NULL;
+    return wanted;
+}
+
+static cr__isa choose(void)
+{
+    const char *wanted = wanted_isa();
     cr__isa best = CR__GENERIC;
     for (cr__isa isa = CR__GENERIC; isa < CR__ISAS; isa++) {
         if (!cr__isa_usable(isa))

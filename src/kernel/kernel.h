@@ -201,4 +201,10 @@ void cr__gemm(const cr__gemm_job *job, cr__team *team);
  * normal numbers; 0 if not. A function of values and shape. */
 int cr__tiny_exponent(const cr__strided *x, cr_dtype dtype);
 
+/* ---- the instruction set ---- */
+
+/* What the environment's CHAINRULE_ISA asks for, if that is no name or cannot be used here,
+ * so that the choice is another; NULL if all is well. */
+const char *cr__isa_refused(void);
+
 #endif

@@ -229,6 +229,80 @@ static bool store_default(cr_ctx *ctx, const cr_op *op, const cr_attr *attr, voi
     return store(ctx, op, attr, (span){ attr->initial, strlen(attr->initial) }, attrs);
 }
 
+/* The i-th number of a member; false behind the last, and of what holds none. */
+static bool number_at(const cr_attr *attr, const void *attrs, int i, cr_arg *number)
+{
+    const void *member = (const char *)attrs + attr->offset;
+    const cr_dims *dims = member;
+    const cr_reals *reals = member;
+    switch (attr->type) {
+    case CR_ATTR_INT:
+        *number = cr_arg_int(*(const int64_t *)member);
+        return i < 1;
+    case CR_ATTR_REAL:
+        *number = cr_arg_real(*(const double *)member);
+        return i < 1;
+    case CR_ATTR_NUMBER:
+        *number = *(const cr_arg *)member;
+        return i < 1;
+    case CR_ATTR_DIMS:
+        *number = cr_arg_int(i < CR_MAX_DIMS ? dims->v[i] : 0);
+        return i < dims->n && i < CR_MAX_DIMS;
+    case CR_ATTR_REALS:
+        *number = cr_arg_real(i < CR__COUNT(reals->v) ? reals->v[i] : 0);
+        return i < reals->n && i < CR__COUNT(reals->v);
+    default:
+        return false;
+    }
+}
+
+/* Lists made by hand may say anything. */
+static bool check_length(cr_ctx *ctx, const cr_op *op, const cr_attr *attr,
+                         const void *attrs)
+{
+    const void *member = (const char *)attrs + attr->offset;
+    const bool dims = attr->type == CR_ATTR_DIMS, reals = attr->type == CR_ATTR_REALS;
+    const int most = dims ? CR_MAX_DIMS : CR__COUNT(((const cr_reals *)member)->v);
+    const int n = dims    ? ((const cr_dims *)member)->n
+                  : reals ? ((const cr_reals *)member)->n
+                          : 0;
+    if (n >= 0 && n <= most)
+        return true;
+    return !cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL, "%s has %d numbers, at most %d",
+                        attr->name, n, most);
+}
+
+/* What a row's type, flags and words exclude. */
+static bool check_member(cr_ctx *ctx, const cr_op *op, const cr_attr *attr,
+                         const void *attrs)
+{
+    cr_arg number;
+    if (!check_length(ctx, op, attr, attrs))
+        return false;
+    for (int i = 0; attr->flags & CR_ATTR_POSITIVE && number_at(attr, attrs, i, &number);
+         i++)
+        if (!(cr__arg_double(number) > 0))
+            return !cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL, "%s is %s, not above 0",
+                                attr->name, cr__number_text(ctx, number));
+    if (attr->type != CR_ATTR_WORD)
+        return true;
+    span rest = { attr->words, strlen(attr->words) }, word;
+    int at = 0, given = *(const int *)((const char *)attrs + attr->offset);
+    for (; next_part(&rest, &word); at++)
+        if (at == given)
+            return true;
+    return !cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL, "%s is number %d of the words %s",
+                        attr->name, given, attr->words);
+}
+
+static bool check_all(cr_ctx *ctx, const cr_op *op, const void *attrs)
+{
+    for (const cr_attr *attr = op->attrs; attr && attr->name; attr++)
+        if (!check_member(ctx, op, attr, attrs))
+            return false;
+    return true;
+}
+
 /* Whether a member is zero and stands for its default. */
 static bool is_unset(const cr_attr *attr, const void *attrs)
 {
@@ -262,7 +336,7 @@ bool cr__attrs_fill(cr_ctx *ctx, const cr_op *op, void *attrs)
         if (attr->initial && is_unset(attr, attrs) &&
             !store_default(ctx, op, attr, attrs))
             return false;
-    return true;
+    return check_all(ctx, op, attrs);
 }
 
 /* The names of all attributes, for messages. */
@@ -333,7 +407,7 @@ static bool parse_all(cr_ctx *ctx, const cr_op *op, const char *text, void *attr
         if (!store_default(ctx, op, attr, attrs))
             return false;
     }
-    return true;
+    return check_all(ctx, op, attrs);
 }
 
 bool cr__attrs_parse(cr_ctx *ctx, const cr_op *op, const char *text, void **attrs)

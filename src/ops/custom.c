@@ -130,24 +130,47 @@ static cr_ctx *context_of(cr_tensor *const *inputs, int n)
     return ctx;
 }
 
+/* All that recording would check, so that messages have the definition's name. */
+static bool check_custom(cr_ctx *ctx, const custom_attrs *attrs, cr_tensor *const *inputs,
+                         int n, const char *site)
+{
+    const cr_op named = { .name = attrs->name };
+    int64_t numel;
+    char input[64];
+    if (n > MAX_CUSTOM_INPUTS)
+        return !cr__op_fail(ctx, &named, CR_ERR_ARGUMENT, NULL, "%d inputs, at most %d",
+                            n, MAX_CUSTOM_INPUTS);
+    if (!cr_dtype_size(attrs->dtype))
+        return !cr__op_fail(ctx, &named, CR_ERR_DTYPE, NULL, "%d is no dtype",
+                            (int)attrs->dtype);
+    for (int i = 0; i < n; i++) {
+        snprintf(input, sizeof input, "%s: input %d", attrs->name, i);
+        if (!cr__usable(ctx, inputs[i], input, site))
+            return false;
+    }
+    return cr__dims_numel(ctx, &named, attrs->dims, attrs->dtype, &numel);
+}
+
 cr_tensor *cr_custom_at(const cr_custom_def *def, cr_tensor *const *inputs, int n,
                         cr_dtype dtype, cr_dims dims, const char *site)
 {
     cr_ctx *ctx = context_of(inputs, n);
-    if (!ctx || cr_error(ctx))
+    if (!ctx || ctx->status)
         return NULL;
+    site = ctx->site ? ctx->site : site ? site : "?";
     if (!def || !def->forward) {
         cr_fail(ctx, CR_ERR_NULL, "cr_custom: no forward function (%s)", site);
         return NULL;
     }
     custom_attrs attrs = { .def = *def, .dtype = dtype ? dtype : CR_F32, .dims = dims };
+    const char *outer = ctx->site;
     snprintf(attrs.name, sizeof attrs.name, "%s", def->name ? def->name : "custom");
     attrs.def.name = NULL;
-    if (n > MAX_CUSTOM_INPUTS || (int)dtype < 0 || dtype >= CR_DTYPES) {
-        cr_fail(ctx, CR_ERR_ARGUMENT, "%s: %d inputs, at most %d, and dtype %d (%s)",
-                attrs.name, n, MAX_CUSTOM_INPUTS, (int)dtype, site);
+    ctx->site = site;
+    bool good = check_custom(ctx, &attrs, inputs, n, site);
+    ctx->site = outer;
+    if (!good)
         return NULL;
-    }
     return cr__record_n(ctx, def->backward ? &op_custom : &op_forward_only, inputs, n,
                         &attrs, site);
 }

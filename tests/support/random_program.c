@@ -74,7 +74,7 @@ static cr_tensor *read_some(world *w)
         cr_tensor *t = pick(w, ANY, 0);
         note(w, t);
         if (t && chance(w, 50))
-            note(w, cr_grad(t));
+            note(w, grad_of(t));
     }
     return NULL;
 }
@@ -164,7 +164,7 @@ static cr_tensor *pick_differentiable(world *w)
 static void note_gradients(world *w)
 {
     for (int i = 0; i < w->n; i++)
-        note(w, cr_grad(w->pool[i].t));
+        note(w, grad_of(w->pool[i].t));
 }
 
 static cr_tensor *go_backward(world *w)
@@ -219,9 +219,9 @@ static cr_tensor *differentiate(world *w)
 static cr_tensor *make_from_gradient(world *w)
 {
     slot *s = pick_slot(w, FLOATS, 0);
-    for (int i = 0; i < w->n && s && !cr_grad(s->t); i++)
+    for (int i = 0; i < w->n && s && !grad_of(s->t); i++)
         s = &w->pool[i];
-    cr_tensor *g = s ? cr_grad(s->t) : NULL;
+    cr_tensor *g = s ? grad_of(s->t) : NULL;
     if (!g || !w->replaces)
         return NULL;
     if (chance(w, 40))
@@ -252,11 +252,10 @@ static cr_tensor *change_role(world *w)
     slot *s = pick_slot(w, FLOATS, 0);
     if (!s)
         return NULL;
-    if (chance(w, 60)) {
+    if (chance(w, 60))
         cr_watch(s->t);
-    } else if (cr_requires_grad(s->t)) {
-        s->leaf = true;
-    }
+    else if (s->leaf || !cr_needs_grad(s->t))
+        s->leaf = cr_requires_grad(s->t) != NULL;
     return NULL;
 }
 
@@ -267,7 +266,7 @@ static cr_tensor *assign(world *w)
         return NULL;
     cr_tensor *x = s->t, *value = alike(w, x);
     if (is_float(x) && chance(w, 50))
-        value = cr_grad(x) && chance(w, 70) ? cr_sub(x, cr_mul(cr_grad(x), 0.1))
+        value = grad_of(x) && chance(w, 70) ? cr_sub(x, cr_mul(grad_of(x), 0.1))
                                             : cr_sub(x, cr_mul(value, 0.1));
     if (value && chance(w, 10))
         value = cr_flip(value, some_of(w, cr_ndim(x)));
@@ -287,12 +286,12 @@ static cr_tensor *update(world *w)
     if (!w->replaces)
         return NULL;
     for (int i = 0; i < w->n; i++) {
-        cr_tensor *x = w->pool[i].t, *g = cr_grad(x);
+        cr_tensor *x = w->pool[i].t, *g = grad_of(x);
         if (!g || !w->pool[i].leaf)
             continue;
         if (clips) {
             cr_set_grad(x, cr_mul(g, cr_rsqrt(cr_add(cr_sum(cr_square(g)), 1))));
-            g = cr_grad(x);
+            g = grad_of(x);
         }
         unpin(w, x);
         cr_assign(x, cr_sub(x, cr_mul(g, 0.1)));
@@ -416,7 +415,7 @@ void read_all(world *w)
     for (int i = 0; i < w->n; i++) {
         note(w, w->pool[i].t);
         if (i % 3 == 0)
-            note(w, cr_grad(w->pool[w->n - 1 - i].t));
+            note(w, grad_of(w->pool[w->n - 1 - i].t));
     }
     note_gradients(w);
 }

@@ -54,6 +54,11 @@ void put(world *w, cr_tensor *t, bool leaf)
     w->pool[w->n++] = (slot){ .t = t, .level = w->level, .leaf = leaf };
 }
 
+cr_tensor *grad_of(cr_tensor *t)
+{
+    return t && t->flags & (CR__HANDLE | CR__WATCHED) ? cr_grad(t) : NULL;
+}
+
 slot *pick_slot(world *w, unsigned types, int rank)
 {
     int fits[POOL], n = 0;

@@ -68,6 +68,9 @@ void forget(world *w, int i);
 
 void put(world *w, cr_tensor *t, bool leaf);
 
+/* The gradient of what can have one. */
+cr_tensor *grad_of(cr_tensor *t);
+
 /* One of these types and at least this rank, the later made the likelier; NULL if there
  * is none. */
 slot *pick_slot(world *w, unsigned types, int rank);

@@ -36,6 +36,7 @@ libraries="$build/libchainrule.a -lm -lpthread"
 if nm "$build/libchainrule.a" 2>/dev/null | grep -qE '__(asan|tsan|ubsan)_'; then
     libraries="" # built with sanitizers: the programs are compiled only
 fi
+check "the harness" cc -std=c11 -c -o "$work/tap.o" tests/support/tap.c
 for language in "gcc c c11 -Wstrict-prototypes" "clang c c11 -Wstrict-prototypes" \
     "g++ c++ c++17" "clang++ c++ c++17" "g++ c++ c++20" "clang++ c++ c++20"; do
     # shellcheck disable=SC2086 # words are meant to be split here
@@ -46,7 +47,7 @@ for language in "gcc c c11 -Wstrict-prototypes" "clang c c11 -Wstrict-prototypes
     check "the header alone: $1, $3" $compile -x "$2" -fsyntax-only "$work/alone.c"
     check "its macros: $1, $3" $compile -x "$2" -c -o "$work/macros.o" tests/header/macros.c
     if [ -n "$libraries" ]; then
-        check "linked: $1, $3" "$1" -o "$work/program" "$work/macros.o" $libraries
+        check "linked: $1, $3" "$1" -o "$work/program" "$work/macros.o" "$work/tap.o" $libraries
         check "run: $1, $3" "$work/program"
     fi
 done

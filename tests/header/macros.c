@@ -3,7 +3,7 @@
  * compiles it with all warnings as errors, and checks that no macro is missing here. */
 #include <chainrule.h>
 
-#include "../tap.h"
+#include "../support/tap.h"
 
 #define IS(tensor, want) is_near(cr_item(tensor), want, 1e-5, "line %d", __LINE__)
 

@@ -21,6 +21,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define TAP_FORMAT(at, from) __attribute__((format(printf, at, from)))
 
 /* A comment in the output. */
@@ -60,4 +64,7 @@ bool tap_child(bool (*body)(void *arg), void *arg);
 /* Prints the plan; the exit status of main. No check at all is a failure. */
 int done_testing(void);
 
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
 #endif

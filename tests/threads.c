@@ -247,7 +247,7 @@ static void test_inside(void)
     ctx = cr_open(&(cr_options){ .threads = 4 });
     seen = (inside){ .caller = pthread_self() };
     cr__parallel(ctx->team, 4, count_index, &(tally){ 0 });
-    unsigned entered = cr__fp_enter(); /* the caller's part, as a run does it */
+    uint64_t entered = cr__fp_enter(); /* the caller's part, as a run does it */
     for (int i = 0; i < 100 && atomic_load(&seen.elsewhere) < 4; i++)
         cr__parallel(ctx->team, 8, look_around, &seen);
     cr__fp_leave(entered);

@@ -4,6 +4,7 @@
 #include "compiler.h"
 
 #include "context.h"
+#include "text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ cr_status cr_fail(cr_ctx *ctx, cr_status status, const char *format, ...)
     ctx->error_seen = false;
     va_list args;
     va_start(args, format);
-    vsnprintf(ctx->message, sizeof ctx->message, format, args);
+    cr__vformat(ctx->message, sizeof ctx->message, format, args);
     va_end(args);
     return status;
 }
@@ -46,7 +47,7 @@ void cr__log(cr_ctx *ctx, const char *format, ...)
     char line[sizeof ctx->message + 64];
     va_list args;
     va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
+    cr__vformat(line, sizeof line, format, args);
     va_end(args);
     ctx->log(ctx->log_user, line);
 }

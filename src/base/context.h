@@ -3,6 +3,7 @@
 #ifndef CR_BASE_CONTEXT_H
 #define CR_BASE_CONTEXT_H
 
+#include "fp.h"
 #include "memory.h"
 #include "threads.h"
 
@@ -37,6 +38,7 @@ struct cr_ctx {
     int no_grad;
     const char *site;    /* overrides the caller's, inside composites and vjps */
     const cr_op *within; /* the composite being expanded */
+    bool in_state; /* the library's floating point state has been entered: cr__state */
     cr__scope root, *scope;
     int64_t retained; /* references given by cr_retain(), and not released */
     int64_t keeps;    /* of all tensors: how often each is to be moved outwards */
@@ -52,6 +54,30 @@ struct cr_ctx {
     cr__list walk_lists[4],
         run_lists[8]; /* memory of walks and runs, kept between them */
 };
+
+/* CR__FP_GUARD() where it may have been entered already, of which the context knows: a
+ * walk or a composite records much. */
+typedef struct cr__state {
+    cr_ctx *ctx; /* NULL: nothing was entered */
+    uint64_t host;
+} cr__state;
+CR__INLINE cr__state cr__state_enter(cr_ctx *ctx, bool needed)
+{
+    if (!needed || ctx->in_state)
+        return (cr__state){ NULL, 0 };
+    ctx->in_state = true;
+    return (cr__state){ ctx, cr__fp_enter() };
+}
+CR__INLINE void cr__state_end(const cr__state *state)
+{
+    if (!state->ctx)
+        return;
+    state->ctx->in_state = false;
+    cr__fp_leave(state->host);
+}
+#define CR__STATE_GUARD(ctx, needed)                                           \
+    __attribute__((cleanup(cr__state_end), unused)) const cr__state cr__host = \
+        cr__state_enter(ctx, needed)
 
 /* A remark to the log callback, if there is one. */
 void cr__log(cr_ctx *ctx, const char *format, ...) CR_FORMAT(2, 3);

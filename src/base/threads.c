@@ -163,7 +163,7 @@ static void *worker_main(void *arg)
     uint64_t state = 0; /* before the first job */
     while (!((state = wait_for_job(pool, state)) & QUITTING))
         if (join_job(pool, state)) {
-            unsigned saved = cr__fp_enter();
+            uint64_t saved = cr__fp_enter();
             work_on_job(pool);
             cr__fp_leave(saved);
             leave_job(pool);
@@ -393,7 +393,7 @@ typedef struct guarded_job {
 static void guarded_body(void *arg, int i)
 {
     const guarded_job *g = arg;
-    unsigned saved = cr__fp_enter();
+    uint64_t saved = cr__fp_enter();
     g->body(g->arg, i);
     cr__fp_leave(saved);
 }

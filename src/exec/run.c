@@ -134,11 +134,9 @@ static bool reserve_arrays(const cr__plan *plan)
 
 static bool compute(const cr__plan *plan)
 {
-    unsigned saved = cr__fp_enter();
     bool done = true;
     for (uint32_t g = plan->n_groups; done && g-- > 1;)
         done = run_group(plan, &plan->groups[g]);
-    cr__fp_leave(saved);
     return done;
 }
 
@@ -235,6 +233,7 @@ static void remark_on_size(cr_ctx *ctx)
 cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
 {
     cr__plan plan = { .ctx = ctx };
+    CR__STATE_GUARD(ctx, true);
     if (!may_run(ctx))
         return ctx->status;
     ctx->running = true;

@@ -1,5 +1,6 @@
 /* The chain rule: the walk from a result down to the leaves, and backward passes. It
  * knows vjps and flags of nodes, no operation, and computes nothing. */
+#include "../base/text.h"
 #include "grad.h"
 
 #include <stdarg.h>
@@ -20,7 +21,7 @@ cr_status cr__grad_fail(cr_ctx *ctx, cr_status status, const char *what, const c
     char why[640];
     va_list args;
     va_start(args, format);
-    vsnprintf(why, sizeof why, format, args);
+    cr__vformat(why, sizeof why, format, args);
     va_end(args);
     return cr_fail(ctx, status, "%s: %s (%s)%s%s", what, why, site ? site : "?",
                    advice ? "; " : "", advice ? advice : "");
@@ -413,6 +414,7 @@ cr_status cr_backward_at(cr_tensor *loss, cr_backward_opts opts)
     if (!cr__usable(NULL, loss, what, opts.site))
         return loss ? loss->ctx->status : CR_ERR_NULL;
     cr_ctx *ctx = loss->ctx;
+    CR__STATE_GUARD(ctx, true);
     loss = cr__resolve(loss);
     if (!cr__may_walk(ctx, what, opts.site) || !check_loss(loss, &opts))
         return ctx->status;

@@ -370,6 +370,7 @@ cr_status cr_gradcheck_at(cr_function *f, void *user, cr_tensor *const *inputs, 
         c.ctx = inputs[i] ? inputs[i]->ctx : NULL;
     if (!c.ctx)
         return CR_ERR_NULL;
+    CR__STATE_GUARD(c.ctx, true);
     if (!f)
         return fail(&c, CR_ERR_NULL, NULL, "the function is NULL");
     c.opts.eps = opts.eps > 0 ? opts.eps : 1e-6;

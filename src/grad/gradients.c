@@ -145,6 +145,7 @@ static cr_status run_request(request *r, cr_tensor **grads)
         r->ctx = find_context(r->xs, r->n_xs);
     if (!r->ctx)
         return CR_ERR_NULL;
+    CR__STATE_GUARD(r->ctx, true);
     if (r->n_ys < 1 || r->n_xs < 0)
         return cr__grad_fail(r->ctx, CR_ERR_ARGUMENT, what, r->opts->site, NULL,
                              "%d ys and %d xs", r->n_ys, r->n_xs);

@@ -1,5 +1,6 @@
 /* Tensors as text for people: cr_print() and cr_format(). Uses the public interface only.
  */
+#include "../base/text.h"
 #include "graph.h"
 
 #include <inttypes.h>
@@ -42,17 +43,12 @@ static void put_text(output *out, const char *text)
 
 /* ---- elements ---- */
 
-/* Six digits, and the same text everywhere: no locale's decimal comma, no sign of NaNs.
- */
+/* Six digits, and no sign of NaNs. */
 static int real_text(char *text, size_t capacity, double x)
 {
     if (x != x)
-        return snprintf(text, capacity, "nan");
-    int n = snprintf(text, capacity, "%.6g", x);
-    char *comma = strchr(text, ',');
-    if (comma)
-        *comma = '.';
-    return n;
+        return cr__format(text, capacity, "nan");
+    return cr__format(text, capacity, "%.6g", x);
 }
 
 static int element_text(char *text, size_t capacity, cr_dtype dtype, const void *at)
@@ -204,6 +200,7 @@ static bool put_tensor(printer *p, cr_tensor *x)
 cr_status cr_print(cr_tensor *x, FILE *file)
 {
     cr_ctx *ctx = cr_ctx_of(x);
+    CR__FP_GUARD();
     if (!x)
         return CR_ERR_NULL;
     if (!file)
@@ -220,6 +217,7 @@ cr_status cr_print(cr_tensor *x, FILE *file)
 size_t cr_format(cr_tensor *x, char *text, size_t capacity)
 {
     printer p = { .out = { .text = text, .capacity = capacity } };
+    CR__FP_GUARD();
     if (capacity)
         text[0] = '\0';
     if (x)

@@ -307,6 +307,8 @@ extern const cr_op cr__op_detach;
 /* Whether the number is a value of the dtype (floats: after rounding, if it does not
  * overflow); stores it as one at dst. */
 bool cr__number_store(cr_arg number, cr_dtype dtype, void *dst);
+/* A number operand (not a tensor) as a double. */
+double cr__arg_double(cr_arg number);
 
 /* Whether numbers of the C type of that name (NULL: any) lie in memory as those of the
  * dtype do. */

@@ -5,15 +5,75 @@
 
 /* ---- numbers ---- */
 
-static bool store_float(double real, cr_dtype dtype, void *dst)
+/* Numbers are told apart and rounded by their bits: that needs no arithmetic, which would
+ * depend on the host's floating point state, or trap. */
+
+#define MANTISSA   ((UINT64_C(1) << 52) - 1)
+#define HIDDEN_BIT (UINT64_C(1) << 52)
+
+static uint64_t bits_of(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static int exponent_of(uint64_t bits)
+{
+    return (int)(bits >> 52 & 0x7ff) - 1023;
+}
+
+/* bits / 2^n, to nearest, ties to even. */
+static uint64_t rounded_shift(uint64_t bits, int n)
+{
+    if (n > 63)
+        return 0;
+    return (bits + ((UINT64_C(1) << (n - 1)) - 1) + (bits >> n & 1)) >> n;
+}
+
+/* The f32 nearest to x, as its bits. */
+static uint32_t nearest_f32(double x)
+{
+    const uint64_t bits = bits_of(x), mantissa = bits & MANTISSA;
+    const uint32_t sign = (uint32_t)(bits >> 32) & UINT32_C(0x80000000);
+    const int e = exponent_of(bits);
+    uint64_t rounded;
+    if (e == 1024)
+        rounded = mantissa ? 0x7fc00000 : 0x7f800000;
+    else if (e > 127)
+        rounded = 0x7f800000;
+    else if (e >= -126) /* a carry goes on into the exponent, and to infinity */
+        rounded = rounded_shift((uint64_t)(e + 127) << 52 | mantissa, 29);
+    else
+        rounded = rounded_shift(mantissa | HIDDEN_BIT, -97 - e);
+    return sign | (uint32_t)rounded;
+}
+
+/* False if x is finite and the f32 is not. */
+static bool store_float(double x, cr_dtype dtype, void *dst)
 {
     if (dtype == CR_F64) {
-        memcpy(dst, &real, sizeof real);
+        memcpy(dst, &x, sizeof x);
         return true;
     }
-    float f = (float)real;
-    memcpy(dst, &f, sizeof f);
-    return !isinf(f) || isinf(real);
+    uint32_t narrow = nearest_f32(x);
+    memcpy(dst, &narrow, sizeof narrow);
+    return (narrow & 0x7fffffff) != 0x7f800000 || (bits_of(x) << 1) == 0xffe0000000000000;
+}
+
+/* Integers of more bits than f64 has are rounded. */
+double cr__arg_double(cr_arg number)
+{
+    if (number.kind == CR_ARG_REAL)
+        return number.v.real;
+    if ((number.kind == CR_ARG_INT ? number.v.u + HIDDEN_BIT : number.v.u) <
+        2 * HIDDEN_BIT)
+        return (double)number.v.i;
+    CR__FP_GUARD();
+    CR__HOLD(number);
+    double rounded = number.kind == CR_ARG_INT ? (double)number.v.i : (double)number.v.u;
+    CR__HOLD(rounded);
+    return rounded;
 }
 
 /* The number as a whole one: its sign and magnitude. False if it is none. */
@@ -29,11 +89,16 @@ static bool whole(cr_arg number, bool *negative, uint64_t *magnitude)
         *magnitude = *negative ? 0 - (uint64_t)number.v.i : (uint64_t)number.v.i;
         return true;
     }
-    double size = fabs(number.v.real);
-    if (!(size < 0x1p64) || floor(size) != size)
+    const uint64_t bits = bits_of(number.v.real),
+                   mantissa = (bits & MANTISSA) | HIDDEN_BIT;
+    const int e = exponent_of(bits);
+    *negative = bits >> 63;
+    *magnitude = 0;
+    if (bits << 1 == 0)
+        return true;
+    if (e < 0 || e > 63 || (e < 52 && mantissa << (12 + e)))
         return false;
-    *negative = number.v.real < 0;
-    *magnitude = (uint64_t)size;
+    *magnitude = e < 52 ? mantissa >> (52 - e) : mantissa << (e - 52);
     return true;
 }
 
@@ -45,10 +110,7 @@ bool cr__number_store(cr_arg number, cr_dtype dtype, void *dst)
     bool negative;
     uint64_t magnitude;
     if (cr__is_float(dtype))
-        return store_float(number.kind == CR_ARG_REAL  ? number.v.real
-                           : number.kind == CR_ARG_INT ? (double)number.v.i
-                                                       : (double)number.v.u,
-                           dtype, dst);
+        return store_float(cr__arg_double(number), dtype, dst);
     if (!whole(number, &negative, &magnitude))
         return false;
     uint64_t limit = largest[dtype];
@@ -247,6 +309,7 @@ static cr_tensor *number(const making *m, cr_arg value, cr_dtype dtype)
 cr_tensor *cr_scalar_at(cr_ctx *ctx, cr_arg value, cr_make_opts opts)
 {
     making m;
+    CR__FP_GUARD();
     if (!begin(&m, ctx, &op_scalar, opts.site))
         return NULL;
     return end(&m, number(&m, value, opts.dtype));
@@ -257,6 +320,7 @@ cr_tensor *cr_full_at(cr_ctx *ctx, cr_dims dims, cr_arg value, cr_make_opts opts
 {
     making m;
     int64_t numel;
+    CR__FP_GUARD();
     if (!begin(&m, ctx, &op_full, opts.site))
         return NULL;
     cr_tensor *x = cr__dims_numel(ctx, &op_full, dims, CR_DTYPE_DEFAULT, &numel)

@@ -128,7 +128,7 @@ double cr_item(cr_tensor *x)
     if (node->dtype == CR_F64)
         return node->value.scalar;
     if (node->dtype != CR_F32)
-        return (double)integer_of(node);
+        return cr__arg_double(cr_arg_int(integer_of(node)));
     memcpy(&narrow, &node->value, sizeof narrow);
     return (double)narrow;
 }

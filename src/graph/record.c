@@ -1,4 +1,5 @@
 /* Recording: from an operation and its operands to a node. */
+#include "../base/text.h"
 #include "graph.h"
 
 #include <stdarg.h>
@@ -30,7 +31,7 @@ cr_status cr__op_fail(cr_ctx *ctx, const cr_op *op, cr_status status, const char
     char what[512];
     va_list args;
     va_start(args, format);
-    vsnprintf(what, sizeof what, format, args);
+    cr__vformat(what, sizeof what, format, args);
     va_end(args);
     return cr_fail(ctx, status, "%s: %s (%s)%s%s",
                    ctx->within ? ctx->within->name : op->name, what,
@@ -495,6 +496,8 @@ cr_tensor *cr__record(cr_ctx *ctx, const cr_op *op, const cr_arg *operands, int 
             ctx = operands[i].v.tensor->ctx;
     if (!ctx || ctx->status != CR_OK)
         return NULL;
+    /* Operands that are numbers are converted without arithmetic. */
+    CR__STATE_GUARD(ctx, op->attrs_size || op->kind == CR_OP_COMPOSITE);
     /* The outermost operation gives its name and site to all that it is made of. */
     const char *outer_site = ctx->site;
     const cr_op *outer = ctx->within;

@@ -1,4 +1,5 @@
 /* Shapes: the rules that operations share, and shapes as text. */
+#include "../base/text.h"
 #include "graph.h"
 
 #include <stdio.h>
@@ -142,7 +143,7 @@ const char *cr__number_text(cr_ctx *ctx, cr_arg number)
     char *text = next_text(ctx);
     size_t size = sizeof ctx->texts[0];
     if (number.kind == CR_ARG_REAL)
-        snprintf(text, size, "%g", number.v.real);
+        cr__format(text, size, "%g", number.v.real);
     else if (number.kind == CR_ARG_INT)
         snprintf(text, size, "%lld", (long long)number.v.i);
     else

@@ -1,9 +1,8 @@
 /* Attributes as text, "dim=1,keepdim=true", and their defaults, which are text in the
  * operations' tables. */
+#include "../base/text.h"
 #include "attrs.h"
 
-#include <locale.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* A part of a text. */
@@ -68,24 +67,13 @@ static bool parse_integer(span s, int64_t *out)
     return true;
 }
 
-/* strtod() wants the decimal point of the host's locale, and takes more than decimals. */
 static bool parse_real(span s, double *out)
 {
-    char text[64], *end;
     if (is(s, "inf") || is(s, "-inf") || is(s, "nan")) {
         *out = is(s, "nan") ? (double)NAN : s.at[0] == '-' ? -INFINITY : INFINITY;
         return true;
     }
-    if (s.n == 0 || s.n >= sizeof text)
-        return false;
-    for (size_t i = 0; i < s.n; i++) {
-        if (!strchr("+-0123456789.eE", s.at[i]))
-            return false;
-        text[i] = s.at[i] == '.' ? *localeconv()->decimal_point : s.at[i];
-    }
-    text[s.n] = 0;
-    *out = strtod(text, &end);
-    return *end == 0;
+    return cr__parse_real(s.at, s.n, out);
 }
 
 /* The elements of "[1,2]", or the one that stands without brackets. */

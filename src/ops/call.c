@@ -74,6 +74,7 @@ cr_tensor *cr_apply_at(const cr_op *op, cr_tensor *const *inputs, int n,
 {
     entry e;
     void *copy = NULL;
+    CR__FP_GUARD();
     if (!enter(&e, NULL, op, inputs, n, site))
         return NULL;
     (void)copy_attrs(e.ctx, op, attrs, &copy);
@@ -85,6 +86,7 @@ int cr_call_at(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
 {
     entry e;
     void *copy = NULL;
+    CR__FP_GUARD();
     if (!enter(&e, ctx, op, inputs, n, site))
         return -1;
     (void)cr__attrs_parse(e.ctx, op, attrs, &copy);

@@ -88,12 +88,4 @@ cr_status cr__shape_bool(cr_infer *infer);
 /* The kinds' part of an entry: .internal = CR__MAP_OF(exp, .dtypes = CR__FLOATS). */
 #define CR__MAP_OF(name, ...) (&(const cr__map){ .code = CR__MAP_##name, __VA_ARGS__ })
 
-/* A number operand (not a tensor) as a double. */
-CR__INLINE double cr__arg_double(cr_arg number)
-{
-    return number.kind == CR_ARG_REAL  ? number.v.real
-           : number.kind == CR_ARG_INT ? (double)number.v.i
-                                       : (double)number.v.u;
-}
-
 #endif

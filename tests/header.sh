@@ -24,8 +24,8 @@ check() {
 
 # No documented macro is missing in macros.c. What ends in _ or declares prototypes is no part
 # of the interface; the rest of the exceptions are its building blocks, which all others use.
-sed -n 's/^#define \(cr_[a-z0-9_]*\|CR_[A-Z0-9_]*\)(.*/\1/p' include/chainrule.h | sort -u |
-    grep -vE '_$|^CR_(DECLARE_|SET_|OPTS|BEHIND_|SIGNED$|UNSIGNED$|COUNT$|SECOND$|SET$|DIM_OR_ALL$|DIM_ARG$|API$|FORMAT$|TEXT$|JOIN$|FIRST$|ARG$|READS_INPUT$)' \
+sed -n 's/^#define \(cr_[a-z0-9_]*\|CR_[A-Z0-9_]*\)(.*/\1/p' include/chainrule.h include/chainrule/*.h | sort -u |
+    grep -vE '_$|^CR_(UNARY$|BINARY$|DECLARE_|SET_|OPTS|BEHIND_|SIGNED$|UNSIGNED$|COUNT$|SECOND$|SET$|DIM_OR_ALL$|DIM_ARG$|API$|FORMAT$|TEXT$|JOIN$|FIRST$|ARG$|READS_INPUT$)' \
         >"$work/macros"
 while read -r macro; do
     grep -q "\\<$macro(" tests/header/macros.c || echo "$macro is not used in macros.c"

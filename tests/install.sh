@@ -31,7 +31,7 @@ check() {
 cmake --install "$build" --prefix "$work/first" >"$work/log"
 mv "$work/first" "$work/prefix"
 lib=$(dirname "$(find "$work/prefix" -name libchainrule.a)")
-for file in include/chainrule.h bin/chainrule; do
+for file in include/chainrule.h include/chainrule/core.h bin/chainrule; do
     [ -e "$work/prefix/$file" ] || { echo "not ok - $file is not installed"; exit 1; }
 done
 check "version of the installed program" sh -c \

@@ -14,10 +14,10 @@ complain() {
 
 files=$(find include src cli examples tests bench -name '*.[ch]' | sort)
 
-# The public header is laid out by hand: as a manual, with tables.
+# The public headers are laid out by hand: as a manual, with tables.
 if command -v clang-format >/dev/null; then
     for file in $files; do
-        [ "$file" = include/chainrule.h ] ||
+        [ "${file#include/}" != "$file" ] ||
             clang-format --dry-run -Werror "$file" >/dev/null 2>&1 || echo "$file"
     done | complain "clang-format -i would change"
 else
@@ -44,7 +44,7 @@ find src include -type f | sed 's|.*/||' | sort | uniq -d | complain "two files 
 grep -nE '\<(TOD[O]|FIXM[E]|XX[X])\>|^ *# *if +0\>' $files | complain "no notes, no dead code"
 grep -nE '	| $' $files | complain "tabs or blanks at the end"
 grep -LE '^/\*' $files | complain "a file opens with what it owns"
-wc -l $files | awk '$2 != "total" && $1 > 1200' | grep -v include/chainrule.h |
+wc -l $files | awk '$2 != "total" && $1 > 1200' |
     complain "a file has at most 1200 lines"
 
 shared=$build/libchainrule.so

@@ -1,5 +1,5 @@
 /* Operations of two operands, tensors or numbers, element by element; where and clamp.
- * Formulas: chainrule.h, section 7. Broadcasting has been recorded before: operands have
+ * Formulas: chainrule/maps.h. Broadcasting has been recorded before: operands have
  * equal shapes. */
 #include "../base/compiler.h"
 #include "ops.h"

@@ -1,5 +1,5 @@
 /* Reductions: sum, amax, amin, argmax, and what is made of them: mean, var, logsumexp.
- * Formulas: chainrule.h, section 7. */
+ * Formulas: chainrule/reductions.h. */
 #include "../base/compiler.h"
 #include "attrs.h"
 #include <float.h>

@@ -1,5 +1,5 @@
 /* Operations of one input, element by element: elementary functions, activations, cast.
- * Formulas: chainrule.h, section 7. */
+ * Formulas: chainrule/maps.h. */
 #include "../base/compiler.h"
 #include "ops.h"
 

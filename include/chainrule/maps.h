@@ -1,0 +1,176 @@
+/* Operations element by element: of one input, of two, selection, conversion.
+ *
+ * Broadcasting is NumPy's: shapes are aligned at the last dimension, and a size of 1 (or a missing
+ * dimension) is repeated. A negative dim counts from the end. g is the cotangent that arrives
+ * from above; what an operation sends down is written behind "d". */
+#ifndef CHAINRULE_MAPS_H
+#define CHAINRULE_MAPS_H
+
+#include "macros.h"
+
+CR_BEGIN
+
+/* Element by element, one input; floats, unless said otherwise. Each line says what an operation
+ * computes and what it sends down. */
+#define CR_UNARY(name) CR_API cr_tensor *cr_##name##_at(cr_tensor *x, const char *site);
+
+CR_UNARY(neg)           /* -x                            d -g                       also integers */
+#define cr_neg(x) cr_neg_at(x, CR_HERE)
+
+CR_UNARY(abs)           /* |x|                           d g sign(x), 0 at 0        also integers */
+#define cr_abs(x) cr_abs_at(x, CR_HERE)
+
+CR_UNARY(sign)          /* -1, 0, 1; 0 of NaN            d 0                        also integers */
+#define cr_sign(x) cr_sign_at(x, CR_HERE)
+
+CR_UNARY(floor)         /* largest integer <= x          d 0 */
+#define cr_floor(x) cr_floor_at(x, CR_HERE)
+
+CR_UNARY(exp)           /* e^x                           d g e^x */
+#define cr_exp(x) cr_exp_at(x, CR_HERE)
+
+CR_UNARY(expm1)         /* e^x - 1                       d g e^x */
+#define cr_expm1(x) cr_expm1_at(x, CR_HERE)
+
+CR_UNARY(log)           /* ln x                          d g / x */
+#define cr_log(x) cr_log_at(x, CR_HERE)
+
+CR_UNARY(log1p)         /* ln(1 + x)                     d g / (1 + x) */
+#define cr_log1p(x) cr_log1p_at(x, CR_HERE)
+
+CR_UNARY(sqrt)          /* x^(1/2)                       d g / (2 sqrt x), inf at 0 */
+#define cr_sqrt(x) cr_sqrt_at(x, CR_HERE)
+
+CR_UNARY(rsqrt)         /* x^(-1/2)                      d -g x^(-3/2) / 2 */
+#define cr_rsqrt(x) cr_rsqrt_at(x, CR_HERE)
+
+CR_UNARY(square)        /* x^2                           d 2 g x                    also integers */
+#define cr_square(x) cr_square_at(x, CR_HERE)
+
+CR_UNARY(reciprocal)    /* 1/x                           d -g / x^2 */
+#define cr_reciprocal(x) cr_reciprocal_at(x, CR_HERE)
+
+CR_UNARY(sin)           /* sine, radians                 d g cos x */
+#define cr_sin(x) cr_sin_at(x, CR_HERE)
+
+CR_UNARY(cos)           /* cosine, radians               d -g sin x */
+#define cr_cos(x) cr_cos_at(x, CR_HERE)
+
+CR_UNARY(tanh)          /*                               d g (1 - tanh^2 x) */
+#define cr_tanh(x) cr_tanh_at(x, CR_HERE)
+
+CR_UNARY(sigmoid)       /* 1 / (1 + e^-x)                d g s (1 - s) */
+#define cr_sigmoid(x) cr_sigmoid_at(x, CR_HERE)
+
+CR_UNARY(erf)           /* 2/sqrt(pi) int_0^x e^(-t^2)   d g 2/sqrt(pi) e^(-x^2) */
+#define cr_erf(x) cr_erf_at(x, CR_HERE)
+
+CR_UNARY(relu)          /* max(x, 0); NaN of NaN         d g where x > 0, 0 at 0 */
+#define cr_relu(x) cr_relu_at(x, CR_HERE)
+
+CR_UNARY(silu)          /* x sigmoid(x)                  Elfwing et al., 2018 */
+#define cr_silu(x) cr_silu_at(x, CR_HERE)
+
+CR_UNARY(logical_not)   /* x == 0, a bool                d none                     any type */
+#define cr_logical_not(x) cr_logical_not_at(x, CR_HERE)
+#undef CR_UNARY
+
+/* x where x > 0, slope x elsewhere; the slope also at 0. */
+CR_API cr_tensor *cr_leaky_relu_at(cr_tensor *x, double negative_slope, const char *site);
+#define cr_leaky_relu(x, negative_slope) cr_leaky_relu_at(x, negative_slope, CR_HERE)
+
+/* ln(1 + e^(beta x)) / beta, and x where beta x > threshold. */
+typedef struct cr_softplus_opts {
+    const char *site CR_ZERO;
+    double beta CR_ZERO;        /* above 0; default 1 */
+    cr_opt_real threshold CR_ZERO; /* default 20 */
+} cr_softplus_opts;
+CR_API cr_tensor *cr_softplus_at(cr_tensor *x, cr_softplus_opts opts);
+#define cr_softplus(...)                         \
+    cr_softplus_at(CR_FIRST(__VA_ARGS__, 0),     \
+                   CR_OPTS(cr_softplus_opts, __VA_ARGS__))
+
+/* x Phi(x) with the normal distribution function Phi(x) = (1 + erf(x/sqrt 2))/2, or with
+ * .approximate = CR_APPROXIMATE_TANH: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
+ * Hendrycks and Gimpel, 2016. */
+typedef enum cr_approximate { CR_APPROXIMATE_NONE = 0, CR_APPROXIMATE_TANH } cr_approximate;
+typedef struct cr_gelu_opts {
+    const char *site CR_ZERO;
+    cr_approximate approximate CR_ZERO;
+} cr_gelu_opts;
+CR_API cr_tensor *cr_gelu_at(cr_tensor *x, cr_gelu_opts opts);
+#define cr_gelu(...)                         \
+    cr_gelu_at(CR_FIRST(__VA_ARGS__, 0),     \
+               CR_OPTS(cr_gelu_opts, __VA_ARGS__))
+
+/* Element by element, two operands: tensors or C numbers in either place, at least one tensor.
+ * Of tensors of different types bools and integers take the other's float type, and of
+ * bool < u8 < i32 < i64 the wider one is taken; f32 with f64 is an error: cr_cast() one. A number
+ * takes the tensor's dtype and must be a value of it (a float rounds it): to multiply integers by
+ * 0.5, cast them. Shapes broadcast.
+ *
+ *     add, sub, mul          any number type; mul also bools (and)
+ *     div                    floats; integers and bools divide as f32
+ *     pow         x^y        floats; 0^0 = 1 with both gradients 0; d/dy at x = 0 is 0; d/dx at
+ *                            y = 0 is 0, also of NaN
+ *     maximum, minimum       numbers and bools; NaN wins; equal operands get half of the gradient
+ *     eq ne lt le gt ge      a bool; no gradient; exact for any two types, also of a float with an
+ *                            integer that its type does not hold (2^53 + 1)
+ *     logical_and, _or       of x != 0 and y != 0: a bool; no gradient; any types
+ */
+#define CR_DECLARE_BINARY(name) \
+    CR_API cr_tensor *cr_##name##_at(cr_arg x, cr_arg other, const char *site);
+CR_DECLARE_BINARY(add)
+CR_DECLARE_BINARY(sub)
+CR_DECLARE_BINARY(mul)
+CR_DECLARE_BINARY(div)
+CR_DECLARE_BINARY(pow)
+CR_DECLARE_BINARY(maximum)
+CR_DECLARE_BINARY(minimum)
+CR_DECLARE_BINARY(eq)
+CR_DECLARE_BINARY(ne)
+CR_DECLARE_BINARY(lt)
+CR_DECLARE_BINARY(le)
+CR_DECLARE_BINARY(gt)
+CR_DECLARE_BINARY(ge)
+CR_DECLARE_BINARY(logical_and)
+CR_DECLARE_BINARY(logical_or)
+#undef CR_DECLARE_BINARY
+#define cr_add(x, other) cr_add_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_sub(x, other) cr_sub_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_mul(x, other) cr_mul_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_div(x, other) cr_div_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_pow(x, exponent) cr_pow_at(CR_ARG(x), CR_ARG(exponent), CR_HERE)
+#define cr_maximum(x, other) cr_maximum_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_minimum(x, other) cr_minimum_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_eq(x, other) cr_eq_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_ne(x, other) cr_ne_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_lt(x, other) cr_lt_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_le(x, other) cr_le_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_gt(x, other) cr_gt_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_ge(x, other) cr_ge_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_logical_and(x, other) cr_logical_and_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#define cr_logical_or(x, other) cr_logical_or_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+/* x where the bool tensor condition is true, other elsewhere; the gradient is selected likewise. Any
+ * type, different ones as above; of two numbers i64 if both are integers, else f32.
+ * The branch that is not taken is computed too, and what is infinite in its derivative there meets
+ * a cotangent of 0: the gradient of where(x > 0, sqrt(x), 0) at x <= 0 is NaN, as everywhere. Keep
+ * its argument inside before: where(x > 0, sqrt(clamp(x, 1e-12, INFINITY)), 0). */
+CR_API cr_tensor *cr_where_at(cr_tensor *condition, cr_arg x, cr_arg other,
+                              const char *site);
+#define cr_where(condition, x, other) \
+    cr_where_at(condition, CR_ARG(x), CR_ARG(other), CR_HERE)
+
+/* min(max(x, min), max) for numbers min and max, -INFINITY and INFINITY for none; NaN stays NaN. Any
+ * number type. The gradient passes strictly between the bounds and is 0 at them. */
+CR_API cr_tensor *cr_clamp_at(cr_tensor *x, cr_arg min, cr_arg max, const char *site);
+#define cr_clamp(x, min, max) cr_clamp_at(x, CR_ARG(min), CR_ARG(max), CR_HERE)
+
+/* x as another element type, as C converts; to bool: x != 0. A float that the integer type cannot
+ * hold becomes its nearest value, NaN becomes 0. Gradients pass between floats. */
+CR_API cr_tensor *cr_cast_at(cr_tensor *x, cr_dtype dtype, const char *site);
+#define cr_cast(x, dtype) cr_cast_at(x, dtype, CR_HERE)
+
+CR_END
+#endif

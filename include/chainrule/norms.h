@@ -1,0 +1,42 @@
+/* Normalisation along dimensions: softmax, layer and batch norm. */
+#ifndef CHAINRULE_NORMS_H
+#define CHAINRULE_NORMS_H
+
+#include "macros.h"
+
+CR_BEGIN
+
+/* e^x / sum e^x along dim, and its logarithm; both without overflow. Floats. In a row of -inf
+ * softmax is 0 with gradient 0, log_softmax NaN. */
+CR_API cr_tensor *cr_softmax_at(cr_tensor *x, int dim, const char *site);
+CR_API cr_tensor *cr_log_softmax_at(cr_tensor *x, int dim, const char *site);
+#define cr_softmax(x, dim) cr_softmax_at(x, dim, CR_HERE)
+#define cr_log_softmax(x, dim) cr_log_softmax_at(x, dim, CR_HERE)
+
+/* (x - mean) / sqrt(var + eps) * weight + bias over the last dimensions, which must equal
+ * normalized_shape (the shape of weight and bias, either of which may be NULL); biased variance.
+ * Ba et al., 2016. */
+typedef struct cr_norm_opts {
+    const char *site CR_ZERO;
+    double eps CR_ZERO; /* above 0; default 1e-5 */
+} cr_norm_opts;
+CR_API cr_tensor *cr_layer_norm_at(cr_tensor *x, cr_dims normalized_shape, cr_tensor *weight,
+                                   cr_tensor *bias, cr_norm_opts opts);
+#define cr_layer_norm(x, normalized_shape, weight, ...)                              \
+    cr_layer_norm_at(x, normalized_shape, weight, CR_FIRST(__VA_ARGS__, 0),          \
+                     CR_OPTS(cr_norm_opts, __VA_ARGS__))
+
+/* The same over all dimensions but 1, per channel (x [N, C, ..]). training: with the batch's mean
+ * and biased variance, and running = (1 - momentum) running + momentum batch (the unbiased
+ * variance) is assigned to running_mean and running_var, unless they are NULL. Otherwise: with the
+ * running statistics, which must be given. Ioffe and Szegedy, 2015. */
+CR_API cr_tensor *cr_batch_norm_at(cr_tensor *x, cr_tensor *running_mean, cr_tensor *running_var,
+                                   cr_tensor *weight, cr_tensor *bias, bool training,
+                                   double momentum, cr_norm_opts opts);
+#define cr_batch_norm(x, running_mean, running_var, weight, bias, training, ...)                 \
+    cr_batch_norm_at(x, running_mean, running_var, weight, bias, training,                       \
+                     CR_FIRST(__VA_ARGS__, 0),                                                   \
+                     CR_OPTS(cr_norm_opts, __VA_ARGS__))
+
+CR_END
+#endif

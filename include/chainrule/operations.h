@@ -1,0 +1,188 @@
+/* Operations by name, and operations of your own. */
+#ifndef CHAINRULE_OPERATIONS_H
+#define CHAINRULE_OPERATIONS_H
+
+#include "macros.h"
+
+CR_BEGIN
+
+/* What the executor knows about an operation. */
+typedef enum cr_op_kind {
+    CR_OP_MAP = 1,   /* element by element; fused into tile programs */
+    CR_OP_REDUCE,    /* over dimensions; may end a tile program */
+    CR_OP_VIEW,      /* no kernel: another way to index its input */
+    CR_OP_CONTRACT,  /* a matrix product */
+    CR_OP_OPAQUE,    /* a kernel of its own on contiguous arrays */
+    CR_OP_COMPOSITE  /* expands into others while recording */
+} cr_op_kind;
+
+/* An attribute: a member of the operation's attribute struct. */
+typedef enum cr_attr_type {
+    CR_ATTR_BOOL,   /* bool */
+    CR_ATTR_INT,    /* int64_t */
+    CR_ATTR_REAL,   /* double */
+    CR_ATTR_NUMBER, /* cr_arg: an integer stays one */
+    CR_ATTR_DIMS,   /* cr_dims */
+    CR_ATTR_REALS,  /* cr_reals */
+    CR_ATTR_OPT_INT,  /* cr_opt_int */
+    CR_ATTR_OPT_REAL, /* cr_opt_real */
+    CR_ATTR_WORD,   /* an int-sized enum: the place of the word in words */
+    CR_ATTR_DTYPE   /* cr_dtype */
+} cr_attr_type;
+
+/* Why zero may stand for the default of an attribute. */
+enum {
+    CR_ATTR_POSITIONAL = 1, /* the C function takes it by position: zero is zero */
+    CR_ATTR_POSITIVE = 2    /* only values above zero are legal: cr_apply() and cr_call() see to it */
+};
+
+typedef struct cr_attr {
+    const char *name;
+    cr_attr_type type CR_ZERO;
+    size_t offset CR_ZERO;
+    const char *initial CR_ZERO; /* the default as text; NULL: none, it must be given */
+    const char *words CR_ZERO;   /* of CR_ATTR_WORD: "mean,sum,none" */
+    unsigned flags CR_ZERO;
+} cr_attr;
+
+/* What a shape rule is given and fills in. attrs is the node's own copy of the attribute struct:
+ * resolve defaults and negative dims in it, so that vjp and kernel need not. */
+typedef struct cr_infer {
+    cr_ctx *ctx;
+    const cr_op *op;
+    int n;                     /* inputs; absent ones have dtype 0 */
+    const cr_dtype *in_dtype;
+    const cr_dims *in_dims;
+    void *attrs;
+    cr_dtype dtype;            /* out: preset to the first input's */
+    cr_dims dims;              /* out: preset to the first input's */
+} cr_infer;
+
+/* An array as kernels see it: contiguous and row-major. */
+typedef struct cr_array {
+    void *data;
+    cr_dtype dtype;
+    cr_dims dims;
+    int64_t numel;
+} cr_array;
+
+/* What an opaque kernel is given. It is pure: it may run on any thread, and again; it writes all
+ * elements of out, whose content is undefined before. */
+typedef struct cr_kernel {
+    const cr_array *in; /* absent optional inputs have data NULL and dtype 0 */
+    int n;
+    cr_array out;
+    const void *attrs;
+    void *scratch; /* as many bytes as the operation's scratch() asked for, or NULL */
+    char *message; /* where to say why it failed: capacity bytes */
+    size_t capacity;
+    void *workers; /* for cr_kernel_parallel() */
+} cr_kernel;
+
+/* Inside a kernel: calls body(arg, i) for each i below n, on the context's threads. */
+CR_API void cr_kernel_parallel(const cr_kernel *kernel, int n, void (*body)(void *arg, int i),
+                               void *arg);
+
+/* Sample inputs, from which the tests of an operation are made. inputs is a list like
+ *
+ *     "f[2,3] f[3]{0.5,2} i[4]{0,5} b[2,3] - n{-2,2}"
+ *
+ * of float, integer (i64) and bool tensors, absent inputs (-) and C numbers (n), with the range
+ * of their values (default -2 to 2, integers 0 to 4; the upper bound of integers is excluded).
+ * "~" behind a tensor: no gradient is asked for it; "!": all elements differ from each other. */
+typedef struct cr_sample {
+    const char *inputs;
+    const char *attrs CR_ZERO; /* as in cr_call(); NULL: none */
+} cr_sample;
+
+/* What a vjp reads besides the cotangent: CR_READS_INPUT(0) | CR_READS_OUTPUT. */
+#define CR_READS_INPUT(i) (1u << (i))
+#define CR_READS_OUTPUT (1u << 31)
+#define CR_READS_INPUTS 0x7fffffffu
+
+/* One operation. Tables of the library and of its users are made of these; all members that are
+ * not used stay zero. One of your own is opaque, with a kernel, or composite, with an expansion; it
+ * must outlive the tensors made with it, as a static one does. */
+struct cr_op {
+    const char *name;
+    const char *doc CR_ZERO; /* what it computes, one line */
+    cr_op_kind kind CR_ZERO;
+    int min_inputs CR_ZERO;
+    int max_inputs CR_ZERO;      /* more than min_inputs: the rest is optional; -1: any number */
+    const char *inputs CR_ZERO;  /* their names: "x,weight,bias" */
+
+    const cr_attr *attrs CR_ZERO; /* ends with a row whose name is NULL */
+    size_t attrs_size CR_ZERO;    /* of the attribute struct, which holds no pointers */
+
+    /* dtype and shape of the result, or an error by cr_fail(). NULL: as the first input. */
+    cr_status (*shape)(cr_infer *infer) CR_ZERO;
+
+    /* Given the output's node and cotangent, stores the cotangents of those inputs for which
+     * cr_input_needs_grad() holds, made by calling operations; what it leaves NULL gets none. NULL:
+     * not differentiable. A composite has none: its parts have theirs. */
+    void (*vjp)(cr_tensor *out, cr_tensor *cotangent, cr_tensor **input_cotangents) CR_ZERO;
+    unsigned reads CR_ZERO;
+    /* What it reads for the cotangent of input i alone: not counted if that is a number. */
+    unsigned reads_for[2] CR_ZERO;
+
+    /* CR_OP_OPAQUE: computes out from in; on failure returns a status and writes the message. */
+    cr_status (*kernel)(const cr_kernel *kernel) CR_ZERO;
+    /* How many bytes of memory that needs besides, which the run obtains before it computes
+     * anything. NULL: none. May ask for inputs' shapes and attributes, never for values. */
+    size_t (*scratch)(const cr_tensor *out) CR_ZERO;
+
+    /* CR_OP_COMPOSITE: builds the result from other operations. */
+    cr_tensor *(*expand)(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                         const void *attrs) CR_ZERO;
+
+    /* The library's other kinds: how to run it. Its form depends on the kind; not for users. */
+    const void *internal CR_ZERO;
+
+    const cr_sample *samples CR_ZERO; /* ends with a row whose inputs are NULL */
+    const char *kinks CR_ZERO; /* inputs near which it is not differentiable: "0", "-0.5,0.5" */
+};
+
+/* For vjps: the inputs of a node (NULL if absent or a number), the operand as given, its resolved
+ * attributes, and whether an input wants a cotangent. */
+CR_API cr_tensor *cr_input(const cr_tensor *out, int i);
+CR_API cr_arg cr_operand(const cr_tensor *out, int i);
+CR_API int cr_input_count(const cr_tensor *out);
+CR_API const void *cr_attrs(const cr_tensor *out);
+CR_API bool cr_input_needs_grad(const cr_tensor *out, int i);
+CR_API const cr_op *cr_op_of(const cr_tensor *x);
+
+/* All operations of the library, by number (NULL past the last) and by name (NULL if unknown). */
+CR_API const cr_op *cr_op_list(int i);
+CR_API const cr_op *cr_op_find(const char *name);
+
+/* Applies an operation to n inputs. attrs points to its attribute struct, NULL for defaults. */
+CR_API cr_tensor *cr_apply_at(const cr_op *op, cr_tensor *const *inputs, int n, const void *attrs,
+                              const char *site);
+#define cr_apply(...) cr_apply_at(__VA_ARGS__, CR_HERE)
+
+/* The same with attributes as text: "dim=1,keepdim=true", values being integers, reals, true,
+ * false, words, or lists [1,2]. Returns how many outputs came out (written to outputs as far as
+ * capacity goes), or -1 with an error. ctx may be NULL if there is an input. */
+CR_API int cr_call_at(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
+                      const char *attrs, cr_tensor **outputs, int capacity, const char *site);
+#define cr_call(...) cr_call_at(__VA_ARGS__, CR_HERE)
+
+/* An operation from two C functions over plain arrays, both pure: forward writes out; backward
+ * gets the inputs, the output and its cotangent, and writes the cotangent of every float input
+ * (in_cotangents[i].data is NULL where none is wanted). Both return false to fail the run. The
+ * result has the given dtype and shape. A second derivative is an error that says so. */
+typedef bool cr_custom_forward(const cr_array *in, int n, cr_array *out, void *user);
+typedef bool cr_custom_backward(const cr_array *in, int n, const cr_array *out,
+                                const cr_array *cotangent, cr_array *in_cotangents, void *user);
+typedef struct cr_custom_def {
+    const char *name;
+    cr_custom_forward *forward;
+    cr_custom_backward *backward CR_ZERO; /* NULL: not differentiable */
+    void *user CR_ZERO;                   /* must outlive the tensors made with it */
+} cr_custom_def;
+CR_API cr_tensor *cr_custom_at(const cr_custom_def *def, cr_tensor *const *inputs, int n,
+                               cr_dtype dtype, cr_dims shape, const char *site);
+#define cr_custom(...) cr_custom_at(__VA_ARGS__, CR_HERE)
+
+CR_END
+#endif

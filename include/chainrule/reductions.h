@@ -1,0 +1,52 @@
+/* Operations that reduce dimensions. */
+#ifndef CHAINRULE_REDUCTIONS_H
+#define CHAINRULE_REDUCTIONS_H
+
+#include "macros.h"
+
+CR_BEGIN
+
+/* Reductions over dim: an int, a list CR_DIMS(0, 2), or CR_ALL; behind the first argument it may be
+ * left out, and then is CR_ALL. .keepdim leaves what was reduced with size 1.
+ *
+ *     cr_sum(x)    cr_sum(x, -1)    cr_sum(x, CR_DIMS(0, 2))    cr_sum(x, CR_ALL, .keepdim = true)
+ *
+ *     sum         integers and bools sum as i64
+ *     mean        sum / count; integers and bools give f32; NaN of nothing
+ *     amax, amin  NaN wins; the gradient is shared evenly by all equal extrema; of nothing: error
+ *     logsumexp   ln sum e^x, without overflow; floats; of -inf only: -inf with gradient 0
+ */
+typedef struct cr_reduce_opts {
+    const char *site CR_ZERO;
+    bool keepdim CR_ZERO;
+} cr_reduce_opts;
+CR_API cr_tensor *cr_sum_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
+CR_API cr_tensor *cr_mean_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
+CR_API cr_tensor *cr_amax_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
+CR_API cr_tensor *cr_amin_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
+CR_API cr_tensor *cr_logsumexp_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
+#define CR_REDUCE_(name, T, ...)                                       \
+    name(CR_FIRST(__VA_ARGS__, 0), CR_DIM_OR_ALL(__VA_ARGS__), CR_OPTS_BEHIND_2(T, __VA_ARGS__))
+#define cr_sum(...) CR_REDUCE_(cr_sum_at, cr_reduce_opts, __VA_ARGS__)
+#define cr_mean(...) CR_REDUCE_(cr_mean_at, cr_reduce_opts, __VA_ARGS__)
+#define cr_amax(...) CR_REDUCE_(cr_amax_at, cr_reduce_opts, __VA_ARGS__)
+#define cr_amin(...) CR_REDUCE_(cr_amin_at, cr_reduce_opts, __VA_ARGS__)
+#define cr_logsumexp(...) CR_REDUCE_(cr_logsumexp_at, cr_reduce_opts, __VA_ARGS__)
+
+/* The place (i64) of the largest element along one dim, or (CR_ALL) in the whole tensor; of
+ * several, the first; the first NaN, if there is one. */
+CR_API cr_tensor *cr_argmax_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
+#define cr_argmax(...) CR_REDUCE_(cr_argmax_at, cr_reduce_opts, __VA_ARGS__)
+
+/* sum (x - mean)^2 / max(0, count - correction): correction 1 is the sample variance, 0 the
+ * population's: cr_var(x, -1, .correction = CR_REAL(0)). Floats. */
+typedef struct cr_var_opts {
+    const char *site CR_ZERO;
+    cr_opt_real correction CR_ZERO; /* default 1 */
+    bool keepdim CR_ZERO;
+} cr_var_opts;
+CR_API cr_tensor *cr_var_at(cr_tensor *x, cr_dims dim, cr_var_opts opts);
+#define cr_var(...) CR_REDUCE_(cr_var_at, cr_var_opts, __VA_ARGS__)
+
+CR_END
+#endif

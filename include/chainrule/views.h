@@ -1,0 +1,69 @@
+/* Views, and tensors joined. */
+#ifndef CHAINRULE_VIEWS_H
+#define CHAINRULE_VIEWS_H
+
+#include "macros.h"
+
+CR_BEGIN
+
+/* Views: the same elements seen in another shape; nothing is copied until a kernel needs it. All
+ * types.
+ *
+ *     reshape    the same elements in row-major order; one size may be -1
+ *     permute    dimension i of the result is dimension dims[i] of x
+ *     transpose  two dimensions exchanged
+ *     t          the last two exchanged
+ *     expand     size-1 (and new leading) dimensions repeated; -1 keeps a size
+ *     flip       the order along dims reversed
+ *     squeeze    those of dim (as in reductions; all, if there is none) that have size 1 dropped
+ *     unsqueeze  a new dimension of size 1 at dim
+ *     slice      start, start + step, ... below end along dim; negative places count from the
+ *                end, places outside are clipped; INT64_MAX is the end; .step is above 0
+ *     select     the index-th slice along dim, without that dimension
+ */
+CR_API cr_tensor *cr_reshape_at(cr_tensor *x, cr_dims shape, const char *site);
+CR_API cr_tensor *cr_permute_at(cr_tensor *x, cr_dims dims, const char *site);
+CR_API cr_tensor *cr_transpose_at(cr_tensor *x, int dim0, int dim1, const char *site);
+CR_API cr_tensor *cr_expand_at(cr_tensor *x, cr_dims shape, const char *site);
+CR_API cr_tensor *cr_flip_at(cr_tensor *x, cr_dims dims, const char *site);
+CR_API cr_tensor *cr_unsqueeze_at(cr_tensor *x, int dim, const char *site);
+CR_API cr_tensor *cr_select_at(cr_tensor *x, int dim, int64_t index, const char *site);
+#define cr_reshape(x, shape) cr_reshape_at(x, shape, CR_HERE)
+#define cr_permute(x, dims) cr_permute_at(x, dims, CR_HERE)
+#define cr_transpose(x, dim0, dim1) cr_transpose_at(x, dim0, dim1, CR_HERE)
+#define cr_t(x) cr_transpose_at(x, -2, -1, CR_HERE)
+#define cr_expand(x, shape) cr_expand_at(x, shape, CR_HERE)
+#define cr_flip(x, dims) cr_flip_at(x, dims, CR_HERE)
+#define cr_unsqueeze(x, dim) cr_unsqueeze_at(x, dim, CR_HERE)
+#define cr_select(x, dim, index) cr_select_at(x, dim, index, CR_HERE)
+
+CR_API cr_tensor *cr_squeeze_at(cr_tensor *x, cr_dims dim, const char *site);
+#define cr_squeeze(...) CR_THIRD_(__VA_ARGS__, CR_SQUEEZE_2_, CR_SQUEEZE_1_, )(__VA_ARGS__)
+#define CR_SQUEEZE_1_(x) cr_squeeze_at(x, CR_ALL, CR_HERE)
+#define CR_SQUEEZE_2_(x, dim) cr_squeeze_at(x, CR_DIM_ARG(dim), CR_HERE)
+
+typedef struct cr_slice_opts {
+    const char *site CR_ZERO;
+    int64_t step CR_ZERO; /* default 1 */
+} cr_slice_opts;
+CR_API cr_tensor *cr_slice_at(cr_tensor *x, int dim, int64_t start, int64_t end,
+                              cr_slice_opts opts);
+#define cr_slice(x, dim, start, ...)                             \
+    cr_slice_at(x, dim, start, CR_FIRST(__VA_ARGS__, 0),         \
+                CR_OPTS(cr_slice_opts, __VA_ARGS__))
+
+/* x with the slice (as above) replaced by src, which has the slice's shape. */
+CR_API cr_tensor *cr_slice_scatter_at(cr_tensor *x, cr_tensor *src, int dim, int64_t start,
+                                      int64_t end, cr_slice_opts opts);
+#define cr_slice_scatter(x, src, dim, start, ...)                        \
+    cr_slice_scatter_at(x, src, dim, start, CR_FIRST(__VA_ARGS__, 0),    \
+                        CR_OPTS(cr_slice_opts, __VA_ARGS__))
+
+/* n tensors joined along an existing dim (cat; other sizes equal) or a new one (stack). */
+CR_API cr_tensor *cr_cat_at(cr_tensor *const *xs, int n, int dim, const char *site);
+CR_API cr_tensor *cr_stack_at(cr_tensor *const *xs, int n, int dim, const char *site);
+#define cr_cat(...) cr_cat_at(__VA_ARGS__, CR_HERE)
+#define cr_stack(...) cr_stack_at(__VA_ARGS__, CR_HERE)
+
+CR_END
+#endif

@@ -17,6 +17,15 @@ static cr_ctx *base;               /* of the mode that the environment asks for 
 static cr_ctx *lazy[2], *eager[2]; /* of one thread and of four */
 static bool base_is_eager;
 
+/* The operations that cr_op_list() gives, then those that it leaves out. */
+static const cr_op *any_operation(int i)
+{
+    int listed = 0;
+    while (listed <= i && cr_op_list(listed))
+        listed++;
+    return i < listed ? cr_op_list(i) : cr__op_internal(i - listed);
+}
+
 /* ---- values ---- */
 
 /* All of an operation's samples can be computed. */
@@ -144,6 +153,21 @@ static int differentiable_outputs(const call *c, unsigned *bits)
     return n;
 }
 
+/* What says that it has no second derivative must have the first. */
+static bool checks_gradients(function *f, cr_tensor **inputs, int n)
+{
+    static const char without[] = "no second derivative";
+    bool good = cr_gradcheck(output_of, f, inputs, n, .second_order = true) == CR_OK;
+    if (!good && strstr(cr_message(base), without)) {
+        cr_clear(base);
+        good = cr_gradcheck(output_of, f, inputs, n) == CR_OK;
+    }
+    if (!good)
+        diag("  %s: %s", call_text(f->c), cr_message(base));
+    cr_clear(base);
+    return good;
+}
+
 static bool gradients_right(const call *c)
 {
     unsigned bits;
@@ -169,11 +193,7 @@ static bool gradients_right(const call *c)
             if (wants_gradient(c, j))
                 inputs[n_inputs++] = f.fixed[j];
         }
-        good =
-            cr_gradcheck(output_of, &f, inputs, n_inputs, .second_order = true) == CR_OK;
-        if (!good)
-            diag("  %s: %s", call_text(c), cr_message(base));
-        cr_clear(base);
+        good = checks_gradients(&f, inputs, n_inputs);
     }
     return good;
 }
@@ -497,7 +517,7 @@ static bool attribute_sound(const cr_op *op, const cr_attr *a)
 static bool entry_sound(const cr_op *op)
 {
     bool sound = op->name && *op->name && op->doc && *op->doc && op->kind;
-    sound = sound && cr_op_find(op->name) == op;
+    sound = sound && cr_op_find(op->name);
     sound = sound && (op->max_inputs == -1 || op->max_inputs >= op->min_inputs);
     for (const cr_attr *a = op->attrs; a && a->name; a++) {
         sound = attribute_sound(op, a) && sound;
@@ -538,7 +558,7 @@ static int print_digests(void)
 {
     const cr_op *op;
     printf("%s\n", cr_isa());
-    for (int i = 0; (op = cr_op_list(i)); i++)
+    for (int i = 0; (op = any_operation(i)); i++)
         for (const cr_sample *s = op->samples; s && s->inputs; s++) {
             call c;
             if (make_call(&c, op, s)) {
@@ -677,6 +697,9 @@ static void test_unknown(void)
     while (cr_op_list(n))
         n++;
     ok(n >= 50, "%d operations", n);
+    for (int i = 0; i < n; i++)
+        if (cr_op_find(cr_op_list(i)->name) != cr_op_list(i))
+            ok(false, "%s is found by its name", cr_op_list(i)->name);
 }
 
 int main(int argc, char **argv)
@@ -697,7 +720,7 @@ int main(int argc, char **argv)
     test_unknown();
     test_empty_results();
     const cr_op *op;
-    for (int i = 0; (op = cr_op_list(i)); i++)
+    for (int i = 0; (op = any_operation(i)); i++)
         test_operation(op);
     compare_instruction_sets(argv[0]);
     for (int i = 0; i < 2; i++) {

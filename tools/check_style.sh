@@ -42,6 +42,7 @@ done
 find src include -type f | sed 's|.*/||' | sort | uniq -d | complain "two files have this name"
 
 grep -nE '\<(TOD[O]|FIXM[E]|XX[X])\>|^ *# *if +0\>' $files | complain "no notes, no dead code"
+grep -nE '^(static )?const cr_op +[a-z_0-9]+ *=' src/ops/*.[ch] | complain "entries are opened by CR__OP()"
 grep -nE '	| $' $files | complain "tabs or blanks at the end"
 grep -LE '^/\*' $files | complain "a file opens with what it owns"
 wc -l $files | awk '$2 != "total" && $1 > 1200' |

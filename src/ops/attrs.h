@@ -4,18 +4,6 @@
 
 #include "ops.h"
 
-/* A row: CR__ATTR(slice_attrs, step, INT, .initial = "1", .flags = CR_ATTR_POSITIVE). The
- * member has the attribute's name. */
-#define CR__ATTR(T, member, TYPE, ...)                                          \
-    {                                                                           \
-        .name = #member, .type = CR_ATTR_##TYPE, .offset = offsetof(T, member), \
-        __VA_ARGS__                                                             \
-    }
-#define CR__ATTRS_END \
-    {                 \
-        .name = NULL  \
-    }
-
 /* Of the many operations whose only attribute is a dim, by position. */
 typedef struct cr__dim_attrs {
     int64_t dim;

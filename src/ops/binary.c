@@ -260,7 +260,7 @@ static bool prepare_logical(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
 
 /* READS_X, READS_Y: what the cotangents of x and of y read. */
 #define ENTRY(NAME, INPUTS, DTYPES, PREPARE, SHAPE, VJP, READS_X, READS_Y, DOC, ...) \
-    static const cr_op op_##NAME = {                                                 \
+    CR__OP(NAME) = {                                                                 \
         .name = #NAME,                                                               \
         .doc = DOC,                                                                  \
         .kind = CR_OP_MAP,                                                           \
@@ -271,7 +271,7 @@ static bool prepare_logical(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
         .vjp = VJP,                                                                  \
         .reads_for = { READS_X, READS_Y },                                           \
         .internal = CR__MAP_OF(NAME, .dtypes = DTYPES, .prepare = PREPARE),          \
-        .samples = (const cr_sample[]){ __VA_ARGS__, { NULL, NULL } },               \
+        .samples = CR__SAMPLES(__VA_ARGS__),                                         \
     };
 
 /* With its public function. */
@@ -279,7 +279,7 @@ static bool prepare_logical(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
     ENTRY(NAME, "x,other", __VA_ARGS__)                                 \
     cr_tensor *cr_##NAME##_at(cr_arg x, cr_arg other, const char *site) \
     {                                                                   \
-        return cr__record_2(&op_##NAME, x, other, site);                \
+        return cr__record_2(&cr__op_##NAME, x, other, site);            \
     }
 #define COMPARE(NAME, DOC)                                                \
     BINARY(NAME, 0, prepare_compare, cr__shape_bool, NULL, 0, 0,          \
@@ -333,7 +333,7 @@ cr_tensor *cr_pow_at(cr_arg x, cr_arg exponent, const char *site)
         if (n == -1)
             return cr_reciprocal_at(x.v.tensor, site);
     }
-    return cr__record_2(&op_pow, x, exponent, site);
+    return cr__record_2(&cr__op_pow, x, exponent, site);
 }
 
 /* ---- where ---- */
@@ -362,7 +362,7 @@ static void where_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         down[2] = cr_where(condition, 0, g);
 }
 
-static const cr_op op_where = {
+CR__OP(where) = {
     .name = "where",
     .doc = "x where the condition is true, other elsewhere",
     .kind = CR_OP_MAP,
@@ -373,16 +373,14 @@ static const cr_op op_where = {
     .vjp = where_vjp,
     .reads = CR_READS_INPUT(0),
     .internal = CR__MAP_OF(where, .own = CR_READS_INPUT(0), .prepare = prepare_where),
-    .samples = (const cr_sample[]){ { "b[2,3] f[2,3] f[2,3]", NULL },
-                                    { "b[2,3] f[2,3] n", NULL },
-                                    { "b[2,3] n f[2,3]", NULL },
-                                    { NULL, NULL } },
+    .samples = CR__SAMPLES({ "b[2,3] f[2,3] f[2,3]", NULL }, { "b[2,3] f[2,3] n", NULL },
+                           { "b[2,3] n f[2,3]", NULL }),
 };
 
 cr_tensor *cr_where_at(cr_tensor *condition, cr_arg x, cr_arg other, const char *site)
 {
     const cr_arg operands[3] = { cr_arg_tensor(condition), x, other };
-    return cr__record(NULL, &op_where, operands, 3, NULL, site);
+    return cr__record(NULL, &cr__op_where, operands, 3, NULL, site);
 }
 
 /* ---- clamp ---- */
@@ -456,42 +454,30 @@ static void clamp_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         down[0] = cr_where(above, g, 0);
 }
 
-static const cr_op op_clamp = {
+CR__OP(clamp) = {
     .name = "clamp",
     .doc = "min(max(x, min), max)",
     .kind = CR_OP_MAP,
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs =
-        (const cr_attr[]){
-            { "min", CR_ATTR_NUMBER, offsetof(clamp_attrs, min), "-inf", NULL,
-              CR_ATTR_POSITIONAL },
-            { "max", CR_ATTR_NUMBER, offsetof(clamp_attrs, max), "inf", NULL,
-              CR_ATTR_POSITIONAL },
-            { .name = NULL },
-        },
+    .attrs = CR__ATTRS(CR__ATTR(clamp_attrs, min, NUMBER, .initial = "-inf",
+                                .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(clamp_attrs, max, NUMBER, .initial = "inf",
+                                .flags = CR_ATTR_POSITIONAL)),
     .attrs_size = sizeof(clamp_attrs),
     .shape = clamp_shape,
     .vjp = clamp_vjp,
     .reads = OUT,
-    .internal =
-        CR__MAP_OF(clamp, .dtypes = CR__NUMBERS, .n_params = 2, .params = clamp_params),
-    .samples = (const cr_sample[]){ { "f[2,3]", "min=-0.5,max=0.5" },
-                                    { "f[2,3]", "min=-0.5" },
-                                    { "f[2,3]", "max=0.5" },
-                                    { NULL, NULL } },
+    .internal = CR__MAP_OF(clamp, .dtypes = CR__NUMBERS, .n_params = 2,
+                           .params = clamp_params),
+    .samples = CR__SAMPLES({ "f[2,3]", "min=-0.5,max=0.5" }, { "f[2,3]", "min=-0.5" },
+                           { "f[2,3]", "max=0.5" }),
     .kinks = "-0.5,0.5",
 };
 
 cr_tensor *cr_clamp_at(cr_tensor *x, cr_arg min, cr_arg max, const char *site)
 {
     clamp_attrs attrs = { min, max };
-    return cr__record_1(&op_clamp, x, &attrs, site);
+    return cr__record_1(&cr__op_clamp, x, &attrs, site);
 }
-
-const cr_op *const cr__ops_binary[] = {
-    &op_add,     &op_sub,         &op_mul,        &op_div,   &op_pow,   &op_maximum,
-    &op_minimum, &op_eq,          &op_ne,         &op_lt,    &op_le,    &op_gt,
-    &op_ge,      &op_logical_and, &op_logical_or, &op_where, &op_clamp, NULL,
-};

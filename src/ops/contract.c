@@ -93,11 +93,7 @@ static void contract_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         down[1] = seen_transposed(y) ? cr_t(contract(cr_t(g), x)) : contract(cr_t(x), g);
 }
 
-static const cr_sample contract_samples[] = {
-    { "f[2,3] f[3,4]", NULL }, { "f[2,2,3] f[2,3,2]", NULL }, { "f[2,0] f[0,3]", NULL },
-    { "f[0,2] f[2,3]", NULL }, { "f[0,2,2] f[0,2,2]", NULL }, { NULL, NULL },
-};
-static const cr_op op_contract = {
+CR__OP(contract) = {
     .name = "contract",
     .doc = "the matrix product [.., m, k] @ [.., k, n] with equal leading dimensions",
     .kind = CR_OP_CONTRACT,
@@ -108,12 +104,14 @@ static const cr_op op_contract = {
     .vjp = contract_vjp,
     .reads = CR_READS_INPUT(0) | CR_READS_INPUT(1),
     .internal = &(const cr__contract_info){ contract_job },
-    .samples = contract_samples,
+    .samples = CR__SAMPLES({ "f[2,3] f[3,4]", NULL }, { "f[2,2,3] f[2,3,2]", NULL },
+                           { "f[2,0] f[0,3]", NULL }, { "f[0,2] f[2,3]", NULL },
+                           { "f[0,2,2] f[0,2,2]", NULL }),
 };
 
 static cr_tensor *contract(cr_tensor *x, cr_tensor *y)
 {
-    return cr__record_2(&op_contract, cr_arg_tensor(x), cr_arg_tensor(y), CR_HERE);
+    return cr__record_2(&cr__op_contract, cr_arg_tensor(x), cr_arg_tensor(y), CR_HERE);
 }
 
 /* ---- matmul ---- */
@@ -168,8 +166,6 @@ static cr_tensor *product(cr_ctx *ctx, const cr_op *op, cr_tensor *x, cr_tensor 
                     cr__expand_to(y, with_matrix(batch, b)));
 }
 
-static const cr_op op_matmul;
-
 static cr_tensor *matmul_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                                 const void *attrs)
 {
@@ -177,18 +173,18 @@ static cr_tensor *matmul_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     int rank_x = cr_ndim(x), rank_y = cr_ndim(y);
     (void)n, (void)attrs;
     if (rank_x == 0 || rank_y == 0) {
-        cr__op_fail(ctx, &op_matmul, CR_ERR_SHAPE, "cr_mul() multiplies by a scalar",
+        cr__op_fail(ctx, &cr__op_matmul, CR_ERR_SHAPE, "cr_mul() multiplies by a scalar",
                     "operands have rank 1 or more: %s @ %s", cr__shape_text(x),
                     cr__shape_text(y));
         return NULL;
     }
-    if (!inner_fits(ctx, &op_matmul, cr_shape(x), cr_shape(y)))
+    if (!inner_fits(ctx, &cr__op_matmul, cr_shape(x), cr_shape(y)))
         return NULL;
     x = rank_x == 1 ? cr_unsqueeze(x, 0) : x;
     y = rank_y == 1 ? cr_unsqueeze(y, 1) : y;
     if (!x || !y)
         return NULL;
-    cr_tensor *out = product(ctx, &op_matmul, x, y);
+    cr_tensor *out = product(ctx, &cr__op_matmul, x, y);
     if (rank_y == 1)
         out = cr_squeeze(out, -1);
     if (rank_x == 1)
@@ -196,22 +192,7 @@ static cr_tensor *matmul_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     return out;
 }
 
-static const cr_sample matmul_samples[] = {
-    { "f[3] f[3]", NULL },
-    { "f[2,3] f[3]", NULL },
-    { "f[3] f[3,2]", NULL },
-    { "f[2,3] f[3,4]", NULL },
-    { "f[2,2,3] f[3,4]", NULL },
-    { "f[2,2,3] f[3]", NULL },
-    { "f[2,3] f[2,3,2]", NULL },
-    { "f[3] f[2,3,2]", NULL },
-    { "f[2,1,2,3] f[2,3,2]", NULL },
-    { "f[2,2,3] f[1,3,2]", NULL },
-    { "f[2,0] f[0,3]", NULL },
-    { "f[0,3] f[3,2]", NULL },
-    { NULL, NULL },
-};
-static const cr_op op_matmul = {
+CR__OP(matmul) = {
     .name = "matmul",
     .doc = "the matrix product of the last two dimensions, leading ones broadcast",
     .kind = CR_OP_COMPOSITE,
@@ -219,28 +200,31 @@ static const cr_op op_matmul = {
     .max_inputs = 2,
     .inputs = "x,other",
     .expand = matmul_expand,
-    .samples = matmul_samples,
+    .samples = CR__SAMPLES({ "f[3] f[3]", NULL }, { "f[2,3] f[3]", NULL },
+                           { "f[3] f[3,2]", NULL }, { "f[2,3] f[3,4]", NULL },
+                           { "f[2,2,3] f[3,4]", NULL }, { "f[2,2,3] f[3]", NULL },
+                           { "f[2,3] f[2,3,2]", NULL }, { "f[3] f[2,3,2]", NULL },
+                           { "f[2,1,2,3] f[2,3,2]", NULL }, { "f[2,2,3] f[1,3,2]", NULL },
+                           { "f[2,0] f[0,3]", NULL }, { "f[0,3] f[3,2]", NULL }),
 };
 
 cr_tensor *cr_matmul_at(cr_tensor *x, cr_tensor *other, const char *site)
 {
-    return cr__record_2(&op_matmul, cr_arg_tensor(x), cr_arg_tensor(other), site);
+    return cr__record_2(&cr__op_matmul, cr_arg_tensor(x), cr_arg_tensor(other), site);
 }
 
 /* ---- linear ---- */
-
-static const cr_op op_linear;
 
 static bool linear_fits(cr_ctx *ctx, cr_tensor *x, cr_tensor *weight, cr_tensor *bias)
 {
     cr_dims w = cr_shape(weight), b = bias ? cr_shape(bias) : CR_NO_DIMS;
     if (w.n < 1 || w.n > 2) {
-        cr__op_fail(ctx, &op_linear, CR_ERR_SHAPE, NULL,
+        cr__op_fail(ctx, &cr__op_linear, CR_ERR_SHAPE, NULL,
                     "weight is [out, in] or [in], not %s", cr__shape_text(weight));
         return false;
     }
     if (cr_ndim(x) < 1 || cr_size(x, -1) != w.v[w.n - 1]) {
-        cr__op_fail(ctx, &op_linear, CR_ERR_SHAPE, NULL,
+        cr__op_fail(ctx, &cr__op_linear, CR_ERR_SHAPE, NULL,
                     "weight %s takes %lld features, x is %s", cr__shape_text(weight),
                     (long long)w.v[w.n - 1], cr__shape_text(x));
         return false;
@@ -248,7 +232,7 @@ static bool linear_fits(cr_ctx *ctx, cr_tensor *x, cr_tensor *weight, cr_tensor 
     int64_t outputs = w.n == 2 ? w.v[0] : 1;
     if (bias && !(b.n == w.n - 1 && (b.n == 0 || b.v[0] == outputs)) &&
         !(w.n == 1 && b.n == 1 && b.v[0] == 1)) {
-        cr__op_fail(ctx, &op_linear, CR_ERR_SHAPE, NULL,
+        cr__op_fail(ctx, &cr__op_linear, CR_ERR_SHAPE, NULL,
                     "weight %s has %lld outputs, bias is %s", cr__shape_text(weight),
                     (long long)outputs, cr__shape_text(bias));
         return false;
@@ -282,18 +266,7 @@ static cr_tensor *linear_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     return to.n == 2 && from.n == 2 ? out : cr_reshape(out, to);
 }
 
-static const cr_sample linear_samples[] = {
-    { "f[2,3] f[4,3] f[4]", NULL },
-    { "f[2,3] f[4,3] -", NULL },
-    { "f[3] f[4,3] f[4]", NULL },
-    { "f[2,2,3] f[4,3] f[4]", NULL },
-    { "f[2,3] f[3]", NULL },
-    { "f[2,2,3] f[3] f[]", NULL },
-    { "f[0,3] f[2,3] f[2]", NULL },
-    { "f[2,0] f[3,0] f[3]", NULL },
-    { NULL, NULL },
-};
-static const cr_op op_linear = {
+CR__OP(linear) = {
     .name = "linear",
     .doc = "x weight^T + bias: x [.., in], weight [out, in] or [in], bias [out]",
     .kind = CR_OP_COMPOSITE,
@@ -301,14 +274,16 @@ static const cr_op op_linear = {
     .max_inputs = 3,
     .inputs = "x,weight,bias",
     .expand = linear_expand,
-    .samples = linear_samples,
+    .samples = CR__SAMPLES({ "f[2,3] f[4,3] f[4]", NULL }, { "f[2,3] f[4,3] -", NULL },
+                           { "f[3] f[4,3] f[4]", NULL }, { "f[2,2,3] f[4,3] f[4]", NULL },
+                           { "f[2,3] f[3]", NULL }, { "f[2,2,3] f[3] f[]", NULL },
+                           { "f[0,3] f[2,3] f[2]", NULL },
+                           { "f[2,0] f[3,0] f[3]", NULL }),
 };
 
 cr_tensor *cr_linear_at(cr_tensor *x, cr_tensor *weight, cr_tensor *bias,
                         const char *site)
 {
     cr_tensor *inputs[] = { x, weight, bias };
-    return cr__record_n(NULL, &op_linear, inputs, bias ? 3 : 2, NULL, site);
+    return cr__record_n(NULL, &cr__op_linear, inputs, bias ? 3 : 2, NULL, site);
 }
-
-const cr_op *const cr__ops_contract[] = { &op_contract, &op_matmul, &op_linear, NULL };

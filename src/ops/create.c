@@ -111,35 +111,28 @@ static void arange_source(const void *attrs, void *params)
                               v[2] };
 }
 
-static const cr_op op_arange = {
+CR__OP(arange) = {
     .name = "arange",
     .doc = "start, start + step, ... below end",
     .kind = CR_OP_MAP,
-    .attrs =
-        (const cr_attr[]){
-            { "start", CR_ATTR_NUMBER, offsetof(arange_attrs, start), "0", NULL,
-              CR_ATTR_POSITIONAL },
-            { "end", CR_ATTR_NUMBER, offsetof(arange_attrs, end), NULL, NULL,
-              CR_ATTR_POSITIONAL },
-            { "step", CR_ATTR_NUMBER, offsetof(arange_attrs, step), "1", NULL,
-              CR_ATTR_POSITIONAL },
-            { "dtype", CR_ATTR_DTYPE, offsetof(arange_attrs, dtype), "f32", NULL, 0 },
-            { .name = NULL },
-        },
+    .attrs = CR__ATTRS(CR__ATTR(arange_attrs, start, NUMBER, .initial = "0",
+                                .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(arange_attrs, end, NUMBER, .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(arange_attrs, step, NUMBER, .initial = "1",
+                                .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(arange_attrs, dtype, DTYPE, .initial = "f32")),
     .attrs_size = sizeof(arange_attrs),
     .shape = arange_shape,
     .internal = CR__MAP_OF(arange, .source = arange_source),
-    .samples = (const cr_sample[]){ { "", "end=7" },
-                                    { "", "start=0.5,end=2,step=0.25,dtype=f64" },
-                                    { "", "start=5,end=-5,step=-2,dtype=i64" },
-                                    { NULL, NULL } },
+    .samples = CR__SAMPLES({ "", "end=7" }, { "", "start=0.5,end=2,step=0.25,dtype=f64" },
+                           { "", "start=5,end=-5,step=-2,dtype=i64" }),
 };
 
 cr_tensor *cr_arange_at(cr_ctx *ctx, cr_arg start, cr_arg end, cr_arg step,
                         cr_make_opts opts)
 {
     arange_attrs attrs = { start, end, step, opts.dtype };
-    return cr__record(ctx, &op_arange, NULL, 0, &attrs, opts.site);
+    return cr__record(ctx, &cr__op_arange, NULL, 0, &attrs, opts.site);
 }
 
 /* ---- linspace ---- */
@@ -170,35 +163,27 @@ static void linspace_source(const void *attrs, void *params)
                                a->steps };
 }
 
-static const cr_op op_linspace = {
+CR__OP(linspace) = {
     .name = "linspace",
     .doc = "steps numbers evenly from start to end, both included",
     .kind = CR_OP_MAP,
-    .attrs =
-        (const cr_attr[]){
-            { "start", CR_ATTR_REAL, offsetof(linspace_attrs, start), NULL, NULL,
-              CR_ATTR_POSITIONAL },
-            { "end", CR_ATTR_REAL, offsetof(linspace_attrs, end), NULL, NULL,
-              CR_ATTR_POSITIONAL },
-            { "steps", CR_ATTR_INT, offsetof(linspace_attrs, steps), NULL, NULL,
-              CR_ATTR_POSITIONAL },
-            { "dtype", CR_ATTR_DTYPE, offsetof(linspace_attrs, dtype), "f32", NULL, 0 },
-            { .name = NULL },
-        },
+    .attrs = CR__ATTRS(CR__ATTR(linspace_attrs, start, REAL, .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(linspace_attrs, end, REAL, .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(linspace_attrs, steps, INT, .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(linspace_attrs, dtype, DTYPE, .initial = "f32")),
     .attrs_size = sizeof(linspace_attrs),
     .shape = linspace_shape,
     .internal = CR__MAP_OF(linspace, .source = linspace_source),
-    .samples = (const cr_sample[]){ { "", "start=-1,end=2,steps=7" },
-                                    { "", "start=0,end=1,steps=50,dtype=f64" },
-                                    { "", "start=3,end=9,steps=1" },
-                                    { NULL, NULL } },
+    .samples = CR__SAMPLES({ "", "start=-1,end=2,steps=7" },
+                           { "", "start=0,end=1,steps=50,dtype=f64" },
+                           { "", "start=3,end=9,steps=1" }),
 };
 
 cr_tensor *cr_linspace_at(cr_ctx *ctx, double start, double end, int64_t steps,
                           cr_make_opts opts)
 {
     linspace_attrs attrs = { start, end, steps, opts.dtype };
-    return cr__record(ctx, &op_linspace, NULL, 0, &attrs, opts.site);
+    return cr__record(ctx, &cr__op_linspace, NULL, 0, &attrs, opts.site);
 }
 
 /* ---- eye ---- */
@@ -208,8 +193,6 @@ typedef struct eye_attrs {
     cr_dtype dtype;
 } eye_attrs;
 
-static const cr_op op_eye;
-
 static cr_tensor *eye_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n_inputs,
                              const void *attrs)
 {
@@ -217,7 +200,7 @@ static cr_tensor *eye_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n_inputs
     cr_dtype dtype = a->dtype == CR_DTYPE_DEFAULT ? CR_F32 : a->dtype;
     (void)inputs, (void)n_inputs;
     if (a->n < 0) {
-        cr__op_fail(ctx, &op_eye, CR_ERR_SHAPE, NULL, "n is negative: %lld",
+        cr__op_fail(ctx, &cr__op_eye, CR_ERR_SHAPE, NULL, "n is negative: %lld",
                     (long long)a->n);
         return NULL;
     }
@@ -225,26 +208,19 @@ static cr_tensor *eye_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n_inputs
     return cr_cast(cr_eq(cr_unsqueeze(columns, 1), columns), dtype);
 }
 
-static const cr_op op_eye = {
+CR__OP(eye) = {
     .name = "eye",
     .doc = "the identity matrix [n, n]",
     .kind = CR_OP_COMPOSITE,
-    .attrs =
-        (const cr_attr[]){
-            { "n", CR_ATTR_INT, offsetof(eye_attrs, n), NULL, NULL, CR_ATTR_POSITIONAL },
-            { "dtype", CR_ATTR_DTYPE, offsetof(eye_attrs, dtype), "f32", NULL, 0 },
-            { .name = NULL },
-        },
+    .attrs = CR__ATTRS(CR__ATTR(eye_attrs, n, INT, .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(eye_attrs, dtype, DTYPE, .initial = "f32")),
     .attrs_size = sizeof(eye_attrs),
     .expand = eye_expand,
-    .samples =
-        (const cr_sample[]){ { "", "n=4" }, { "", "n=3,dtype=bool" }, { NULL, NULL } },
+    .samples = CR__SAMPLES({ "", "n=4" }, { "", "n=3,dtype=bool" }),
 };
 
 cr_tensor *cr_eye_at(cr_ctx *ctx, int64_t n, cr_make_opts opts)
 {
     eye_attrs attrs = { n, opts.dtype };
-    return cr__record(ctx, &op_eye, NULL, 0, &attrs, opts.site);
+    return cr__record(ctx, &cr__op_eye, NULL, 0, &attrs, opts.site);
 }
-
-const cr_op *const cr__ops_create[] = { &op_arange, &op_linspace, &op_eye, NULL };

@@ -20,6 +20,9 @@ typedef struct custom_attrs {
 static cr_status custom_shape(cr_infer *infer)
 {
     const custom_attrs *attrs = infer->attrs;
+    if (!attrs->def.forward)
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
+                           "its functions are given to cr_custom()");
     infer->dtype = attrs->dtype;
     infer->dims = attrs->dims;
     return CR_OK;
@@ -63,7 +66,7 @@ static void no_second_derivative(cr_tensor *out, cr_tensor *g, cr_tensor **down)
             attrs->name, out->site);
 }
 
-static const cr_op op_backward = {
+CR__OP(custom_backward) = {
     .name = "custom_backward",
     .doc = "the cotangent of one input of custom",
     .kind = CR_OP_OPAQUE,
@@ -74,6 +77,7 @@ static const cr_op op_backward = {
     .shape = custom_shape,
     .vjp = no_second_derivative,
     .kernel = backward_kernel,
+    .samples = CR__SAMPLES({ "f[2,3]~ f[2,3]~", NULL }),
 };
 
 static void custom_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
@@ -91,11 +95,12 @@ static void custom_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         attrs.which = i;
         attrs.dtype = cr_dtype_of(inputs[i]);
         attrs.dims = cr_shape(inputs[i]);
-        down[i] = cr__record_n(NULL, &op_backward, inputs, n + 2, &attrs, CR_HERE);
+        down[i] =
+            cr__record_n(NULL, &cr__op_custom_backward, inputs, n + 2, &attrs, CR_HERE);
     }
 }
 
-static const cr_op op_custom = {
+CR__OP(custom) = {
     .name = "custom",
     .doc = "a C function over plain arrays",
     .kind = CR_OP_OPAQUE,
@@ -107,10 +112,11 @@ static const cr_op op_custom = {
     .vjp = custom_vjp,
     .reads = CR_READS_INPUTS | CR_READS_OUTPUT,
     .kernel = forward_kernel,
+    .samples = CR__SAMPLES({ "f[2,3] f[2,3]", NULL }, { "f[4] f[4]~", NULL }),
 };
 
 /* The same without a backward function: gradients end here. */
-static const cr_op op_forward_only = {
+CR__OP(custom_forward) = {
     .name = "custom",
     .doc = "a C function over plain arrays",
     .kind = CR_OP_OPAQUE,
@@ -120,6 +126,7 @@ static const cr_op op_forward_only = {
     .attrs_size = sizeof(custom_attrs),
     .shape = custom_shape,
     .kernel = forward_kernel,
+    .samples = CR__SAMPLES({ "f[2,3] f[2,3]", NULL }, { "f[4] f[4]~", NULL }),
 };
 
 static cr_ctx *context_of(cr_tensor *const *inputs, int n)
@@ -171,6 +178,6 @@ cr_tensor *cr_custom_at(const cr_custom_def *def, cr_tensor *const *inputs, int 
     ctx->site = outer;
     if (!good)
         return NULL;
-    return cr__record_n(ctx, def->backward ? &op_custom : &op_forward_only, inputs, n,
-                        &attrs, site);
+    return cr__record_n(ctx, def->backward ? &cr__op_custom : &cr__op_custom_forward,
+                        inputs, n, &attrs, site);
 }

@@ -202,16 +202,7 @@ static void gather_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
                              cr_input(out, 1), g);
 }
 
-static const cr_sample gather_samples[] = {
-    { "f[3,4] i[2,4]{0,3}", "dim=0" },
-    { "f[3,4] i[3,2]{0,4}", "dim=-1" },
-    { "f[2,3,2] i[2,5,1]{0,3}", "dim=1" },
-    { "f[] i[]{0,1}", "dim=0" },
-    { "f[5] i[0]", "dim=0" },
-    { "i[3] i[2]{0,3}", "dim=0" },
-    { NULL, NULL },
-};
-static const cr_op op_gather = {
+CR__OP(gather) = {
     .name = "gather",
     .doc = "x[i,index[i,j,k],k] for dim 1: one index for each element of the result",
     .kind = CR_OP_OPAQUE,
@@ -224,13 +215,17 @@ static const cr_op op_gather = {
     .vjp = gather_vjp,
     .reads = CR_READS_INPUT(1),
     .kernel = gather_kernel,
-    .samples = gather_samples,
+    .samples = CR__SAMPLES({ "f[3,4] i[2,4]{0,3}", "dim=0" },
+                           { "f[3,4] i[3,2]{0,4}", "dim=-1" },
+                           { "f[2,3,2] i[2,5,1]{0,3}", "dim=1" },
+                           { "f[] i[]{0,1}", "dim=0" }, { "f[5] i[0]", "dim=0" },
+                           { "i[3] i[2]{0,3}", "dim=0" }),
 };
 
 cr_tensor *cr_gather_at(cr_tensor *x, int dim, cr_tensor *index, const char *site)
 {
     cr_tensor *inputs[] = { x, index };
-    return cr__record_n(NULL, &op_gather, inputs, 2, &(cr__dim_attrs){ dim }, site);
+    return cr__record_n(NULL, &cr__op_gather, inputs, 2, &(cr__dim_attrs){ dim }, site);
 }
 
 /* dtypes that can be added, equal for x and what is added to it. */
@@ -382,17 +377,7 @@ static void scatter_add_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         down[2] = cr_gather(g, (int)attrs->dim, cr_input(out, 1));
 }
 
-static const cr_sample scatter_add_samples[] = {
-    { "f[3,4] i[2,4]{0,3} f[2,4]", "dim=0" },
-    { "f[3,4] i[3,2]{0,4} f[3,2]", "dim=-1" },
-    { "f[2,3,2] i[2,5,1]{0,3} f[2,5,1]", "dim=1" },
-    { "f[] i[]{0,1} f[]", "dim=0" },
-    { "f[5] i[0] f[0]", "dim=0" },
-    { "f[2] i[6]{0,2} f[6]", "dim=0" },
-    { "i[3] i[2]{0,3} i[2]", "dim=0" },
-    { NULL, NULL },
-};
-static const cr_op op_scatter_add = {
+CR__OP(scatter_add) = {
     .name = "scatter_add",
     .doc = "x with src[i,j,k] added at [i,index[i,j,k],k] (for dim 1): gather's adjoint",
     .kind = CR_OP_OPAQUE,
@@ -406,14 +391,20 @@ static const cr_op op_scatter_add = {
     .reads = CR_READS_INPUT(1),
     .kernel = scatter_add_kernel,
     .scratch = scatter_add_scratch,
-    .samples = scatter_add_samples,
+    .samples = CR__SAMPLES({ "f[3,4] i[2,4]{0,3} f[2,4]", "dim=0" },
+                           { "f[3,4] i[3,2]{0,4} f[3,2]", "dim=-1" },
+                           { "f[2,3,2] i[2,5,1]{0,3} f[2,5,1]", "dim=1" },
+                           { "f[] i[]{0,1} f[]", "dim=0" }, { "f[5] i[0] f[0]", "dim=0" },
+                           { "f[2] i[6]{0,2} f[6]", "dim=0" },
+                           { "i[3] i[2]{0,3} i[2]", "dim=0" }),
 };
 
 cr_tensor *cr_scatter_add_at(cr_tensor *x, int dim, cr_tensor *index, cr_tensor *src,
                              const char *site)
 {
     cr_tensor *inputs[] = { x, index, src };
-    return cr__record_n(NULL, &op_scatter_add, inputs, 3, &(cr__dim_attrs){ dim }, site);
+    return cr__record_n(NULL, &cr__op_scatter_add, inputs, 3, &(cr__dim_attrs){ dim },
+                        site);
 }
 
 /* ---- index_select, index_add: an index for every slice ---- */
@@ -517,13 +508,7 @@ static void index_select_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = index_add(cr_zeros_like(cr_input(out, 0)), attrs->dim, cr_input(out, 1), g);
 }
 
-static const cr_sample index_select_samples[] = {
-    { "f[4,3] i[5]{0,4}", "dim=0" }, { "f[2,3,2] i[2]{0,3}", "dim=-2" },
-    { "f[2,3] i[4]{0,3}", "dim=1" }, { "f[3] i[]{0,3}", "dim=0" },
-    { "f[] i[1]{0,1}", "dim=0" },    { "f[3,2] i[0]", "dim=0" },
-    { "b[3,2] i[2]{0,3}", "dim=0" }, { NULL, NULL },
-};
-static const cr_op op_index_select = {
+CR__OP(index_select) = {
     .name = "index_select",
     .doc = "whole slices of x along dim, in the order of index",
     .kind = CR_OP_OPAQUE,
@@ -536,13 +521,18 @@ static const cr_op op_index_select = {
     .vjp = index_select_vjp,
     .reads = CR_READS_INPUT(1),
     .kernel = index_select_kernel,
-    .samples = index_select_samples,
+    .samples = CR__SAMPLES({ "f[4,3] i[5]{0,4}", "dim=0" },
+                           { "f[2,3,2] i[2]{0,3}", "dim=-2" },
+                           { "f[2,3] i[4]{0,3}", "dim=1" }, { "f[3] i[]{0,3}", "dim=0" },
+                           { "f[] i[1]{0,1}", "dim=0" }, { "f[3,2] i[0]", "dim=0" },
+                           { "b[3,2] i[2]{0,3}", "dim=0" }),
 };
 
 cr_tensor *cr_index_select_at(cr_tensor *x, int dim, cr_tensor *index, const char *site)
 {
     cr_tensor *inputs[] = { x, index };
-    return cr__record_n(NULL, &op_index_select, inputs, 2, &(cr__dim_attrs){ dim }, site);
+    return cr__record_n(NULL, &cr__op_index_select, inputs, 2, &(cr__dim_attrs){ dim },
+                        site);
 }
 
 typedef struct index_add_attrs {
@@ -670,41 +660,34 @@ static void index_add_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[2] = cr_index_select(g, (int)attrs->dim, cr_input(out, 1));
 }
 
-static const cr_attr index_add_table[] = {
-    CR__ATTR(index_add_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL),
-    CR__ATTR(index_add_attrs, alpha, REAL, .initial = "1", .flags = CR_ATTR_POSITIONAL),
-    CR__ATTRS_END,
-};
-static const cr_sample index_add_samples[] = {
-    { "f[4,3] i[5]{0,4} f[5,3]", "dim=0" },
-    { "f[2,3,2] i[2]{0,3} f[2,2,2]", "dim=-2,alpha=-0.5" },
-    { "f[2,3] i[4]{0,3} f[2,4]", "dim=1" },
-    { "f[3] i[]{0,3} f[1]", "dim=0" },
-    { "f[] i[1]{0,1} f[]", "dim=0" },
-    { "f[3,2] i[0] f[0,2]", "dim=0" },
-    { NULL, NULL },
-};
-static const cr_op op_index_add = {
+CR__OP(index_add) = {
     .name = "index_add",
     .doc = "x with alpha source added to its slices index along dim",
     .kind = CR_OP_OPAQUE,
     .min_inputs = 3,
     .max_inputs = 3,
     .inputs = "x,index,source",
-    .attrs = index_add_table,
+    .attrs = CR__ATTRS(CR__ATTR(index_add_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(index_add_attrs, alpha, REAL, .initial = "1",
+                                .flags = CR_ATTR_POSITIONAL)),
     .attrs_size = sizeof(index_add_attrs),
     .shape = index_add_shape,
     .vjp = index_add_vjp,
     .reads = CR_READS_INPUT(1),
     .kernel = index_add_kernel,
     .scratch = index_add_scratch,
-    .samples = index_add_samples,
+    .samples = CR__SAMPLES({ "f[4,3] i[5]{0,4} f[5,3]", "dim=0" },
+                           { "f[2,3,2] i[2]{0,3} f[2,2,2]", "dim=-2,alpha=-0.5" },
+                           { "f[2,3] i[4]{0,3} f[2,4]", "dim=1" },
+                           { "f[3] i[]{0,3} f[1]", "dim=0" },
+                           { "f[] i[1]{0,1} f[]", "dim=0" },
+                           { "f[3,2] i[0] f[0,2]", "dim=0" }),
 };
 
 static cr_tensor *index_add(cr_tensor *x, int64_t dim, cr_tensor *index, cr_tensor *src)
 {
     cr_tensor *inputs[] = { x, index, src };
-    return cr__record_n(NULL, &op_index_add, inputs, 3, &(index_add_attrs){ dim, 1 },
+    return cr__record_n(NULL, &cr__op_index_add, inputs, 3, &(index_add_attrs){ dim, 1 },
                         CR_HERE);
 }
 
@@ -758,39 +741,30 @@ static void embedding_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = index_add(cr_zeros_like(weight), 0, index, g);
 }
 
-static const cr_attr embedding_table[] = {
-    CR__ATTR(embedding_attrs, padding_idx, OPT_INT, .initial = CR__NOT_GIVEN),
-    CR__ATTRS_END,
-};
-static const cr_sample embedding_samples[] = {
-    { "f[4,3] i[2,3]{0,4}", NULL },
-    { "f[4,3] i[]{0,4}", NULL },
-    { "f[0,3] i[0]", NULL },
-    { "f[4,0] i[2]{0,4}", NULL },
-    { "f[4,3]~ i[5]{0,4}", "padding_idx=1" },
-    { NULL, NULL },
-};
-static const cr_op op_embedding = {
+CR__OP(embedding) = {
     .name = "embedding",
     .doc = "the rows of weight [count, width] at index; row padding_idx gets no gradient",
     .kind = CR_OP_OPAQUE,
     .min_inputs = 2,
     .max_inputs = 2,
     .inputs = "weight,index",
-    .attrs = embedding_table,
+    .attrs = CR__ATTRS(CR__ATTR(embedding_attrs, padding_idx, OPT_INT,
+                                .initial = CR__NOT_GIVEN)),
     .attrs_size = sizeof(embedding_attrs),
     .shape = embedding_shape,
     .vjp = embedding_vjp,
     .reads = CR_READS_INPUT(1),
     .kernel = embedding_kernel,
-    .samples = embedding_samples,
+    .samples = CR__SAMPLES({ "f[4,3] i[2,3]{0,4}", NULL }, { "f[4,3] i[]{0,4}", NULL },
+                           { "f[0,3] i[0]", NULL }, { "f[4,0] i[2]{0,4}", NULL },
+                           { "f[4,3]~ i[5]{0,4}", "padding_idx=1" }),
 };
 
 cr_tensor *cr_embedding_at(cr_tensor *weight, cr_tensor *index, cr_embedding_opts opts)
 {
     cr_tensor *inputs[] = { weight, index };
     embedding_attrs attrs = { opts.padding_idx };
-    return cr__record_n(NULL, &op_embedding, inputs, 2, &attrs, opts.site);
+    return cr__record_n(NULL, &cr__op_embedding, inputs, 2, &attrs, opts.site);
 }
 
 /* ---- one_hot ---- */
@@ -802,6 +776,12 @@ typedef struct one_hot_attrs {
 static cr_status one_hot_shape(cr_infer *infer)
 {
     const one_hot_attrs *attrs = infer->attrs;
+    if (!cr__index_dtype(infer, 0))
+        return CR_ERR_DTYPE;
+    if (attrs->num_classes < 1)
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, "give num_classes",
+                           "the number of classes is %lld",
+                           (long long)attrs->num_classes);
     if (infer->dims.n == CR_MAX_DIMS)
         return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
                            "index %s has no room for another dimension",
@@ -826,17 +806,21 @@ static cr_status one_hot_kernel(const cr_kernel *kernel)
 }
 
 /* With the number of classes known: what one_hot becomes. */
-static const cr_op op_one_hot_of = {
+CR__OP(one_hot_of) = {
     .name = "one_hot",
+    .doc = "i64 ones at index along a new last dimension of num_classes",
     .kind = CR_OP_OPAQUE,
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "index",
+    .attrs = CR__ATTRS(CR__ATTR(one_hot_attrs, num_classes, INT,
+                                .flags = CR_ATTR_POSITIONAL)),
     .attrs_size = sizeof(one_hot_attrs),
     .shape = one_hot_shape,
     .kernel = one_hot_kernel,
+    .samples = CR__SAMPLES({ "i[2,3]{0,4}", "num_classes=4" },
+                           { "i[0]", "num_classes=3" }),
 };
-static const cr_op op_one_hot;
 
 static cr_tensor *one_hot_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                                  const void *attributes)
@@ -845,7 +829,7 @@ static cr_tensor *one_hot_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     cr_tensor *index = inputs[0];
     (void)n;
     if (!cr__is_int(cr_dtype_of(index))) {
-        cr__op_fail(ctx, &op_one_hot, CR_ERR_DTYPE, "cr_cast() converts",
+        cr__op_fail(ctx, &cr__op_one_hot, CR_ERR_DTYPE, "cr_cast() converts",
                     "indices are i64, i32 or u8, not %s",
                     cr_dtype_name(cr_dtype_of(index)));
         return NULL;
@@ -855,26 +839,14 @@ static cr_tensor *one_hot_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
         attrs.num_classes = largest + (largest < INT64_MAX);
     }
     if (attrs.num_classes < 1 && !cr_error(ctx)) {
-        cr__op_fail(ctx, &op_one_hot, CR_ERR_ARGUMENT, "give num_classes",
+        cr__op_fail(ctx, &cr__op_one_hot, CR_ERR_ARGUMENT, "give num_classes",
                     "the number of classes is %lld", (long long)attrs.num_classes);
         return NULL;
     }
-    return cr__record_1(&op_one_hot_of, index, &attrs, CR_HERE);
+    return cr__record_1(&cr__op_one_hot_of, index, &attrs, CR_HERE);
 }
 
-static const cr_attr one_hot_table[] = {
-    CR__ATTR(one_hot_attrs, num_classes, INT, .initial = "-1",
-             .flags = CR_ATTR_POSITIONAL),
-    CR__ATTRS_END,
-};
-static const cr_sample one_hot_samples[] = {
-    { "i[2,3]{0,4}", "num_classes=4" },
-    { "i[]{0,2}", "num_classes=2" },
-    { "i[4]{0,5}", NULL },
-    { "i[0]", "num_classes=3" },
-    { NULL, NULL },
-};
-static const cr_op op_one_hot = {
+CR__OP(one_hot) = {
     .name = "one_hot",
     .doc =
         "i64 ones at index along a new last dimension; num_classes -1: the largest + 1",
@@ -882,19 +854,16 @@ static const cr_op op_one_hot = {
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "index",
-    .attrs = one_hot_table,
+    .attrs = CR__ATTRS(CR__ATTR(one_hot_attrs, num_classes, INT, .initial = "-1",
+                                .flags = CR_ATTR_POSITIONAL)),
     .attrs_size = sizeof(one_hot_attrs),
     .expand = one_hot_expand,
-    .samples = one_hot_samples,
+    .samples = CR__SAMPLES({ "i[2,3]{0,4}", "num_classes=4" },
+                           { "i[]{0,2}", "num_classes=2" }, { "i[4]{0,5}", NULL },
+                           { "i[0]", "num_classes=3" }),
 };
 
 cr_tensor *cr_one_hot_at(cr_tensor *index, int64_t num_classes, const char *site)
 {
-    return cr__record_1(&op_one_hot, index, &(one_hot_attrs){ num_classes }, site);
+    return cr__record_1(&cr__op_one_hot, index, &(one_hot_attrs){ num_classes }, site);
 }
-
-const cr_op *const cr__ops_index[] = {
-    &op_gather,    &op_scatter_add, &op_index_select,
-    &op_index_add, &op_embedding,   &op_one_hot,
-    NULL,
-};

@@ -47,50 +47,41 @@ typedef struct loss_attrs {
 #define REDUCTION_ROW(T) \
     CR__ATTR(T, reduction, WORD, .initial = "mean", .words = "mean,sum,none")
 
-static const cr_op op_mse_loss;
-
 static cr_tensor *mse_loss_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                                   const void *attributes)
 {
     const loss_attrs *attrs = attributes;
-    cr_tensor *target = like(ctx, &op_mse_loss, "target", inputs[1], inputs[0]);
+    cr_tensor *target = like(ctx, &cr__op_mse_loss, "target", inputs[1], inputs[0]);
     (void)n;
     return target ? reduced(cr_square(cr_sub(inputs[0], target)), attrs->reduction, NULL)
                   : NULL;
 }
 
-static const cr_attr loss_table[] = { REDUCTION_ROW(loss_attrs), CR__ATTRS_END };
-static const cr_sample mse_loss_samples[] = {
-    { "f[2,3] f[2,3]", NULL },
-    { "f[2,3] f[2,3]", "reduction=sum" },
-    { "f[4] f[4]", "reduction=none" },
-    { "f[] f[]", NULL },
-    { "f[2,3] f[]", NULL },
-    { NULL, NULL },
-};
-static const cr_op op_mse_loss = {
+static const cr_attr loss_rows[] = { REDUCTION_ROW(loss_attrs), CR__ATTRS_END };
+CR__OP(mse_loss) = {
     .name = "mse_loss",
     .doc = "(x - target)^2",
     .kind = CR_OP_COMPOSITE,
     .min_inputs = 2,
     .max_inputs = 2,
     .inputs = "x,target",
-    .attrs = loss_table,
+    .attrs = loss_rows,
     .attrs_size = sizeof(loss_attrs),
     .expand = mse_loss_expand,
-    .samples = mse_loss_samples,
+    .samples = CR__SAMPLES({ "f[2,3] f[2,3]", NULL },
+                           { "f[2,3] f[2,3]", "reduction=sum" },
+                           { "f[4] f[4]", "reduction=none" }, { "f[] f[]", NULL },
+                           { "f[2,3] f[]", NULL }),
 };
 
 cr_tensor *cr_mse_loss_at(cr_tensor *x, cr_tensor *target, cr_loss_opts opts)
 {
     cr_tensor *inputs[] = { x, target };
-    return cr__record_n(NULL, &op_mse_loss, inputs, 2, &(loss_attrs){ opts.reduction },
-                        opts.site);
+    return cr__record_n(NULL, &cr__op_mse_loss, inputs, 2,
+                        &(loss_attrs){ opts.reduction }, opts.site);
 }
 
 /* ---- binary_cross_entropy_with_logits ---- */
-
-static const cr_op op_bce;
 
 /* t p softplus(-x) + (1 - t) softplus(x): -ln of a sigmoid is a softplus, and so both
  * sides keep all their digits, in the gradients too. From 40 on the softplus is x to the
@@ -102,11 +93,13 @@ static cr_tensor *bce_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     const cr_opt_real far = CR_REAL(40);
     cr_tensor *x = inputs[0], *weight = cr__optional(inputs, n, 2);
     cr_tensor *pos_weight = cr__optional(inputs, n, 3);
-    cr_tensor *target = like(ctx, &op_bce, "target", inputs[1], x);
+    cr_tensor *target =
+        like(ctx, &cr__op_binary_cross_entropy_with_logits, "target", inputs[1], x);
     if (weight)
-        weight = like(ctx, &op_bce, "weight", weight, x);
+        weight = like(ctx, &cr__op_binary_cross_entropy_with_logits, "weight", weight, x);
     if (pos_weight)
-        pos_weight = like(ctx, &op_bce, "pos_weight", pos_weight, x);
+        pos_weight = like(ctx, &cr__op_binary_cross_entropy_with_logits, "pos_weight",
+                          pos_weight, x);
     if (cr_error(ctx))
         return NULL;
     cr_tensor *yes = cr_mul(target, cr_softplus(cr_neg(x), .threshold = far));
@@ -116,15 +109,7 @@ static cr_tensor *bce_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     return reduced(loss, attrs->reduction, NULL);
 }
 
-static const cr_sample bce_samples[] = {
-    { "f[2,3] f[2,3]{0,1}", NULL },
-    { "f[4]{-12,12}~ f[4]{0,1}", "reduction=none" },
-    { "f[2,3] f[2,3]{0,1} f[3]{0.5,2} f[2,1]{0.5,2}", "reduction=sum" },
-    { "f[2,3] f[2,3]{0,1} - f[3]{0.5,2}", NULL },
-    { "f[] f[]{0,1}", NULL },
-    { NULL, NULL },
-};
-static const cr_op op_bce = {
+CR__OP(binary_cross_entropy_with_logits) = {
     .name = "binary_cross_entropy_with_logits",
     .doc =
         "-(pos_weight target ln s(x) + (1 - target) ln(1 - s(x))) weight, s the sigmoid",
@@ -132,18 +117,21 @@ static const cr_op op_bce = {
     .min_inputs = 2,
     .max_inputs = 4,
     .inputs = "x,target,weight,pos_weight",
-    .attrs = loss_table,
+    .attrs = loss_rows,
     .attrs_size = sizeof(loss_attrs),
     .expand = bce_expand,
-    .samples = bce_samples,
+    .samples = CR__SAMPLES(
+        { "f[2,3] f[2,3]{0,1}", NULL }, { "f[4]{-12,12}~ f[4]{0,1}", "reduction=none" },
+        { "f[2,3] f[2,3]{0,1} f[3]{0.5,2} f[2,1]{0.5,2}", "reduction=sum" },
+        { "f[2,3] f[2,3]{0,1} - f[3]{0.5,2}", NULL }, { "f[] f[]{0,1}", NULL }),
 };
 
 cr_tensor *cr_binary_cross_entropy_with_logits_at(cr_tensor *x, cr_tensor *target,
                                                   cr_bce_opts opts)
 {
     cr_tensor *inputs[] = { x, target, opts.weight, opts.pos_weight };
-    return cr__record_n(NULL, &op_bce, inputs, 4, &(loss_attrs){ opts.reduction },
-                        opts.site);
+    return cr__record_n(NULL, &cr__op_binary_cross_entropy_with_logits, inputs, 4,
+                        &(loss_attrs){ opts.reduction }, opts.site);
 }
 
 /* ---- reading class indices ---- */
@@ -265,21 +253,65 @@ static cr_status class_weights_kernel(const cr_kernel *kernel)
     return status;
 }
 
-/* Shaped like the target. */
+/* The target's shape with the classes, which x has; an error if it has not. */
+static cr_status shape_of_classes(cr_infer *infer, cr_dims *dims)
+{
+    const class_attrs *attrs = infer->attrs;
+    *dims = infer->in_dims[1];
+    if (!cr__index_dtype(infer, 1))
+        return CR_ERR_DTYPE;
+    if (!cr__is_float(infer->in_dtype[0]))
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
+                           "floats are wanted, not %s",
+                           cr_dtype_name(infer->in_dtype[0]));
+    if (dims->n == CR_MAX_DIMS || attrs->dim < 0 || attrs->dim > dims->n ||
+        attrs->classes < 0)
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                           "%lld classes along dim %lld do not fit targets %s",
+                           (long long)attrs->classes, (long long)attrs->dim,
+                           cr__dims_text(infer->ctx, *dims));
+    cr__dims_insert(dims, (int)attrs->dim, attrs->classes);
+    return CR_OK;
+}
+
+static cr_status misfit(cr_infer *infer)
+{
+    return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                       "shapes %s and %s do not fit each other",
+                       cr__dims_text(infer->ctx, infer->in_dims[0]),
+                       cr__dims_text(infer->ctx, infer->in_dims[1]));
+}
+
 static cr_status class_pick_shape(cr_infer *infer)
 {
+    cr_dims dims;
+    cr_status status = shape_of_classes(infer, &dims);
+    if (status == CR_OK && !cr__dims_equal(dims, infer->in_dims[0]))
+        status = misfit(infer);
     infer->dims = infer->in_dims[1];
-    return CR_OK;
+    return status;
 }
 
 static cr_status class_place_shape(cr_infer *infer)
 {
-    const class_attrs *attrs = infer->attrs;
-    cr__dims_insert(&infer->dims, (int)attrs->dim, attrs->classes);
-    return CR_OK;
+    cr_dims dims;
+    cr_status status = shape_of_classes(infer, &dims);
+    if (status == CR_OK && !cr__dims_equal(infer->in_dims[1], infer->in_dims[0]))
+        status = misfit(infer);
+    infer->dims = dims;
+    return status;
 }
 
-static const cr_op op_class_pick, op_class_place;
+static cr_status class_weights_shape(cr_infer *infer)
+{
+    cr_dims dims;
+    const class_attrs *attrs = infer->attrs;
+    cr_status status = shape_of_classes(infer, &dims);
+    if (status == CR_OK && !cr__dims_equal(CR_DIMS(attrs->classes), infer->in_dims[0]))
+        status = misfit(infer);
+    infer->dims = infer->in_dims[1];
+    return status;
+}
 
 static void class_vjp(const cr_op *adjoint, cr_tensor *out, cr_tensor *g,
                       cr_tensor **down)
@@ -290,28 +322,39 @@ static void class_vjp(const cr_op *adjoint, cr_tensor *out, cr_tensor *g,
 
 static void class_pick_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    class_vjp(&op_class_place, out, g, down);
+    class_vjp(&cr__op_class_place, out, g, down);
 }
 
 static void class_place_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    class_vjp(&op_class_pick, out, g, down);
+    class_vjp(&cr__op_class_pick, out, g, down);
 }
 
-static const cr_op op_class_pick = {
+static const cr_attr class_rows[] = {
+    CR__ATTR(class_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL),
+    CR__ATTR(class_attrs, classes, INT, .flags = CR_ATTR_POSITIONAL),
+    CR__ATTR(class_attrs, ignore_index, INT, .initial = "-100",
+             .flags = CR_ATTR_POSITIONAL),
+    CR__ATTRS_END,
+};
+CR__OP(class_pick) = {
     .name = "class_pick",
     .doc = "-x at the class of each target, 0 where it is ignored",
     .kind = CR_OP_OPAQUE,
     .min_inputs = 2,
     .max_inputs = 2,
     .inputs = "x,target",
+    .attrs = class_rows,
     .attrs_size = sizeof(class_attrs),
     .shape = class_pick_shape,
     .vjp = class_pick_vjp,
     .reads = CR_READS_INPUT(1),
     .kernel = class_pick_kernel,
+    .samples = CR__SAMPLES({ "f[4,3] i[4]{0,3}", "dim=1,classes=3" },
+                           { "f[2,3,2] i[2,2]{0,3}", "dim=1,classes=3,ignore_index=1" },
+                           { "f[3] i[]{0,3}", "dim=0,classes=3" }),
 };
-static const cr_op op_class_place = {
+CR__OP(class_place) = {
     .name = "class_place",
     .doc =
         "-x placed at the class of each target, 0 elsewhere: the adjoint of class_pick",
@@ -319,22 +362,29 @@ static const cr_op op_class_place = {
     .min_inputs = 2,
     .max_inputs = 2,
     .inputs = "x,target",
+    .attrs = class_rows,
     .attrs_size = sizeof(class_attrs),
     .shape = class_place_shape,
     .vjp = class_place_vjp,
     .reads = CR_READS_INPUT(1),
     .kernel = class_place_kernel,
+    .samples = CR__SAMPLES({ "f[4] i[4]{0,3}", "dim=1,classes=3" },
+                           { "f[2,2] i[2,2]{0,3}", "dim=1,classes=3,ignore_index=1" },
+                           { "f[] i[]{0,3}", "dim=0,classes=3" }),
 };
-static const cr_op op_class_weights = {
+CR__OP(class_weights) = {
     .name = "class_weights",
     .doc = "the weight of the class of each target, 0 where it is ignored",
     .kind = CR_OP_OPAQUE,
     .min_inputs = 2,
     .max_inputs = 2,
     .inputs = "weight,target",
+    .attrs = class_rows,
     .attrs_size = sizeof(class_attrs),
-    .shape = class_pick_shape,
+    .shape = class_weights_shape,
     .kernel = class_weights_kernel,
+    .samples = CR__SAMPLES({ "f[3]~ i[4]{0,3}", "dim=1,classes=3" },
+                           { "f[3]~ i[2,2]{0,3}", "dim=1,classes=3,ignore_index=1" }),
 };
 
 /* ---- nll_loss, cross_entropy ---- */
@@ -453,8 +503,9 @@ static cr_tensor *weighted(const class_loss *c, cr_tensor *loss, cr_tensor *weig
 static cr_tensor *at_indices(const class_loss *c, cr_tensor *l)
 {
     double smoothing = c->attrs->label_smoothing;
-    cr_tensor *weights = c->weight ? at_targets(c, &op_class_weights, c->weight) : NULL;
-    cr_tensor *counts = counted(c), *loss = at_targets(c, &op_class_pick, l);
+    cr_tensor *weights =
+        c->weight ? at_targets(c, &cr__op_class_weights, c->weight) : NULL;
+    cr_tensor *counts = counted(c), *loss = at_targets(c, &cr__op_class_pick, l);
     loss = weights ? cr_mul(loss, weights) : loss;
     if (smoothing > 0) {
         cr_tensor *even = over_classes(c, l);
@@ -473,13 +524,14 @@ static cr_tensor *of_logits(const class_loss *c)
 {
     cr_dims dim = CR_DIMS(c->classes.dim);
     cr_tensor *x = c->x, *counts = counted(c);
-    cr_tensor *weights = c->weight ? at_targets(c, &op_class_weights, c->weight) : NULL;
+    cr_tensor *weights =
+        c->weight ? at_targets(c, &cr__op_class_weights, c->weight) : NULL;
     cr_no_grad_push(c->ctx);
     cr_tensor *most = cr_amax(x, dim, .keepdim = true);
     cr_no_grad_pop(c->ctx);
     cr_tensor *sum = cr_sum(cr_exp(cr_sub(x, most)), dim);
     most = cr_reshape(most, cr_shape(c->target));
-    cr_tensor *loss = cr_add(most, at_targets(c, &op_class_pick, x));
+    cr_tensor *loss = cr_add(most, at_targets(c, &cr__op_class_pick, x));
     loss = cr_add(cr_log(sum), loss);
     loss = weights ? cr_mul(loss, weights) : loss;
     loss = counts ? cr_where(counts, loss, 0) : loss;
@@ -498,12 +550,10 @@ static cr_tensor *at_probabilities(const class_loss *c, cr_tensor *l)
     return reduced(over_classes(c, cr_mul(l, target)), c->attrs->reduction, NULL);
 }
 
-static const cr_op op_nll_loss, op_cross_entropy;
-
 static cr_tensor *nll_loss_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                                   const void *attributes)
 {
-    class_loss c = { .ctx = ctx, .op = &op_nll_loss, .attrs = attributes };
+    class_loss c = { .ctx = ctx, .op = &cr__op_nll_loss, .attrs = attributes };
     if (!class_loss_begin(&c, inputs, n) || !are_indices(&c))
         return NULL;
     if (c.attrs->label_smoothing != 0) {
@@ -517,7 +567,7 @@ static cr_tensor *nll_loss_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
 static cr_tensor *cross_entropy_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                                        const void *attributes)
 {
-    class_loss c = { .ctx = ctx, .op = &op_cross_entropy, .attrs = attributes };
+    class_loss c = { .ctx = ctx, .op = &cr__op_cross_entropy, .attrs = attributes };
     if (!class_loss_begin(&c, inputs, n))
         return NULL;
     double smoothing = c.attrs->label_smoothing;
@@ -544,56 +594,42 @@ static cr_tensor *cross_entropy_expand(cr_ctx *ctx, cr_tensor *const *inputs, in
     CR__ATTR(class_loss_attrs, ignore_index, OPT_INT, .initial = "-100"), \
         REDUCTION_ROW(class_loss_attrs)
 
-static const cr_attr nll_loss_table[] = { CLASS_ROWS, CR__ATTRS_END };
-static const cr_attr cross_entropy_table[] = {
-    CLASS_ROWS,
-    CR__ATTR(class_loss_attrs, label_smoothing, REAL, .initial = "0"),
-    CR__ATTRS_END,
-};
-static const cr_sample nll_loss_samples[] = {
-    { "f[4,3] i[4]{0,3}", NULL },
-    { "f[4,3] i[4]{0,3}", "reduction=none" },
-    { "f[4,3] i[4]{0,3} f[3]{0.5,2}~", "ignore_index=1" },
-    { "f[2,3,2] i[2,2]{0,3} f[3]{0.5,2}~", "reduction=sum" },
-    { "f[3] i[]{0,3}", NULL },
-    { "f[0,3] i[0]", "reduction=sum" },
-    { NULL, NULL },
-};
-static const cr_sample cross_entropy_samples[] = {
-    { "f[4,3] i[4]{0,3}", NULL },
-    { "f[4,3] i[4]{0,3}", "reduction=none,label_smoothing=0.2" },
-    { "f[4,3] i[4]{0,3} f[3]{0.5,2}~", "ignore_index=1,label_smoothing=0.1" },
-    { "f[2,3,2] i[2,2]{0,3} f[3]{0.5,2}~", "reduction=sum" },
-    { "f[4,3] f[4,3]{0,1}", NULL },
-    { "f[2,3,2] f[2,3,2]{0,1} f[3]{0.5,2}~", "label_smoothing=0.3" },
-    { "f[3] i[]{0,3}", NULL },
-    { "f[0,3] i[0]", "reduction=sum" },
-    { "f[2,3]{-300,300}~ i[2]{0,3}", NULL },
-    { NULL, NULL },
-};
-static const cr_op op_nll_loss = {
+CR__OP(nll_loss) = {
     .name = "nll_loss",
     .doc = "-x[target], x being log-probabilities",
     .kind = CR_OP_COMPOSITE,
     .min_inputs = 2,
     .max_inputs = 3,
     .inputs = "x,target,weight",
-    .attrs = nll_loss_table,
+    .attrs = CR__ATTRS(CLASS_ROWS),
     .attrs_size = sizeof(class_loss_attrs),
     .expand = nll_loss_expand,
-    .samples = nll_loss_samples,
+    .samples = CR__SAMPLES({ "f[4,3] i[4]{0,3}", NULL },
+                           { "f[4,3] i[4]{0,3}", "reduction=none" },
+                           { "f[4,3] i[4]{0,3} f[3]{0.5,2}~", "ignore_index=1" },
+                           { "f[2,3,2] i[2,2]{0,3} f[3]{0.5,2}~", "reduction=sum" },
+                           { "f[3] i[]{0,3}", NULL }, { "f[0,3] i[0]", "reduction=sum" }),
 };
-static const cr_op op_cross_entropy = {
+CR__OP(cross_entropy) = {
     .name = "cross_entropy",
     .doc = "nll_loss of log_softmax(x); target: class indices, or probabilities",
     .kind = CR_OP_COMPOSITE,
     .min_inputs = 2,
     .max_inputs = 3,
     .inputs = "x,target,weight",
-    .attrs = cross_entropy_table,
+    .attrs = CR__ATTRS(CLASS_ROWS,
+                       CR__ATTR(class_loss_attrs, label_smoothing, REAL, .initial = "0")),
     .attrs_size = sizeof(class_loss_attrs),
     .expand = cross_entropy_expand,
-    .samples = cross_entropy_samples,
+    .samples = CR__SAMPLES(
+        { "f[4,3] i[4]{0,3}", NULL },
+        { "f[4,3] i[4]{0,3}", "reduction=none,label_smoothing=0.2" },
+        { "f[4,3] i[4]{0,3} f[3]{0.5,2}~", "ignore_index=1,label_smoothing=0.1" },
+        { "f[2,3,2] i[2,2]{0,3} f[3]{0.5,2}~", "reduction=sum" },
+        { "f[4,3] f[4,3]{0,1}", NULL },
+        { "f[2,3,2] f[2,3,2]{0,1} f[3]{0.5,2}~", "label_smoothing=0.3" },
+        { "f[3] i[]{0,3}", NULL }, { "f[0,3] i[0]", "reduction=sum" },
+        { "f[2,3]{-300,300}~ i[2]{0,3}", NULL }),
 };
 
 static cr_tensor *class_loss_at(const cr_op *op, cr_tensor *x, cr_tensor *target,
@@ -608,14 +644,10 @@ static cr_tensor *class_loss_at(const cr_op *op, cr_tensor *x, cr_tensor *target
 
 cr_tensor *cr_nll_loss_at(cr_tensor *x, cr_tensor *target, cr_class_loss_opts opts)
 {
-    return class_loss_at(&op_nll_loss, x, target, &opts);
+    return class_loss_at(&cr__op_nll_loss, x, target, &opts);
 }
 
 cr_tensor *cr_cross_entropy_at(cr_tensor *x, cr_tensor *target, cr_class_loss_opts opts)
 {
-    return class_loss_at(&op_cross_entropy, x, target, &opts);
+    return class_loss_at(&cr__op_cross_entropy, x, target, &opts);
 }
-
-const cr_op *const cr__ops_loss[] = {
-    &op_mse_loss, &op_bce, &op_nll_loss, &op_cross_entropy, NULL,
-};

@@ -44,7 +44,7 @@ static const cr_sample softmax_samples[] = {
     { "f[2,3]{-300,300}~", "dim=1" },
     { NULL, NULL },
 };
-static const cr_op op_softmax = {
+CR__OP(softmax) = {
     .name = "softmax",
     .doc = "e^x / sum e^x along dim, without overflow; 0 in a row of -inf",
     .kind = CR_OP_COMPOSITE,
@@ -59,7 +59,7 @@ static const cr_op op_softmax = {
 
 cr_tensor *cr_softmax_at(cr_tensor *x, int dim, const char *site)
 {
-    return cr__record_1(&op_softmax, x, &(cr__dim_attrs){ dim }, site);
+    return cr__record_1(&cr__op_softmax, x, &(cr__dim_attrs){ dim }, site);
 }
 
 static cr_tensor *log_softmax_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
@@ -72,7 +72,7 @@ static cr_tensor *log_softmax_expand(cr_ctx *ctx, cr_tensor *const *inputs, int 
     return cr_sub(x, cr_log(cr_sum(cr_exp(x), dim, .keepdim = true)));
 }
 
-static const cr_op op_log_softmax = {
+CR__OP(log_softmax) = {
     .name = "log_softmax",
     .doc = "x - ln sum e^x along dim, without overflow; NaN in a row of -inf",
     .kind = CR_OP_COMPOSITE,
@@ -87,7 +87,7 @@ static const cr_op op_log_softmax = {
 
 cr_tensor *cr_log_softmax_at(cr_tensor *x, int dim, const char *site)
 {
-    return cr__record_1(&op_log_softmax, x, &(cr__dim_attrs){ dim }, site);
+    return cr__record_1(&cr__op_log_softmax, x, &(cr__dim_attrs){ dim }, site);
 }
 
 /* ---- what the others share ---- */
@@ -122,8 +122,6 @@ typedef struct layer_norm_attrs {
     double eps;
 } layer_norm_attrs;
 
-static const cr_op op_layer_norm;
-
 /* The last dimensions, by number; none with the error if x does not end in shape. */
 static cr_dims last_dims(cr_ctx *ctx, cr_tensor *x, cr_dims shape)
 {
@@ -133,7 +131,7 @@ static cr_dims last_dims(cr_ctx *ctx, cr_tensor *x, cr_dims shape)
     for (int i = 0; fits && i < shape.n; i++)
         fits = cr_size(x, lead + i) == shape.v[i];
     if (!fits)
-        cr__op_fail(ctx, &op_layer_norm, CR_ERR_SHAPE, NULL,
+        cr__op_fail(ctx, &cr__op_layer_norm, CR_ERR_SHAPE, NULL,
                     "x %s does not end in normalized_shape %s", cr__shape_text(x),
                     cr__dims_text(ctx, shape));
     for (int i = 0; fits && i < shape.n; i++)
@@ -148,11 +146,11 @@ static cr_tensor *layer_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
     cr_tensor *x = inputs[0], *weight = cr__optional(inputs, n, 1);
     cr_tensor *bias = cr__optional(inputs, n, 2);
     cr_dims shape = attrs->normalized_shape, dims;
-    if (!normal_arguments(ctx, &op_layer_norm, x, attrs->eps))
+    if (!normal_arguments(ctx, &cr__op_layer_norm, x, attrs->eps))
         return NULL;
     dims = last_dims(ctx, x, shape);
-    if (!dims.n || !has_shape(ctx, &op_layer_norm, "weight", weight, shape) ||
-        !has_shape(ctx, &op_layer_norm, "bias", bias, shape))
+    if (!dims.n || !has_shape(ctx, &cr__op_layer_norm, "weight", weight, shape) ||
+        !has_shape(ctx, &cr__op_layer_norm, "bias", bias, shape))
         return NULL;
     x = cr_sub(x, cr_mean(x, dims, .keepdim = true));
     cr_tensor *var = cr_mean(cr_square(x), dims, .keepdim = true);
@@ -161,30 +159,23 @@ static cr_tensor *layer_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
     return bias ? cr_add(x, bias) : x;
 }
 
-static const cr_attr layer_norm_table[] = {
-    CR__ATTR(layer_norm_attrs, normalized_shape, DIMS),
-    CR__ATTR(layer_norm_attrs, eps, REAL, .initial = "1e-5", .flags = CR_ATTR_POSITIVE),
-    CR__ATTRS_END,
-};
-static const cr_sample layer_norm_samples[] = {
-    { "f[2,4]! f[4] f[4]", "normalized_shape=4" },
-    { "f[2,2,3]! f[2,3] -", "normalized_shape=[2,3],eps=0.1" },
-    { "f[3,4]! - f[4]", "normalized_shape=[4]" },
-    { "f[5]!", "normalized_shape=5" },
-    { "f[0,3] f[3] f[3]", "normalized_shape=3" },
-    { NULL, NULL },
-};
-static const cr_op op_layer_norm = {
+CR__OP(layer_norm) = {
     .name = "layer_norm",
     .doc = "(x - mean) / sqrt(var + eps) weight + bias over the last dimensions",
     .kind = CR_OP_COMPOSITE,
     .min_inputs = 1,
     .max_inputs = 3,
     .inputs = "x,weight,bias",
-    .attrs = layer_norm_table,
+    .attrs = CR__ATTRS(CR__ATTR(layer_norm_attrs, normalized_shape, DIMS),
+                       CR__ATTR(layer_norm_attrs, eps, REAL, .initial = "1e-5",
+                                .flags = CR_ATTR_POSITIVE)),
     .attrs_size = sizeof(layer_norm_attrs),
     .expand = layer_norm_expand,
-    .samples = layer_norm_samples,
+    .samples = CR__SAMPLES({ "f[2,4]! f[4] f[4]", "normalized_shape=4" },
+                           { "f[2,2,3]! f[2,3] -", "normalized_shape=[2,3],eps=0.1" },
+                           { "f[3,4]! - f[4]", "normalized_shape=[4]" },
+                           { "f[5]!", "normalized_shape=5" },
+                           { "f[0,3] f[3] f[3]", "normalized_shape=3" }),
 };
 
 cr_tensor *cr_layer_norm_at(cr_tensor *x, cr_dims normalized_shape, cr_tensor *weight,
@@ -192,8 +183,8 @@ cr_tensor *cr_layer_norm_at(cr_tensor *x, cr_dims normalized_shape, cr_tensor *w
 {
     cr_tensor *inputs[] = { x, weight, bias };
     layer_norm_attrs attrs = { normalized_shape, opts.eps };
-    cr__attrs_fill(NULL, &op_layer_norm, &attrs);
-    return cr__record_n(NULL, &op_layer_norm, inputs, 3, &attrs, opts.site);
+    cr__attrs_fill(NULL, &cr__op_layer_norm, &attrs);
+    return cr__record_n(NULL, &cr__op_layer_norm, inputs, 3, &attrs, opts.site);
 }
 
 /* ---- batch_norm ---- */
@@ -202,8 +193,6 @@ typedef struct batch_norm_attrs {
     bool training;
     double momentum, eps;
 } batch_norm_attrs;
-
-static const cr_op op_batch_norm;
 
 /* What normalises: of the batch or the running ones, [channels] each. */
 typedef struct statistics {
@@ -222,24 +211,24 @@ static bool batch_norm_fits(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     static const char *const names[] = { "x", "running_mean", "running_var", "weight",
                                          "bias" };
     cr_tensor *x = inputs[0];
-    if (!normal_arguments(ctx, &op_batch_norm, x, attrs->eps))
+    if (!normal_arguments(ctx, &cr__op_batch_norm, x, attrs->eps))
         return false;
     if (cr_ndim(x) == 0) {
-        cr__op_fail(ctx, &op_batch_norm, CR_ERR_SHAPE, NULL,
+        cr__op_fail(ctx, &cr__op_batch_norm, CR_ERR_SHAPE, NULL,
                     "x is [N, C, ..]: it has no channels");
         return false;
     }
     int64_t channels = cr_size(x, channel_dim(x));
     for (int i = 1; i < n; i++)
-        if (!has_shape(ctx, &op_batch_norm, names[i], inputs[i], CR_DIMS(channels)))
+        if (!has_shape(ctx, &cr__op_batch_norm, names[i], inputs[i], CR_DIMS(channels)))
             return false;
     bool running = cr__optional(inputs, n, 1) && cr__optional(inputs, n, 2);
     if (attrs->training && channels > 0 && cr_numel(x) <= channels)
-        cr__op_fail(ctx, &op_batch_norm, CR_ERR_SHAPE, NULL,
+        cr__op_fail(ctx, &cr__op_batch_norm, CR_ERR_SHAPE, NULL,
                     "training needs more than one value per channel, and x is %s",
                     cr__shape_text(x));
     else if (!attrs->training && !running)
-        cr__op_fail(ctx, &op_batch_norm, CR_ERR_ARGUMENT, NULL,
+        cr__op_fail(ctx, &cr__op_batch_norm, CR_ERR_ARGUMENT, NULL,
                     "running_mean and running_var are needed when not training");
     return cr_error(ctx) == CR_OK;
 }
@@ -306,25 +295,7 @@ static cr_tensor *batch_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
     return out;
 }
 
-static const cr_attr batch_norm_table[] = {
-    CR__ATTR(batch_norm_attrs, training, BOOL, .initial = "false",
-             .flags = CR_ATTR_POSITIONAL),
-    CR__ATTR(batch_norm_attrs, momentum, REAL, .initial = "0.1",
-             .flags = CR_ATTR_POSITIONAL),
-    CR__ATTR(batch_norm_attrs, eps, REAL, .initial = "1e-5", .flags = CR_ATTR_POSITIVE),
-    CR__ATTRS_END,
-};
-static const cr_sample batch_norm_samples[] = {
-    { "f[4,3]! - - f[3] f[3]", "training=true" },
-    { "f[4,3]! f[3]~ f[3]{0.5,2}~ f[3] f[3]", "training=true,momentum=0.3" },
-    { "f[2,3,2,2]! - - f[3] f[3]", "training=true,eps=0.1" },
-    { "f[4,3] f[3]~ f[3]{0.5,2}~ f[3] f[3]", NULL },
-    { "f[2,3,2] f[3]~ f[3]{0.5,2}~ - f[3]", NULL },
-    { "f[3,2]!", "training=true" },
-    { "f[0,3] f[3]~ f[3]{0.5,2}~", NULL },
-    { NULL, NULL },
-};
-static const cr_op op_batch_norm = {
+CR__OP(batch_norm) = {
     .name = "batch_norm",
     .doc =
         "(x - mean) / sqrt(var + eps) weight + bias per channel of [N, C, ..]; training: "
@@ -333,10 +304,22 @@ static const cr_op op_batch_norm = {
     .min_inputs = 1,
     .max_inputs = 5,
     .inputs = "x,running_mean,running_var,weight,bias",
-    .attrs = batch_norm_table,
+    .attrs = CR__ATTRS(CR__ATTR(batch_norm_attrs, training, BOOL, .initial = "false",
+                                .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(batch_norm_attrs, momentum, REAL, .initial = "0.1",
+                                .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(batch_norm_attrs, eps, REAL, .initial = "1e-5",
+                                .flags = CR_ATTR_POSITIVE)),
     .attrs_size = sizeof(batch_norm_attrs),
     .expand = batch_norm_expand,
-    .samples = batch_norm_samples,
+    .samples = CR__SAMPLES({ "f[4,3]! - - f[3] f[3]", "training=true" },
+                           { "f[4,3]! f[3]~ f[3]{0.5,2}~ f[3] f[3]",
+                             "training=true,momentum=0.3" },
+                           { "f[2,3,2,2]! - - f[3] f[3]", "training=true,eps=0.1" },
+                           { "f[4,3] f[3]~ f[3]{0.5,2}~ f[3] f[3]", NULL },
+                           { "f[2,3,2] f[3]~ f[3]{0.5,2}~ - f[3]", NULL },
+                           { "f[3,2]!", "training=true" },
+                           { "f[0,3] f[3]~ f[3]{0.5,2}~", NULL }),
 };
 
 cr_tensor *cr_batch_norm_at(cr_tensor *x, cr_tensor *running_mean, cr_tensor *running_var,
@@ -345,10 +328,6 @@ cr_tensor *cr_batch_norm_at(cr_tensor *x, cr_tensor *running_mean, cr_tensor *ru
 {
     cr_tensor *inputs[] = { x, running_mean, running_var, weight, bias };
     batch_norm_attrs attrs = { training, momentum, opts.eps };
-    cr__attrs_fill(NULL, &op_batch_norm, &attrs);
-    return cr__record_n(NULL, &op_batch_norm, inputs, 5, &attrs, opts.site);
+    cr__attrs_fill(NULL, &cr__op_batch_norm, &attrs);
+    return cr__record_n(NULL, &cr__op_batch_norm, inputs, 5, &attrs, opts.site);
 }
-
-const cr_op *const cr__ops_norm[] = {
-    &op_softmax, &op_log_softmax, &op_layer_norm, &op_batch_norm, NULL,
-};

@@ -1,26 +1,49 @@
-/* What the families of operations share. A family is a file of table entries that ends
- * with the list of them; operations are called through the public functions, inside
+/* What the families of operations share. A family is a file of entries, listed in ops.inc;
+ * operations are called through the public functions, inside
  * composites and vjps too (the context's site then overrides the one of the macro). */
 #ifndef CR_OPS_OPS_H
 #define CR_OPS_OPS_H
 
 #include "../graph/graph.h"
 
-/* ---- the families: lists that end with NULL ---- */
+/* ---- entries ---- */
 
-extern const cr_op *const cr__ops_unary[];
-extern const cr_op *const cr__ops_binary[];
-extern const cr_op *const cr__ops_create[];
-extern const cr_op *const cr__ops_random[];
-extern const cr_op *const cr__ops_reduce[];
-extern const cr_op *const cr__ops_view[];
-extern const cr_op *const cr__ops_slice[];
-extern const cr_op *const cr__ops_contract[];
-extern const cr_op *const cr__ops_index[];
-extern const cr_op *const cr__ops_loss[];
-extern const cr_op *const cr__ops_norm[];
+#define OP(NAME)       extern const cr_op cr__op_##NAME;
+#define INTERNAL(NAME) OP(NAME)
+#include "ops.inc"
+
+enum {
+#define OP(NAME)       CR__LISTED_##NAME = 1,
+#define INTERNAL(NAME) OP(NAME)
+#include "ops.inc"
+};
+
+/* Opens an operation's entry: CR__OP(exp) = { .name = "exp", .. }; it is cr__op_exp then, and a
+ * row of ops.inc. */
+#define CR__OP(NAME)                                       \
+    _Static_assert(CR__LISTED_##NAME, "a row of ops.inc"); \
+    const cr_op cr__op_##NAME
+
+/* .attrs and .samples of an entry: the rows, CR__ATTR(..), and { inputs, attributes }. */
+#define CR__ATTRS(...)   ((const cr_attr[]){ __VA_ARGS__, CR__ATTRS_END })
+#define CR__SAMPLES(...) ((const cr_sample[]){ __VA_ARGS__, { NULL, NULL } })
+
+/* The library's operations that cr_op_list() leaves out; NULL past the last. */
+const cr_op *cr__op_internal(int i);
 
 /* ---- attribute tables ---- */
+
+/* A row: CR__ATTR(slice_attrs, step, INT, .initial = "1", .flags = CR_ATTR_POSITIVE). The
+ * member has the attribute's name. */
+#define CR__ATTR(T, member, TYPE, ...)                                          \
+    {                                                                           \
+        .name = #member, .type = CR_ATTR_##TYPE, .offset = offsetof(T, member), \
+        __VA_ARGS__                                                             \
+    }
+#define CR__ATTRS_END \
+    {                 \
+        .name = NULL  \
+    }
 
 /* cr_attr.initial of lists whose default is "not given", a zeroed struct. */
 #define CR__NOT_GIVEN ""

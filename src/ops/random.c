@@ -29,15 +29,14 @@ static void random_source(const void *attrs, void *params)
 }
 
 static const cr_attr random_rows[] = {
-    { "shape", CR_ATTR_DIMS, offsetof(random_attrs, shape), NULL, NULL,
-      CR_ATTR_POSITIONAL },
-    { "dtype", CR_ATTR_DTYPE, offsetof(random_attrs, dtype), "f32", NULL, 0 },
-    { .name = NULL },
+    CR__ATTR(random_attrs, shape, DIMS, .flags = CR_ATTR_POSITIONAL),
+    CR__ATTR(random_attrs, dtype, DTYPE, .initial = "f32"),
+    CR__ATTRS_END,
 };
 
 /* A random source, its public function and that of its _like. */
 #define RANDOM(NAME, DOC)                                                             \
-    static const cr_op op_##NAME = {                                                  \
+    CR__OP(NAME) = {                                                                  \
         .name = #NAME,                                                                \
         .doc = DOC,                                                                   \
         .kind = CR_OP_MAP,                                                            \
@@ -45,21 +44,19 @@ static const cr_attr random_rows[] = {
         .attrs_size = sizeof(random_attrs),                                           \
         .shape = random_shape,                                                        \
         .internal = CR__MAP_OF(NAME, .source = random_source),                        \
-        .samples = (const cr_sample[]){ { "", "shape=[3,5]" },                        \
-                                        { "", "shape=[7],dtype=f64" },                \
-                                        { NULL, NULL } },                             \
+        .samples = CR__SAMPLES({ "", "shape=[3,5]" }, { "", "shape=[7],dtype=f64" }), \
     };                                                                                \
     cr_tensor *cr_##NAME##_at(cr_ctx *ctx, cr_dims dims, cr_make_opts opts)           \
     {                                                                                 \
         random_attrs attrs = { .shape = dims, .dtype = opts.dtype };                  \
-        return cr__record(ctx, &op_##NAME, NULL, 0, &attrs, opts.site);               \
+        return cr__record(ctx, &cr__op_##NAME, NULL, 0, &attrs, opts.site);           \
     }                                                                                 \
     cr_tensor *cr_##NAME##_like_at(cr_tensor *like, const char *site)                 \
     {                                                                                 \
         if (!like || !cr__usable(like->ctx, like, #NAME "_like", site))               \
             return NULL;                                                              \
         random_attrs attrs = { .shape = cr_shape(like), .dtype = cr_dtype_of(like) }; \
-        return cr__record(like->ctx, &op_##NAME, NULL, 0, &attrs, site);              \
+        return cr__record(like->ctx, &cr__op_##NAME, NULL, 0, &attrs, site);          \
     }
 RANDOM(rand, "uniform in [0, 1)")
 RANDOM(randn, "standard normal")
@@ -76,7 +73,7 @@ static cr_tensor *bernoulli_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     return cr_sub(0, cr_floor(cr_sub(cr_rand_like(p), p)));
 }
 
-static const cr_op op_bernoulli = {
+CR__OP(bernoulli) = {
     .name = "bernoulli",
     .doc = "1 with probability x, else 0",
     .kind = CR_OP_COMPOSITE,
@@ -84,12 +81,12 @@ static const cr_op op_bernoulli = {
     .max_inputs = 1,
     .inputs = "x",
     .expand = bernoulli_expand,
-    .samples = (const cr_sample[]){ { "f[4,5]{0,1}~", NULL }, { NULL, NULL } },
+    .samples = CR__SAMPLES({ "f[4,5]{0,1}~", NULL }),
 };
 
 cr_tensor *cr_bernoulli_at(cr_tensor *x, const char *site)
 {
-    return cr__record_1(&op_bernoulli, x, NULL, site);
+    return cr__record_1(&cr__op_bernoulli, x, NULL, site);
 }
 
 /* ---- dropout ---- */
@@ -97,8 +94,6 @@ cr_tensor *cr_bernoulli_at(cr_tensor *x, const char *site)
 typedef struct dropout_attrs {
     double p;
 } dropout_attrs;
-
-static const cr_op op_dropout;
 
 /* Selected last, so that what is dropped is 0 whatever it was, and its gradient too. */
 static cr_tensor *dropout_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
@@ -108,7 +103,7 @@ static cr_tensor *dropout_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     cr_tensor *x = inputs[0];
     (void)n;
     if (!(p >= 0 && p <= 1)) {
-        cr__op_fail(ctx, &op_dropout, CR_ERR_ARGUMENT, NULL,
+        cr__op_fail(ctx, &cr__op_dropout, CR_ERR_ARGUMENT, NULL,
                     "p must be a probability, not %g", p);
         return NULL;
     }
@@ -116,30 +111,22 @@ static cr_tensor *dropout_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     return cr_where(kept, cr_mul(x, p < 1 ? 1 / (1 - p) : 0), 0);
 }
 
-static const cr_op op_dropout = {
+CR__OP(dropout) = {
     .name = "dropout",
     .doc = "0 with probability p, else x / (1 - p)",
     .kind = CR_OP_COMPOSITE,
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs =
-        (const cr_attr[]){
-            { "p", CR_ATTR_REAL, offsetof(dropout_attrs, p), "0.5", NULL,
-              CR_ATTR_POSITIONAL },
-            { .name = NULL },
-        },
+    .attrs = CR__ATTRS(CR__ATTR(dropout_attrs, p, REAL, .initial = "0.5",
+                                .flags = CR_ATTR_POSITIONAL)),
     .attrs_size = sizeof(dropout_attrs),
     .expand = dropout_expand,
-    .samples =
-        (const cr_sample[]){ { "f[4,5]", NULL }, { "f[3]", "p=0" }, { NULL, NULL } },
+    .samples = CR__SAMPLES({ "f[4,5]", NULL }, { "f[3]", "p=0" }),
 };
 
 cr_tensor *cr_dropout_at(cr_tensor *x, double p, const char *site)
 {
     dropout_attrs attrs = { p };
-    return cr__record_1(&op_dropout, x, &attrs, site);
+    return cr__record_1(&cr__op_dropout, x, &attrs, site);
 }
-
-const cr_op *const cr__ops_random[] = { &op_rand, &op_randn, &op_bernoulli, &op_dropout,
-                                        NULL };

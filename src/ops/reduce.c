@@ -10,7 +10,7 @@ typedef struct plain_attrs {
 
 static const cr_attr plain_rows[] = {
     CR__REDUCE_ROWS(plain_attrs),
-    { .name = NULL },
+    CR__ATTRS_END,
 };
 
 static cr_tensor *plain(const cr_op *op, cr_tensor *x, const cr_dims *dim,
@@ -128,7 +128,7 @@ static void extremum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 /* ---- the entries ---- */
 
 #define REDUCE(NAME, SHAPE, VJP, READS, INPUTS, DOC, ...)                     \
-    static const cr_op op_##NAME = {                                          \
+    CR__OP(NAME) = {                                                          \
         .name = #NAME,                                                        \
         .doc = DOC,                                                           \
         .kind = CR_OP_REDUCE,                                                 \
@@ -141,14 +141,12 @@ static void extremum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         .vjp = VJP,                                                           \
         .reads = READS,                                                       \
         .internal = &(const cr__reduce_info){ __VA_ARGS__ },                  \
-        .samples = (const cr_sample[]){ { INPUTS, NULL },                     \
-                                        { INPUTS, "dim=-1" },                 \
-                                        { INPUTS, "dim=0,keepdim=true" },     \
-                                        { NULL, NULL } },                     \
+        .samples = CR__SAMPLES({ INPUTS, NULL }, { INPUTS, "dim=-1" },        \
+                               { INPUTS, "dim=0,keepdim=true" }),             \
     };                                                                        \
     cr_tensor *cr_##NAME##_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts) \
     {                                                                         \
-        return plain(&op_##NAME, x, &dim, &opts);                             \
+        return plain(&cr__op_##NAME, x, &dim, &opts);                         \
     }
 #define X_AND_OUT (CR_READS_INPUT(0) | CR_READS_OUTPUT)
 
@@ -197,15 +195,13 @@ static bool find_float_extent(cr_ctx *ctx, const cr_op *op, const cr_tensor *x,
     return false;
 }
 
-static const cr_op op_mean, op_var, op_logsumexp;
-
 static cr_tensor *mean_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                               const void *attrs)
 {
     const plain_attrs *a = attrs;
     extent e;
     (void)n;
-    if (!find_extent(ctx, &op_mean, inputs[0], &a->reduce, &e))
+    if (!find_extent(ctx, &cr__op_mean, inputs[0], &a->reduce, &e))
         return NULL;
     cr_tensor *sum = cr_sum_at(inputs[0], e.dim, e.as_asked);
     if (!cr__is_float(cr_dtype_of(sum)))
@@ -227,7 +223,7 @@ static cr_tensor *var_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     cr_tensor *x = inputs[0];
     extent e;
     (void)n;
-    if (!find_float_extent(ctx, &op_var, x, &a->reduce, &e))
+    if (!find_float_extent(ctx, &cr__op_var, x, &a->reduce, &e))
         return NULL;
     double freedom = (double)e.count - a->correction.v;
     cr_tensor *distance = cr_sub(x, cr_mean_at(x, e.dim, e.keep));
@@ -246,7 +242,7 @@ static cr_tensor *logsumexp_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     cr_tensor *x = inputs[0];
     extent e;
     (void)n;
-    if (!find_float_extent(ctx, &op_logsumexp, x, &a->reduce, &e))
+    if (!find_float_extent(ctx, &cr__op_logsumexp, x, &a->reduce, &e))
         return NULL;
     if (e.count == 0)
         return cr_log(cr_sum_at(cr_exp(x), e.dim, e.as_asked));
@@ -263,25 +259,23 @@ static cr_tensor *logsumexp_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
 
 static const cr_attr var_rows[] = {
     CR__REDUCE_ROWS(var_attrs),
-    { "correction", CR_ATTR_OPT_REAL, offsetof(var_attrs, correction), "1", NULL, 0 },
-    { .name = NULL },
+    CR__ATTR(var_attrs, correction, OPT_REAL, .initial = "1"),
+    CR__ATTRS_END,
 };
 
-#define COMPOSITE(NAME, ROWS, ATTRS, DOC)                                   \
-    static const cr_op op_##NAME = {                                        \
-        .name = #NAME,                                                      \
-        .doc = DOC,                                                         \
-        .kind = CR_OP_COMPOSITE,                                            \
-        .min_inputs = 1,                                                    \
-        .max_inputs = 1,                                                    \
-        .inputs = "x",                                                      \
-        .attrs = ROWS,                                                      \
-        .attrs_size = sizeof(ATTRS),                                        \
-        .expand = NAME##_expand,                                            \
-        .samples = (const cr_sample[]){ { "f[3,4]", NULL },                 \
-                                        { "f[3,4]", "dim=-1" },             \
-                                        { "f[3,4]", "dim=0,keepdim=true" }, \
-                                        { NULL, NULL } },                   \
+#define COMPOSITE(NAME, ROWS, ATTRS, DOC)                                  \
+    CR__OP(NAME) = {                                                       \
+        .name = #NAME,                                                     \
+        .doc = DOC,                                                        \
+        .kind = CR_OP_COMPOSITE,                                           \
+        .min_inputs = 1,                                                   \
+        .max_inputs = 1,                                                   \
+        .inputs = "x",                                                     \
+        .attrs = ROWS,                                                     \
+        .attrs_size = sizeof(ATTRS),                                       \
+        .expand = NAME##_expand,                                           \
+        .samples = CR__SAMPLES({ "f[3,4]", NULL }, { "f[3,4]", "dim=-1" }, \
+                               { "f[3,4]", "dim=0,keepdim=true" }),        \
     };
 COMPOSITE(mean, plain_rows, plain_attrs, "sum / count; of integers and bools an f32")
 COMPOSITE(var, var_rows, var_attrs, "sum (x - mean)^2 / max(0, count - correction)")
@@ -289,21 +283,17 @@ COMPOSITE(logsumexp, plain_rows, plain_attrs, "ln sum e^x, without overflow")
 
 cr_tensor *cr_mean_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts)
 {
-    return plain(&op_mean, x, &dim, &opts);
+    return plain(&cr__op_mean, x, &dim, &opts);
 }
 
 cr_tensor *cr_logsumexp_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts)
 {
-    return plain(&op_logsumexp, x, &dim, &opts);
+    return plain(&cr__op_logsumexp, x, &dim, &opts);
 }
 
 cr_tensor *cr_var_at(cr_tensor *x, cr_dims dim, cr_var_opts opts)
 {
     var_attrs attrs = { { dim, opts.keepdim }, opts.correction };
-    cr__attrs_fill(NULL, &op_var, &attrs);
-    return cr__record_1(&op_var, x, &attrs, opts.site);
+    cr__attrs_fill(NULL, &cr__op_var, &attrs);
+    return cr__record_1(&cr__op_var, x, &attrs, opts.site);
 }
-
-const cr_op *const cr__ops_reduce[] = {
-    &op_sum, &op_amax, &op_amin, &op_argmax, &op_mean, &op_var, &op_logsumexp, NULL,
-};

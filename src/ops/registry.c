@@ -1,28 +1,37 @@
-/* All operations of the library: the one place that knows the families. */
+/* All operations of the library, by number and by name: the rows of ops.inc. */
 #include "ops.h"
 
 #include <string.h>
 
-static const cr_op *const *const families[] = {
-    cr__ops_unary, cr__ops_binary,   cr__ops_reduce, cr__ops_view,
-    cr__ops_slice, cr__ops_contract, cr__ops_index,  cr__ops_norm,
-    cr__ops_loss,  cr__ops_create,   cr__ops_random,
+#define OP(NAME) &cr__op_##NAME,
+#define INTERNAL(NAME)
+static const cr_op *const listed[] = {
+#include "ops.inc"
+};
+
+#define OP(NAME)
+#define INTERNAL(NAME) &cr__op_##NAME,
+static const cr_op *const internal[] = {
+#include "ops.inc"
 };
 
 const cr_op *cr_op_list(int i)
 {
-    for (int f = 0; f < CR__COUNT(families) && i >= 0; f++)
-        for (const cr_op *const *op = families[f]; *op; op++)
-            if (i-- == 0)
-                return *op;
-    return NULL;
+    return i >= 0 && i < CR__COUNT(listed) ? listed[i] : NULL;
+}
+
+const cr_op *cr__op_internal(int i)
+{
+    return i >= 0 && i < CR__COUNT(internal) ? internal[i] : NULL;
 }
 
 const cr_op *cr_op_find(const char *name)
 {
-    for (int f = 0; f < CR__COUNT(families) && name; f++)
-        for (const cr_op *const *op = families[f]; *op; op++)
-            if (strcmp((*op)->name, name) == 0)
-                return *op;
+    for (int i = 0; i < CR__COUNT(listed) && name; i++)
+        if (strcmp(listed[i]->name, name) == 0)
+            return listed[i];
+    for (int i = 0; i < CR__COUNT(internal) && name; i++)
+        if (strcmp(internal[i]->name, name) == 0)
+            return internal[i];
     return NULL;
 }

@@ -68,7 +68,7 @@ static void slice_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
                                a->end, .step = a->step);
 }
 
-static const cr_attr slice_table[] = {
+static const cr_attr slice_rows[] = {
     CR__ATTR(slice_attrs, dim, INT, .initial = "0"),
     CR__ATTR(slice_attrs, start, INT, .initial = "0"),
     CR__ATTR(slice_attrs, end, INT, .initial = "9223372036854775807",
@@ -76,16 +76,7 @@ static const cr_attr slice_table[] = {
     CR__ATTR(slice_attrs, step, INT, .initial = "1", .flags = CR_ATTR_POSITIVE),
     CR__ATTRS_END,
 };
-static const cr_sample slice_samples[] = {
-    { "f[5]", "start=1,end=4" },
-    { "f[3,5]", "dim=1,start=-4,step=2" },
-    { "f[2,3,2]", "dim=-2,start=1" },
-    { "f[4]", "start=3,end=1" },
-    { "f[0,3]", "dim=1,end=2" },
-    { "i[5]", "step=3" },
-    { NULL, NULL },
-};
-static const cr_op op_slice = {
+CR__OP(slice) = {
     .name = "slice",
     .doc = "places start, start + step, .. below end along dim; clipped, negative from "
            "the end",
@@ -93,19 +84,22 @@ static const cr_op op_slice = {
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs = slice_table,
+    .attrs = slice_rows,
     .attrs_size = sizeof(slice_attrs),
     .shape = slice_shape,
     .vjp = slice_vjp,
     .internal = &(const cr__view_info){ slice_view },
-    .samples = slice_samples,
+    .samples = CR__SAMPLES({ "f[5]", "start=1,end=4" },
+                           { "f[3,5]", "dim=1,start=-4,step=2" },
+                           { "f[2,3,2]", "dim=-2,start=1" }, { "f[4]", "start=3,end=1" },
+                           { "f[0,3]", "dim=1,end=2" }, { "i[5]", "step=3" }),
 };
 
 cr_tensor *cr_slice_at(cr_tensor *x, int dim, int64_t start, int64_t end,
                        cr_slice_opts opts)
 {
     slice_attrs attrs = { dim, start, end, opts.step };
-    return cr__record_1(&op_slice, x, &attrs, opts.site);
+    return cr__record_1(&cr__op_slice, x, &attrs, opts.site);
 }
 
 static cr_status slice_scatter_shape(cr_infer *infer)
@@ -162,26 +156,22 @@ static void slice_scatter_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         down[1] = cr_slice(g, dim, a->start, a->end, .step = a->step);
 }
 
-static const cr_sample slice_scatter_samples[] = {
-    { "f[5] f[3]", "start=1,end=4" },
-    { "f[3,5] f[3,2]", "dim=1,start=-4,step=2" },
-    { "f[4] f[0]", "start=3,end=1" },
-    { "f[0,3] f[0,2]", "dim=1,end=2" },
-    { NULL, NULL },
-};
-static const cr_op op_slice_scatter = {
+CR__OP(slice_scatter) = {
     .name = "slice_scatter",
     .doc = "x with its slice replaced by src",
     .kind = CR_OP_OPAQUE,
     .min_inputs = 2,
     .max_inputs = 2,
     .inputs = "x,src",
-    .attrs = slice_table,
+    .attrs = slice_rows,
     .attrs_size = sizeof(slice_attrs),
     .shape = slice_scatter_shape,
     .vjp = slice_scatter_vjp,
     .kernel = slice_scatter_kernel,
-    .samples = slice_scatter_samples,
+    .samples = CR__SAMPLES({ "f[5] f[3]", "start=1,end=4" },
+                           { "f[3,5] f[3,2]", "dim=1,start=-4,step=2" },
+                           { "f[4] f[0]", "start=3,end=1" },
+                           { "f[0,3] f[0,2]", "dim=1,end=2" }),
 };
 
 cr_tensor *cr_slice_scatter_at(cr_tensor *x, cr_tensor *src, int dim, int64_t start,
@@ -189,7 +179,7 @@ cr_tensor *cr_slice_scatter_at(cr_tensor *x, cr_tensor *src, int dim, int64_t st
 {
     slice_attrs attrs = { dim, start, end, opts.step };
     cr_tensor *inputs[] = { x, src };
-    return cr__record_n(NULL, &op_slice_scatter, inputs, 2, &attrs, opts.site);
+    return cr__record_n(NULL, &cr__op_slice_scatter, inputs, 2, &attrs, opts.site);
 }
 
 /* ---- select ---- */
@@ -235,35 +225,26 @@ static void select_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
                                a->index, a->index + 1);
 }
 
-static const cr_attr select_table[] = {
-    CR__ATTR(select_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL),
-    CR__ATTR(select_attrs, index, INT, .flags = CR_ATTR_POSITIONAL),
-    CR__ATTRS_END,
-};
-static const cr_sample select_samples[] = {
-    { "f[4]", "dim=0,index=2" },
-    { "f[2,3,2]", "dim=1,index=-1" },
-    { "f[2,0]", "dim=0,index=1" },
-    { NULL, NULL },
-};
-static const cr_op op_select = {
+CR__OP(select) = {
     .name = "select",
     .doc = "the index-th slice along dim, without that dimension",
     .kind = CR_OP_VIEW,
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs = select_table,
+    .attrs = CR__ATTRS(CR__ATTR(select_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(select_attrs, index, INT, .flags = CR_ATTR_POSITIONAL)),
     .attrs_size = sizeof(select_attrs),
     .shape = select_shape,
     .vjp = select_vjp,
     .internal = &(const cr__view_info){ select_view },
-    .samples = select_samples,
+    .samples = CR__SAMPLES({ "f[4]", "dim=0,index=2" }, { "f[2,3,2]", "dim=1,index=-1" },
+                           { "f[2,0]", "dim=0,index=1" }),
 };
 
 cr_tensor *cr_select_at(cr_tensor *x, int dim, int64_t index, const char *site)
 {
-    return cr__record_1(&op_select, x, &(select_attrs){ dim, index }, site);
+    return cr__record_1(&cr__op_select, x, &(select_attrs){ dim, index }, site);
 }
 
 /* ---- cat, stack ---- */
@@ -342,40 +323,33 @@ static void cat_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     }
 }
 
-static const cr_attr join_table[] = {
+static const cr_attr join_rows[] = {
     CR__ATTR(join_attrs, dim, INT, .initial = "0"),
     CR__ATTRS_END,
 };
-static const cr_sample cat_samples[] = {
-    { "f[2,3] f[1,3]", NULL },
-    { "f[2,3] f[2,1] f[2,2]", "dim=-1" },
-    { "f[2,1,2] f[2,2,2]", "dim=1" },
-    { "f[3]", NULL },
-    { "f[0,2] f[2,2]", NULL },
-    { "i[2] i[1]", NULL },
-    { NULL, NULL },
-};
-static const cr_op op_cat = {
+CR__OP(cat) = {
     .name = "cat",
     .doc = "tensors joined along an existing dim; their other sizes are equal",
     .kind = CR_OP_OPAQUE,
     .min_inputs = 1,
     .max_inputs = -1,
     .inputs = "xs",
-    .attrs = join_table,
+    .attrs = join_rows,
     .attrs_size = sizeof(join_attrs),
     .shape = cat_shape,
     .vjp = cat_vjp,
     .kernel = cat_kernel,
-    .samples = cat_samples,
+    .samples = CR__SAMPLES({ "f[2,3] f[1,3]", NULL },
+                           { "f[2,3] f[2,1] f[2,2]", "dim=-1" },
+                           { "f[2,1,2] f[2,2,2]", "dim=1" }, { "f[3]", NULL },
+                           { "f[0,2] f[2,2]", NULL }, { "i[2] i[1]", NULL }),
 };
 
 cr_tensor *cr_cat_at(cr_tensor *const *xs, int n, int dim, const char *site)
 {
-    return n > 0 ? cr__record_n(NULL, &op_cat, xs, n, &(join_attrs){ dim }, site) : NULL;
+    return n > 0 ? cr__record_n(NULL, &cr__op_cat, xs, n, &(join_attrs){ dim }, site)
+                 : NULL;
 }
-
-static const cr_op op_stack;
 
 static cr_tensor *stack_expand(cr_ctx *ctx, cr_tensor *const *xs, int n,
                                const void *attributes)
@@ -384,7 +358,7 @@ static cr_tensor *stack_expand(cr_ctx *ctx, cr_tensor *const *xs, int n,
     cr_tensor *out = NULL, **raised = cr__alloc(ctx, (size_t)n * sizeof *raised);
     for (int i = 0; raised && i < n; i++) {
         if (!cr__same_shape(xs[0]->shape, xs[i]->shape)) {
-            cr__op_fail(ctx, &op_stack, CR_ERR_SHAPE, NULL,
+            cr__op_fail(ctx, &cr__op_stack, CR_ERR_SHAPE, NULL,
                         "shapes differ: input 0 is %s, input %d is %s",
                         cr__shape_text(xs[0]), i, cr__shape_text(xs[i]));
             goto done;
@@ -398,29 +372,23 @@ done:
     return out;
 }
 
-static const cr_sample stack_samples[] = {
-    { "f[2,3] f[2,3]", NULL }, { "f[2] f[2] f[2]", "dim=-1" }, { "f[2,3]", "dim=1" },
-    { "f[] f[]", NULL },       { "f[0,2] f[0,2]", "dim=1" },   { NULL, NULL },
-};
-static const cr_op op_stack = {
+CR__OP(stack) = {
     .name = "stack",
     .doc = "tensors of one shape joined along a new dimension dim",
     .kind = CR_OP_COMPOSITE,
     .min_inputs = 1,
     .max_inputs = -1,
     .inputs = "xs",
-    .attrs = join_table,
+    .attrs = join_rows,
     .attrs_size = sizeof(join_attrs),
     .expand = stack_expand,
-    .samples = stack_samples,
+    .samples = CR__SAMPLES({ "f[2,3] f[2,3]", NULL }, { "f[2] f[2] f[2]", "dim=-1" },
+                           { "f[2,3]", "dim=1" }, { "f[] f[]", NULL },
+                           { "f[0,2] f[0,2]", "dim=1" }),
 };
 
 cr_tensor *cr_stack_at(cr_tensor *const *xs, int n, int dim, const char *site)
 {
-    return n > 0 ? cr__record_n(NULL, &op_stack, xs, n, &(join_attrs){ dim }, site)
+    return n > 0 ? cr__record_n(NULL, &cr__op_stack, xs, n, &(join_attrs){ dim }, site)
                  : NULL;
 }
-
-const cr_op *const cr__ops_slice[] = {
-    &op_slice, &op_select, &op_slice_scatter, &op_cat, &op_stack, NULL,
-};

@@ -135,24 +135,23 @@ static void sigmoid_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         down[1] = cr_mul(times_grad(g, out), cr_sub(1, cr_mul(cr_input(out, 1), 2)));
 }
 
-#define GRADIENT_OF(NAME, KINKS, DOC)                                                  \
-    static const cr_op op_##NAME##_grad = {                                            \
-        .name = #NAME "_grad",                                                         \
-        .doc = DOC,                                                                    \
-        .kind = CR_OP_MAP,                                                             \
-        .min_inputs = 2,                                                               \
-        .max_inputs = 2,                                                               \
-        .inputs = "grad,y",                                                            \
-        .vjp = NAME##_grad_vjp,                                                        \
-        .reads = CR_READS_INPUT(0) | CR_READS_INPUT(1),                                \
-        .internal = CR__MAP_OF(NAME##_grad, .dtypes = CR__FLOATS),                     \
-        .samples =                                                                     \
-            (const cr_sample[]){ { "f[2,3] f[2,3]{0.1,0.9}", NULL }, { NULL, NULL } }, \
-        .kinks = KINKS,                                                                \
-    };                                                                                 \
-    static cr_tensor *NAME##_grad(cr_tensor *g, cr_arg y)                              \
-    {                                                                                  \
-        return cr__record_2(&op_##NAME##_grad, cr_arg_tensor(g), y, NULL);             \
+#define GRADIENT_OF(NAME, KINKS, DOC)                                          \
+    CR__OP(NAME##_grad) = {                                                    \
+        .name = #NAME "_grad",                                                 \
+        .doc = DOC,                                                            \
+        .kind = CR_OP_MAP,                                                     \
+        .min_inputs = 2,                                                       \
+        .max_inputs = 2,                                                       \
+        .inputs = "grad,y",                                                    \
+        .vjp = NAME##_grad_vjp,                                                \
+        .reads = CR_READS_INPUT(0) | CR_READS_INPUT(1),                        \
+        .internal = CR__MAP_OF(NAME##_grad, .dtypes = CR__FLOATS),             \
+        .samples = CR__SAMPLES({ "f[2,3] f[2,3]{0.1,0.9}", NULL }),            \
+        .kinks = KINKS,                                                        \
+    };                                                                         \
+    static cr_tensor *NAME##_grad(cr_tensor *g, cr_arg y)                      \
+    {                                                                          \
+        return cr__record_2(&cr__op_##NAME##_grad, cr_arg_tensor(g), y, NULL); \
     }
 GRADIENT_OF(relu, "0", "grad where y > 0, else 0: what relu sends down")
 GRADIENT_OF(tanh, NULL, "grad (1 - y^2): what tanh sends down")
@@ -161,24 +160,24 @@ GRADIENT_OF(sigmoid, NULL, "grad y (1 - y): what sigmoid sends down")
 /* ---- the entries ---- */
 
 /* An operation without attributes and its public function. */
-#define UNARY(NAME, DTYPES, SHAPE, VJP, READS, INPUTS, KINKS, DOC)          \
-    static const cr_op op_##NAME = {                                        \
-        .name = #NAME,                                                      \
-        .doc = DOC,                                                         \
-        .kind = CR_OP_MAP,                                                  \
-        .min_inputs = 1,                                                    \
-        .max_inputs = 1,                                                    \
-        .inputs = "x",                                                      \
-        .shape = SHAPE,                                                     \
-        .vjp = VJP,                                                         \
-        .reads = READS,                                                     \
-        .internal = CR__MAP_OF(NAME, .dtypes = DTYPES),                     \
-        .samples = (const cr_sample[]){ { INPUTS, NULL }, { NULL, NULL } }, \
-        .kinks = KINKS,                                                     \
-    };                                                                      \
-    cr_tensor *cr_##NAME##_at(cr_tensor *x, const char *site)               \
-    {                                                                       \
-        return cr__record_1(&op_##NAME, x, NULL, site);                     \
+#define UNARY(NAME, DTYPES, SHAPE, VJP, READS, INPUTS, KINKS, DOC) \
+    CR__OP(NAME) = {                                               \
+        .name = #NAME,                                             \
+        .doc = DOC,                                                \
+        .kind = CR_OP_MAP,                                         \
+        .min_inputs = 1,                                           \
+        .max_inputs = 1,                                           \
+        .inputs = "x",                                             \
+        .shape = SHAPE,                                            \
+        .vjp = VJP,                                                \
+        .reads = READS,                                            \
+        .internal = CR__MAP_OF(NAME, .dtypes = DTYPES),            \
+        .samples = CR__SAMPLES({ INPUTS, NULL }),                  \
+        .kinks = KINKS,                                            \
+    };                                                             \
+    cr_tensor *cr_##NAME##_at(cr_tensor *x, const char *site)      \
+    {                                                              \
+        return cr__record_1(&cr__op_##NAME, x, NULL, site);        \
     }
 #define FLOATS  CR__FLOATS
 #define NUMBERS CR__NUMBERS
@@ -227,34 +226,28 @@ static void leaky_relu_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr_where(cr_gt(cr_input(out, 0), 0), g, cr_mul(g, attrs->negative_slope));
 }
 
-static const cr_op op_leaky_relu = {
+CR__OP(leaky_relu) = {
     .name = "leaky_relu",
     .doc = "x where x > 0, else negative_slope x",
     .kind = CR_OP_MAP,
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs =
-        (const cr_attr[]){
-            { "negative_slope", CR_ATTR_REAL, offsetof(leaky_relu_attrs, negative_slope),
-              "0.01", NULL, CR_ATTR_POSITIONAL },
-            { .name = NULL },
-        },
+    .attrs = CR__ATTRS(CR__ATTR(leaky_relu_attrs, negative_slope, REAL, .initial = "0.01",
+                                .flags = CR_ATTR_POSITIONAL)),
     .attrs_size = sizeof(leaky_relu_attrs),
     .vjp = leaky_relu_vjp,
     .reads = X,
     .internal = CR__MAP_OF(leaky_relu, .dtypes = CR__FLOATS, .n_params = 1,
                            .params = leaky_relu_params),
-    .samples = (const cr_sample[]){ { "f[2,3]", "negative_slope=0.2" },
-                                    { "f[4]", NULL },
-                                    { NULL, NULL } },
+    .samples = CR__SAMPLES({ "f[2,3]", "negative_slope=0.2" }, { "f[4]", NULL }),
     .kinks = "0",
 };
 
 cr_tensor *cr_leaky_relu_at(cr_tensor *x, double negative_slope, const char *site)
 {
     leaky_relu_attrs attrs = { negative_slope };
-    return cr__record_1(&op_leaky_relu, x, &attrs, site);
+    return cr__record_1(&cr__op_leaky_relu, x, &attrs, site);
 }
 
 typedef struct softplus_attrs {
@@ -291,36 +284,29 @@ static void softplus_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr_where(beyond, g, cr_mul(g, cr_sigmoid(scaled)));
 }
 
-static const cr_op op_softplus = {
+CR__OP(softplus) = {
     .name = "softplus",
     .doc = "ln(1 + e^(beta x)) / beta, and x where beta x > threshold",
     .kind = CR_OP_MAP,
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs =
-        (const cr_attr[]){
-            { "beta", CR_ATTR_REAL, offsetof(softplus_attrs, beta), "1", NULL,
-              CR_ATTR_POSITIVE },
-            { "threshold", CR_ATTR_OPT_REAL, offsetof(softplus_attrs, threshold), "20",
-              NULL, 0 },
-            { .name = NULL },
-        },
+    .attrs = CR__ATTRS(CR__ATTR(softplus_attrs, beta, REAL, .initial = "1",
+                                .flags = CR_ATTR_POSITIVE),
+                       CR__ATTR(softplus_attrs, threshold, OPT_REAL, .initial = "20")),
     .attrs_size = sizeof(softplus_attrs),
     .shape = softplus_shape,
     .vjp = softplus_vjp,
     .reads = X,
     .internal = CR__MAP_OF(softplus, .dtypes = CR__FLOATS, .n_params = 2,
                            .params = softplus_params),
-    .samples = (const cr_sample[]){ { "f[2,3]", NULL },
-                                    { "f[2,3]{-1,1}", "beta=3,threshold=4" },
-                                    { NULL, NULL } },
+    .samples = CR__SAMPLES({ "f[2,3]", NULL }, { "f[2,3]{-1,1}", "beta=3,threshold=4" }),
 };
 
 cr_tensor *cr_softplus_at(cr_tensor *x, cr_softplus_opts opts)
 {
     softplus_attrs attrs = { opts.beta, opts.threshold };
-    return cr__record_1(&op_softplus, x, &attrs, opts.site);
+    return cr__record_1(&cr__op_softplus, x, &attrs, opts.site);
 }
 
 typedef struct cast_attrs {
@@ -340,32 +326,26 @@ static void cast_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         down[0] = cr_cast(g, dtype);
 }
 
-static const cr_op op_cast = {
+CR__OP(cast) = {
     .name = "cast",
     .doc = "x as another element type; to bool: x != 0",
     .kind = CR_OP_MAP,
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs =
-        (const cr_attr[]){
-            { "dtype", CR_ATTR_DTYPE, offsetof(cast_attrs, dtype), "f32", NULL, 0 },
-            { .name = NULL },
-        },
+    .attrs = CR__ATTRS(CR__ATTR(cast_attrs, dtype, DTYPE, .initial = "f32")),
     .attrs_size = sizeof(cast_attrs),
     .shape = cast_shape,
     .vjp = cast_vjp,
     .internal = CR__MAP_OF(cast, .dtypes = 0),
-    .samples = (const cr_sample[]){ { "f[2,3]", "dtype=f64" },
-                                    { "f[2,3]~", "dtype=i32" },
-                                    { "i[2,3]", "dtype=f64" },
-                                    { NULL, NULL } },
+    .samples = CR__SAMPLES({ "f[2,3]", "dtype=f64" }, { "f[2,3]~", "dtype=i32" },
+                           { "i[2,3]", "dtype=f64" }),
 };
 
 cr_tensor *cr_cast_at(cr_tensor *x, cr_dtype dtype, const char *site)
 {
     cast_attrs attrs = { dtype };
-    return cr__record_1(&op_cast, x, &attrs, site);
+    return cr__record_1(&cr__op_cast, x, &attrs, site);
 }
 
 /* ---- composites ---- */
@@ -377,7 +357,7 @@ static cr_tensor *silu_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     return cr_mul(inputs[0], cr_sigmoid(inputs[0]));
 }
 
-static const cr_op op_silu = {
+CR__OP(silu) = {
     .name = "silu",
     .doc = "x sigmoid(x)",
     .kind = CR_OP_COMPOSITE,
@@ -385,19 +365,17 @@ static const cr_op op_silu = {
     .max_inputs = 1,
     .inputs = "x",
     .expand = silu_expand,
-    .samples = (const cr_sample[]){ { "f[2,3]", NULL }, { NULL, NULL } },
+    .samples = CR__SAMPLES({ "f[2,3]", NULL }),
 };
 
 cr_tensor *cr_silu_at(cr_tensor *x, const char *site)
 {
-    return cr__record_1(&op_silu, x, NULL, site);
+    return cr__record_1(&cr__op_silu, x, NULL, site);
 }
 
 typedef struct gelu_attrs {
     cr_approximate approximate;
 } gelu_attrs;
-
-static const cr_op op_gelu;
 
 static cr_tensor *gelu_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                               const void *attrs)
@@ -406,7 +384,7 @@ static cr_tensor *gelu_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     cr_tensor *x = inputs[0], *odd; /* 2 Phi(x) - 1 */
     (void)n;
     if (a->approximate != CR_APPROXIMATE_NONE && a->approximate != CR_APPROXIMATE_TANH) {
-        cr__op_fail(ctx, &op_gelu, CR_ERR_ARGUMENT, NULL, "%d is no form of it",
+        cr__op_fail(ctx, &cr__op_gelu, CR_ERR_ARGUMENT, NULL, "%d is no form of it",
                     (int)a->approximate);
         return NULL;
     }
@@ -419,37 +397,22 @@ static cr_tensor *gelu_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     return cr_mul(cr_mul(x, 0.5), cr_add(odd, 1));
 }
 
-static const cr_op op_gelu = {
+CR__OP(gelu) = {
     .name = "gelu",
     .doc = "x Phi(x), Phi being the normal distribution function or its form with tanh",
     .kind = CR_OP_COMPOSITE,
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs =
-        (const cr_attr[]){
-            { "approximate", CR_ATTR_WORD, offsetof(gelu_attrs, approximate), "none",
-              "none,tanh", 0 },
-            { .name = NULL },
-        },
+    .attrs = CR__ATTRS(CR__ATTR(gelu_attrs, approximate, WORD, .initial = "none",
+                                .words = "none,tanh")),
     .attrs_size = sizeof(gelu_attrs),
     .expand = gelu_expand,
-    .samples = (const cr_sample[]){ { "f[2,3]", NULL },
-                                    { "f[2,3]", "approximate=tanh" },
-                                    { NULL, NULL } },
+    .samples = CR__SAMPLES({ "f[2,3]", NULL }, { "f[2,3]", "approximate=tanh" }),
 };
 
 cr_tensor *cr_gelu_at(cr_tensor *x, cr_gelu_opts opts)
 {
     gelu_attrs attrs = { opts.approximate };
-    return cr__record_1(&op_gelu, x, &attrs, opts.site);
+    return cr__record_1(&cr__op_gelu, x, &attrs, opts.site);
 }
-
-const cr_op *const cr__ops_unary[] = {
-    &op_neg,          &op_abs,         &op_sign,       &op_floor,     &op_exp,
-    &op_expm1,        &op_log,         &op_log1p,      &op_sqrt,      &op_rsqrt,
-    &op_square,       &op_reciprocal,  &op_sin,        &op_cos,       &op_tanh,
-    &op_sigmoid,      &op_erf,         &op_relu,       &op_relu_grad, &op_tanh_grad,
-    &op_sigmoid_grad, &op_logical_not, &op_leaky_relu, &op_softplus,  &op_cast,
-    &op_silu,         &op_gelu,        NULL,
-};

@@ -109,33 +109,30 @@ static bool reshape_view(const cr_tensor *out, cr__layout *layout)
     return true;
 }
 
-static const cr_attr reshape_attrs[] = {
+static const cr_attr shape_rows[] = {
     CR__ATTR(shape_attrs, shape, DIMS),
     CR__ATTRS_END,
 };
-static const cr_sample reshape_samples[] = {
-    { "f[2,3]", "shape=[3,2]" },   { "f[2,3,4]", "shape=[6,-1]" },
-    { "f[6]", "shape=[1,2,3]" },   { "f[]", "shape=[1]" },
-    { "f[0,3]", "shape=[3,0,1]" }, { NULL, NULL },
-};
-static const cr_op op_reshape = {
+CR__OP(reshape) = {
     .name = "reshape",
     .doc = "the same elements in row-major order; one size may be -1",
     .kind = CR_OP_VIEW,
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs = reshape_attrs,
+    .attrs = shape_rows,
     .attrs_size = sizeof(shape_attrs),
     .shape = reshape_shape,
     .vjp = reshape_vjp,
     .internal = &(const cr__view_info){ reshape_view },
-    .samples = reshape_samples,
+    .samples = CR__SAMPLES({ "f[2,3]", "shape=[3,2]" }, { "f[2,3,4]", "shape=[6,-1]" },
+                           { "f[6]", "shape=[1,2,3]" }, { "f[]", "shape=[1]" },
+                           { "f[0,3]", "shape=[3,0,1]" }),
 };
 
 cr_tensor *cr_reshape_at(cr_tensor *x, cr_dims shape, const char *site)
 {
-    return cr__record_1(&op_reshape, x, &(shape_attrs){ shape }, site);
+    return cr__record_1(&cr__op_reshape, x, &(shape_attrs){ shape }, site);
 }
 
 /* ---- expand ---- */
@@ -193,25 +190,22 @@ static void expand_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr__dims_equal(cr_shape(g), from) ? g : cr_reshape(g, from);
 }
 
-static const cr_sample expand_samples[] = {
-    { "f[3]", "shape=[2,3]" },     { "f[2,1,3]", "shape=[-1,4,3]" },
-    { "f[2,1]", "shape=[3,2,2]" }, { "f[]", "shape=[2]" },
-    { "f[1,3]", "shape=[0,3]" },   { "f[1,2]", "shape=[1,1,2]" },
-    { "i[1,2]", "shape=[3,2]" },   { NULL, NULL },
-};
-const cr_op cr__op_expand = {
+CR__OP(expand) = {
     .name = "expand",
     .doc = "dimensions of size 1, and new leading ones, repeated; -1 keeps a size",
     .kind = CR_OP_VIEW,
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs = reshape_attrs,
+    .attrs = shape_rows,
     .attrs_size = sizeof(shape_attrs),
     .shape = expand_shape,
     .vjp = expand_vjp,
     .internal = &(const cr__view_info){ expand_view },
-    .samples = expand_samples,
+    .samples = CR__SAMPLES({ "f[3]", "shape=[2,3]" }, { "f[2,1,3]", "shape=[-1,4,3]" },
+                           { "f[2,1]", "shape=[3,2,2]" }, { "f[]", "shape=[2]" },
+                           { "f[1,3]", "shape=[0,3]" }, { "f[1,2]", "shape=[1,1,2]" },
+                           { "i[1,2]", "shape=[3,2]" }),
 };
 
 cr_tensor *cr_expand_at(cr_tensor *x, cr_dims shape, const char *site)
@@ -266,33 +260,30 @@ static void permute_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr_permute(g, inverse);
 }
 
-static const cr_attr dims_table[] = {
+static const cr_attr dims_rows[] = {
     CR__ATTR(dims_attrs, dims, DIMS),
     CR__ATTRS_END,
 };
-static const cr_sample permute_samples[] = {
-    { "f[2,3,4]", "dims=[2,0,1]" }, { "f[2,3]", "dims=[-1,0]" },
-    { "f[2,0,3]", "dims=[1,2,0]" }, { "f[]", "dims=[]" },
-    { "b[2,3]", "dims=[1,0]" },     { NULL, NULL },
-};
-static const cr_op op_permute = {
+CR__OP(permute) = {
     .name = "permute",
     .doc = "dimension i of the result is dimension dims[i] of x",
     .kind = CR_OP_VIEW,
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs = dims_table,
+    .attrs = dims_rows,
     .attrs_size = sizeof(dims_attrs),
     .shape = permute_shape,
     .vjp = permute_vjp,
     .internal = &(const cr__view_info){ permute_view },
-    .samples = permute_samples,
+    .samples = CR__SAMPLES({ "f[2,3,4]", "dims=[2,0,1]" }, { "f[2,3]", "dims=[-1,0]" },
+                           { "f[2,0,3]", "dims=[1,2,0]" }, { "f[]", "dims=[]" },
+                           { "b[2,3]", "dims=[1,0]" }),
 };
 
 cr_tensor *cr_permute_at(cr_tensor *x, cr_dims dims, const char *site)
 {
-    return cr__record_1(&op_permute, x, &(dims_attrs){ dims }, site);
+    return cr__record_1(&cr__op_permute, x, &(dims_attrs){ dims }, site);
 }
 
 /* ---- transpose ---- */
@@ -336,36 +327,27 @@ static void transpose_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr_transpose(g, (int)attrs->dim0, (int)attrs->dim1);
 }
 
-static const cr_attr transpose_table[] = {
-    CR__ATTR(transpose_attrs, dim0, INT, .flags = CR_ATTR_POSITIONAL),
-    CR__ATTR(transpose_attrs, dim1, INT, .flags = CR_ATTR_POSITIONAL),
-    CR__ATTRS_END,
-};
-static const cr_sample transpose_samples[] = {
-    { "f[2,3]", "dim0=0,dim1=1" },
-    { "f[2,3,4]", "dim0=-1,dim1=0" },
-    { "f[2,0,3]", "dim0=1,dim1=-1" },
-    { "f[]", "dim0=0,dim1=-1" },
-    { NULL, NULL },
-};
-static const cr_op op_transpose = {
+CR__OP(transpose) = {
     .name = "transpose",
     .doc = "two dimensions exchanged",
     .kind = CR_OP_VIEW,
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs = transpose_table,
+    .attrs = CR__ATTRS(CR__ATTR(transpose_attrs, dim0, INT, .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(transpose_attrs, dim1, INT, .flags = CR_ATTR_POSITIONAL)),
     .attrs_size = sizeof(transpose_attrs),
     .shape = transpose_shape,
     .vjp = transpose_vjp,
     .internal = &(const cr__view_info){ transpose_view },
-    .samples = transpose_samples,
+    .samples = CR__SAMPLES({ "f[2,3]", "dim0=0,dim1=1" },
+                           { "f[2,3,4]", "dim0=-1,dim1=0" },
+                           { "f[2,0,3]", "dim0=1,dim1=-1" }, { "f[]", "dim0=0,dim1=-1" }),
 };
 
 cr_tensor *cr_transpose_at(cr_tensor *x, int dim0, int dim1, const char *site)
 {
-    return cr__record_1(&op_transpose, x, &(transpose_attrs){ dim0, dim1 }, site);
+    return cr__record_1(&cr__op_transpose, x, &(transpose_attrs){ dim0, dim1 }, site);
 }
 
 /* ---- flip ---- */
@@ -394,29 +376,26 @@ static void flip_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr_flip(g, attrs->dims);
 }
 
-static const cr_sample flip_samples[] = {
-    { "f[4]", "dims=[0]" },   { "f[2,3]", "dims=[0,-1]" }, { "f[2,3,2]", "dims=[1]" },
-    { "f[0,2]", "dims=[0]" }, { "f[3]", "dims=[]" },       { "i[3]", "dims=[0]" },
-    { NULL, NULL },
-};
-static const cr_op op_flip = {
+CR__OP(flip) = {
     .name = "flip",
     .doc = "the order along dims reversed",
     .kind = CR_OP_VIEW,
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs = dims_table,
+    .attrs = dims_rows,
     .attrs_size = sizeof(dims_attrs),
     .shape = flip_shape,
     .vjp = flip_vjp,
     .internal = &(const cr__view_info){ flip_view },
-    .samples = flip_samples,
+    .samples = CR__SAMPLES({ "f[4]", "dims=[0]" }, { "f[2,3]", "dims=[0,-1]" },
+                           { "f[2,3,2]", "dims=[1]" }, { "f[0,2]", "dims=[0]" },
+                           { "f[3]", "dims=[]" }, { "i[3]", "dims=[0]" }),
 };
 
 cr_tensor *cr_flip_at(cr_tensor *x, cr_dims dims, const char *site)
 {
-    return cr__record_1(&op_flip, x, &(dims_attrs){ dims }, site);
+    return cr__record_1(&cr__op_flip, x, &(dims_attrs){ dims }, site);
 }
 
 /* ---- squeeze, unsqueeze ---- */
@@ -433,36 +412,29 @@ static cr_status squeeze_shape(cr_infer *infer)
     return CR_OK;
 }
 
-static const cr_attr squeeze_table[] = {
-    { .name = "dim",
-      .type = CR_ATTR_DIMS,
-      .offset = offsetof(dims_attrs, dims),
-      .initial = CR__NOT_GIVEN },
-    CR__ATTRS_END,
-};
-static const cr_sample squeeze_samples[] = {
-    { "f[1,3,1]", NULL },  { "f[1,3,1]", "dim=0" }, { "f[1,3,1]", "dim=[0,-1]" },
-    { "f[2,3]", "dim=1" }, { "f[1,0]", NULL },      { "f[]", NULL },
-    { NULL, NULL },
-};
-static const cr_op op_squeeze = {
+CR__OP(squeeze) = {
     .name = "squeeze",
     .doc = "dimensions of size 1 dropped: those of dim, or all; others are left alone",
     .kind = CR_OP_VIEW,
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs = squeeze_table,
+    .attrs = CR__ATTRS({ .name = "dim",
+                         .type = CR_ATTR_DIMS,
+                         .offset = offsetof(dims_attrs, dims),
+                         .initial = CR__NOT_GIVEN }),
     .attrs_size = sizeof(dims_attrs),
     .shape = squeeze_shape,
     .vjp = reshape_vjp,
     .internal = &(const cr__view_info){ reshape_view },
-    .samples = squeeze_samples,
+    .samples = CR__SAMPLES({ "f[1,3,1]", NULL }, { "f[1,3,1]", "dim=0" },
+                           { "f[1,3,1]", "dim=[0,-1]" }, { "f[2,3]", "dim=1" },
+                           { "f[1,0]", NULL }, { "f[]", NULL }),
 };
 
 cr_tensor *cr_squeeze_at(cr_tensor *x, cr_dims dim, const char *site)
 {
-    return cr__record_1(&op_squeeze, x, &(dims_attrs){ dim }, site);
+    return cr__record_1(&cr__op_squeeze, x, &(dims_attrs){ dim }, site);
 }
 
 static cr_status unsqueeze_shape(cr_infer *infer)
@@ -479,11 +451,7 @@ static cr_status unsqueeze_shape(cr_infer *infer)
     return CR_OK;
 }
 
-static const cr_sample unsqueeze_samples[] = {
-    { "f[2,3]", "dim=0" },  { "f[2,3]", "dim=-1" }, { "f[2,3]", "dim=1" },
-    { "f[0,2]", "dim=-3" }, { "f[]", "dim=0" },     { NULL, NULL },
-};
-static const cr_op op_unsqueeze = {
+CR__OP(unsqueeze) = {
     .name = "unsqueeze",
     .doc = "a new dimension of size 1 at dim",
     .kind = CR_OP_VIEW,
@@ -495,12 +463,14 @@ static const cr_op op_unsqueeze = {
     .shape = unsqueeze_shape,
     .vjp = reshape_vjp,
     .internal = &(const cr__view_info){ reshape_view },
-    .samples = unsqueeze_samples,
+    .samples = CR__SAMPLES({ "f[2,3]", "dim=0" }, { "f[2,3]", "dim=-1" },
+                           { "f[2,3]", "dim=1" }, { "f[0,2]", "dim=-3" },
+                           { "f[]", "dim=0" }),
 };
 
 cr_tensor *cr_unsqueeze_at(cr_tensor *x, int dim, const char *site)
 {
-    return cr__record_1(&op_unsqueeze, x, &(cr__dim_attrs){ dim }, site);
+    return cr__record_1(&cr__op_unsqueeze, x, &(cr__dim_attrs){ dim }, site);
 }
 
 /* ---- detach ---- */
@@ -511,10 +481,7 @@ static bool detach_view(const cr_tensor *out, cr__layout *layout)
     return true;
 }
 
-static const cr_sample detach_samples[] = { { "f[2,3]~", NULL },
-                                            { "f[]~", NULL },
-                                            { NULL, NULL } };
-const cr_op cr__op_detach = {
+CR__OP(detach) = {
     .name = "detach",
     .doc = "x as a constant: no gradient flows to it",
     .kind = CR_OP_VIEW,
@@ -522,10 +489,5 @@ const cr_op cr__op_detach = {
     .max_inputs = 1,
     .inputs = "x",
     .internal = &(const cr__view_info){ detach_view },
-    .samples = detach_samples,
-};
-
-const cr_op *const cr__ops_view[] = {
-    &op_reshape, &cr__op_expand, &op_permute,    &op_transpose, &op_flip,
-    &op_squeeze, &op_unsqueeze,  &cr__op_detach, NULL,
+    .samples = CR__SAMPLES({ "f[2,3]~", NULL }, { "f[]~", NULL }),
 };

@@ -71,6 +71,8 @@ REF_SCALAR(leaky_relu, x[0] > 0 ? x[0] : p[0] * x[0])
 REF_SCALAR(softplus, p[0] * x[0] > p[1] ? x[0] : log1p(exp(p[0] * x[0])) / p[0])
 REF_SCALAR(clamp, fmin(fmax(x[0], p[0]), p[1]))
 REF_SCALAR(detach, x[0])
+REF_SCALAR(custom, x[0] * x[1])
+REF_SCALAR(custom_backward, 2 * x[0] * x[1])
 REF_SCALAR(relu_grad, x[1] > 0 ? x[0] : 0)
 REF_SCALAR(tanh_grad, x[0] * (1 - x[1] * x[1]))
 REF_SCALAR(sigmoid_grad, x[0] * x[1] * (1 - x[1]))
@@ -126,6 +128,8 @@ static const ref_map ref_maps[] = {
     { "softplus", ref_softplus, 0, { "beta", "threshold" }, { 1, 20 } },
     { "clamp", ref_clamp, 0, { "min", "max" }, { -INFINITY, INFINITY } },
     { .name = "detach", .f = ref_detach },
+    { .name = "custom", .f = ref_custom },
+    { .name = "custom_backward", .f = ref_custom_backward },
     { .name = "relu_grad", .f = ref_relu_grad },
     { .name = "tanh_grad", .f = ref_tanh_grad },
     { .name = "sigmoid_grad", .f = ref_sigmoid_grad },

@@ -219,6 +219,46 @@ static void ref_batch_norm(ref_call *c)
     }
 }
 
+/* Where target i's class is in [outer, classes, inner]; -1 of an ignored one. */
+static int64_t place_of_class(const ref_call *c, int64_t i)
+{
+    cr_dims dims = c->in[1].dims;
+    int dim = ref_dim(c, "dim", 0, dims.n + 1);
+    int64_t classes = (int64_t)attr_real(c->attrs, "classes", 0), inner = 1;
+    double target = c->in[1].v[i];
+    for (int d = dim; d < dims.n; d++)
+        inner *= dims.v[d];
+    if (target == attr_real(c->attrs, "ignore_index", -100))
+        return -1;
+    return (i / inner * classes + (int64_t)target) * inner + i % inner;
+}
+
+static void ref_class_pick(ref_call *c)
+{
+    double *out = ref_out(c, c->in[0].dtype, c->in[1].dims);
+    for (int64_t i = 0; i < c->out.numel; i++)
+        out[i] = place_of_class(c, i) < 0 ? 0 : -c->in[0].v[place_of_class(c, i)];
+}
+
+static void ref_class_place(ref_call *c)
+{
+    int dim = ref_dim(c, "dim", 0, c->in[1].dims.n + 1);
+    double *out =
+        ref_out(c, c->in[0].dtype,
+                with(c->in[1].dims, dim, (int64_t)attr_real(c->attrs, "classes", 0)));
+    for (int64_t i = 0; i < c->in[1].numel; i++)
+        if (place_of_class(c, i) >= 0)
+            out[place_of_class(c, i)] = -c->in[0].v[i];
+}
+
+static void ref_class_weights(ref_call *c)
+{
+    double *out = ref_out(c, c->in[0].dtype, c->in[1].dims);
+    for (int64_t i = 0; i < c->out.numel; i++)
+        if (place_of_class(c, i) >= 0)
+            out[i] = c->in[0].v[(int64_t)c->in[1].v[i]];
+}
+
 /* ---- random numbers: what holds of each, given the library's result ---- */
 
 static bool rand_holds(const ref_call *c, int64_t i)
@@ -255,6 +295,9 @@ const ref_entry ref_entries_nn[] = {
     { "binary_cross_entropy_with_logits", ref_binary_cross_entropy_with_logits },
     { "cross_entropy", ref_cross_entropy },
     { "nll_loss", ref_nll_loss },
+    { "class_pick", ref_class_pick },
+    { "class_place", ref_class_place },
+    { "class_weights", ref_class_weights },
     { "layer_norm", ref_layer_norm },
     { "batch_norm", ref_batch_norm },
     { .name = NULL },

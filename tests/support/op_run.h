@@ -3,7 +3,7 @@
 #ifndef TESTS_SUPPORT_OP_RUN_H
 #define TESTS_SUPPORT_OP_RUN_H
 
-#include "../../src/graph/graph.h"
+#include "../../src/ops/ops.h"
 #include "op_reference.h"
 
 enum { MOST_OUTPUTS = 8 };

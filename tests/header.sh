@@ -32,6 +32,21 @@ while read -r macro; do
 done <"$work/macros" >"$work/missing"
 check "$(wc -l <"$work/macros") macros are used" test ! -s "$work/missing"
 
+# refused COMPILER LANGUAGE STANDARD: each call of refused.txt alone does not compile.
+refused() {
+    grep -v '^#' tests/header/refused.txt | while read -r call; do
+        printf '#include <chainrule.h>\n%s%s\n' \
+            'void f(cr_ctx *ctx, cr_tensor *x, int n, const cr_params *params);' \
+            'void f(cr_ctx *ctx, cr_tensor *x, int n, const cr_params *params) {' >"$work/call.c"
+        printf '(void)ctx, (void)n, (void)params, (void)(%s); }\n' "$call" >>"$work/call.c"
+        if "$1" -std="$3" -Iinclude -w -x "$2" -fsyntax-only "$work/call.c" 2>/dev/null; then
+            echo "$call compiles"
+        fi
+    done >"$work/accepted"
+    cat "$work/accepted"
+    test ! -s "$work/accepted"
+}
+
 libraries="$build/libchainrule.a -lm -lpthread"
 if nm "$build/libchainrule.a" 2>/dev/null | grep -qE '__(asan|tsan|ubsan)_'; then
     libraries="" # built with sanitizers: the programs are compiled only
@@ -44,6 +59,7 @@ for language in "gcc c c11 -Wstrict-prototypes" "clang c c11 -Wstrict-prototypes
     command -v "$1" >/dev/null || continue
     compile="$1 -std=$3 $warnings ${4:-} -Iinclude"
     echo '#include <chainrule.h>' >"$work/alone.c"
+    [ "$3" = c++20 ] || check "calls that are none: $1, $3" refused "$1" "$2" "$3"
     check "the header alone: $1, $3" $compile -x "$2" -fsyntax-only "$work/alone.c"
     check "its macros: $1, $3" $compile -x "$2" -c -o "$work/macros.o" tests/header/macros.c
     if [ -n "$libraries" ]; then

@@ -296,7 +296,7 @@ static void *mlp_make(const void *arg, int threads, double *check)
         return work_checked(w);
     }
     w->optim = net->optim == SGD ? cr_optim_sgd(&w->params, 0.1)
-                                 : cr_optim_adam(&w->params, 1e-3, 0);
+                                 : cr_optim_adam(&w->params, 1e-3);
     return made_training(w, check);
 }
 
@@ -446,7 +446,7 @@ static void *adam_step_make(const void *arg, int threads, double *check)
         cr_tensor *p = add_leaf(w, filled(w, i, CR_DIMS(200000), 0.1));
         cr_set_grad(p, filled(w, 1000 + i, CR_DIMS(200000), 0.01));
     }
-    w->optim = cr_optim_adam(&w->params, 1e-3, 0);
+    w->optim = cr_optim_adam(&w->params, 1e-3);
     for (int i = 0; i < 4; i++)
         run_step(w);
     *check = 0;

@@ -28,7 +28,8 @@ sed -n 's/^#define \(cr_[a-z0-9_]*\|CR_[A-Z0-9_]*\)(.*/\1/p' include/chainrule.h
     grep -vE '_$|^CR_(UNARY$|BINARY$|DECLARE_|SET_|OPTS|BEHIND_|SIGNED$|UNSIGNED$|COUNT$|SECOND$|SET$|DIM_OR_ALL$|DIM_ARG$|API$|FORMAT$|TEXT$|JOIN$|FIRST$|ARG$|READS_INPUT$)' \
         >"$work/macros"
 while read -r macro; do
-    grep -q "\\<$macro(" tests/header/macros.c || echo "$macro is not used in macros.c"
+    grep -q "\\<$macro(" tests/header/macros.c tests/header/*.inc ||
+        echo "$macro is not used in macros.c"
 done <"$work/macros" >"$work/missing"
 check "$(wc -l <"$work/macros") macros are used" test ! -s "$work/missing"
 

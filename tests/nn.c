@@ -636,7 +636,8 @@ static bool build_and_step(cr_ctx *ctx)
     cr_nn_add_param(cr_nn_child(net, 3), "scale",
                     cr_full(ctx, CR_DIMS(1), 3, .dtype = CR_F64));
     cr_nn_add(cr_nn_child(net, 3), cr_nn_gelu(ctx));
-    cr_optim *optim = net ? cr_optim_adam(cr_nn_params(net), 0.1, 0.01) : NULL;
+    cr_optim *optim =
+        net ? cr_optim_adam(cr_nn_params(net), 0.1, .weight_decay = 0.01) : NULL;
     cr_tensor *weight = cr_error(ctx) ? NULL : cr_nn_param(net, "1.inner.0.weight");
     cr_init_orthogonal(weight, 1);
     if (weight && optim && cr_eval(weight) == CR_OK) {

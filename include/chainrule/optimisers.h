@@ -7,40 +7,62 @@
 CR_BEGIN
 
 /* An optimiser changes parameters by their gradients g; parameters whose gradient is NULL are
- * left alone. The list must outlive it. A step is a set of assignments: lazy, all or nothing. */
+ * left alone, and so is what it knows about them. A step is a set of assignments: lazy, all or
+ * nothing. lr is 0 or more.
+ *
+ * It takes the parameters that the list names when it is made: leaves (cr_requires_grad), f32 or
+ * f64, each once. The list may be any: cr_nn_params() of a module, or cr_params_of() of tensors.
+ * NULL, with an error that names the parameter or the setting, if anything is wrong; a list of NULL
+ * has no context, and gives NULL alone. cr_optim_free(NULL) is allowed. */
+
+/* A list of plain tensors: cr_params_of((cr_tensor *[]){ w, b }, NULL, 2). names may be NULL, and
+ * each name too: then it is the tensor's own (cr_named). The list and its copies of the names live
+ * as long as the scope in which it is made. NULL, with an error if there is a tensor, if tensors is
+ * NULL or any of them. */
+CR_API const cr_params *cr_params_of_at(cr_tensor *const *tensors, const char *const *names, int n,
+                                        const char *site);
+#define cr_params_of(...) cr_params_of_at(__VA_ARGS__, CR_HERE)
+
+/* g += weight_decay p; m = momentum m + g (m = g at first); p -= lr (nesterov ? g + momentum m : m).
+ * Sutskever et al., 2013.
+ * usage: cr_optim_sgd(params, 0.1), cr_optim_sgd(params, 0.1, .momentum = 0.9) */
 typedef struct cr_sgd_opts {
     const char *site CR_ZERO;
     double momentum CR_ZERO;
     double weight_decay CR_ZERO;
     bool nesterov CR_ZERO; /* needs momentum */
 } cr_sgd_opts;
-typedef struct cr_adam_opts {
-    const char *site CR_ZERO;
-    cr_reals betas CR_ZERO; /* default 0.9, 0.999 */
-    double eps CR_ZERO;     /* above 0; default 1e-8 */
-} cr_adam_opts;
-
-/* g += weight_decay p; m = momentum m + g (m = g at first); p -= lr (nesterov ? g + momentum m : m).
- * Sutskever et al., 2013. */
 CR_API cr_optim *cr_optim_sgd_at(const cr_params *params, double lr, cr_sgd_opts opts);
-#define cr_optim_sgd(params, ...)                          \
+#define cr_optim_sgd(params, ...)                        \
     cr_optim_sgd_at(params, CR_FIRST(__VA_ARGS__, 0),    \
-                      CR_OPTS(cr_sgd_opts, __VA_ARGS__))
+                    CR_OPTS(cr_sgd_opts, __VA_ARGS__))
 
 /* m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
  * p -= lr / (1-b1^t) m / (sqrt(v) / sqrt(1-b2^t) + eps). Kingma and Ba, 2015.
  * weight_decay: adam adds weight_decay p to g; adamw first multiplies p by 1 - lr weight_decay
- * (Loshchilov and Hutter, 2019). */
-CR_API cr_optim *cr_optim_adam_at(const cr_params *params, double lr, double weight_decay,
-                                    cr_adam_opts opts);
+ * (Loshchilov and Hutter, 2019), and takes it by position, since its usual value is not 0. Each
+ * parameter counts its own steps t.
+ * usage: cr_optim_adam(params, 1e-3), cr_optim_adamw(params, 1e-3, 0.01, .eps = 1e-6) */
+typedef struct cr_adam_opts {
+    const char *site CR_ZERO;
+    cr_reals betas CR_ZERO; /* default 0.9, 0.999 */
+    double eps CR_ZERO;     /* above 0; default 1e-8 */
+    double weight_decay CR_ZERO;
+} cr_adam_opts;
+typedef struct cr_adamw_opts {
+    const char *site CR_ZERO;
+    cr_reals betas CR_ZERO; /* default 0.9, 0.999 */
+    double eps CR_ZERO;     /* above 0; default 1e-8 */
+} cr_adamw_opts;
+CR_API cr_optim *cr_optim_adam_at(const cr_params *params, double lr, cr_adam_opts opts);
 CR_API cr_optim *cr_optim_adamw_at(const cr_params *params, double lr, double weight_decay,
-                                     cr_adam_opts opts);
-#define cr_optim_adam(params, lr, ...)                           \
-    cr_optim_adam_at(params, lr, CR_FIRST(__VA_ARGS__, 0),     \
-                       CR_OPTS(cr_adam_opts, __VA_ARGS__))
-#define cr_optim_adamw(params, lr, ...)                          \
+                                   cr_adamw_opts opts);
+#define cr_optim_adam(params, ...)                        \
+    cr_optim_adam_at(params, CR_FIRST(__VA_ARGS__, 0),    \
+                     CR_OPTS(cr_adam_opts, __VA_ARGS__))
+#define cr_optim_adamw(params, lr, ...)                        \
     cr_optim_adamw_at(params, lr, CR_FIRST(__VA_ARGS__, 0),    \
-                        CR_OPTS(cr_adam_opts, __VA_ARGS__))
+                      CR_OPTS(cr_adamw_opts, __VA_ARGS__))
 
 CR_API cr_status cr_optim_zero_grad(cr_optim *optim);
 CR_API cr_status cr_optim_step(cr_optim *optim);

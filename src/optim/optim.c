@@ -1,241 +1,170 @@
-/* Optimisers: SGD, Adam and AdamW as rows of a table. A step records the new values of
- * parameters and state as operations, and only then assigns them, so that what fails
- * changes nothing. */
-#include "../base/memory.h"
+/* Optimisers: construction, the count of steps, the step. A step records the new values of
+ * parameters and state as operations, and only then assigns them, so that what fails changes
+ * nothing. What is recorded is its rule's matter (rules.c). */
+#include "rule.h"
+
+#include "../base/fp.h"
+#include "../base/lookup.h"
 
 #include <math.h>
+#include <string.h>
 
-enum { MAX_STATES = 2 };
+/* ---- settings ---- */
 
-/* Steps counted for the parameters that always had a gradient at the same time, and the
- * bias corrections that follow from the count, in f64. */
-typedef struct counter {
-    cr_tensor *count; /* rank 0; the optimiser holds a reference */
-    /* During a step: */
-    cr_tensor *next;
-    cr_tensor *rate[2], *scale[2]; /* of corrections(), for f32 and f64 */
-} counter;
-
-/* A parameter and its state; the optimiser holds a reference to each. */
-typedef struct slot {
-    cr_tensor *param, *state[MAX_STATES];
-    int counter;
-    /* During a step: the gradient, or NULL, and the new values. */
-    cr_tensor *grad, *next_param, *next_state[MAX_STATES];
-} slot;
-
-typedef struct rule {
-    const char *name;
-    void (*update)(cr_optim *optim, slot *s); /* records s->next_... */
-    bool counts;                              /* has counters */
-} rule;
-
-struct cr_optim {
-    cr_ctx *ctx;
-    const rule *rule;
-    const char *site;
-    double lr, weight_decay, momentum, beta1, beta2, eps;
-    bool nesterov, decoupled;
-    int states; /* how many tensors of state a parameter has */
-    int n, n_counters;
-    slot *slots;
-    counter *counters; /* room for n */
-};
-
-#define ADD(x, y) cr_add_at(CR_ARG(x), CR_ARG(y), optim->site)
-#define SUB(x, y) cr_sub_at(CR_ARG(x), CR_ARG(y), optim->site)
-#define MUL(x, y) cr_mul_at(CR_ARG(x), CR_ARG(y), optim->site)
-#define DIV(x, y) cr_div_at(CR_ARG(x), CR_ARG(y), optim->site)
-#define POW(x, y) cr_pow_at(CR_ARG(x), CR_ARG(y), optim->site)
-
-/* ---- the rules ---- */
-
-static void sgd(cr_optim *optim, slot *s)
+static bool check_number(const cr_optim *o, const cr__setting *row, double x)
 {
-    cr_tensor *p = s->param, *g = s->grad;
-    if (optim->weight_decay != 0)
-        g = ADD(g, MUL(p, optim->weight_decay));
-    if (optim->momentum != 0) {
-        cr_tensor *m = ADD(MUL(s->state[0], optim->momentum), g);
-        s->next_state[0] = m;
-        g = optim->nesterov ? ADD(g, MUL(m, optim->momentum)) : m;
+    if (isfinite(x) && x >= row->least && x < row->below)
+        return true;
+    cr_fail(o->ctx, CR_ERR_ARGUMENT, "%s: %s is %g; %s (%s)", o->rule->name, row->name, x,
+            row->range, o->site);
+    return false;
+}
+
+/* The member with its default, if it is not given. False with the error. */
+static bool resolve_setting(const cr_optim *o, const cr__setting *row)
+{
+    void *member = (char *)o->settings + row->offset;
+    double *x = member;
+    int n = 1;
+    if (row->count) {
+        cr_reals *list = member;
+        if (list->n == 0) {
+            memcpy(list->v, row->initial, sizeof row->initial);
+            list->n = row->count;
+        }
+        if (list->n != row->count) {
+            cr_fail(o->ctx, CR_ERR_ARGUMENT, "%s: %d %s; %d are wanted (%s)",
+                    o->rule->name, list->n, row->name, row->count, o->site);
+            return false;
+        }
+        x = list->v;
+        n = list->n;
+    } else if (*x == 0) {
+        *x = row->initial[0];
     }
-    s->next_param = SUB(p, MUL(g, optim->lr));
+    for (int i = 0; i < n; i++)
+        if (!check_number(o, row, x[i]))
+            return false;
+    return true;
 }
 
-/* rate = lr / (1 - beta1^t) and scale = 1 / sqrt(1 - beta2^t), in the parameter's dtype.
- */
-static void corrections(cr_optim *optim, counter *c, cr_dtype dtype)
+static const cr__setting learning_rate = { .name = "the learning rate",
+                                           .below = INFINITY,
+                                           .range = "0 or more" };
+
+static void resolve_settings(const cr_optim *o)
 {
-    int wide = dtype == CR_F64;
-    if (c->rate[wide])
+    if (!check_number(o, &learning_rate, o->lr))
         return;
-    cr_tensor *t = c->next;
-    cr_tensor *rate = DIV(optim->lr, SUB(1, POW(optim->beta1, t)));
-    cr_tensor *scale = cr_rsqrt_at(SUB(1, POW(optim->beta2, t)), optim->site);
-    c->rate[wide] = wide ? rate : cr_cast_at(rate, dtype, optim->site);
-    c->scale[wide] = wide ? scale : cr_cast_at(scale, dtype, optim->site);
+    for (const cr__setting *row = o->rule->settings; row->name; row++)
+        if (!resolve_setting(o, row))
+            return;
+    const char *wrong = o->rule->check ? o->rule->check(o->settings) : NULL;
+    if (wrong)
+        cr_fail(o->ctx, CR_ERR_ARGUMENT, "%s: %s (%s)", o->rule->name, wrong, o->site);
 }
 
-static void adam(cr_optim *optim, slot *s)
+/* ---- parameters ---- */
+
+static bool same_param(const void *slots, int place, const void *param)
 {
-    cr_tensor *p = s->param, *g = s->grad;
-    double b1 = optim->beta1, b2 = optim->beta2, decay = optim->weight_decay;
-    counter *c = &optim->counters[s->counter];
-    corrections(optim, c, cr_dtype_of(p));
-    int wide = cr_dtype_of(p) == CR_F64;
-    if (decay != 0 && optim->decoupled)
-        p = MUL(p, 1 - optim->lr * decay);
-    else if (decay != 0)
-        g = ADD(g, MUL(p, decay));
-    cr_tensor *m = ADD(MUL(s->state[0], b1), MUL(g, 1 - b1));
-    cr_tensor *v = ADD(MUL(s->state[1], b2), MUL(cr_square_at(g, optim->site), 1 - b2));
-    cr_tensor *size = ADD(MUL(cr_sqrt_at(v, optim->site), c->scale[wide]), optim->eps);
-    s->next_state[0] = m;
-    s->next_state[1] = v;
-    s->next_param = SUB(p, MUL(DIV(m, size), c->rate[wide]));
+    return ((const cr__optim_slot *)slots)[place].param == param;
 }
 
-static const rule sgd_rule = { "sgd", sgd, false };
-static const rule adam_rule = { "adam", adam, true };
-static const rule adamw_rule = { "adamw", adam, true };
-
-/* ---- construction ---- */
-
-static bool finite_from(double x, double least)
+/* Fails unless the i-th parameter is a float leaf that is not in the optimiser yet. */
+static bool check_param(const cr_optim *o, const cr_params *params, int i,
+                        const cr__lookup *seen)
 {
-    return isfinite(x) && x >= least;
-}
-
-static void check_settings(const cr_optim *o)
-{
-    const char *name = o->rule->name;
-    if (!finite_from(o->lr, 0))
-        cr_fail(o->ctx, CR_ERR_ARGUMENT, "%s: the learning rate is %g; 0 or more (%s)",
-                name, o->lr, o->site);
-    else if (!finite_from(o->weight_decay, 0))
-        cr_fail(o->ctx, CR_ERR_ARGUMENT, "%s: weight_decay is %g; 0 or more (%s)", name,
-                o->weight_decay, o->site);
-    else if (!finite_from(o->momentum, 0))
-        cr_fail(o->ctx, CR_ERR_ARGUMENT, "%s: momentum is %g; 0 or more (%s)", name,
-                o->momentum, o->site);
-    else if (o->nesterov && o->momentum == 0)
-        cr_fail(o->ctx, CR_ERR_ARGUMENT, "%s: nesterov needs momentum above 0 (%s)", name,
-                o->site);
-    else if (!(o->beta1 >= 0 && o->beta1 < 1 && o->beta2 >= 0 && o->beta2 < 1))
-        cr_fail(o->ctx, CR_ERR_ARGUMENT,
-                "%s: betas are %g and %g; from 0 to below 1 (%s)", name, o->beta1,
-                o->beta2, o->site);
-    else if (!finite_from(o->eps, 0))
-        cr_fail(o->ctx, CR_ERR_ARGUMENT, "%s: eps is %g; above 0 (%s)", name, o->eps,
-                o->site);
-}
-
-static void check_param(cr_optim *o, const cr_param *param)
-{
-    cr_dtype dtype = cr_dtype_of(param->tensor);
-    const char *what = param->name ? param->name : "a parameter";
-    if (!param->tensor)
-        cr_fail(o->ctx, CR_ERR_NULL, "%s: %s is NULL (%s)", o->rule->name, what, o->site);
-    else if (cr_ctx_of(param->tensor) != o->ctx)
-        cr_fail(o->ctx, CR_ERR_SCOPE, "%s: %s is a tensor of another context (%s)",
-                o->rule->name, what, o->site);
-    else if (dtype != CR_F32 && dtype != CR_F64)
+    cr_tensor *x = params->list[i].tensor;
+    char text[96], other[96];
+    const char *what = cr__param_text(&params->list[i], i, text, sizeof text);
+    cr_dtype dtype = cr_dtype_of(x);
+    int twin = cr__lookup_find(seen, cr__hash_pointer(x), same_param, o->slots, x);
+    if (dtype != CR_F32 && dtype != CR_F64)
         cr_fail(o->ctx, CR_ERR_DTYPE, "%s: %s is %s; parameters are f32 or f64 (%s)",
                 o->rule->name, what, cr_dtype_name(dtype), o->site);
+    else if (!cr_is_leaf(x))
+        cr_fail(o->ctx, CR_ERR_GRAD,
+                "%s: %s is no leaf, and has no gradient to step by (%s); "
+                "cr_requires_grad() makes it one",
+                o->rule->name, what, o->site);
+    else if (twin >= 0)
+        cr_fail(o->ctx, CR_ERR_ARGUMENT,
+                "%s: %s is the same tensor as %s (%s); list each once", o->rule->name,
+                what, cr__param_text(&params->list[twin], twin, other, sizeof other),
+                o->site);
+    return !cr_error(o->ctx);
+}
+
+static bool add_slot(cr_optim *o, cr_tensor *param)
+{
+    cr__optim_slot *s = &o->slots[o->n++];
+    s->param = cr_retain(param);
+    for (int k = 0; k < o->states; k++)
+        if ((s->state[k] = cr_full_like_at(param, cr_arg_int(0), o->site)))
+            cr_retain(s->state[k]);
+    return !cr_error(o->ctx);
+}
+
+/* All parameters have made the same number of steps: one counter serves. */
+static void add_counter(cr_optim *o)
+{
+    cr_make_opts opts = { .site = o->site, .dtype = CR_F64 };
+    cr_tensor *count = cr_scalar_at(o->ctx, cr_arg_int(0), opts);
+    if (count)
+        o->counters[o->n_counters++].count = cr_retain(count);
 }
 
 /* Copies the parameters and makes their state, all zeros. */
-static void fill(cr_optim *o, const cr_params *params)
+static void fill_optim(cr_optim *o, const cr_params *params)
 {
+    cr__lookup seen = { 0 };
     if (!params->n)
         return;
     o->slots = cr__alloc(o->ctx, (size_t)params->n * sizeof *o->slots);
     o->counters = cr__alloc(o->ctx, (size_t)params->n * sizeof *o->counters);
     if (!o->slots || !o->counters)
         return;
-    for (int i = 0; i < params->n && !cr_error(o->ctx); i++) {
-        slot *s = &o->slots[o->n];
-        check_param(o, &params->list[i]);
-        if (cr_error(o->ctx))
-            return;
-        s->param = cr_retain(params->list[i].tensor);
-        o->n++;
-        for (int k = 0; k < o->states; k++)
-            if ((s->state[k] = cr_full_like_at(s->param, cr_arg_int(0), o->site)))
-                cr_retain(s->state[k]);
+    for (int i = 0; i < params->n; i++) {
+        cr_tensor *x = params->list[i].tensor;
+        if (!check_param(o, params, i, &seen) || !add_slot(o, x) ||
+            !cr__lookup_add(o->ctx, &seen, cr__hash_pointer(x), i))
+            break;
     }
-    cr_make_opts opts = { .site = o->site, .dtype = CR_F64 };
-    if (o->rule->counts &&
-        (o->counters[0].count = cr_scalar_at(o->ctx, cr_arg_int(0), opts))) {
-        cr_retain(o->counters[0].count);
-        o->n_counters = 1;
-    }
+    cr__lookup_free(o->ctx, &seen);
+    if (o->rule->factors && !cr_error(o->ctx))
+        add_counter(o);
 }
 
-static cr_optim *new_optim(const cr_params *params, cr_optim settings)
+/* ---- construction ---- */
+
+cr_optim *cr__optim_new(const cr__rule *rule, const cr_params *params, double lr,
+                        const void *settings, const char *site)
 {
-    cr_ctx *ctx = params ? params->ctx : NULL;
-    if (!ctx || cr_error(ctx))
+    CR__FP_GUARD();
+    CR__HOLD(lr);
+    site = site ? site : "?";
+    cr_ctx *ctx = cr__params_ctx(params, rule->name, site);
+    cr_optim *o = ctx ? cr__alloc(ctx, sizeof *o + rule->settings_size) : NULL;
+    if (!o)
         return NULL;
-    if (!settings.site)
-        settings.site = settings.rule->name;
-    settings.ctx = ctx;
-    check_settings(&settings);
-    cr_optim *optim = cr_error(ctx) ? NULL : cr__alloc(ctx, sizeof *optim);
-    if (!optim)
-        return NULL;
-    *optim = settings;
-    if (cr_scope_push(ctx) == CR_OK) {
-        fill(optim, params);
+    o->ctx = ctx;
+    o->rule = rule;
+    o->site = site;
+    o->lr = lr;
+    o->settings = o + 1;
+    memcpy(o->settings, settings, rule->settings_size);
+    resolve_settings(o);
+    if (!cr_error(ctx) && cr_scope_push(ctx) == CR_OK) {
+        o->states = rule->states(o->settings);
+        fill_optim(o, params);
         cr_scope_pop(ctx);
     }
     if (cr_error(ctx)) {
-        cr_optim_free(optim);
+        cr_optim_free(o);
         return NULL;
     }
-    return optim;
-}
-
-cr_optim *cr_optim_sgd_at(const cr_params *params, double lr, cr_sgd_opts opts)
-{
-    return new_optim(params, (cr_optim){ .rule = &sgd_rule,
-                                         .site = opts.site,
-                                         .lr = lr,
-                                         .weight_decay = opts.weight_decay,
-                                         .momentum = opts.momentum,
-                                         .nesterov = opts.nesterov,
-                                         .states = opts.momentum != 0 });
-}
-
-static cr_optim *new_adam(const rule *which, const cr_params *params, double lr,
-                          double weight_decay, cr_adam_opts opts)
-{
-    bool given = opts.betas.n == 2;
-    if (opts.betas.n && !given && params && params->ctx)
-        cr_fail(params->ctx, CR_ERR_ARGUMENT, "%s: %d betas; two are wanted (%s)",
-                which->name, opts.betas.n, opts.site ? opts.site : which->name);
-    return new_optim(params, (cr_optim){ .rule = which,
-                                         .site = opts.site,
-                                         .lr = lr,
-                                         .weight_decay = weight_decay,
-                                         .decoupled = which == &adamw_rule,
-                                         .beta1 = given ? opts.betas.v[0] : 0.9,
-                                         .beta2 = given ? opts.betas.v[1] : 0.999,
-                                         .eps = opts.eps == 0 ? 1e-8 : opts.eps,
-                                         .states = 2 });
-}
-
-cr_optim *cr_optim_adam_at(const cr_params *params, double lr, double weight_decay,
-                           cr_adam_opts opts)
-{
-    return new_adam(&adam_rule, params, lr, weight_decay, opts);
-}
-
-cr_optim *cr_optim_adamw_at(const cr_params *params, double lr, double weight_decay,
-                            cr_adam_opts opts)
-{
-    return new_adam(&adamw_rule, params, lr, weight_decay, opts);
+    return o;
 }
 
 void cr_optim_free(cr_optim *optim)
@@ -245,7 +174,7 @@ void cr_optim_free(cr_optim *optim)
     cr_ctx *ctx = optim->ctx;
     for (int i = 0; i < optim->n; i++) {
         cr_release(optim->slots[i].param);
-        for (int k = 0; k < MAX_STATES; k++)
+        for (int k = 0; k < optim->states; k++)
             cr_release(optim->slots[i].state[k]);
     }
     for (int i = 0; i < optim->n_counters; i++)
@@ -257,63 +186,83 @@ void cr_optim_free(cr_optim *optim)
 
 /* ---- a step ---- */
 
-/* Parameters that share a counter part where only some of them have a gradient: those
- * without go on with a copy of the count. That changes no value, so it may stay when the
- * step fails. */
-static void split_counter(cr_optim *o, int which)
+/* Forgets what belongs to the step before: its scope owned it. */
+static void begin_step(cr_optim *o)
 {
-    bool stepping = false, resting = false;
-    for (int i = 0; i < o->n; i++)
-        if (o->slots[i].counter == which)
-            *(o->slots[i].grad ? &stepping : &resting) = true;
-    if (!stepping || !resting)
-        return;
-    cr_tensor *count = cr_detach_at(o->counters[which].count, o->site);
-    if (!count)
-        return;
-    o->counters[o->n_counters] = (counter){ .count = cr_retain(count) };
-    for (int i = 0; i < o->n; i++)
-        if (o->slots[i].counter == which && !o->slots[i].grad)
-            o->slots[i].counter = o->n_counters;
-    o->n_counters++;
-}
-
-/* Forgets what belongs to one step only: the scope of that step owns it. */
-static void begin(cr_optim *o)
-{
+    for (int i = 0; i < o->n_counters; i++)
+        o->counters[i] = (cr__optim_counter){ .count = o->counters[i].count };
     for (int i = 0; i < o->n; i++) {
-        slot *s = &o->slots[i];
+        cr__optim_slot *s = &o->slots[i];
         s->grad = cr_grad(s->param);
         s->next_param = NULL;
-        for (int k = 0; k < MAX_STATES; k++)
+        for (int k = 0; k < CR__RULE_STATES; k++)
             s->next_state[k] = NULL;
+        if (o->n_counters)
+            ++*(s->grad ? &o->counters[s->counter].stepping
+                        : &o->counters[s->counter].resting);
     }
-    for (int i = 0; i < o->n_counters; i++)
-        o->counters[i] = (counter){ .count = o->counters[i].count };
 }
 
-static void record(cr_optim *optim)
+/* Parameters that share a counter part where only some of them have a gradient: those
+ * without go on with a copy of the count. That changes no value, so it may stay when the
+ * step fails. Each counter has a parameter, so that there is room. */
+static void split_counters(cr_optim *o)
 {
-    for (int i = 0, n = optim->n_counters; i < n; i++)
-        split_counter(optim, i);
-    for (int i = 0; i < optim->n && !cr_error(optim->ctx); i++) {
-        slot *s = &optim->slots[i];
+    for (int i = 0, n = o->n_counters; i < n; i++) {
+        cr__optim_counter *c = &o->counters[i];
+        cr_tensor *count = NULL;
+        if (c->stepping && c->resting)
+            count = cr_detach_at(c->count, o->site);
+        if (!count)
+            continue;
+        c->split = o->n_counters++;
+        o->counters[c->split] = (cr__optim_counter){ .count = cr_retain(count) };
+    }
+    for (int i = 0; i < o->n; i++) {
+        cr__optim_slot *s = &o->slots[i];
+        if (!s->grad && o->n_counters && o->counters[s->counter].split)
+            s->counter = o->counters[s->counter].split;
+    }
+}
+
+/* The factors for the parameter's count and dtype, made once for all that share them. */
+static cr_tensor *const *factors_of(cr_optim *o, const cr__optim_slot *s)
+{
+    if (!o->rule->factors)
+        return NULL;
+    cr__optim_counter *c = &o->counters[s->counter];
+    cr_dtype dtype = cr_dtype_of(s->param);
+    cr_tensor **factors = c->factors[dtype == CR_F64];
+    if (!c->next)
+        c->next = cr_add_at(cr_arg_tensor(c->count), cr_arg_int(1), o->site);
+    if (factors[0])
+        return factors;
+    o->rule->factors(o, c->next, dtype, factors);
+    for (int i = 0; i < CR__RULE_FACTORS; i++)
+        if (factors[i] && dtype != CR_F64)
+            factors[i] = cr_cast_at(factors[i], dtype, o->site);
+    return factors;
+}
+
+static void record_step(cr_optim *o)
+{
+    split_counters(o);
+    for (int i = 0; i < o->n && !cr_error(o->ctx); i++) {
+        cr__optim_slot *s = &o->slots[i];
         if (!s->grad)
             continue;
-        counter *c = &optim->counters[s->counter];
-        if (optim->rule->counts && !c->next)
-            c->next = ADD(c->count, 1);
-        optim->rule->update(optim, s);
+        s->factors = factors_of(o, s);
+        o->rule->update(o, s);
     }
 }
 
-static void assign(cr_optim *o)
+static void assign_step(cr_optim *o)
 {
     for (int i = 0; i < o->n_counters; i++)
         if (o->counters[i].next)
             cr_assign_at(o->counters[i].count, o->counters[i].next, o->site);
     for (int i = 0; i < o->n; i++) {
-        slot *s = &o->slots[i];
+        cr__optim_slot *s = &o->slots[i];
         if (!s->next_param)
             continue;
         cr_assign_at(s->param, s->next_param, o->site);
@@ -329,11 +278,12 @@ cr_status cr_optim_step(cr_optim *optim)
     cr_ctx *ctx = optim->ctx;
     if (cr_error(ctx))
         return cr_error(ctx);
+    CR__FP_GUARD();
     cr_no_grad_push(ctx);
-    begin(optim);
-    record(optim);
+    begin_step(optim);
+    record_step(optim);
     if (!cr_error(ctx))
-        assign(optim);
+        assign_step(optim);
     cr_no_grad_pop(ctx);
     return cr_error(ctx);
 }
@@ -349,7 +299,7 @@ cr_status cr_optim_zero_grad(cr_optim *optim)
 
 double cr_optim_lr(const cr_optim *optim)
 {
-    return optim ? optim->lr : NAN;
+    return optim ? optim->lr : (double)NAN;
 }
 
 cr_status cr_optim_set_lr(cr_optim *optim, double lr)
@@ -358,9 +308,9 @@ cr_status cr_optim_set_lr(cr_optim *optim, double lr)
         return CR_ERR_NULL;
     if (cr_error(optim->ctx))
         return cr_error(optim->ctx);
-    if (!finite_from(lr, 0))
-        return cr_fail(optim->ctx, CR_ERR_ARGUMENT,
-                       "optim_set_lr: the learning rate is %g; 0 or more", lr);
-    optim->lr = lr;
-    return CR_OK;
+    CR__FP_GUARD();
+    CR__HOLD(lr);
+    if (check_number(optim, &learning_rate, lr))
+        optim->lr = lr;
+    return cr_error(optim->ctx);
 }

@@ -443,24 +443,22 @@ static void training(cr_ctx *ctx)
     cr_nn_add(net, cr_nn_linear(ctx, 4, 1, .no_bias = true));
     const cr_params *params = cr_nn_params(net);
     is_int(params ? params->n : 0, 3, "parameters");
-    cr_optim *optims[] = {
-        cr_optim_sgd(params, 0.1),
-        cr_optim_sgd(params, 0.1, .momentum = 0.9, .nesterov = true),
-        cr_optim_adam(params, 0.1, 0),
-        cr_optim_adam(params, 0.1, 0, .betas = CR_REALS(0.5, 0.9)),
-        cr_optim_adamw(params, 0.1, 0.01),
-        cr_optim_adamw(params, 0.1, 0.01, .eps = 1e-6),
-    };
-    for (int i = 0; i < 6; i++) {
-        CR_SCOPE(ctx);
-        cr_optim_zero_grad(optims[i]);
-        cr_backward(cr_mean(cr_square(cr_nn_forward(net, matrix(ctx)))));
-        ok(cr_item(cr_clip_grad_norm(params, 1.0)) > 0, "the norm of gradients");
-        is_int(cr_clip_grad_value(params, 0.5), CR_OK, "gradients clipped");
-        is_int(cr_optim_step(optims[i]), CR_OK, "step of optimiser %d", i);
+#define OPTIMISER(name, make, ...)                                                \
+    {                                                                             \
+        CR_SCOPE(ctx);                                                            \
+        cr_optim *optim = make;                                                   \
+        cr_optim_zero_grad(optim);                                                \
+        cr_backward(cr_mean(cr_square(cr_nn_forward(net, matrix(ctx)))));         \
+        ok(cr_item(cr_clip_grad_norm(params, 1.0)) > 0, "the norm of gradients"); \
+        is_int(cr_clip_grad_value(params, 0.5), CR_OK, "gradients clipped");      \
+        is_int(cr_optim_step(optim), CR_OK, "a step of %s", name);                \
+        cr_optim_free(optim);                                                     \
     }
-    for (int i = 0; i < 6; i++)
-        cr_optim_free(optims[i]);
+#include "optimisers.inc"
+    cr_tensor *const plain[] = { cr_nn_param(net, "0.weight"),
+                                 cr_nn_param(net, "0.bias") };
+    const cr_params *list = cr_params_of(plain, NULL, 2);
+    is_int(list ? list->n : 0, 2, "a list of plain tensors");
     is_text(cr_message(ctx), "", "no error in training");
     cr_nn_free(net);
 }

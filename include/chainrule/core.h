@@ -424,7 +424,10 @@ CR_API size_t cr_explain_no_grad(cr_tensor *x, char *text, size_t capacity);
 /* Compares the gradients of f with finite differences (central, in f64). f builds an f64 tensor
  * from n inputs, of which it is given copies, time and again; those inputs that are f64 and need a
  * gradient are perturbed (if none does: all that are f64). On failure returns CR_ERR_GRAD with a
- * message that names the input and element. Tolerance |a - b| <= atol + rtol |b|. */
+ * message that names the input and element. Tolerance |a - b| <= atol + rtol |b|, and no slope is
+ * infinite. What would agree with any gradient is an error: a result that no gradient connects
+ * with a perturbed input (a constant, or a function of your own tensor instead of the copy), an
+ * f32 input that needs a gradient. f leaves scopes and CR_NO_GRAD as it finds them. */
 typedef struct cr_gradcheck_opts {
     const char *site CR_ZERO;
     double eps CR_ZERO;       /* default 1e-6 */

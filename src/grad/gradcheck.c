@@ -35,6 +35,9 @@ typedef struct check {
     int64_t out_numel;         /* of all outputs together */
     double *high, *low;        /* their values at x + eps and x - eps */
     cr_rng rng;
+    const cr__scope *scope; /* of the evaluation in progress, and when it began */
+    uint64_t since;
+    int depth;
 } check;
 
 /* Between 1/4 and 2, of either sign, no two alike: no output hides behind another. The
@@ -85,17 +88,62 @@ static int checked_tensors(const check *c, int n)
     return count;
 }
 
+static int depth_of(const cr_ctx *ctx)
+{
+    int depth = 0;
+    for (const cr__scope *s = ctx->scope; s; s = s->parent)
+        depth++;
+    return depth;
+}
+
+/* Begins the scope of one evaluation. */
+static bool enter(check *c)
+{
+    if (cr_scope_push(c->ctx))
+        return false;
+    c->scope = c->ctx->scope;
+    c->since = c->scope->since;
+    c->depth = depth_of(c->ctx);
+    return true;
+}
+
+/* Ends it, with what the function left open within; what the function has ended is not
+ * ended again. */
+static bool leave(const check *c)
+{
+    for (int depth = depth_of(c->ctx); depth >= c->depth; depth--)
+        cr_scope_pop(c->ctx);
+    return !c->ctx->status;
+}
+
+/* The function's result, usable, in a context that is as it was before. */
+static cr_tensor *call(check *c)
+{
+    cr_ctx *ctx = c->ctx;
+    cr_rng_set(ctx, c->rng);
+    ctx->no_grad = 0;
+    cr_tensor *y = c->f(ctx, c->tensors, c->n, c->user);
+    if (ctx->status)
+        return NULL;
+    if (ctx->scope != c->scope || ctx->scope->since != c->since)
+        fail(c, CR_ERR_SCOPE, "each cr_scope_push has its cr_scope_pop",
+             "the function left another scope open than it found");
+    else if (ctx->no_grad)
+        fail(c, CR_ERR_ARGUMENT, "each cr_no_grad_push has its cr_no_grad_pop",
+             "the function left gradients off");
+    else if (!y)
+        fail(c, CR_ERR_NULL, NULL, "the function returned NULL");
+    else if (cr__usable(ctx, y, "gradcheck: the function's result", c->opts.site))
+        return y;
+    return NULL;
+}
+
 /* Builds the outputs. Random operations draw the same numbers each time. */
 static bool build(check *c)
 {
-    if (!make_tensors(c))
-        return false;
-    cr_rng_set(c->ctx, c->rng);
-    cr_tensor *y = c->f(c->ctx, c->tensors, c->n, c->user);
-    if (c->ctx->status)
-        return false;
+    cr_tensor *y = make_tensors(c) ? call(c) : NULL;
     if (!y)
-        return !fail(c, CR_ERR_NULL, NULL, "the function returned NULL");
+        return false;
     if (y->dtype != CR_F64)
         return !fail(c, CR_ERR_DTYPE, "differences need f64 throughout",
                      "the function's result is not f64");
@@ -140,10 +188,10 @@ static bool read_outputs(check *c, double *values)
 
 static bool evaluate(check *c, double *values)
 {
-    if (cr_scope_push(c->ctx))
+    if (!enter(c))
         return false;
     bool done = build(c) && read_outputs(c, values);
-    return !cr_scope_pop(c->ctx) && done;
+    return leave(c) && done;
 }
 
 /* ---- by the chain rule ---- */
@@ -186,13 +234,27 @@ static bool read_gradients(check *c, cr_tensor **grads)
     return true;
 }
 
+/* A result that depends on no input that is checked would agree with any gradients. */
+static bool check_reached(check *c, cr_tensor *const *grads, int n)
+{
+    char why[512];
+    for (int j = 0; j < n; j++)
+        if (grads[j])
+            return true;
+    cr_explain_no_grad(c->outs[0], why, sizeof why);
+    return !cr__grad_fail(
+        c->ctx, CR_ERR_GRAD, what, c->opts.site,
+        "the function is given copies of the inputs, to be used",
+        "no gradient reaches an input that is checked; of the result: %s", why);
+}
+
 static bool differentiate(check *c)
 {
     cr_gradients_opts opts = { .site = c->opts.site,
                                .cotangents = c->weights,
                                .allow_unused = true };
     cr_tensor **grads = c->tensors + c->n + 1;
-    if (cr_scope_push(c->ctx))
+    if (!enter(c))
         return false;
     bool done = build(c);
     if (done && c->order == 1) {
@@ -203,8 +265,8 @@ static bool differentiate(check *c)
     int n_xs = checked_tensors(c, c->n + c->order - 1);
     memset(grads, 0, (size_t)(c->n + 1) * sizeof *grads);
     done = n >= 0 && !(n && cr_gradients_at(c->outs, n, c->xs, n_xs, grads, opts)) &&
-           read_gradients(c, grads);
-    return !cr_scope_pop(c->ctx) && done;
+           read_gradients(c, grads) && (c->order > 1 || check_reached(c, grads, n_xs));
+    return leave(c) && done;
 }
 
 /* ---- by differences ---- */
@@ -259,8 +321,9 @@ static bool compare(check *c)
             double slope;
             if (!difference(c, (double *)v->data + k, &slope))
                 return false;
+            /* An infinite slope would tolerate anything. */
             double tolerance = c->opts.atol + c->opts.rtol * fabs(slope);
-            if (!(fabs(v->gradient[k] - slope) <= tolerance))
+            if (!isfinite(slope) || !(fabs(v->gradient[k] - slope) <= tolerance))
                 return !mismatch(c, i, k, slope);
         }
     }
@@ -339,6 +402,10 @@ static bool read_inputs(check *c, cr_tensor *const *inputs)
             continue;
         if (!cr__usable(c->ctx, inputs[i], what, c->opts.site))
             return false;
+        if (cr_dtype_of(inputs[i]) == CR_F32 && cr_needs_grad(inputs[i]))
+            return !cr__grad_fail(c->ctx, CR_ERR_DTYPE, what, c->opts.site,
+                                  "cast it with cr_cast(x, CR_F64)",
+                                  "input %d needs a gradient and is f32", i);
         marked |= cr_dtype_of(inputs[i]) == CR_F64 && cr_needs_grad(inputs[i]);
     }
     for (int i = 0; i < c->n; i++) {
@@ -362,6 +429,17 @@ static void release(check *c)
     cr__free(c->ctx, c->low);
 }
 
+/* Zero is the default. */
+static bool resolve(const check *c, const char *name, double *value, double initial)
+{
+    if (*value == 0)
+        *value = initial;
+    if (*value > 0 && isfinite(*value))
+        return true;
+    return !cr__grad_fail(c->ctx, CR_ERR_ARGUMENT, what, c->opts.site, NULL,
+                          "%s is %g, not above 0 and finite", name, *value);
+}
+
 cr_status cr_gradcheck_at(cr_function *f, void *user, cr_tensor *const *inputs, int n,
                           cr_gradcheck_opts opts)
 {
@@ -373,9 +451,10 @@ cr_status cr_gradcheck_at(cr_function *f, void *user, cr_tensor *const *inputs, 
     CR__STATE_GUARD(c.ctx, true);
     if (!f)
         return fail(&c, CR_ERR_NULL, NULL, "the function is NULL");
-    c.opts.eps = opts.eps > 0 ? opts.eps : 1e-6;
-    c.opts.atol = opts.atol > 0 ? opts.atol : 1e-5;
-    c.opts.rtol = opts.rtol > 0 ? opts.rtol : 1e-3;
+    if (!resolve(&c, "eps", &c.opts.eps, 1e-6) ||
+        !resolve(&c, "atol", &c.opts.atol, 1e-5) ||
+        !resolve(&c, "rtol", &c.opts.rtol, 1e-3))
+        return c.ctx->status;
     c.rng = cr_rng_get(c.ctx);
     const int no_grad = c.ctx->no_grad;
     c.ctx->no_grad = 0;

@@ -117,6 +117,8 @@ typedef struct cr_options {
     size_t memory_limit; /* bytes that tensors may occupy; default: no limit */
     bool eager;          /* compute each operation as it is recorded: slower, for debugging;
                           * the same bits. The environment's CHAINRULE_EAGER=1 does the same. */
+    bool check;          /* find uses of released tensors: see "Scopes and lifetime". The
+                          * environment's CHAINRULE_CHECK=1 does the same. */
     cr_pool *pool;       /* worker threads to share with other contexts */
 
     /* The host's own job system: calls body(arg, i) for each i below n, in any order and on any
@@ -137,7 +139,7 @@ typedef struct cr_options {
 /* A new context, or NULL if there is no memory for it. options may be NULL. The random seed is 0.
  * Environment: CHAINRULE_ISA=generic|avx2|avx512|neon chooses the kernels (the best is chosen
  * otherwise, once for the process; the log says if there are no such), CHAINRULE_EAGER=1 computes
- * eagerly. */
+ * eagerly, CHAINRULE_CHECK=1 finds uses of released tensors. */
 CR_API cr_ctx *cr_open(const cr_options *options);
 
 /* Frees the context and every tensor in it; modules and optimisers of this context must have been
@@ -320,7 +322,15 @@ CR_API size_t cr_format(cr_tensor *x, char *text, size_t capacity);
  * pending for tensors that live on: kept ones, assignments, gradients of leaves. Scopes nest; the
  * root scope is the context's own. Popping the root scope is an error. */
 CR_API cr_status cr_scope_push(cr_ctx *ctx);
-CR_API cr_status cr_scope_pop(cr_ctx *ctx);
+CR_API cr_status cr_scope_pop_at(cr_ctx *ctx, const char *site);
+#define cr_scope_pop(ctx) cr_scope_pop_at(ctx, CR_HERE)
+
+/* A tensor that was released must not be used. Mostly that is an error (CR_ERR_SCOPE) that says where
+ * it was made and where its scope ended; but its memory is used again, some thousand tensors later,
+ * and then it is, in silence, another tensor. With cr_options.check or CHAINRULE_CHECK=1 memory of
+ * tensors is never used again: each use of a released one is an error then, also in cr_ndim() and
+ * its like. It costs 128 bytes for each tensor that there ever was, which count neither in
+ * cr_memory_used() nor against the limit. */
 
 /* Moves x to the enclosing scope: it outlives the present one. Returns x. */
 CR_API cr_tensor *cr_keep(cr_tensor *x);

@@ -104,6 +104,8 @@ CR_END
 
 /* ---- C++ ---- */
 
+#define CR_SCOPE_SITE_ "the end of the block of CR_SCOPE, " CR_HERE
+
 #ifdef __cplusplus
 
 /* The name of the type that data points to, arrays of any rank included; nullptr of others. */
@@ -246,6 +248,15 @@ template <class... T> static inline cr_status cr_eval_list_(const char *site, T.
 }
 #define cr_eval(...) cr_eval_list_(CR_HERE, __VA_ARGS__)
 
+struct cr_scope_guard {
+    cr_ctx *ctx;
+    const char *site;
+    ~cr_scope_guard()
+    {
+        if (ctx)
+            (void)cr_scope_pop_at(ctx, site);
+    }
+};
 template <void (*leave)(cr_ctx *)> struct cr_guard {
     cr_ctx *ctx;
     ~cr_guard() { leave(ctx); }
@@ -254,18 +265,13 @@ static inline cr_ctx *cr_scope_enter_(cr_ctx *ctx)
 {
     return cr_scope_push(ctx) == CR_OK ? ctx : nullptr;
 }
-static inline void cr_scope_leave_(cr_ctx *ctx)
-{
-    if (ctx)
-        (void)cr_scope_pop(ctx);
-}
 static inline cr_ctx *cr_no_grad_enter_(cr_ctx *ctx)
 {
     cr_no_grad_push(ctx);
     return ctx;
 }
 #define CR_SCOPE(ctx)                                                            \
-    cr_guard<cr_scope_leave_> CR_JOIN(cr_scope_, __LINE__) { cr_scope_enter_(ctx) }
+    cr_scope_guard CR_JOIN(cr_scope_, __LINE__) { cr_scope_enter_(ctx), CR_SCOPE_SITE_ }
 #define CR_NO_GRAD(ctx)                                                          \
     cr_guard<cr_no_grad_pop> CR_JOIN(cr_no_grad_, __LINE__) { cr_no_grad_enter_(ctx) }
 
@@ -346,14 +352,19 @@ static inline cr_ctx *cr_no_grad_enter_(cr_ctx *ctx)
     cr_eval_at((cr_tensor *[]){ __VA_ARGS__ }, \
                (int)(sizeof((cr_tensor *[]){ __VA_ARGS__ }) / sizeof(cr_tensor *)), CR_HERE)
 
-static inline cr_ctx *cr_scope_enter_(cr_ctx *ctx)
+typedef struct cr_scope_guard {
+    cr_ctx *ctx;
+    const char *site;
+} cr_scope_guard;
+static inline cr_scope_guard cr_scope_enter_(cr_ctx *ctx, const char *site)
 {
-    return cr_scope_push(ctx) == CR_OK ? ctx : NULL;
+    cr_scope_guard guard = { cr_scope_push(ctx) == CR_OK ? ctx : NULL, site };
+    return guard;
 }
-static inline void cr_scope_leave_(cr_ctx **ctx)
+static inline void cr_scope_leave_(const cr_scope_guard *guard)
 {
-    if (*ctx)
-        cr_scope_pop(*ctx);
+    if (guard->ctx)
+        (void)cr_scope_pop_at(guard->ctx, guard->site);
 }
 static inline cr_ctx *cr_no_grad_enter_(cr_ctx *ctx)
 {
@@ -365,8 +376,8 @@ static inline void cr_no_grad_leave_(cr_ctx **ctx)
     cr_no_grad_pop(*ctx);
 }
 #define CR_SCOPE(ctx)                                                    \
-    cr_ctx *CR_JOIN(cr_scope_, __LINE__)                                 \
-        __attribute__((cleanup(cr_scope_leave_), unused)) = cr_scope_enter_(ctx)
+    cr_scope_guard CR_JOIN(cr_scope_, __LINE__)                          \
+        __attribute__((cleanup(cr_scope_leave_), unused)) = cr_scope_enter_(ctx, CR_SCOPE_SITE_)
 #define CR_NO_GRAD(ctx)                                                  \
     cr_ctx *CR_JOIN(cr_no_grad_, __LINE__)                               \
         __attribute__((cleanup(cr_no_grad_leave_), unused)) = cr_no_grad_enter_(ctx)

@@ -25,7 +25,8 @@ struct cr_ctx {
     void (*log)(void *user, const char *line);
     void *log_user;
     bool eager;
-    int pid; /* of the process that opened it */
+    bool check; /* memory of dead nodes is not used again */
+    int pid;    /* of the process that opened it */
     cr_rng rng;
 
     cr_status status; /* the pending error */
@@ -44,9 +45,12 @@ struct cr_ctx {
     int64_t keeps;    /* of all tensors: how often each is to be moved outwards */
     int64_t n_nodes;  /* that somebody refers to */
     cr__slab nodes, shapes, leaves, attrs[CR__ATTR_SLABS];
-    struct cr__leaf *dirty; /* with pending values or gradients */
-    cr_tensor *dying;       /* released, but its inputs not yet */
-    char texts[4][160];     /* see cr__dims_text() */
+    struct cr__leaf *dirty;       /* with pending values or gradients */
+    cr_tensor *dying;             /* released, but its inputs not yet */
+    cr_tensor *dead, **last_dead; /* nodes whose memory may be used again, in order of
+                                     death; see cr__node_memory() */
+    size_t n_dead;
+    char texts[4][320]; /* see cr__dims_text() */
     int next_text;
 
     bool running; /* a run is in progress */

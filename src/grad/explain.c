@@ -87,7 +87,7 @@ static size_t find_cuts(text *out, cr_tensor *x)
 
 bool cr_needs_grad(const cr_tensor *x)
 {
-    return cr__alive(x) && cr__resolve(x)->flags & CR__NEEDS_GRAD;
+    return cr__readable(x, "needs_grad") && cr__resolve(x)->flags & CR__NEEDS_GRAD;
 }
 
 size_t cr_explain_no_grad(cr_tensor *x, char *at, size_t capacity)
@@ -95,8 +95,11 @@ size_t cr_explain_no_grad(cr_tensor *x, char *at, size_t capacity)
     text out = { .at = at, .capacity = capacity };
     if (capacity)
         at[0] = 0;
-    if (!cr__alive(x)) {
-        say(&out, x ? "it was released with its scope" : "it is NULL");
+    if (!cr__readable(x, "explain_no_grad")) {
+        if (x)
+            say(&out, "it was %s", cr__released_text(x));
+        else
+            say(&out, "it is NULL");
         return out.length;
     }
     x = cr__resolve(x);

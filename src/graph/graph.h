@@ -45,18 +45,24 @@ enum {
 /* A value, known or to be computed, and how. Immutable once recorded, apart from the
  * value coming and going; at most 128 bytes. */
 struct cr_tensor {
-    cr_tensor *link; /* the next of its scope; first, so that refs outlives release */
-    int32_t refs;    /* 0: released */
+    union {
+        cr_tensor *link;   /* the next of its scope */
+        const char *ended; /* its scope has ended: where, or NULL */
+    };
+    int32_t refs; /* 0: dead; ended, refs, ctx and site stay as they are */
     int32_t n_inputs;
     uint32_t saves; /* vjps to come that read its value, and views of it that such vjps
                        read */
     uint16_t flags;
-    uint16_t dtype : 4;
-    uint16_t kinds : 12; /* cr_arg_kind of each input, 4 bits; of more than 3 all are
-                            tensors or absent: see cr__kind() */
+    uint8_t dtype;
+    uint8_t
+        kinds; /* of inputs, 2 bits each; of more than 3 all are tensors: cr__kind() */
     cr_ctx *ctx;
-    const cr_op *op;     /* NULL: data */
-    const cr_op *within; /* the composite it is part of, or NULL */
+    const cr_op *op; /* NULL: data */
+    union {
+        const cr_op *within; /* the composite it is part of, or NULL */
+        cr_tensor *next_dead;
+    };
     const char *site;
     uint64_t seq; /* inputs have smaller ones */
     cr__shape *shape;
@@ -114,16 +120,11 @@ CR__INLINE cr_tensor *cr__resolve(const cr_tensor *x)
     return x->flags & CR__HANDLE ? x->leaf->version : (cr_tensor *)(uintptr_t)x;
 }
 
-/* What the i-th input is, of a node that has no more than 3; and says so. */
+/* What the i-th input is: a number, or a tensor, which is NULL if it is absent. */
 CR__INLINE cr_arg_kind cr__kind(const cr_tensor *x, int i)
 {
-    return (cr_arg_kind)(x->kinds >> 4 * i & 15);
+    return (cr_arg_kind)(CR_ARG_TENSOR + (x->kinds >> 2 * i & 3));
 }
-CR__INLINE void cr__set_kind(cr_tensor *x, int i, cr_arg_kind kind)
-{
-    x->kinds = (x->kinds | (unsigned)kind << 4 * i) & 0xfff;
-}
-
 /* The i-th input as recorded: NULL if it is absent or a number. */
 CR__INLINE cr_tensor *cr__input(const cr_tensor *x, int i)
 {
@@ -326,6 +327,8 @@ void cr__shape_release(cr_ctx *ctx, cr__shape *shape);
 void *cr__attrs_new(cr_ctx *ctx, size_t size); /* not zeroed */
 void cr__attrs_free(cr_ctx *ctx, void *attrs, size_t size);
 
+/* Memory for a node, with undefined content. */
+cr_tensor *cr__node_memory(cr_ctx *ctx);
 void cr__retain(cr_tensor *x);
 void cr__drop(cr_tensor *x); /* NULL is allowed */
 
@@ -338,9 +341,9 @@ void cr__nothing_recent(cr_ctx *ctx);
 /* x is to be found by cr__recent(), however old it is. */
 void cr__make_recent(const cr_tensor *x);
 
-/* Ends the present scope: releases its tensors, apart from the kept ones, which move to
- * the enclosing scope. Of the root scope all go, and it stays. */
-void cr__scope_end(cr_ctx *ctx);
+/* Ends the present scope, at this place: releases its tensors, apart from the kept ones,
+ * which move to the enclosing scope. Of the root scope all go, and it stays. */
+void cr__scope_end(cr_ctx *ctx, const char *site);
 
 /* Lets the inputs go: the value is known and will stay. */
 void cr__cut(cr_tensor *x);
@@ -362,6 +365,17 @@ void cr__let_go(cr_tensor *x);
 /* Errors for NULL (in the context, if given), a released tensor, another context; then
  * the pending error. True: x may be used. */
 bool cr__usable(cr_ctx *ctx, const cr_tensor *x, const char *what, const char *site);
+
+/* Why x may not be used: "released with its scope (...)", or "released", in a buffer of
+ * the context. */
+const char *cr__released_text(const cr_tensor *x);
+
+/* Whether x may be looked at. In check mode it is an error if it was released. */
+bool cr__complain(const cr_tensor *x, const char *what);
+CR__INLINE bool cr__readable(const cr_tensor *x, const char *what)
+{
+    return CR__LIKELY(cr__alive(x)) || cr__complain(x, what);
+}
 
 /* The leaf record of x, made if need be; NULL with the error. */
 cr__leaf *cr__leaf_of(cr_tensor *x);

@@ -21,14 +21,20 @@ bool cr__usable(cr_ctx *ctx, const cr_tensor *x, const char *what, const char *s
     if (!x)
         cr_fail(ctx, CR_ERR_NULL, "%s: the tensor is NULL%s", what, place);
     else if (!cr__alive(x))
-        cr_fail(
-            ctx, CR_ERR_SCOPE,
-            "%s: the tensor was released with its scope%s; cr_keep() moves one to the "
-            "enclosing scope",
-            what, place);
+        cr_fail(ctx, CR_ERR_SCOPE,
+                "%s: the tensor was %s%s; cr_keep() moves one to the enclosing scope",
+                what, cr__released_text(x), place);
     else
         cr_fail(ctx, CR_ERR_SCOPE, "%s: the tensor belongs to another context%s", what,
                 place);
+    return false;
+}
+
+/* Always false. */
+bool cr__complain(const cr_tensor *x, const char *what)
+{
+    if (x && x->ctx->check)
+        (void)cr__usable(x->ctx, x, what, NULL);
     return false;
 }
 
@@ -95,7 +101,7 @@ static bool make_handle(cr_tensor *x)
         return false;
     }
     cr__leaf *leaf = cr__leaf_of(x);
-    cr_tensor *v = leaf ? cr__slab_new(ctx, &ctx->nodes) : NULL;
+    cr_tensor *v = leaf ? cr__node_memory(ctx) : NULL;
     if (!v)
         return false;
     cr__leave_viewed(x);
@@ -179,7 +185,7 @@ cr_tensor *cr_requires_grad_at(cr_tensor *x, bool on, const char *site)
 
 bool cr_is_leaf(const cr_tensor *x)
 {
-    return cr__alive(x) && x->flags & CR__HANDLE;
+    return cr__readable(x, "is_leaf") && x->flags & CR__HANDLE;
 }
 
 void cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad)
@@ -304,7 +310,6 @@ cr_status cr_assign_at(cr_tensor *x, cr_tensor *value, const char *site)
         return ctx->status;
     v->op = &cr__op_detach;
     v->n_inputs = 1;
-    cr__set_kind(v, 0, CR_ARG_TENSOR);
     v->in[0].tensor = cr__resolve(value);
     cr__retain(v->in[0].tensor);
     v->in[0].tensor->flags |= CR__CONSUMED;
@@ -405,5 +410,5 @@ cr_tensor *cr_named(cr_tensor *x, const char *name)
 
 const char *cr_name(const cr_tensor *x)
 {
-    return cr__alive(x) && x->leaf && x->leaf->name ? x->leaf->name : "";
+    return cr__readable(x, "name") && x->leaf && x->leaf->name ? x->leaf->name : "";
 }

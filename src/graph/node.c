@@ -58,16 +58,43 @@ void cr__attrs_free(cr_ctx *ctx, void *attrs, size_t size)
 
 /* ---- nodes ---- */
 
+/* Users hold handles of dead nodes by mistake: what was released, or what it has become,
+ * must not be taken for another tensor. So memory of nodes is used again in the order in
+ * which they died, and not before this many others have died. */
+#define LONG_DEAD 2048
+
+cr_tensor *cr__node_memory(cr_ctx *ctx)
+{
+    cr_tensor *x = ctx->dead;
+    if (ctx->n_dead <= LONG_DEAD)
+        return cr__slab_new(ctx, &ctx->nodes);
+    ctx->dead = x->next_dead;
+    ctx->n_dead--;
+    __builtin_prefetch(ctx->dead, 1);
+    __builtin_prefetch((char *)ctx->dead + 64, 1);
+    return x;
+}
+
+static void note_dead(cr_ctx *ctx, cr_tensor *x)
+{
+    if (ctx->check)
+        return;
+    x->next_dead = NULL;
+    *(ctx->n_dead ? ctx->last_dead : &ctx->dead) = x;
+    ctx->last_dead = &x->next_dead;
+    ctx->n_dead++;
+}
+
 cr_tensor *cr__node_alone(cr_ctx *ctx, cr_dtype dtype, cr__shape *shape, const char *site)
 {
-    cr_tensor *x = shape ? cr__slab_new(ctx, &ctx->nodes) : NULL;
+    cr_tensor *x = shape ? cr__node_memory(ctx) : NULL;
     if (!x) {
         cr__shape_release(ctx, shape);
         return NULL;
     }
     ctx->n_nodes++;
     *x = (cr_tensor){ .refs = 1,
-                      .dtype = dtype & 15,
+                      .dtype = (uint8_t)dtype,
                       .ctx = ctx,
                       .site = ctx->site ? ctx->site
                               : site    ? site
@@ -99,7 +126,7 @@ void cr__retain(cr_tensor *x)
 static void lose(cr_ctx *ctx, cr_tensor *x)
 {
     if (x && --x->refs == 0) {
-        x->link = ctx->dying;
+        x->next_dead = ctx->dying;
         ctx->dying = x;
     }
 }
@@ -191,7 +218,7 @@ static void bury(cr_ctx *ctx)
 {
     while (ctx->dying) {
         cr_tensor *x = ctx->dying;
-        ctx->dying = x->link;
+        ctx->dying = x->next_dead;
         if (x->flags & CR__KEPT)
             ctx->keeps -= 1 + (x->leaf ? (int64_t)x->leaf->keeps : 0);
         cr__unsave(x);
@@ -201,7 +228,7 @@ static void bury(cr_ctx *ctx)
         if (x->attrs)
             cr__attrs_free(ctx, x->attrs, x->op->attrs_size);
         cr__shape_release(ctx, x->shape);
-        cr__slab_free(&ctx->nodes, x);
+        note_dead(ctx, x);
         ctx->n_nodes--;
     }
 }

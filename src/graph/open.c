@@ -19,9 +19,9 @@ static void init_graph(cr_ctx *ctx)
         ctx->attrs[i].size = attr_sizes[i];
 }
 
-static bool asks_for_eager(void)
+static bool asks_for(const char *variable)
 {
-    const char *value = getenv("CHAINRULE_EAGER");
+    const char *value = getenv(variable);
     return value && strcmp(value, "1") == 0;
 }
 
@@ -39,7 +39,8 @@ cr_ctx *cr_open(const cr_options *options)
     ctx->memory = memory;
     ctx->log = options->log;
     ctx->log_user = options->log_user;
-    ctx->eager = options->eager || asks_for_eager();
+    ctx->eager = options->eager || asks_for("CHAINRULE_EAGER");
+    ctx->check = options->check || asks_for("CHAINRULE_CHECK");
     ctx->pid = (int)getpid();
     init_graph(ctx);
     ctx->team = cr__team_open(ctx, options);
@@ -72,8 +73,8 @@ void cr_close(cr_ctx *ctx)
         cr__log(ctx, "closed with an error that was never looked at: %s", ctx->message);
     cr__rollback(ctx);
     while (ctx->scope != &ctx->root)
-        cr__scope_end(ctx);
-    cr__scope_end(ctx);
+        cr__scope_end(ctx, NULL);
+    cr__scope_end(ctx, NULL);
     if (ctx->n_nodes)
         cr__slab_each(&ctx->nodes, let_die);
     for (size_t i = 0; i < sizeof ctx->walk_lists / sizeof *ctx->walk_lists; i++)

@@ -5,12 +5,12 @@
 
 int cr_ndim(const cr_tensor *x)
 {
-    return cr__alive(x) ? x->shape->ndim : 0;
+    return cr__readable(x, "ndim") ? x->shape->ndim : 0;
 }
 
 int64_t cr_size(const cr_tensor *x, int dim)
 {
-    int ndim = cr_ndim(x);
+    int ndim = cr__readable(x, "size") ? x->shape->ndim : 0;
     dim += dim < 0 ? ndim : 0;
     return dim >= 0 && dim < ndim ? x->shape->dims[dim] : -1;
 }
@@ -18,7 +18,7 @@ int64_t cr_size(const cr_tensor *x, int dim)
 cr_dims cr_shape(const cr_tensor *x)
 {
     cr_dims dims = { .given = true };
-    if (!cr__alive(x))
+    if (!cr__readable(x, "shape"))
         return dims;
     memcpy(dims.v, x->shape->dims, sizeof dims.v);
     dims.n = x->shape->ndim;
@@ -27,12 +27,12 @@ cr_dims cr_shape(const cr_tensor *x)
 
 int64_t cr_numel(const cr_tensor *x)
 {
-    return cr__alive(x) ? x->shape->numel : 0;
+    return cr__readable(x, "numel") ? x->shape->numel : 0;
 }
 
 cr_dtype cr_dtype_of(const cr_tensor *x)
 {
-    return cr__alive(x) ? (cr_dtype)x->dtype : CR_DTYPE_DEFAULT;
+    return cr__readable(x, "dtype_of") ? (cr_dtype)x->dtype : CR_DTYPE_DEFAULT;
 }
 
 cr_ctx *cr_ctx_of(const cr_tensor *x)

@@ -103,9 +103,9 @@ static bool check_tensor(const call *c, int i)
         return true;
     bool gone = !cr__alive(x);
     cr__op_fail(c->ctx, c->op, CR_ERR_SCOPE,
-                gone ? "cr_keep() moves a tensor to the enclosing scope" : NULL, "%s %s",
-                cr__input_text(c->op, i, name, sizeof name),
-                gone ? "was released with its scope" : "belongs to another context");
+                gone ? "cr_keep() moves a tensor to the enclosing scope" : NULL,
+                gone ? "%s was %s" : "%s %s", cr__input_text(c->op, i, name, sizeof name),
+                gone ? cr__released_text(x) : "belongs to another context");
     return false;
 }
 
@@ -342,6 +342,7 @@ static bool attach_inputs(cr_tensor *x, const call *c, unsigned *flags)
         if (!x->in[0].list)
             return false;
     }
+    unsigned kinds = 0;
     x->n_inputs = c->n;
     for (int i = 0; i < c->n; i++) {
         const cr_arg *a = &c->operands[i];
@@ -356,9 +357,10 @@ static bool attach_inputs(cr_tensor *x, const call *c, unsigned *flags)
             x->in[0].list[i] = in;
             continue;
         }
-        cr__set_kind(x, i, a->kind == CR_ARG_TENSOR && !in ? CR_ARG_NONE : a->kind);
+        kinds |= ((unsigned)a->kind - CR_ARG_TENSOR) << 2 * i;
         x->in[i].u = a->v.u;
     }
+    x->kinds = (uint8_t)kinds;
     return true;
 }
 

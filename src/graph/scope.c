@@ -50,7 +50,7 @@ static bool moves_out(cr_tensor *x)
     return true;
 }
 
-void cr__scope_end(cr_ctx *ctx)
+void cr__scope_end(cr_ctx *ctx, const char *site)
 {
     cr__scope *scope = ctx->scope, *parent = scope->parent;
     cr_tensor *kept = NULL, **last = &kept;
@@ -60,7 +60,7 @@ void cr__scope_end(cr_ctx *ctx)
             *last = x;
             last = &x->link;
         } else {
-            x->link = NULL;
+            x->ended = site;
             x->flags &= (uint16_t)~CR__SCOPED;
             cr__drop(x);
         }
@@ -99,19 +99,20 @@ static void compute_kept(cr_ctx *ctx)
     ctx->scope->ending = false;
 }
 
-cr_status cr_scope_pop(cr_ctx *ctx)
+cr_status cr_scope_pop_at(cr_ctx *ctx, const char *site)
 {
     if (!ctx)
         return CR_ERR_NULL;
     if (ctx->scope == &ctx->root)
-        return cr_fail(
-            ctx, CR_ERR_ARGUMENT,
-            "scope_pop: no scope is open; each pop ends the scope of one cr_scope_push");
+        return cr_fail(ctx, CR_ERR_ARGUMENT,
+                       "scope_pop: no scope is open (%s); each pop ends the scope of one "
+                       "cr_scope_push",
+                       site ? site : "?");
     if (ctx->status == CR_OK)
         compute_kept(ctx);
     else
         cr__rollback(ctx);
-    cr__scope_end(ctx);
+    cr__scope_end(ctx, site);
     return ctx->status;
 }
 
@@ -136,6 +137,10 @@ cr_tensor *cr_retain(cr_tensor *x)
 {
     if (!x || (!cr__alive(x) && !cr__usable(x->ctx, x, "retain", NULL)))
         return NULL;
+    if (x->refs == INT32_MAX) {
+        cr_fail(x->ctx, CR_ERR_ARGUMENT, "retain: this tensor has 2^31 references");
+        return NULL;
+    }
     /* Once is a flag, as of cr_keep(). A version's record is its leaf's. */
     bool counts = x->flags & CR__RETAINED && !(x->flags & CR__VERSION);
     cr__leaf *leaf = counts ? cr__leaf_of(x) : NULL;
@@ -154,7 +159,12 @@ void cr_release(cr_tensor *x)
     if (!x)
         return;
     cr_ctx *ctx = x->ctx;
-    if (x->refs <= 0 || !(x->flags & CR__RETAINED)) {
+    if (!cr__alive(x)) {
+        cr_fail(ctx, CR_ERR_ARGUMENT, "release: the tensor, not retained, was %s",
+                cr__released_text(x));
+        return;
+    }
+    if (!(x->flags & CR__RETAINED)) {
         cr_fail(ctx, CR_ERR_ARGUMENT,
                 "release: the tensor was not retained; its scope releases it");
         return;

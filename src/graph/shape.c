@@ -150,3 +150,16 @@ const char *cr__number_text(cr_ctx *ctx, cr_arg number)
         snprintf(text, size, "%llu", (unsigned long long)number.v.u);
     return text;
 }
+
+const char *cr__released_text(const cr_tensor *x)
+{
+    cr_ctx *ctx = x->ctx;
+    char *text = next_text(ctx);
+    size_t size = sizeof ctx->texts[0];
+    if (x->ended)
+        snprintf(text, size, "released with its scope: made at %s, it ended at %s",
+                 x->site, x->ended);
+    else
+        snprintf(text, size, "released: made at %s", x->site);
+    return text;
+}

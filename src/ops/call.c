@@ -100,13 +100,14 @@ int cr_call_at(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
 
 cr_tensor *cr_input(const cr_tensor *out, int i)
 {
-    return cr__alive(out) && i >= 0 && i < out->n_inputs ? cr__input(out, i) : NULL;
+    return cr__readable(out, "input") && i >= 0 && i < out->n_inputs ? cr__input(out, i)
+                                                                     : NULL;
 }
 
 cr_arg cr_operand(const cr_tensor *out, int i)
 {
     cr_arg arg = { .kind = CR_ARG_NONE };
-    if (!cr__alive(out) || i < 0 || i >= out->n_inputs)
+    if (!cr__readable(out, "operand") || i < 0 || i >= out->n_inputs)
         return arg;
     cr_arg_kind kind = out->n_inputs > 3 ? CR_ARG_TENSOR : cr__kind(out, i);
     if (kind == CR_ARG_TENSOR) {
@@ -121,12 +122,12 @@ cr_arg cr_operand(const cr_tensor *out, int i)
 
 int cr_input_count(const cr_tensor *out)
 {
-    return cr__alive(out) ? out->n_inputs : 0;
+    return cr__readable(out, "input_count") ? out->n_inputs : 0;
 }
 
 const void *cr_attrs(const cr_tensor *out)
 {
-    return cr__alive(out) ? out->attrs : NULL;
+    return cr__readable(out, "attrs") ? out->attrs : NULL;
 }
 
 /* The walk marks what it visits; outside one, every flow of gradients counts. */
@@ -140,5 +141,5 @@ bool cr_input_needs_grad(const cr_tensor *out, int i)
 
 const cr_op *cr_op_of(const cr_tensor *x)
 {
-    return cr__alive(x) ? cr__resolve(x)->op : NULL;
+    return cr__readable(x, "op_of") ? cr__resolve(x)->op : NULL;
 }

@@ -49,7 +49,7 @@ static gone by_block(cr_ctx *ctx)
 /* Every call that takes a tensor. */
 static void use_all(cr_ctx *ctx, gone g)
 {
-    cr_tensor *y = cr_ones(ctx, CR_DIMS(2)), *x = g.x, *grads[1];
+    cr_tensor *y = cr_requires_grad(cr_ones(ctx, CR_DIMS(2))), *x = g.x, *grads[1];
     char text[100];
 #define FAILS(call) ok(((void)(call), fails(ctx, g.made, g.ended)), "%s", #call)
     FAILS(cr_exp(x));

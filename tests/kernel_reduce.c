@@ -110,8 +110,50 @@ static int64_t plus_int(int64_t a, int64_t b)
     return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
-/* What a reduction is. An infinite identity is of integers the end of their type. */
+/* What an element becomes, in the arithmetic of its type. */
+static value itself(cr_dtype t, value x)
+{
+    (void)t;
+    return x;
+}
+
+static value scaled(cr_dtype t, value x, double by)
+{
+    if (t == CR_F32)
+        x.f32 *= (float)by;
+    else
+        x.f64 *= by;
+    return x;
+}
+
+static value scaled_down(cr_dtype t, value x)
+{
+    return scaled(t, x, CR__DOWN(size_of(t)));
+}
+
+static value square(cr_dtype t, value x)
+{
+    if (t == CR_F32)
+        x.f32 *= x.f32;
+    else
+        x.f64 *= x.f64;
+    return x;
+}
+
+static value square_down(cr_dtype t, value x)
+{
+    return square(t, scaled(t, x, CR__DOWN(size_of(t))));
+}
+
+static value square_up(cr_dtype t, value x)
+{
+    return square(t, scaled(t, x, CR__UP(size_of(t))));
+}
+
+/* What a reduction is. An infinite identity is of integers the end of their type; without
+ * `integers` there is none of them. */
 typedef struct definition {
+    value (*term)(cr_dtype, value);
     double identity;
     double (*floats)(double, double); /* rounded to f32 it is that of f32 */
     int64_t (*integers)(int64_t, int64_t);
@@ -119,9 +161,13 @@ typedef struct definition {
 } definition;
 
 static const definition definitions[CR__REDUCE_CODES] = {
-    [CR__REDUCE_sum] = { 0, plus, plus_int, true },
-    [CR__REDUCE_amax] = { -(double)INFINITY, larger, larger_int, false },
-    [CR__REDUCE_amin] = { (double)INFINITY, smaller, smaller_int, false },
+    [CR__REDUCE_sum] = { itself, 0, plus, plus_int, true },
+    [CR__REDUCE_amax] = { itself, -(double)INFINITY, larger, larger_int, false },
+    [CR__REDUCE_amin] = { itself, (double)INFINITY, smaller, smaller_int, false },
+    [CR__REDUCE_squares] = { square, 0, plus, NULL, false },
+    [CR__REDUCE_sum_down] = { scaled_down, 0, plus, NULL, false },
+    [CR__REDUCE_squares_down] = { square_down, 0, plus, NULL, false },
+    [CR__REDUCE_squares_up] = { square_up, 0, plus, NULL, false },
 };
 
 static value identity(cr__reduce_code code, cr_dtype t)
@@ -164,9 +210,11 @@ static value defined(const cr__reduce_job *job, cr__reduce_code code, int64_t ou
         value lanes[CR__LANES];
         for (int l = 0; l < CR__LANES; l++)
             lanes[l] = identity(code, t);
-        for (int64_t i = b; i < length && i < b + CR__BLOCK; i++)
-            lanes[i % CR__LANES] = join(code, t, lanes[i % CR__LANES],
-                                        load(t, offset_of(&job->x, output * length + i)));
+        for (int64_t i = b; i < length && i < b + CR__BLOCK; i++) {
+            value x = load(t, offset_of(&job->x, output * length + i));
+            lanes[i % CR__LANES] =
+                join(code, t, lanes[i % CR__LANES], definitions[code].term(t, x));
+        }
         for (int width = CR__LANES / 2; width; width /= 2)
             for (int l = 0; l < width; l++)
                 lanes[l] = join(code, t, lanes[l], lanes[l + width]);
@@ -246,7 +294,13 @@ static uint64_t out[ELEMENTS + CR__PAD];
 static bool reduce_case(cr__isa isa, cr__reduce_code code, cr_dtype t,
                         const cr__strided *x, int kept, cr__team *team)
 {
-    cr__reduce_job job = { cr__reduce_find_for(isa, code, t), t, *x, kept, out };
+    cr__reduce_job job = {
+        .kernel = cr__reduce_find_for(isa, code, t),
+        .dtype = t,
+        .x = *x,
+        .kept = kept,
+        .out = out,
+    };
     int64_t outputs = 1, length = 1;
     for (int d = 0; d < x->ndim; d++)
         *(d < kept ? &outputs : &length) *= x->dims[d];
@@ -300,7 +354,9 @@ static void test_reductions(cr__isa isa, cr_dtype t, cr__team *one, cr__team *fo
 {
     bool placed = true;
     for (cr__reduce_code code = 0; code < CR__REDUCE_CODES; code++) {
-        bool reduced = definitions[code].floats && definitions[code].integers;
+        bool reduced = definitions[code].floats != NULL;
+        if (t != CR_F32 && t != CR_F64 && !definitions[code].integers)
+            continue;
         for (int i = 0; i < 100; i++) {
             cr__strided x = random_array(i % 10 ? 20000 : ELEMENTS / 16);
             int kept = (int)below((uint32_t)x.ndim + 1);

@@ -8,7 +8,7 @@
 static const float nan_f = NAN;
 
 /* The gradient of the sum of f(x), as f64 numbers. */
-typedef cr_tensor *function(cr_tensor *x);
+typedef cr_tensor *function(cr_ctx *ctx, cr_tensor *x);
 
 static void gradient_of(cr_ctx *ctx, function *f, const double *x, int n, cr_dtype dtype,
                         double *out)
@@ -16,20 +16,22 @@ static void gradient_of(cr_ctx *ctx, function *f, const double *x, int n, cr_dty
     CR_SCOPE(ctx);
     cr_tensor *leaf =
         cr_requires_grad(cr_cast(cr_from(ctx, CR_F64, CR_DIMS(n), x), dtype));
-    cr_backward(cr_sum(f(leaf)));
+    cr_backward(cr_sum(f(ctx, leaf)));
     if (cr_read(cr_cast(cr_grad(leaf), CR_F64), out, (size_t)n * sizeof *out) != CR_OK)
         diag("%s", cr_message(ctx));
 }
 
 /* ---- NaN among the largest ---- */
 
-static cr_tensor *largest(cr_tensor *x)
+static cr_tensor *largest(cr_ctx *ctx, cr_tensor *x)
 {
+    (void)ctx;
     return cr_amax(x);
 }
 
-static cr_tensor *smallest(cr_tensor *x)
+static cr_tensor *smallest(cr_ctx *ctx, cr_tensor *x)
 {
+    (void)ctx;
     return cr_amin(x);
 }
 
@@ -211,10 +213,182 @@ static void test_scattered_sums(void)
         free_scattering(all[i]);
 }
 
+/* ---- means of nearly constant rows ---- */
+
+enum { ROW = 1000 };
+
+static cr_tensor *call(cr_tensor *x, const char *op, const char *attrs)
+{
+    cr_tensor *y = NULL;
+    cr_call(NULL, cr_op_find(op), &x, 1, attrs, &y, 1);
+    return y;
+}
+
+/* The largest difference of two f64 arrays relative to the largest of b. */
+static double difference(const double *a, const double *b, int n)
+{
+    double most = 0, size = 0;
+    for (int i = 0; i < n; i++) {
+        most = fmax(most, fabs(a[i] - b[i]));
+        size = fmax(size, fabs(b[i]));
+        if (isnan(a[i]) != isnan(b[i]))
+            return (double)INFINITY;
+    }
+    return size > 0 ? most / size : most;
+}
+
+/* (x - mean) / sqrt(var + eps), of f32 numbers in f64. */
+static void normalised(const float *x, int n, double eps, double *y)
+{
+    double mean = x[0], var = 0;
+    for (int i = 0; i < n; i++)
+        mean += ((double)x[i] - (double)x[0]) / n;
+    for (int i = 0; i < n; i++)
+        var += (x[i] - mean) * (x[i] - mean) / n;
+    for (int i = 0; i < n; i++)
+        y[i] = (x[i] - mean) / sqrt(var + eps);
+}
+
+static void is_normalised(cr_ctx *ctx, const float *x, int n, double eps,
+                          const char *what)
+{
+    CR_SCOPE(ctx);
+    double want[ROW], got[ROW];
+    cr_tensor *rows = cr_from(ctx, CR_F32, CR_DIMS(1, n), x);
+    cr_tensor *columns = cr_reshape(rows, CR_DIMS(n, 1));
+    char attrs[64];
+    normalised(x, n, eps, want);
+    snprintf(attrs, sizeof attrs, "normalized_shape=%d,eps=%g", n, eps);
+    cr_read(cr_cast(call(rows, "layer_norm", attrs), CR_F64), got,
+            sizeof *got * (size_t)n);
+    is_near(difference(got, want, n), 0, 2e-6, "layer_norm of %s", what);
+    snprintf(attrs, sizeof attrs, "training=true,eps=%g", eps);
+    cr_read(cr_cast(call(columns, "batch_norm", attrs), CR_F64), got,
+            sizeof *got * (size_t)n);
+    is_near(difference(got, want, n), 0, 2e-6, "batch_norm of %s", what);
+}
+
+static void test_means_of_constant_rows(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    float x[ROW];
+    for (int i = 0; i < ROW; i++)
+        x[i] = 12345.678f;
+    is_normalised(ctx, x, ROW, 1e-5, "a constant row");
+    cr_tensor *same = cr_full(ctx, CR_DIMS(ROW), 1e6 + 0.1);
+    is_near(cr_item(call(same, "var", NULL)), 0, 0, "var of equal numbers");
+    for (int i = 0; i < ROW; i++)
+        x[i] = 12345.678f + (float)(i % 7) * 0x1p-10f;
+    is_normalised(ctx, x, ROW, 1e-5, "nearly equal numbers");
+    double mean = 0, var = 0;
+    for (int i = 0; i < ROW; i++)
+        mean += x[i] / (double)ROW;
+    for (int i = 0; i < ROW; i++)
+        var += (x[i] - mean) * (x[i] - mean) / (ROW - 1);
+    cr_tensor *near = cr_from(ctx, CR_F32, CR_DIMS(ROW, 1), x);
+    is_near(cr_item(call(near, "var", NULL)), var, var * 1e-6, "their var");
+    cr_tensor *running_mean = cr_zeros(ctx, CR_DIMS(1));
+    cr_tensor *running_var = cr_zeros(ctx, CR_DIMS(1)), *y;
+    cr_tensor *inputs[3] = { near, running_mean, running_var };
+    cr_call(ctx, cr_op_find("batch_norm"), inputs, 3, "training=true,momentum=1", &y, 1);
+    is_near(cr_item(running_mean), mean, 1e-3, "the running mean");
+    is_near(cr_item(running_var), var, var * 1e-6, "the running var");
+}
+
+/* ---- sums and squares that overflow or vanish on the way ---- */
+
+static cr_tensor *normal_row(cr_ctx *ctx, cr_tensor *x)
+{
+    const double weights[6] = { 1, -2, 0, 3, 1, -1 };
+    cr_tensor *w = cr_cast(cr_from(ctx, CR_F64, CR_DIMS(6), weights), cr_dtype_of(x));
+    return cr_mul(call(x, "layer_norm", "normalized_shape=6"), w);
+}
+
+static void test_layer_norm_extremes(cr_ctx *ctx)
+{
+    static const float scales[] = { 1e20f, 1e30f, 1e19f, 1, 1e-19f, 1e-30f };
+    for (int k = 0; k < 6; k++) {
+        float x[6] = { 1, -1, 0.5f, -2, 3, 0.25f };
+        double wide[6], narrow[6], want[6];
+        for (int i = 0; i < 6; i++)
+            wide[i] = x[i] *= scales[k];
+        is_normalised(ctx, x, 6, 1e-5, "extreme numbers");
+        gradient_of(ctx, normal_row, wide, 6, CR_F64, want);
+        gradient_of(ctx, normal_row, wide, 6, CR_F32, narrow);
+        is_near(difference(narrow, want, 6), 0, 5e-6, "the gradient at %g", scales[k]);
+    }
+    float x[4] = { 1e-22f, -2e-22f, 3e-22f, 0 };
+    is_normalised(ctx, x, 4, 1e-42, "numbers whose squares vanish, beside a tiny eps");
+}
+
+static void test_overflow_on_the_way(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    enum { N = 100000 };
+    const float two[2] = { 3e38f, 3e38f },
+                signs[5] = { 3e38f, 3e38f, -3e38f, 3e38f, -3e38f };
+    const double large[2] = { 1.7e308, 1.7e308 };
+    cr_tensor *x = cr_from(ctx, CR_F32, CR_DIMS(2), two);
+    is_near(cr_item(cr_mean(x)), 3e38f, 0, "the mean of large numbers");
+    is_near(cr_item(cr_mean(cr_mul(x, 1))), 3e38f, 0, "computed ones");
+    is_near(cr_item(cr_mean(cr_from(ctx, CR_F64, CR_DIMS(2), large))), 1.7e308, 0, "f64");
+    is_near(cr_item(cr_sum(cr_from(ctx, CR_F32, CR_DIMS(5), signs))), 3e38f, 1e32,
+            "a sum");
+    cr_tensor *many = cr_full(ctx, CR_DIMS(N, 3), 3e38);
+    is_near(cr_item(cr_mean(many)), 3e38f, 1e33, "of many");
+    is_near(cr_item(cr_amin(call(many, "mean", "dim=0"))), 3e38f, 1e33, "by columns");
+    is_near(cr_item(cr_amin(call(cr_mul(many, 1), "mean", "dim=1"))), 3e38f, 1e32,
+            "by rows");
+    is_near(cr_item(cr_sum(x)), (double)INFINITY, 0, "what is too large stays infinite");
+    const float mixed[3] = { INFINITY, -INFINITY, 1 };
+    is_near(cr_item(cr_mean(cr_from(ctx, CR_F32, CR_DIMS(3), mixed))), (double)NAN, 0,
+            "NaN");
+    cr_tensor *outlier =
+        cr_mul(cr_cast(cr_eq(cr_arange(ctx, 0, N, 1), 5), CR_F32), 1e20f);
+    is_near(cr_item(call(outlier, "var", NULL)), 1e35, 1e29, "var with one large number");
+    is_near(cr_item(cr_mse_loss(outlier, cr_zeros(ctx, CR_DIMS(N)))), 1e35, 1e29,
+            "mse_loss");
+    cr_tensor *tiny = cr_full(ctx, CR_DIMS(N), 1e-40);
+    is_near(cr_item(cr_mean(tiny)), cr_item(cr_amax(tiny)), 2e-45,
+            "the mean of tiny numbers");
+}
+
+/* Means of integers, correctly rounded. long double holds these sums. */
+static void test_means_of_integers(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    const int64_t max[2] = { INT64_MAX, INT64_MAX }, min[3] = { INT64_MIN, INT64_MIN, 5 };
+    const int64_t odd[2] = { -3, -4 }, near[2] = { (1 << 24) + 1, (1 << 24) + 2 };
+    is_near(cr_item(cr_mean(cr_from(ctx, CR_I64, CR_DIMS(2), max))), 0x1p63, 0,
+            "largest");
+    is_near(cr_item(cr_mean(cr_from(ctx, CR_I64, CR_DIMS(3), min))),
+            (double)(float)(-0x1p64 / 3), 0, "least");
+    is_near(cr_item(cr_mean(cr_from(ctx, CR_I64, CR_DIMS(2), odd))), -3.5, 0,
+            "of -3 and -4");
+    is_near(cr_item(cr_mean(cr_from(ctx, CR_I64, CR_DIMS(2), near))), 0x1p24 + 2, 0,
+            "2^24 + 1.5");
+    int64_t x[300];
+    int wrong = 0;
+    for (int n = 1; n <= 300; n += 13) {
+        long double sum = 0;
+        for (int i = 0; i < n; i++)
+            sum += x[i] = (int64_t)((uniform() - 0.5) * pow(2, uniform() * 60));
+        wrong += cr_item(cr_mean(cr_from(ctx, CR_I64, CR_DIMS(n), x))) !=
+                 (double)(float)(sum / n);
+    }
+    is_int(wrong, 0, "of random integers");
+    cr_tensor *flags = cr_lt(cr_arange(ctx, 0, 9, 1), 2);
+    is_near(cr_item(cr_mean(flags)), (double)(2 / 9.0f), 0, "of bools");
+}
+
 int main(void)
 {
     cr_ctx *ctx = cr_open(NULL);
     test_scattered_sums();
+    test_means_of_constant_rows(ctx);
+    test_layer_norm_extremes(ctx);
+    test_overflow_on_the_way(ctx);
+    test_means_of_integers(ctx);
     test_extremum_of_nan(ctx);
     cr_close(ctx);
     return done_testing();

@@ -12,10 +12,12 @@ CR_BEGIN
  *     cr_sum(x)    cr_sum(x, -1)    cr_sum(x, CR_DIMS(0, 2))    cr_sum(x, CR_ALL, .keepdim = true)
  *
  *     sum         integers and bools sum as i64
- *     mean        sum / count; integers and bools give f32; NaN of nothing
- *     amax, amin  NaN wins; the gradient is shared evenly by all equal extrema; of nothing: error
+ *     mean        sum / count; integers and bools give f32, correctly rounded; NaN of nothing
+ *     amax, amin  NaN wins; the gradient is shared evenly by all equal extrema, or by the NaNs; of
+ *                 nothing: error
  *     logsumexp   ln sum e^x, without overflow; floats; of -inf only: -inf with gradient 0
- */
+ *
+ * Sums, means and variances of floats overflow only if the result does. */
 typedef struct cr_reduce_opts {
     const char *site CR_ZERO;
     bool keepdim CR_ZERO;

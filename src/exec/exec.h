@@ -103,6 +103,12 @@ cr__strided cr__strided_of(const cr__source *source, const cr_tensor *x);
  * dims. */
 bool cr__reduces_inner(const cr_tensor *x);
 
+/* Whether it is the mean of integers, which is no sum that ends. */
+bool cr__means_integers(const cr_tensor *x);
+
+/* How a reduction node's sums end. */
+cr__ending cr__ending_of(cr_tensor *x);
+
 /* The lists of the context that hold a plan, and what a program is built in. */
 enum {
     CR__NODES,

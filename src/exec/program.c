@@ -51,6 +51,7 @@ typedef struct program {
     int64_t tile;
     uint16_t result; /* of the reduction's input */
     const cr__reduce_kernel *kernel;
+    cr__ending ending;
     int64_t rows, length; /* of the reduction: outputs, and elements of each */
     char *out;
     char *partials; /* of one long row: the result of each span */
@@ -481,6 +482,22 @@ static int64_t blocks_of(const program *p)
     return (p->length + CR__BLOCK - 1) / CR__BLOCK;
 }
 
+/* Ends the sums of some rows; what cannot be ended as it is gets computed again. */
+static void end_rows(const program *p, char *scratch, int64_t first, int64_t rows)
+{
+    int64_t size = (int64_t)p->kernel->out_size;
+    cr__reduce_code again = p->ending.with;
+    for (int64_t r = first, end = first + rows; r < end; r++) {
+        r += cr__ending_apply(&p->ending, p->out + r * size, end - r, &again);
+        if (r == end)
+            return;
+        program redo = *p;
+        redo.kernel = cr__reduce_find(again, p->ending.dtype);
+        reduce_blocks(&redo, scratch, r * p->length, 0, blocks_of(p), p->out + r * size);
+        cr__ending_scaled(&p->ending, again, p->out + r * size);
+    }
+}
+
 /* One long row, each part some of its spans. */
 static void row_part(void *arg, int part)
 {
@@ -493,7 +510,7 @@ static void row_part(void *arg, int part)
                       p->partials + s * (int64_t)p->kernel->out_size);
 }
 
-static void run_row(program *p)
+static void sum_row(program *p)
 {
     cr__team *team = p->plan->ctx->team;
     int64_t most = (int64_t)(CR__SCRATCH_BYTES - SCRATCH_TEMPS) / 8,
@@ -507,6 +524,17 @@ static void run_row(program *p)
     memcpy(p->out, p->partials, p->kernel->out_size);
 }
 
+static void run_row(program *p)
+{
+    cr__reduce_code again = p->ending.with;
+    sum_row(p);
+    if (cr__ending_apply(&p->ending, p->out, 1, &again) == 1)
+        return;
+    p->kernel = cr__reduce_find(again, p->ending.dtype);
+    sum_row(p);
+    cr__ending_scaled(&p->ending, again, p->out);
+}
+
 /* Rows that tiles hold several of, or that are several tiles long. */
 static void rows_part(void *arg, int part)
 {
@@ -518,6 +546,7 @@ static void rows_part(void *arg, int part)
     if (p->length > p->tile) {
         for (int64_t r = begin; r < end; r++)
             reduce_blocks(p, scratch, r * p->length, 0, blocks_of(p), p->out + r * size);
+        end_rows(p, scratch, begin, end - begin);
         return;
     }
     int64_t many = p->tile / p->length;
@@ -526,6 +555,7 @@ static void rows_part(void *arg, int part)
         run_tile(p, scratch, r * p->length, rows * p->length);
         p->kernel->rows(p->out + r * size, address(p, p->result, scratch, r * p->length),
                         rows, p->length);
+        end_rows(p, scratch, r, rows);
     }
 }
 
@@ -535,6 +565,7 @@ static void run_reduce(program *p)
     cr__team *team = p->plan->ctx->team;
     const cr__reduce_info *info = x->op->internal;
     p->kernel = cr__reduce_find(info->code, (cr_dtype)cr__input(x, 0)->dtype);
+    p->ending = cr__ending_of(x);
     p->out = cr__destination(p->plan, x);
     p->rows = x->shape->numel;
     p->length = p->numel / p->rows;

@@ -28,6 +28,22 @@ static cr__strided kept_first(const cr_tensor *x, const cr__strided *in, int *ke
     return out;
 }
 
+cr__ending cr__ending_of(cr_tensor *x)
+{
+    const cr__reduce_info *info = x->op->internal;
+    const cr__reduce_attrs *attrs = x->attrs;
+    cr_tensor *in = cr__input(x, 0);
+    cr__ending ending = { .with = info->code, .dtype = (cr_dtype)in->dtype, .count = 1 };
+    if (in->dtype != CR_F32 && in->dtype != CR_F64)
+        return ending;
+    ending.code = info->ending;
+    for (int i = 0; i < attrs->dim.n; i++)
+        ending.count *= (double)in->shape->dims[attrs->dim.v[i]];
+    if (info->end)
+        info->end(x->attrs, &ending);
+    return ending;
+}
+
 static void run_reduce(const cr__plan *plan, cr_tensor *x)
 {
     const cr__reduce_info *info = x->op->internal;
@@ -42,11 +58,16 @@ static void run_reduce(const cr__plan *plan, cr_tensor *x)
                          plan->ctx->team);
         return;
     }
+    if (cr__means_integers(x)) {
+        cr__reduce_integer_mean(&s, (cr_dtype)in->dtype, kept, out, plan->ctx->team);
+        return;
+    }
     cr__reduce_job job = { .kernel = cr__reduce_find(info->code, (cr_dtype)in->dtype),
                            .dtype = (cr_dtype)in->dtype,
                            .x = s,
                            .kept = kept,
-                           .out = out };
+                           .out = out,
+                           .ending = cr__ending_of(x) };
     cr__reduce(&job, plan->ctx->team);
 }
 

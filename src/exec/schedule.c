@@ -367,12 +367,19 @@ static void use(cr__plan *plan, cr_tensor *x, uint32_t group, bool direct)
         entry->flags |= CR__INDIRECT;
 }
 
+bool cr__means_integers(const cr_tensor *x)
+{
+    const cr__reduce_info *info = x->op->internal;
+    cr_dtype dtype = (cr_dtype)cr__input(x, 0)->dtype;
+    return info->ending == CR__AS_MEAN && dtype != CR_F32 && dtype != CR_F64;
+}
+
 bool cr__reduces_inner(const cr_tensor *x)
 {
     const cr__reduce_attrs *attrs = x->attrs;
     const cr__reduce_info *info = x->op->internal;
     int ndim = cr__input(x, 0)->shape->ndim;
-    if (info->place || cr__input(x, 0)->shape->numel == 0)
+    if (info->place || cr__input(x, 0)->shape->numel == 0 || cr__means_integers(x))
         return false;
     for (int i = 0; i < attrs->dim.n; i++)
         if (attrs->dim.v[i] != ndim - attrs->dim.n + i)

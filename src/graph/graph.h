@@ -219,6 +219,10 @@ typedef struct cr__reduce_info {
     cr__reduce_code code;
     bool place; /* argmax: cr__reduce_place() instead */
     bool least; /* of place: argmin */
+    cr__ending_code ending;
+    /* What the ending takes from the attributes. count is the number of elements reduced
+     * to one. */
+    void (*end)(const void *attrs, cr__ending *ending);
 } cr__reduce_info;
 
 /* CR_OP_VIEW. How elements lie in a value: element (i0, i1, ..) at offset + sum i*stride.

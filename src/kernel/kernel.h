@@ -105,6 +105,34 @@ typedef struct cr__reduce_kernel {
 /* NULL if there is none for this type. */
 const cr__reduce_kernel *cr__reduce_find(cr__reduce_code code, cr_dtype in);
 
+/* What becomes of sums, of floats. Where one is infinite or NaN, or so small that its terms
+ * may have vanished, while the result might be held, it is computed again of elements times
+ * a power of two. All others have the bits of the plain formula. */
+typedef enum cr__ending_code {
+    CR__AS_IT_IS, /* of other reductions */
+    CR__AS_SUM,
+    CR__AS_MEAN, /* sum / count */
+    CR__AS_RSTD  /* 1 / sqrt(sum / count + eps), of squares */
+} cr__ending_code;
+typedef struct cr__ending {
+    cr__ending_code code;
+    cr__reduce_code with; /* the reduction that is ended: sum or squares */
+    cr_dtype dtype;
+    double count, eps;
+} cr__ending;
+
+/* The powers of two, of elements of 4 or 8 bytes: what is as large as can be is squared
+ * without overflow, 2^30 times; what is as small as can be, without vanishing. */
+#define CR__DOWN(size) ((size) == 4 ? 0x1p-80 : 0x1p-560)
+#define CR__UP(size)   ((size) == 4 ? 0x1p110 : 0x1p900)
+
+/* Ends n sums in place, up to the first that is to be computed again, with *again: returns
+ * its place, or n. */
+int64_t cr__ending_apply(const cr__ending *ending, void *sums, int64_t n,
+                         cr__reduce_code *again);
+/* Ends a sum that was computed again. */
+void cr__ending_scaled(const cr__ending *ending, cr__reduce_code again, void *sum);
+
 /* Joins n block results, in place, by a pairwise tree: result in partials[0]. n >= 1. */
 void cr__reduce_tree(const cr__reduce_kernel *kernel, void *partials, int64_t n);
 
@@ -116,6 +144,7 @@ typedef struct cr__reduce_job {
     cr__strided x;
     int kept; /* how many of x's dims are kept */
     void *out;
+    cr__ending ending;
 } cr__reduce_job;
 void cr__reduce(const cr__reduce_job *job, cr__team *team);
 
@@ -123,6 +152,10 @@ void cr__reduce(const cr__reduce_job *job, cr__team *team);
  * equals, the first NaN. */
 void cr__reduce_place(const cr__strided *x, cr_dtype dtype, int kept, bool least,
                       int64_t *out, cr__team *team);
+
+/* The mean of integers and bools, correctly rounded, whatever their sum is. */
+void cr__reduce_integer_mean(const cr__strided *x, cr_dtype dtype, int kept, float *out,
+                             cr__team *team);
 
 /* ---- scattered sums ---- */
 

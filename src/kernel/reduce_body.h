@@ -7,22 +7,48 @@
 #define MOST      ((T)INFINITY)
 #define U(a)      (a)
 #define IS_NAN(a) isnan(a)
+#define DOWN      ((T)CR__DOWN(sizeof(T)))
+#define UP        ((T)CR__UP(sizeof(T)))
 
 CR__FN T NAME(identity)(cr__reduce_code code)
 {
     static const T identities[] = {
-#define REDUCTION(name, result, identity, vectors, elements) identity,
+#define REDUCTION(name, result, identity, term, vectors, elements) identity,
 #include "reductions.inc"
     };
     return identities[code];
+}
+
+#define REDUCTION(name, result, identity, term, vectors, elements) \
+    case CR__REDUCE_##name:                                        \
+        return term;
+CR__FN VT NAME(term)(cr__reduce_code code, VT b)
+{
+    switch (code) {
+#include "reductions.inc"
+    default:
+        return b;
+    }
+}
+
+#define REDUCTION(name, result, identity, term, vectors, elements) \
+    case CR__REDUCE_##name:                                        \
+        return term;
+CR__FN T NAME(term_element)(cr__reduce_code code, T b)
+{
+    switch (code) {
+#include "reductions.inc"
+    default:
+        return b;
+    }
 }
 
 /* b comes after a. */
 CR__FN VT NAME(both)(cr__reduce_code code, VT a, VT b)
 {
     switch (code) {
-#define REDUCTION(name, result, identity, vectors, elements) \
-    case CR__REDUCE_##name:                                  \
+#define REDUCTION(name, result, identity, term, vectors, elements) \
+    case CR__REDUCE_##name:                                        \
         return vectors;
 #include "reductions.inc"
     default:
@@ -34,8 +60,8 @@ CR__FN VT NAME(both)(cr__reduce_code code, VT a, VT b)
 CR__FN T NAME(both_elements)(cr__reduce_code code, T a, T b)
 {
     switch (code) {
-#define REDUCTION(name, result, identity, vectors, elements) \
-    case CR__REDUCE_##name:                                  \
+#define REDUCTION(name, result, identity, term, vectors, elements) \
+    case CR__REDUCE_##name:                                        \
         return elements;
 #include "reductions.inc"
     default:
@@ -60,16 +86,17 @@ CR__FN void NAME(add)(cr__reduce_code code, T *lanes, const T *x, int64_t n)
     for (; i + CR__LANES <= n; i += CR__LANES) {
 #pragma GCC unroll 16
         for (int v = 0; v < VECTORS; v++)
-            acc[v] = NAME(both)(code, acc[v], F(load)(x + i + v * N));
+            acc[v] = NAME(both)(code, acc[v], NAME(term)(code, F(load)(x + i + v * N)));
     }
 #pragma GCC unroll 16
     for (int v = 0; v < VECTORS; v++) {
         if (i + (v + 1) * N <= n)
-            acc[v] = NAME(both)(code, acc[v], F(load)(x + i + v * N));
+            acc[v] = NAME(both)(code, acc[v], NAME(term)(code, F(load)(x + i + v * N)));
         F(store)(lanes + v * N, acc[v]);
     }
     for (int64_t j = n / N * N; j < n; j++)
-        lanes[j - i] = NAME(both_elements)(code, lanes[j - i], x[j]);
+        lanes[j - i] =
+            NAME(both_elements)(code, lanes[j - i], NAME(term_element)(code, x[j]));
 }
 
 CR__FN T NAME(fold)(cr__reduce_code code, T *lanes)
@@ -117,10 +144,11 @@ CR__FN void NAME(columns)(cr__reduce_code code, T *acc, const T *x, int64_t stri
         int64_t c = 0, ahead = r + AHEAD < count ? AHEAD * stride : 0;
         for (; c + N <= width; c += N) {
             __builtin_prefetch(x + ahead + c);
-            F(store)(a + c, NAME(both)(code, F(load)(a + c), F(load)(x + c)));
+            F(store)
+            (a + c, NAME(both)(code, F(load)(a + c), NAME(term)(code, F(load)(x + c))));
         }
         for (; c < width; c++)
-            a[c] = NAME(both_elements)(code, a[c], x[c]);
+            a[c] = NAME(both_elements)(code, a[c], NAME(term_element)(code, x[c]));
     }
 }
 
@@ -193,3 +221,5 @@ CR__FN void NAME(columns_join)(cr__reduce_code code, T *out, const T *x, const T
 #undef MOST
 #undef U
 #undef IS_NAN
+#undef DOWN
+#undef UP

@@ -102,13 +102,14 @@ typedef const reduction *const of_types[CR_DTYPES];
 /* clang-format on */
 #define IS_NAN(a) false
 
-#define WIDE(T)   int64_t
-#define SAME(T)   T
+#define WIDE_LOOPS(NAME, name, T, ...) LOOPS(NAME, name, T, int64_t, __VA_ARGS__)
+#define SAME_LOOPS(NAME, name, T, ...) LOOPS(NAME, name, T, T, __VA_ARGS__)
+#define FLOATS_LOOPS(...)
 #define I64(name) i64_##name
 #define LEAST     INT64_MIN
 #define MOST      INT64_MAX
-#define REDUCTION(name, RESULT, identity, vectors, elements) \
-    LOOPS(I64, name, int64_t, RESULT(int64_t), identity, elements)
+#define REDUCTION(name, RESULT, identity, term, vectors, elements) \
+    RESULT##_LOOPS(I64, name, int64_t, identity, elements)
 #include "reductions.inc"
 #undef LEAST
 #undef MOST
@@ -116,8 +117,8 @@ typedef const reduction *const of_types[CR_DTYPES];
 #define I32(name) i32_##name
 #define LEAST     INT32_MIN
 #define MOST      INT32_MAX
-#define REDUCTION(name, RESULT, identity, vectors, elements) \
-    LOOPS(I32, name, int32_t, RESULT(int32_t), identity, elements)
+#define REDUCTION(name, RESULT, identity, term, vectors, elements) \
+    RESULT##_LOOPS(I32, name, int32_t, identity, elements)
 #include "reductions.inc"
 #undef LEAST
 #undef MOST
@@ -125,15 +126,15 @@ typedef const reduction *const of_types[CR_DTYPES];
 #define U8(name) u8_##name
 #define LEAST    0
 #define MOST     UINT8_MAX
-#define REDUCTION(name, RESULT, identity, vectors, elements) \
-    LOOPS(U8, name, uint8_t, RESULT(uint8_t), identity, elements)
+#define REDUCTION(name, RESULT, identity, term, vectors, elements) \
+    RESULT##_LOOPS(U8, name, uint8_t, identity, elements)
 #include "reductions.inc"
 #undef MOST
 
 #define BOOL(name) bool_##name
 #define MOST       1
-#define REDUCTION(name, RESULT, identity, vectors, elements) \
-    LOOPS(BOOL, name, uint8_t, RESULT(uint8_t), identity, elements)
+#define REDUCTION(name, RESULT, identity, term, vectors, elements) \
+    RESULT##_LOOPS(BOOL, name, uint8_t, identity, elements)
 #include "reductions.inc"
 #undef LEAST
 #undef MOST
@@ -425,6 +426,27 @@ static size_t size_of(cr_dtype dtype)
                                                 : 1;
 }
 
+/* What cannot be ended as it is gets computed again, alone. */
+static void end_outputs(const cr__reduce_job *job, const plan *p, cr__team *team)
+{
+    cr__reduce_code again = job->ending.with;
+    for (int64_t o = 0; o < p->outputs; o++) {
+        char *out = p->out + o * (int64_t)p->out_size;
+        o += cr__ending_apply(&job->ending, out, p->outputs - o, &again);
+        if (o == p->outputs)
+            return;
+        cr__reduce_job one = {
+            .kernel = cr__reduce_find(again, job->dtype),
+            .dtype = job->dtype,
+            .x = p->reduced,
+            .out = p->out + o * (int64_t)p->out_size,
+        };
+        one.x.data = (char *)p->kept.data + offset_of(&p->kept, o) * (int64_t)p->in_size;
+        cr__reduce(&one, team);
+        cr__ending_scaled(&job->ending, again, one.out);
+    }
+}
+
 void cr__reduce(const cr__reduce_job *job, cr__team *team)
 {
     plan p = { .kernel = (const reduction *)job->kernel,
@@ -441,14 +463,16 @@ void cr__reduce(const cr__reduce_job *job, cr__team *team)
         return;
     if (p.length == 0) {
         p.kernel->blocks.rows(p.out, p.kept.data, p.outputs, 0);
-        return;
+    } else {
+        plan_strips(&p);
+        p.shared = (char *)cr__team_scratch(team, 0) + SHARED_AT;
+        plan_threads(&p);
+        cr__parallel(team, p.parts, reduce_part, &p);
+        if (p.spans > 1)
+            join_spans(&p);
     }
-    plan_strips(&p);
-    p.shared = (char *)cr__team_scratch(team, 0) + SHARED_AT;
-    plan_threads(&p);
-    cr__parallel(team, p.parts, reduce_part, &p);
-    if (p.spans > 1)
-        join_spans(&p);
+    if (job->ending.code)
+        end_outputs(job, &p, team);
 }
 
 /* ---- the place of the largest ---- */
@@ -531,4 +555,91 @@ void cr__reduce_place(const cr__strided *x, cr_dtype dtype, int kept, bool least
     if (job.outputs * job.length >= PARALLEL_ELEMENTS)
         job.parts = cr__team_size(team);
     cr__parallel(team, job.parts, place_part, &job);
+}
+
+/* ---- the mean of integers ---- */
+
+typedef struct mean_job {
+    cr__strided kept, reduced;
+    cr_dtype dtype;
+    float *out;
+    int64_t outputs, length;
+    cr__team *team;
+    int parts;
+} mean_job;
+
+/* The next bits of the quotient rest / n, whose rest is below n; `more` of them are those
+ * of a dividend that goes on, the rest zeros. */
+static uint64_t divide_on(uint64_t *rest, uint64_t n, int bits, uint32_t more)
+{
+    uint64_t quotient = 0;
+    for (int i = 0; i < bits; i++, more <<= 1) {
+        *rest = 2 * *rest + (more >> 31);
+        quotient = 2 * quotient + (*rest >= n);
+        *rest -= *rest >= n ? n : 0;
+    }
+    return quotient;
+}
+
+/* (high 2^32 + low) / n, correctly rounded, for low < 2^32: the quotient is rounded down,
+ * with more bits than an f32 has, and its last bit tells whether there is a rest. */
+static float rounded_quotient(int64_t high, uint32_t low, int64_t n)
+{
+    int64_t whole = high / n, rest = high % n;
+    whole -= rest < 0;
+    uint64_t left = (uint64_t)(rest < 0 ? rest + n : rest);
+    whole = (int64_t)((uint64_t)whole << 32 | divide_on(&left, (uint64_t)n, 32, low));
+    int shift = whole >= 1 << 26 || whole < -(1 << 26) ? 0
+                : whole > 0 || whole < -1              ? 35
+                                                       : 61;
+    uint64_t bits = (uint64_t)whole << shift | divide_on(&left, (uint64_t)n, shift, 0);
+    return ldexpf((float)(int64_t)(bits | (left != 0)), -shift);
+}
+
+static int64_t integer_at(const void *x, cr_dtype dtype, int64_t i)
+{
+    return dtype == CR_I64   ? ((const int64_t *)x)[i]
+           : dtype == CR_I32 ? ((const int32_t *)x)[i]
+                             : ((const uint8_t *)x)[i];
+}
+
+static void mean_part(void *arg, int part)
+{
+    const mean_job *job = arg;
+    char *gather = cr__team_scratch(job->team, part);
+    cr__strided x = job->reduced;
+    size_t size = size_of(job->dtype);
+    int64_t begin, end;
+    cr__part(job->outputs, 8, part, job->parts, &begin, &end);
+    for (int64_t o = begin; o < end; o++) {
+        int64_t high = 0;
+        uint64_t low = 0;
+        x.data = (char *)job->kept.data + offset_of(&job->kept, o) * (int64_t)size;
+        for (int64_t start = 0; start < job->length; start += CR__BLOCK) {
+            int64_t n = job->length - start < CR__BLOCK ? job->length - start : CR__BLOCK;
+            cr__copy_range(gather, &x, size, start, n);
+            for (int64_t i = 0; i < n; i++) {
+                int64_t value = integer_at(gather, job->dtype, i);
+                high += value >> 32;
+                low += (uint32_t)value;
+            }
+            high += (int64_t)(low >> 32);
+            low &= UINT32_MAX;
+        }
+        job->out[o] =
+            job->length ? rounded_quotient(high, (uint32_t)low, job->length) : NAN;
+    }
+}
+
+void cr__reduce_integer_mean(const cr__strided *x, cr_dtype dtype, int kept, float *out,
+                             cr__team *team)
+{
+    mean_job job = {
+        merged(x, 0, kept), merged(x, kept, x->ndim), dtype, out, 0, 0, team, 1
+    };
+    job.outputs = elements(&job.kept);
+    job.length = elements(&job.reduced);
+    if (job.outputs * job.length >= PARALLEL_ELEMENTS)
+        job.parts = cr__team_size(team);
+    cr__parallel(team, job.parts, mean_part, &job);
 }

@@ -53,8 +53,12 @@ static cr_tensor *mse_loss_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     const loss_attrs *attrs = attributes;
     cr_tensor *target = like(ctx, &cr__op_mse_loss, "target", inputs[1], inputs[0]);
     (void)n;
-    return target ? reduced(cr_square(cr_sub(inputs[0], target)), attrs->reduction, NULL)
-                  : NULL;
+    if (!target)
+        return NULL;
+    cr_tensor *error = cr_sub(inputs[0], target);
+    return attrs->reduction == CR_REDUCTION_MEAN
+               ? cr__mean_square(error, CR_ALL, false, 0)
+               : reduced(cr_square(error), attrs->reduction, NULL);
 }
 
 static const cr_attr loss_rows[] = { REDUCTION_ROW(loss_attrs), CR__ATTRS_END };

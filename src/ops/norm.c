@@ -152,9 +152,8 @@ static cr_tensor *layer_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
     if (!dims.n || !has_shape(ctx, &cr__op_layer_norm, "weight", weight, shape) ||
         !has_shape(ctx, &cr__op_layer_norm, "bias", bias, shape))
         return NULL;
-    x = cr_sub(x, cr_mean(x, dims, .keepdim = true));
-    cr_tensor *var = cr_mean(cr_square(x), dims, .keepdim = true);
-    x = cr_mul(x, cr_rsqrt(cr_add(var, attrs->eps)));
+    x = cr__centred(x, dims, NULL);
+    x = cr_mul(x, cr__rrms(x, dims, attrs->eps));
     x = weight ? cr_mul(x, weight) : x;
     return bias ? cr_add(x, bias) : x;
 }
@@ -244,15 +243,15 @@ static cr_tensor *per_channel(cr_tensor *p, int rank)
     return cr_reshape(p, dims);
 }
 
-/* running = (1 - momentum) running + momentum batch, with the scale that batch takes. */
-static void track(cr_ctx *ctx, cr_tensor *running, cr_tensor *batch, double momentum,
-                  double scale)
+/* running = (1 - momentum) running + momentum batch. */
+static void track(cr_ctx *ctx, cr_tensor *running, cr_tensor *batch, double momentum)
 {
     if (!running)
         return;
     cr_no_grad_push(ctx);
     cr_tensor *old = cr_mul(running, 1 - momentum);
-    (void)cr_assign(running, cr_add(old, cr_mul(batch, momentum * scale)));
+    batch = cr_reshape(batch, cr_shape(running));
+    (void)cr_assign(running, cr_add(old, cr_mul(batch, momentum)));
     cr_no_grad_pop(ctx);
 }
 
@@ -277,20 +276,25 @@ static cr_tensor *batch_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
         return NULL;
     int rank = cr_ndim(x);
     cr_dims over = all_but(rank, channel_dim(x));
-    if (attrs->training)
-        mean = cr_mean(x, over);
-    cr_tensor *centred = cr_sub(x, per_channel(mean, rank));
-    if (attrs->training)
-        var = cr_mean(cr_square(centred), over);
-    cr_tensor *scale = cr_rsqrt(cr_add(var, attrs->eps));
-    scale = weight ? cr_mul(scale, weight) : scale;
-    cr_tensor *out = cr_mul(centred, per_channel(scale, rank));
+    cr_tensor *centred, *scale;
+    if (attrs->training) {
+        centred = cr__centred(x, over, &mean);
+        scale = cr__rrms(centred, over, attrs->eps);
+    } else {
+        centred = cr_sub(x, per_channel(mean, rank));
+        scale = per_channel(cr_rsqrt(cr_add(var, attrs->eps)), rank);
+    }
+    scale = weight ? cr_mul(scale, per_channel(weight, rank)) : scale;
+    cr_tensor *out = cr_mul(centred, scale);
     out = bias ? cr_add(out, per_channel(bias, rank)) : out;
     if (out && attrs->training) {
-        int64_t channels = cr_numel(mean);
-        double count = channels ? (double)(cr_numel(x) / channels) : 2;
-        track(ctx, running_mean, mean, attrs->momentum, 1);
-        track(ctx, running_var, var, attrs->momentum, count / (count - 1));
+        track(ctx, running_mean, mean, attrs->momentum);
+        if (running_var) {
+            cr_no_grad_push(ctx);
+            var = cr__mean_square(centred, over, true, cr_numel(x) ? 1 : -1);
+            cr_no_grad_pop(ctx);
+            track(ctx, running_var, var, attrs->momentum);
+        }
     }
     return out;
 }

@@ -92,6 +92,17 @@ int64_t cr__reduced_count(cr_dims dims, cr_dims over);
  * dims. */
 cr_tensor *cr__spread(cr_tensor *r, cr_dims dims, const cr__reduce_attrs *attrs);
 
+/* ---- moments ---- */
+
+/* x without its mean over the dims, which is subtracted twice: rounded, and what that leaves
+ * of it. *mean (may be NULL) is their sum, with the dims kept. */
+cr_tensor *cr__centred(cr_tensor *x, cr_dims dim, cr_tensor **mean);
+
+/* sum x^2 / max(0, count - correction), and 1 / sqrt(sum x^2 / count + eps) with the dims
+ * kept: squares overflow or vanish only if the result does. */
+cr_tensor *cr__mean_square(cr_tensor *x, cr_dims dim, bool keepdim, double correction);
+cr_tensor *cr__rrms(cr_tensor *x, cr_dims dim, double eps);
+
 /* ---- dtypes and shape rules ---- */
 
 CR__INLINE bool cr__is_int(cr_dtype dtype)

@@ -105,11 +105,29 @@ static cr_status argmax_shape(cr_infer *infer)
     return status;
 }
 
+static cr_status mean_shape(cr_infer *infer)
+{
+    if (!cr__is_float(infer->dtype))
+        infer->dtype = CR_F32;
+    return reduce_shape(infer);
+}
+
 /* ---- gradients ---- */
 
 static void sum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     down[0] = cr__spread(g, cr_shape(cr_input(out, 0)), cr_attrs(out));
+}
+
+static int64_t count_of(cr_tensor *out)
+{
+    const cr__reduce_attrs *attrs = cr_attrs(out);
+    return cr__reduced_count(cr_shape(cr_input(out, 0)), attrs->dim);
+}
+
+static void mean_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    sum_vjp(out, cr_div(g, count_of(out)), down);
 }
 
 /* Shared evenly by all that are equal to the extremum, or, if that is NaN, by the NaNs. */
@@ -152,7 +170,9 @@ static void extremum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 
 /* clang-format off */
 REDUCE(sum, sum_shape, sum_vjp, 0, "f[3,4]", "the sum; of integers and bools an i64",
-       .code = CR__REDUCE_sum)
+       .code = CR__REDUCE_sum, .ending = CR__AS_SUM)
+REDUCE(mean, mean_shape, mean_vjp, 0, "f[3,4]", "sum / count; of integers and bools an f32",
+       .code = CR__REDUCE_sum, .ending = CR__AS_MEAN)
 REDUCE(amax, extremum_shape, extremum_vjp, X_AND_OUT, "f[3,4]!", "the largest; NaN wins",
        .code = CR__REDUCE_amax)
 REDUCE(amin, extremum_shape, extremum_vjp, X_AND_OUT, "f[3,4]!", "the smallest; NaN wins",
@@ -160,6 +180,114 @@ REDUCE(amin, extremum_shape, extremum_vjp, X_AND_OUT, "f[3,4]!", "the smallest; 
 REDUCE(argmax, argmax_shape, NULL, 0, "f[3,4]!",
        "the place of the largest, the first of several, or of the first NaN", .place = true)
 /* clang-format on */
+
+/* ---- squares ---- */
+
+/* The parameter of a reduction of squares: of mean_square what is taken from the count, of
+ * rrms eps. */
+typedef struct square_attrs {
+    cr__reduce_attrs reduce;
+    double correction, eps;
+} square_attrs;
+
+static cr_status squares_shape(cr_infer *infer)
+{
+    if (cr__is_float(infer->dtype))
+        return reduce_shape(infer);
+    return cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
+                       "a %s tensor; it takes floats", cr_dtype_name(infer->dtype));
+}
+
+static double freedom_of(double count, double correction)
+{
+    return count > correction ? count - correction : 0.0;
+}
+
+static void end_mean_square(const void *attributes, cr__ending *ending)
+{
+    const square_attrs *attrs = attributes;
+    ending->count = freedom_of(ending->count, attrs->correction);
+}
+
+static void end_rrms(const void *attributes, cr__ending *ending)
+{
+    ending->eps = ((const square_attrs *)attributes)->eps;
+}
+
+/* g 2 x / count */
+static void mean_square_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    const square_attrs *attrs = cr_attrs(out);
+    cr_tensor *x = cr_input(out, 0);
+    double freedom = freedom_of((double)count_of(out), attrs->correction);
+    g = cr__spread(cr_div(g, freedom), cr_shape(x), &attrs->reduce);
+    down[0] = cr_mul(cr_mul(g, x), 2);
+}
+
+/* -g y^3 x / count; of factors that may be large and small, no two of one kind meet. */
+static void rrms_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    const square_attrs *attrs = cr_attrs(out);
+    cr_tensor *x = cr_input(out, 0);
+    cr_dims dims = cr_shape(x);
+    cr_tensor *y = cr__spread(out, dims, &attrs->reduce);
+    g = cr_mul(cr_mul(cr_div(g, -count_of(out)), out), out);
+    down[0] = cr_mul(cr__spread(g, dims, &attrs->reduce), cr_mul(x, y));
+}
+
+#define SQUARES(NAME, VJP, READS, ROW, ENDING, END, DOC)                                 \
+    CR__OP(NAME) = {                                                                     \
+        .name = #NAME,                                                                   \
+        .doc = DOC,                                                                      \
+        .kind = CR_OP_REDUCE,                                                            \
+        .min_inputs = 1,                                                                 \
+        .max_inputs = 1,                                                                 \
+        .inputs = "x",                                                                   \
+        .attrs = (const cr_attr[]){ CR__REDUCE_ROWS(square_attrs), ROW, CR__ATTRS_END }, \
+        .attrs_size = sizeof(square_attrs),                                              \
+        .shape = squares_shape,                                                          \
+        .vjp = VJP,                                                                      \
+        .reads = READS,                                                                  \
+        .internal = &(const cr__reduce_info){ .code = CR__REDUCE_squares,                \
+                                              .ending = ENDING,                          \
+                                              .end = END },                              \
+        .samples = CR__SAMPLES({ "f[3,4]", NULL }, { "f[3,4]", "dim=-1" },               \
+                               { "f[3,4]", "dim=0,keepdim=true" }),                      \
+    };
+SQUARES(mean_square, mean_square_vjp, CR_READS_INPUT(0),
+        CR__ATTR(square_attrs, correction, REAL, .initial = "0"), CR__AS_MEAN,
+        end_mean_square, "sum x^2 / max(0, count - correction)")
+SQUARES(rrms, rrms_vjp, X_AND_OUT,
+        CR__ATTR(square_attrs, eps, REAL, .initial = "1e-5", .flags = CR_ATTR_POSITIVE),
+        CR__AS_RSTD, end_rrms,
+        "1 / sqrt(sum x^2 / count + eps): the reciprocal of the root of the mean square")
+
+cr_tensor *cr__mean_square(cr_tensor *x, cr_dims dim, bool keepdim, double correction)
+{
+    square_attrs attrs = { { dim, keepdim }, correction, 0 };
+    return cr__record_1(&cr__op_mean_square, x, &attrs, CR_HERE);
+}
+
+cr_tensor *cr__rrms(cr_tensor *x, cr_dims dim, double eps)
+{
+    square_attrs attrs = { { dim, true }, 0, eps };
+    return cr__record_1(&cr__op_rrms, x, &attrs, CR_HERE);
+}
+
+/* The first mean is a constant to the gradient: what is left does not depend on it. */
+cr_tensor *cr__centred(cr_tensor *x, cr_dims dim, cr_tensor **mean)
+{
+    if (!x)
+        return NULL;
+    cr_no_grad_push(x->ctx);
+    cr_tensor *first = cr_mean(x, dim, .keepdim = true);
+    cr_no_grad_pop(x->ctx);
+    x = cr_sub(x, first);
+    cr_tensor *rest = cr_mean(x, dim, .keepdim = true);
+    if (mean)
+        *mean = cr_add(first, rest);
+    return cr_sub(x, rest);
+}
 
 /* ---- composites ---- */
 
@@ -195,20 +323,6 @@ static bool find_float_extent(cr_ctx *ctx, const cr_op *op, const cr_tensor *x,
     return false;
 }
 
-static cr_tensor *mean_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
-                              const void *attrs)
-{
-    const plain_attrs *a = attrs;
-    extent e;
-    (void)n;
-    if (!find_extent(ctx, &cr__op_mean, inputs[0], &a->reduce, &e))
-        return NULL;
-    cr_tensor *sum = cr_sum_at(inputs[0], e.dim, e.as_asked);
-    if (!cr__is_float(cr_dtype_of(sum)))
-        sum = cr_cast(sum, CR_F32);
-    return cr_div(sum, e.count);
-}
-
 typedef struct var_attrs {
     cr__reduce_attrs reduce;
     cr_opt_real correction;
@@ -225,10 +339,8 @@ static cr_tensor *var_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     (void)n;
     if (!find_float_extent(ctx, &cr__op_var, x, &a->reduce, &e))
         return NULL;
-    double freedom = (double)e.count - a->correction.v;
-    cr_tensor *distance = cr_sub(x, cr_mean_at(x, e.dim, e.keep));
-    return cr_div(cr_sum_at(cr_square(distance), e.dim, e.as_asked),
-                  freedom > 0 ? freedom : 0.0);
+    return cr__mean_square(cr__centred(x, e.dim, NULL), e.dim, a->reduce.keepdim,
+                           a->correction.v);
 }
 
 /* m, the largest, is a constant to the gradient: the result does not depend on it. Of
@@ -277,14 +389,8 @@ static const cr_attr var_rows[] = {
         .samples = CR__SAMPLES({ "f[3,4]", NULL }, { "f[3,4]", "dim=-1" }, \
                                { "f[3,4]", "dim=0,keepdim=true" }),        \
     };
-COMPOSITE(mean, plain_rows, plain_attrs, "sum / count; of integers and bools an f32")
 COMPOSITE(var, var_rows, var_attrs, "sum (x - mean)^2 / max(0, count - correction)")
 COMPOSITE(logsumexp, plain_rows, plain_attrs, "ln sum e^x, without overflow")
-
-cr_tensor *cr_mean_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts)
-{
-    return plain(&cr__op_mean, x, &dim, &opts);
-}
 
 cr_tensor *cr_logsumexp_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts)
 {

@@ -273,6 +273,19 @@ static double fold_var(const double *v, int64_t n, const ref_call *c)
     return sum / fmax(0, (double)n - attr_real(c->attrs, "correction", 1));
 }
 
+static double fold_mean_square(const double *v, int64_t n, const ref_call *c)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += v[i] * v[i];
+    return sum / fmax(0, (double)n - attr_real(c->attrs, "correction", 0));
+}
+
+static double fold_rrms(const double *v, int64_t n, const ref_call *c)
+{
+    return 1 / sqrt(fold_mean_square(v, n, c) + attr_real(c->attrs, "eps", 1e-5));
+}
+
 typedef struct ref_reduce {
     const char *name;
     ref_fold *fold;
@@ -287,6 +300,8 @@ static const ref_reduce ref_reduces[] = {
     { "argmax", fold_argmax, CR_I64, 0 },
     { "logsumexp", fold_logsumexp, 0, 0 },
     { "var", fold_var, 0, 0 },
+    { "mean_square", fold_mean_square, 0, 0 },
+    { "rrms", fold_rrms, 0, 0 },
 };
 
 static void ref_run_reduce(ref_call *c, const ref_reduce *reduce)

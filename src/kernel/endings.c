@@ -1,0 +1,60 @@
+/* What becomes of sums, and when they are computed again: see kernel.h. */
+#include "../base/compiler.h"
+#include "kernel.h"
+
+#include <float.h>
+#include <math.h>
+
+/* Below this square (times count), squares of f32 and f64 may have vanished. */
+#define TINY(size) ((size) == 4 ? 0x1p-100 : 0x1p-900)
+
+#define ENDINGS(P, T, MAX, SQRT)                                                       \
+    static int64_t P##_apply(const cr__ending *e, T *sums, int64_t n,                  \
+                             cr__reduce_code *again)                                   \
+    {                                                                                  \
+        T count = (T)e->count, eps = (T)e->eps, tiny = (T)TINY(sizeof(T));             \
+        bool squares = e->with == CR__REDUCE_squares;                                  \
+        for (int64_t i = 0; i < n; i++) {                                              \
+            T sum = sums[i], square = sum / count + eps;                               \
+            if (!(sum <= MAX && sum >= -MAX)) {                                        \
+                *again = squares ? CR__REDUCE_squares_down : CR__REDUCE_sum_down;      \
+                return i;                                                              \
+            }                                                                          \
+            if (e->code == CR__AS_RSTD && square < tiny) {                             \
+                *again = CR__REDUCE_squares_up;                                        \
+                return i;                                                              \
+            }                                                                          \
+            sums[i] = e->code == CR__AS_RSTD   ? 1 / SQRT(square)                      \
+                      : e->code == CR__AS_MEAN ? sum / count                           \
+                                               : sum;                                  \
+        }                                                                              \
+        return n;                                                                      \
+    }                                                                                  \
+    static T P##_scaled(const cr__ending *e, cr__reduce_code again, T sum)             \
+    {                                                                                  \
+        T count = (T)e->count;                                                         \
+        T by = (T)(again == CR__REDUCE_squares_up ? CR__UP(sizeof(T))                  \
+                                                  : CR__DOWN(sizeof(T)));              \
+        if (e->code == CR__AS_RSTD)                                                    \
+            return 1 / SQRT(sum / count + (T)(e->eps * (double)by * (double)by)) * by; \
+        sum = e->code == CR__AS_MEAN ? sum / count : sum;                              \
+        return again == CR__REDUCE_sum_down ? sum / by : sum / by / by;                \
+    }
+ENDINGS(f32, float, FLT_MAX, sqrtf)
+ENDINGS(f64, double, DBL_MAX, sqrt)
+
+int64_t cr__ending_apply(const cr__ending *ending, void *sums, int64_t n,
+                         cr__reduce_code *again)
+{
+    return ending->code == CR__AS_IT_IS ? n
+           : ending->dtype == CR_F32    ? f32_apply(ending, sums, n, again)
+                                        : f64_apply(ending, sums, n, again);
+}
+
+void cr__ending_scaled(const cr__ending *ending, cr__reduce_code again, void *sum)
+{
+    if (ending->dtype == CR_F32)
+        *(float *)sum = f32_scaled(ending, again, *(float *)sum);
+    else
+        *(double *)sum = f64_scaled(ending, again, *(double *)sum);
+}

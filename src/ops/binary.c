@@ -112,8 +112,8 @@ static void div_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 
 /* ---- pow ---- */
 
-/* g y x^(y-1). Where y = 0 and x is 0 or NaN that is 0 times infinity or NaN; there x is
- * taken to be 1. */
+/* g y x^(y-1). Where y = 0 and x is 0 or NaN that is 0 times infinity or NaN; there it is 0,
+ * chosen before the product, so that the second order is 0 as well. */
 static cr_tensor *pow_down_x(cr_tensor *x, cr_arg y, cr_tensor *g)
 {
     if (is_number(y)) {
@@ -127,7 +127,7 @@ static cr_tensor *pow_down_x(cr_tensor *x, cr_arg y, cr_tensor *g)
     cr_tensor *other = cr_logical_not(cr_logical_or(cr_lt(x, 0), cr_gt(x, 0)));
     cr_tensor *flat = cr_logical_and(other, cr_eq(y.v.tensor, 0));
     cr_tensor *power = cr_pow(cr_where(flat, 1, x), cr_sub(y.v.tensor, 1));
-    return cr_mul(cr_mul(g, y.v.tensor), power);
+    return cr_mul(cr_mul(g, cr_where(flat, 0, y.v.tensor)), power);
 }
 
 /* g out ln x, and 0 at x = 0. The inner choice keeps the second order finite. */
@@ -300,18 +300,22 @@ BINARY(add, CR__NUMBERS, prepare_arithmetic, NULL, add_vjp, 0, 0, "x + y",
 BINARY(sub, CR__NUMBERS, prepare_arithmetic, NULL, sub_vjp, 0, 0, "x - y",
        S("f[2,3] f[2,3]"), S("n f[2,3]"))
 BINARY(mul, ANY_ORDER, prepare_arithmetic, NULL, mul_vjp, Y, X, "x y; of bools: and",
-       S("f[2,3] f[2,3]"), S("f[2,3] n"))
+       S("f[2,3] f[2,3]"), S("f[2,3] n"), S("f[3]=2,0,3 f[3]=0,0,1"))
 BINARY(div, CR__FLOATS, prepare_div, NULL, div_vjp, Y, Y | OUT, "x / y; of integers: f32",
        S("f[2,3] f[2,3]{0.5,2}"), S("n f[2,3]{0.5,2}"),
        S("f[2,3] n{0.5,2}"))
 ENTRY(pow, "x,exponent", CR__FLOATS, prepare_arithmetic, NULL, pow_vjp, X | Y, X | OUT,
        "x^y; 0^0 is 1, with both gradients 0",
        S("f[2,3]{0.5,2} f[2,3]"), S("f[2,3]{0.5,2} n{0.5,3}"),
-       S("n{0.5,2} f[2,3]"))
+       S("n{0.5,2} f[2,3]"),
+       S("f[3]=0,0,2 f[3]=0,2,3 -> 0,0,12 0,0,5.545177444479562 "
+         "-> 0,2,24.317766166719343 0,0,16.16139027806495"))
 BINARY(maximum, ANY_ORDER, prepare_arithmetic, NULL, maximum_vjp, X | Y, X | Y,
-       "the larger of x and y; NaN wins", S("f[2,3] f[2,3]"), S("f[2,3] n"))
+       "the larger of x and y; NaN wins", S("f[2,3] f[2,3]"), S("f[2,3] n"),
+       S("f[3]=1,2,3 f[3]=1,3,2 -> 0.5,0,1 0.5,1,0"))
 BINARY(minimum, ANY_ORDER, prepare_arithmetic, NULL, minimum_vjp, X | Y, X | Y,
-       "the smaller of x and y; NaN wins", S("f[2,3] f[2,3]"), S("f[2,3] n"))
+       "the smaller of x and y; NaN wins", S("f[2,3] f[2,3]"), S("f[2,3] n"),
+       S("f[3]=1,2,3 f[3]=1,3,2 -> 0.5,1,0 0.5,0,1"))
 COMPARE(eq, "x == y")
 COMPARE(ne, "x != y")
 COMPARE(lt, "x < y")
@@ -472,7 +476,8 @@ CR__OP(clamp) = {
     .internal = CR__MAP_OF(clamp, .dtypes = CR__NUMBERS, .n_params = 2,
                            .params = clamp_params),
     .samples = CR__SAMPLES({ "f[2,3]", "min=-0.5,max=0.5" }, { "f[2,3]", "min=-0.5" },
-                           { "f[2,3]", "max=0.5" }),
+                           { "f[2,3]", "max=0.5" },
+                           { "f[4]=-0.5,0.5,0.25,2 -> 0,0,1,0", "min=-0.5,max=0.5" }),
     .kinks = "-0.5,0.5",
 };
 

@@ -145,40 +145,46 @@ static void extremum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 
 /* ---- the entries ---- */
 
-#define REDUCE(NAME, SHAPE, VJP, READS, INPUTS, DOC, ...)                     \
-    CR__OP(NAME) = {                                                          \
-        .name = #NAME,                                                        \
-        .doc = DOC,                                                           \
-        .kind = CR_OP_REDUCE,                                                 \
-        .min_inputs = 1,                                                      \
-        .max_inputs = 1,                                                      \
-        .inputs = "x",                                                        \
-        .attrs = plain_rows,                                                  \
-        .attrs_size = sizeof(plain_attrs),                                    \
-        .shape = SHAPE,                                                       \
-        .vjp = VJP,                                                           \
-        .reads = READS,                                                       \
-        .internal = &(const cr__reduce_info){ __VA_ARGS__ },                  \
-        .samples = CR__SAMPLES({ INPUTS, NULL }, { INPUTS, "dim=-1" },        \
-                               { INPUTS, "dim=0,keepdim=true" }),             \
-    };                                                                        \
-    cr_tensor *cr_##NAME##_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts) \
-    {                                                                         \
-        return plain(&cr__op_##NAME, x, &dim, &opts);                         \
+#define REDUCE(NAME, INFO, SHAPE, VJP, READS, INPUTS, DOC, ...)                \
+    CR__OP(NAME) = {                                                           \
+        .name = #NAME,                                                         \
+        .doc = DOC,                                                            \
+        .kind = CR_OP_REDUCE,                                                  \
+        .min_inputs = 1,                                                       \
+        .max_inputs = 1,                                                       \
+        .inputs = "x",                                                         \
+        .attrs = plain_rows,                                                   \
+        .attrs_size = sizeof(plain_attrs),                                     \
+        .shape = SHAPE,                                                        \
+        .vjp = VJP,                                                            \
+        .reads = READS,                                                        \
+        .internal = INFO,                                                      \
+        .samples = CR__SAMPLES({ INPUTS, NULL }, { INPUTS, "dim=-1" },         \
+                               { INPUTS, "dim=0,keepdim=true" }, __VA_ARGS__), \
+    };                                                                         \
+    cr_tensor *cr_##NAME##_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts)  \
+    {                                                                          \
+        return plain(&cr__op_##NAME, x, &dim, &opts);                          \
     }
-#define X_AND_OUT (CR_READS_INPUT(0) | CR_READS_OUTPUT)
+#define KERNEL(...) (&(const cr__reduce_info){ __VA_ARGS__ })
+#define X_AND_OUT   (CR_READS_INPUT(0) | CR_READS_OUTPUT)
 
 /* clang-format off */
-REDUCE(sum, sum_shape, sum_vjp, 0, "f[3,4]", "the sum; of integers and bools an i64",
-       .code = CR__REDUCE_sum, .ending = CR__AS_SUM)
-REDUCE(mean, mean_shape, mean_vjp, 0, "f[3,4]", "sum / count; of integers and bools an f32",
-       .code = CR__REDUCE_sum, .ending = CR__AS_MEAN)
-REDUCE(amax, extremum_shape, extremum_vjp, X_AND_OUT, "f[3,4]!", "the largest; NaN wins",
-       .code = CR__REDUCE_amax)
-REDUCE(amin, extremum_shape, extremum_vjp, X_AND_OUT, "f[3,4]!", "the smallest; NaN wins",
-       .code = CR__REDUCE_amin)
-REDUCE(argmax, argmax_shape, NULL, 0, "f[3,4]!",
-       "the place of the largest, the first of several, or of the first NaN", .place = true)
+REDUCE(sum, KERNEL(.code = CR__REDUCE_sum, .ending = CR__AS_SUM), sum_shape, sum_vjp, 0,
+       "f[3,4]", "the sum; of integers and bools an i64", { "f[3]=2,-0,0", NULL })
+REDUCE(mean, KERNEL(.code = CR__REDUCE_sum, .ending = CR__AS_MEAN), mean_shape, mean_vjp, 0,
+       "f[3,4]", "sum / count; of integers and bools an f32", { "f[3]=2,-0,0", NULL })
+REDUCE(amax, KERNEL(.code = CR__REDUCE_amax), extremum_shape, extremum_vjp, X_AND_OUT,
+       "f[3,4]!", "the largest; NaN wins",
+       { "f[2,3]=1,3,3,2,2,0 -> 0,0.5,0.5,0,0,0", NULL },
+       { "f[2,3]=1,3,3,2,2,0 -> 0,0.5,0.5,0.5,0.5,0", "dim=1" })
+REDUCE(amin, KERNEL(.code = CR__REDUCE_amin), extremum_shape, extremum_vjp, X_AND_OUT,
+       "f[3,4]!", "the smallest; NaN wins",
+       { "f[2,3]=1,1,3,2,2,nan -> 0,0,0,0,0,1", NULL },
+       { "f[2,3]=1,1,3,2,2,nan -> 0.5,0.5,0,0,0,1", "dim=-1" })
+REDUCE(argmax, KERNEL(.place = true), argmax_shape, NULL, 0, "f[3,4]!",
+       "the place of the largest, the first of several, or of the first NaN",
+       { "f[2,3]=1,3,3,2,nan,nan", "dim=1" })
 /* clang-format on */
 
 /* ---- squares ---- */
@@ -235,24 +241,22 @@ static void rrms_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr_mul(cr__spread(g, dims, &attrs->reduce), cr_mul(x, y));
 }
 
-#define SQUARES(NAME, VJP, READS, ROW, ENDING, END, DOC)                                 \
-    CR__OP(NAME) = {                                                                     \
-        .name = #NAME,                                                                   \
-        .doc = DOC,                                                                      \
-        .kind = CR_OP_REDUCE,                                                            \
-        .min_inputs = 1,                                                                 \
-        .max_inputs = 1,                                                                 \
-        .inputs = "x",                                                                   \
-        .attrs = (const cr_attr[]){ CR__REDUCE_ROWS(square_attrs), ROW, CR__ATTRS_END }, \
-        .attrs_size = sizeof(square_attrs),                                              \
-        .shape = squares_shape,                                                          \
-        .vjp = VJP,                                                                      \
-        .reads = READS,                                                                  \
-        .internal = &(const cr__reduce_info){ .code = CR__REDUCE_squares,                \
-                                              .ending = ENDING,                          \
-                                              .end = END },                              \
-        .samples = CR__SAMPLES({ "f[3,4]", NULL }, { "f[3,4]", "dim=-1" },               \
-                               { "f[3,4]", "dim=0,keepdim=true" }),                      \
+#define SQUARES(NAME, VJP, READS, ROW, ENDING, END, DOC)                              \
+    CR__OP(NAME) = {                                                                  \
+        .name = #NAME,                                                                \
+        .doc = DOC,                                                                   \
+        .kind = CR_OP_REDUCE,                                                         \
+        .min_inputs = 1,                                                              \
+        .max_inputs = 1,                                                              \
+        .inputs = "x",                                                                \
+        .attrs = CR__ATTRS(CR__REDUCE_ROWS(square_attrs), ROW),                       \
+        .attrs_size = sizeof(square_attrs),                                           \
+        .shape = squares_shape,                                                       \
+        .vjp = VJP,                                                                   \
+        .reads = READS,                                                               \
+        .internal = KERNEL(.code = CR__REDUCE_squares, .ending = ENDING, .end = END), \
+        .samples = CR__SAMPLES({ "f[3,4]", NULL }, { "f[3,4]", "dim=-1" },            \
+                               { "f[3,4]", "dim=0,keepdim=true" }),                   \
     };
 SQUARES(mean_square, mean_square_vjp, CR_READS_INPUT(0),
         CR__ATTR(square_attrs, correction, REAL, .initial = "0"), CR__AS_MEAN,

@@ -75,10 +75,12 @@ static void cos_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr_neg(cr_mul(g, cr_sin(cr_input(out, 0))));
 }
 
-/* g 2/sqrt(pi) e^(-x^2), the factor as its logarithm in the exponent. */
+/* g 2/sqrt(pi) e^(-x^2), the factor as its logarithm in the exponent. Beyond 30 it is 0 in f64
+ * too: there its derivative is 0, and not 0 times infinity. */
 static void erf_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    cr_tensor *exponent = cr_sub(0.12078223763524522, cr_square(cr_input(out, 0)));
+    cr_tensor *x = cr_clamp(cr_input(out, 0), -30, 30);
+    cr_tensor *exponent = cr_sub(0.12078223763524522, cr_square(x));
     down[0] = cr_mul(g, cr_exp(exponent));
 }
 
@@ -135,7 +137,11 @@ static void sigmoid_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         down[1] = cr_mul(times_grad(g, out), cr_sub(1, cr_mul(cr_input(out, 1), 2)));
 }
 
-#define GRADIENT_OF(NAME, KINKS, DOC)                                          \
+#define S(INPUTS)    \
+    {                \
+        INPUTS, NULL \
+    }
+#define GRADIENT_OF(NAME, KINKS, DOC, ...)                                     \
     CR__OP(NAME##_grad) = {                                                    \
         .name = #NAME "_grad",                                                 \
         .doc = DOC,                                                            \
@@ -146,38 +152,41 @@ static void sigmoid_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         .vjp = NAME##_grad_vjp,                                                \
         .reads = CR_READS_INPUT(0) | CR_READS_INPUT(1),                        \
         .internal = CR__MAP_OF(NAME##_grad, .dtypes = CR__FLOATS),             \
-        .samples = CR__SAMPLES({ "f[2,3] f[2,3]{0.1,0.9}", NULL }),            \
+        .samples = CR__SAMPLES(S("f[2,3] f[2,3]{0.1,0.9}"), __VA_ARGS__),      \
         .kinks = KINKS,                                                        \
     };                                                                         \
     static cr_tensor *NAME##_grad(cr_tensor *g, cr_arg y)                      \
     {                                                                          \
         return cr__record_2(&cr__op_##NAME##_grad, cr_arg_tensor(g), y, NULL); \
     }
-GRADIENT_OF(relu, "0", "grad where y > 0, else 0: what relu sends down")
-GRADIENT_OF(tanh, NULL, "grad (1 - y^2): what tanh sends down")
-GRADIENT_OF(sigmoid, NULL, "grad y (1 - y): what sigmoid sends down")
+GRADIENT_OF(relu, "0", "grad where y > 0, else 0: what relu sends down",
+            S("f[3]=1,2,3 f[3]=-1,0,2 -> 0,0,1 0"))
+GRADIENT_OF(tanh, NULL, "grad (1 - y^2): what tanh sends down",
+            S("f[3]=1,2,0 f[3]=-1,0,1"))
+GRADIENT_OF(sigmoid, NULL, "grad y (1 - y): what sigmoid sends down",
+            S("f[3]=1,2,0 f[3]=1,0,0.5"))
 
 /* ---- the entries ---- */
 
 /* An operation without attributes and its public function. */
-#define UNARY(NAME, DTYPES, SHAPE, VJP, READS, INPUTS, KINKS, DOC) \
-    CR__OP(NAME) = {                                               \
-        .name = #NAME,                                             \
-        .doc = DOC,                                                \
-        .kind = CR_OP_MAP,                                         \
-        .min_inputs = 1,                                           \
-        .max_inputs = 1,                                           \
-        .inputs = "x",                                             \
-        .shape = SHAPE,                                            \
-        .vjp = VJP,                                                \
-        .reads = READS,                                            \
-        .internal = CR__MAP_OF(NAME, .dtypes = DTYPES),            \
-        .samples = CR__SAMPLES({ INPUTS, NULL }),                  \
-        .kinks = KINKS,                                            \
-    };                                                             \
-    cr_tensor *cr_##NAME##_at(cr_tensor *x, const char *site)      \
-    {                                                              \
-        return cr__record_1(&cr__op_##NAME, x, NULL, site);        \
+#define UNARY(NAME, DTYPES, SHAPE, VJP, READS, KINKS, DOC, ...) \
+    CR__OP(NAME) = {                                            \
+        .name = #NAME,                                          \
+        .doc = DOC,                                             \
+        .kind = CR_OP_MAP,                                      \
+        .min_inputs = 1,                                        \
+        .max_inputs = 1,                                        \
+        .inputs = "x",                                          \
+        .shape = SHAPE,                                         \
+        .vjp = VJP,                                             \
+        .reads = READS,                                         \
+        .internal = CR__MAP_OF(NAME, .dtypes = DTYPES),         \
+        .samples = CR__SAMPLES(__VA_ARGS__),                    \
+        .kinks = KINKS,                                         \
+    };                                                          \
+    cr_tensor *cr_##NAME##_at(cr_tensor *x, const char *site)   \
+    {                                                           \
+        return cr__record_1(&cr__op_##NAME, x, NULL, site);     \
     }
 #define FLOATS  CR__FLOATS
 #define NUMBERS CR__NUMBERS
@@ -185,28 +194,36 @@ GRADIENT_OF(sigmoid, NULL, "grad y (1 - y): what sigmoid sends down")
 #define Y       CR_READS_OUTPUT
 
 /* clang-format off */
-UNARY(neg, NUMBERS, NULL, neg_vjp, 0, "f[2,3]", NULL, "-x")
-UNARY(abs, NUMBERS, NULL, abs_vjp, X, "f[2,3]", "0", "|x|")
-UNARY(sign, NUMBERS, NULL, zero_vjp, 0, "f[2,3]", "0", "-1, 0 or 1; 0 of NaN")
-UNARY(floor, FLOATS, NULL, zero_vjp, 0, "f[2,3]", "-2,-1,0,1,2",
-      "the largest integer <= x")
-UNARY(exp, FLOATS, NULL, exp_vjp, Y, "f[2,3]", NULL, "e^x")
-UNARY(expm1, FLOATS, NULL, expm1_vjp, X, "f[2,3]", NULL, "e^x - 1")
-UNARY(log, FLOATS, NULL, log_vjp, X, "f[2,3]{0.1,3}", NULL, "ln x")
-UNARY(log1p, FLOATS, NULL, log1p_vjp, X, "f[2,3]{-0.9,3}", NULL, "ln(1 + x)")
-UNARY(sqrt, FLOATS, NULL, sqrt_vjp, Y, "f[2,3]{0.1,3}", NULL, "x^(1/2)")
-UNARY(rsqrt, FLOATS, NULL, rsqrt_vjp, Y, "f[2,3]{0.1,3}", NULL, "x^(-1/2)")
-UNARY(square, NUMBERS, NULL, square_vjp, X, "f[2,3]", NULL, "x^2")
-UNARY(reciprocal, FLOATS, NULL, reciprocal_vjp, Y, "f[2,3]{0.2,3}", NULL, "1/x")
-UNARY(sin, FLOATS, NULL, sin_vjp, X, "f[2,3]{-6,6}", NULL, "sine, x in radians")
-UNARY(cos, FLOATS, NULL, cos_vjp, X, "f[2,3]{-6,6}", NULL, "cosine, x in radians")
-UNARY(tanh, FLOATS, NULL, tanh_vjp, Y, "f[2,3]", NULL, "hyperbolic tangent")
-UNARY(sigmoid, FLOATS, NULL, sigmoid_vjp, Y, "f[2,3]{-4,4}", NULL, "1 / (1 + e^-x)")
-UNARY(erf, FLOATS, NULL, erf_vjp, X, "f[2,3]", NULL,
-      "2/sqrt(pi) times the integral of e^(-t^2) from 0 to x")
-UNARY(relu, FLOATS, NULL, relu_vjp, Y, "f[2,3]", "0", "max(x, 0); NaN of NaN")
-UNARY(logical_not, 0, cr__shape_bool, NULL, 0, "f[2,3]", NULL,
-      "x == 0, a bool")
+UNARY(neg, NUMBERS, NULL, neg_vjp, 0, NULL, "-x", S("f[2,3]"))
+UNARY(abs, NUMBERS, NULL, abs_vjp, X, "0", "|x|", S("f[2,3]"), S("f[3]=-1,0,2 -> -1,0,1"))
+UNARY(sign, NUMBERS, NULL, zero_vjp, 0, "0", "-1, 0 or 1; 0 of NaN",
+      S("f[2,3]"), S("f[3]=-1,0,2 -> 0"))
+UNARY(floor, FLOATS, NULL, zero_vjp, 0, "-2,-1,0,1,2", "the largest integer <= x",
+      S("f[2,3]"), S("f[3]=-1,0,2 -> 0"))
+UNARY(exp, FLOATS, NULL, exp_vjp, Y, NULL, "e^x",
+      S("f[2,3]"), S("f[2]=-inf,0 -> 0,1 -> 0,1"))
+UNARY(expm1, FLOATS, NULL, expm1_vjp, X, NULL, "e^x - 1", S("f[2,3]"))
+UNARY(log, FLOATS, NULL, log_vjp, X, NULL, "ln x",
+      S("f[2,3]{0.1,3}"), S("f[2]=0,2 -> inf,0.5 -> -inf,-0.25"))
+UNARY(log1p, FLOATS, NULL, log1p_vjp, X, NULL, "ln(1 + x)",
+      S("f[2,3]{-0.9,3}"), S("f[2]=-1,1 -> inf,0.5 -> -inf,-0.25"))
+UNARY(sqrt, FLOATS, NULL, sqrt_vjp, Y, NULL, "x^(1/2)",
+      S("f[2,3]{0.1,3}"), S("f[2]=0,4 -> inf,0.25 -> -inf,-0.03125"))
+UNARY(rsqrt, FLOATS, NULL, rsqrt_vjp, Y, NULL, "x^(-1/2)", S("f[2,3]{0.1,3}"))
+UNARY(square, NUMBERS, NULL, square_vjp, X, NULL, "x^2", S("f[2,3]"), S("f[3]=2,0,-0"))
+UNARY(reciprocal, FLOATS, NULL, reciprocal_vjp, Y, NULL, "1/x",
+      S("f[2,3]{0.2,3}"), S("f[2]=0,2 -> -inf,-0.25 -> inf,0.25"))
+UNARY(sin, FLOATS, NULL, sin_vjp, X, NULL, "sine, x in radians", S("f[2,3]{-6,6}"))
+UNARY(cos, FLOATS, NULL, cos_vjp, X, NULL, "cosine, x in radians", S("f[2,3]{-6,6}"))
+UNARY(tanh, FLOATS, NULL, tanh_vjp, Y, NULL, "hyperbolic tangent",
+      S("f[2,3]"), S("f[2]=inf,-inf -> 0"))
+UNARY(sigmoid, FLOATS, NULL, sigmoid_vjp, Y, NULL, "1 / (1 + e^-x)",
+      S("f[2,3]{-4,4}"), S("f[2]=inf,-inf -> 0"))
+UNARY(erf, FLOATS, NULL, erf_vjp, X, NULL, "2/sqrt(pi) times the integral of e^(-t^2) from 0 to x",
+      S("f[2,3]"), S("f[2]=inf,-inf -> 0"))
+UNARY(relu, FLOATS, NULL, relu_vjp, Y, "0", "max(x, 0); NaN of NaN",
+      S("f[2,3]"), S("f[4]=-1,0,2,-0 -> 0,0,1,0"), S("f[3]~=nan,inf,-inf"))
+UNARY(logical_not, 0, cr__shape_bool, NULL, 0, NULL, "x == 0, a bool", S("f[2,3]"))
 /* clang-format on */
 
 /* ---- with parameters ---- */
@@ -240,7 +257,8 @@ CR__OP(leaky_relu) = {
     .reads = X,
     .internal = CR__MAP_OF(leaky_relu, .dtypes = CR__FLOATS, .n_params = 1,
                            .params = leaky_relu_params),
-    .samples = CR__SAMPLES({ "f[2,3]", "negative_slope=0.2" }, { "f[4]", NULL }),
+    .samples = CR__SAMPLES({ "f[2,3]", "negative_slope=0.2" }, { "f[4]", NULL },
+                           { "f[3]=-1,0,2 -> 0.25,0.25,1", "negative_slope=0.25" }),
     .kinks = "0",
 };
 

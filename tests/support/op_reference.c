@@ -50,7 +50,7 @@ typedef double ref_scalar(const double *x, const double *p);
     }
 REF_SCALAR(neg, -x[0])
 REF_SCALAR(abs, fabs(x[0]))
-REF_SCALAR(sign, isnan(x[0]) ? x[0] : (x[0] > 0) - (x[0] < 0))
+REF_SCALAR(sign, (x[0] > 0) - (x[0] < 0))
 REF_SCALAR(floor, floor(x[0]))
 REF_SCALAR(exp, exp(x[0]))
 REF_SCALAR(expm1, expm1(x[0]))
@@ -65,7 +65,7 @@ REF_SCALAR(cos, cos(x[0]))
 REF_SCALAR(tanh, tanh(x[0]))
 REF_SCALAR(sigmoid, 1 / (1 + exp(-x[0])))
 REF_SCALAR(erf, erf(x[0]))
-REF_SCALAR(relu, x[0] > 0 ? x[0] : 0)
+REF_SCALAR(relu, x[0] < 0 ? 0 : x[0])
 REF_SCALAR(silu, x[0] / (1 + exp(-x[0])))
 REF_SCALAR(leaky_relu, x[0] > 0 ? x[0] : p[0] * x[0])
 REF_SCALAR(softplus, p[0] * x[0] > p[1] ? x[0] : log1p(exp(p[0] * x[0])) / p[0])
@@ -234,7 +234,7 @@ static int64_t place_of(const double *v, int64_t n, double sign)
 {
     int64_t place = 0;
     for (int64_t i = 1; i < n; i++)
-        if (sign * v[i] > sign * v[place])
+        if (sign * v[i] > sign * v[place] || (isnan(v[i]) && !isnan(v[place])))
             place = i;
     return place;
 }

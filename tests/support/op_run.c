@@ -337,7 +337,7 @@ static bool same_bits(double a, double b)
     return p == q || (isnan(a) && isnan(b));
 }
 
-static bool close_to(double a, double b, tolerance t)
+bool close_to(double a, double b, tolerance t)
 {
     return same_bits(a, b) || a == b || fabs(a - b) <= t.atol + t.rtol * fabs(b);
 }

@@ -71,6 +71,8 @@ typedef struct tolerance {
     double atol, rtol;
 } tolerance;
 
+bool close_to(double a, double b, tolerance t);
+
 /* False, and says so, if the arrays differ. The type is compared where bits are. */
 bool same_array(const call *c, const char *what, const array *a, const array *b,
                 tolerance t);

@@ -53,6 +53,9 @@ static bool parse_input(const char **text, sample_input *in)
         char *end;
         if (*p == '[') {
             good = parse_dims(&p, &in->dims);
+        } else if (*p == '=') {
+            in->values = ++p;
+            p += strcspn(p, " ");
         } else if (*p == '{') {
             in->low = strtod(p + 1, &end);
             good = *end == ',';
@@ -78,6 +81,12 @@ bool parse_sample(const char *text, sample *s)
             text++;
             continue;
         }
+        if (strncmp(text, "-> ", 3) == 0) {
+            const char *second = strstr(text + 3, "-> ");
+            s->gradients = text + 3;
+            s->second = second ? second + 3 : NULL;
+            return true;
+        }
         if (s->n == MOST_INPUTS || !parse_input(&text, &s->in[s->n++]))
             return false;
     }
@@ -97,6 +106,16 @@ uint64_t next_random(uint64_t *state)
 double uniform(uint64_t *state)
 {
     return (double)(next_random(state) >> 11) * 0x1p-53;
+}
+
+double value_at(const char *values, int64_t i)
+{
+    int64_t n = 1;
+    for (const char *p = values; *p && *p != ' '; p++)
+        n += *p == ',';
+    for (i %= n; i > 0; i--)
+        values = strchr(values, ',') + 1;
+    return strtod(values, NULL);
 }
 
 /* Moves x away from each kink in the list "0" or "-0.5,0.5", into the range. */
@@ -139,11 +158,15 @@ array make_array(const sample_input *in, const char *kinks, uint64_t *state)
     for (int64_t i = 0; i < a.numel; i++) {
         if (!in->distinct)
             a.v[i] = in->low + (in->high - in->low) * uniform(state);
-        if (in->kind == 'b')
+        if (in->values)
+            a.v[i] = in->kind == 'f' || in->kind == 'n'
+                         ? (double)(float)value_at(in->values, i)
+                         : value_at(in->values, i);
+        else if (in->kind == 'b')
             a.v[i] = (double)(next_random(state) >> 63);
         else if (in->kind == 'i')
             a.v[i] = floor(a.v[i]);
-        else
+        else if (!in->values)
             a.v[i] = (double)(float)nudge(a.v[i], kinks, in->low, in->high);
     }
     return a;

@@ -17,18 +17,26 @@ typedef struct array {
     double *v;
 } array;
 
-/* One input of a sample. kind: f, i, b, - (absent) or n (a C number). */
+/* One input of a sample. kind: f, i, b, - (absent) or n (a C number). values: "2,0,-inf" for
+ * the elements, in turn; NULL: random ones. */
 typedef struct sample_input {
     char kind;
     cr_dims dims;
     double low, high;
     bool constant, distinct;
+    const char *values;
 } sample_input;
 
+/* What stands behind "->": for each input that wants a gradient the gradient of the result's sum,
+ * as values, and behind a second one the gradient of those gradients' sum. */
 typedef struct sample {
     int n;
     sample_input in[MOST_INPUTS];
+    const char *gradients, *second;
 } sample;
+
+/* The i-th of "2,0,-inf", up to a blank; they repeat. */
+double value_at(const char *values, int64_t i);
 
 int64_t count_of(cr_dims dims);
 

@@ -43,6 +43,10 @@ static void test_shapes(cr_ctx *ctx)
     FAILS(cr_permute(a, CR_DIMS(0, 0)), SHAPE, "dims [0, 0]");
     FAILS(cr_cat(two, 2, 1), SHAPE, "sizes differ outside dim 1");
     FAILS(cr_stack(two, 2, 0), SHAPE, "input 0 is [8, 64], input 1 is [32, 64]");
+    FAILS(cr_unsqueeze(a, 3), ARGUMENT,
+          "unsqueeze: dim 3 of the result, which has 3 dimensions; from -3 to 2 (");
+    FAILS(cr_stack(two, 1, -4), ARGUMENT, "stack: dim -4 of the result, which has 3 dim");
+    FAILS(cr_unsqueeze(cr_scalar(ctx, 1), 1), ARGUMENT, "1 dimensions; from -1 to 0 (");
     FAILS(cr_select(a, 0, 8), INDEX, "index 8 is outside dim 0 of [8, 64]");
     FAILS(cr_slice(a, 0, 3, 1, .step = -1), ARGUMENT, "cr_flip()");
     FAILS(cr_layer_norm(a, CR_DIMS(3), NULL, NULL), SHAPE, "does not end in");
@@ -81,6 +85,8 @@ static void test_indices(cr_ctx *ctx)
           "scatter_add: index 11");
     FAILS(cr_eval(cr_one_hot(index, 5)), INDEX, "not below num_classes, 5");
     FAILS(cr_one_hot(below, -1), ARGUMENT, "give num_classes");
+    FAILS(cr_eval(cr_one_hot(below, 5)), INDEX,
+          "index -1 at [0] is below 0; classes are 0 to 4");
     FAILS(cr_cross_entropy(cr_ones(ctx, CR_DIMS(3, 10)), index), SHAPE,
           "x is f32 [3, 10], target i64 [2]");
     FAILS(cr_embedding(cr_t(x), index, .padding_idx = CR_INT(10)), ARGUMENT,
@@ -90,6 +96,88 @@ static void test_indices(cr_ctx *ctx)
     cr_tensor *bytes = cr_cast(cr_from(ctx, CR_I64, CR_DIMS(2), small), CR_U8);
     is_near(cr_item(cr_cross_entropy(x, bytes)), log(10), 1e-6,
             "-100 is no u8, and is not looked for");
+}
+
+/* ---- split and chunk ---- */
+
+/* The values of v[6] in rows of 2, cut along dim 0, with the first element of each part. */
+static bool starts(cr_tensor *const *parts, int n, const double *first)
+{
+    for (int i = 0; i < n; i++)
+        if (!parts[i] ||
+            (cr_numel(parts[i]) && *(const double *)cr_data(parts[i]) != first[i]))
+            return false;
+    return true;
+}
+
+static void test_cutting(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    const double v[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 };
+    cr_tensor *x = cr_requires_grad(f64(ctx, CR_DIMS(5, 2), v)), *parts[8];
+    cr_tensor *empty = cr_zeros(ctx, CR_DIMS(0, 2));
+    is_int(cr_split(x, 2, 0, parts, 8), 3, "split: pieces of 2 of 5");
+    ok(starts(parts, 3, (const double[]){ 1, 5, 9 }) && cr_size(parts[2], 0) == 1 &&
+           !parts[3],
+       "the last is what is left, and behind it is NULL");
+    is_int(cr_split(x, CR_DIMS(1, 0, 4), -2, parts, 3), 3, "by sizes, 0 among them");
+    ok(starts(parts, 3, (const double[]){ 1, 0, 3 }) && cr_size(parts[1], 0) == 0,
+       "sizes");
+    is_int(cr_split(x, 9, 0, parts, 1), 1, "one piece that is larger than x");
+    is_int(cr_split(empty, 2, 0, parts, 1), 1, "of nothing there is one piece");
+    is_int(cr_chunk(x, 2, 0, parts, 2), 2, "chunk: 2 of 5");
+    ok(starts(parts, 2, (const double[]){ 1, 7 }) && cr_size(parts[1], 0) == 2,
+       "3 and 2");
+    is_int(cr_chunk(x, 4, 0, parts, 4), 3, "4 of 5 are 3, of 2, 2, 1");
+    is_int(cr_chunk(empty, 3, 0, parts, 3), 3, "of nothing as many as are asked for");
+    is_int(cr_chunk(x, 2, 1, parts, 2), 2, "along the last dim");
+    cr_backward(cr_sum(cr_mul(parts[0], parts[1])));
+    const double *g = cr_data(cr_grad(x));
+    ok(g && g[0] == 2 && g[1] == 1 && g[8] == 10 && g[9] == 9, "gradients flow back");
+    FAILS(cr_split(x, 2, 0, parts, 2), ARGUMENT,
+          "split: 3 parts of [5, 2] along dim 0, and there is room for 2 (");
+    ok(!parts[0] && !parts[1], "no part is left");
+    FAILS(cr_split(x, 0, 0, parts, 8), SHAPE, "sizes [0] do not make up dim 0 of [5, 2]");
+    FAILS(cr_split(x, -1, 0, parts, 8), SHAPE, "sizes [-1] do not make up dim 0");
+    FAILS(cr_split(x, CR_DIMS(2, 2), 0, parts, 8), SHAPE, "sizes [2, 2] do not make up");
+    FAILS(cr_split(x, CR_DIMS(6, -1), 0, parts, 8), SHAPE,
+          "sizes [6, -1] do not make up");
+    FAILS(cr_split(x, CR_ALL, 0, parts, 8), SHAPE, "do not make up dim 0");
+    FAILS(cr_split(x, 2, 2, parts, 8), ARGUMENT, "split: dim 2 of a tensor with 2 dim");
+    FAILS(cr_split(cr_scalar(ctx, 1), 1, 0, parts, 8), SHAPE,
+          "split: a tensor of rank 0");
+    FAILS(cr_split(x, 2, 0, NULL, 8), NULL, "split: there is no place for the parts");
+    FAILS(cr_chunk(x, 0, 0, parts, 8), ARGUMENT, "chunk: chunks is 0, not above 0 (");
+    FAILS(cr_chunk(x, 5, 0, parts, 4), ARGUMENT, "op_calls.c:");
+    is_int(cr_split(NULL, 2, 0, parts, 8), -1, "nothing to cut");
+    cr_fail(ctx, CR_ERR_IO, "before");
+    parts[0] = x;
+    is_int(cr_chunk(x, 1, 0, parts, 1), -1, "an error is pending");
+    ok(!parts[0] && failed(ctx, CR_ERR_IO, "before"), "and stays");
+}
+
+static void test_index_add(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    const double v[] = { 1, 2, 3, 4 };
+    const int64_t at[] = { 1, 1 };
+    cr_tensor *x = f64(ctx, CR_DIMS(2, 2), v),
+              *s = cr_requires_grad(f64(ctx, CR_DIMS(2, 2), v));
+    cr_tensor *index = cr_from(ctx, CR_I64, CR_DIMS(2), at);
+    cr_tensor *y = cr_index_add(x, 0, index, s, .alpha = CR_REAL(-2));
+    const double *out = cr_data(y);
+    ok(out && out[0] == 1 && out[1] == 2 && out[2] == 3 - 8 && out[3] == 4 - 12,
+       "index_add");
+    cr_backward(cr_sum(cr_mul(y, x)));
+    out = cr_data(cr_grad(s));
+    ok(out && out[0] == -6 && out[1] == -8 && out[2] == -6 && out[3] == -8,
+       "its gradient");
+    y = cr_index_add(x, 0, index, s, .alpha = CR_REAL(0));
+    is_near(cr_item(cr_sum(y)), 10, 0, "alpha 0 is 0");
+    cr_tensor *n = cr_ones(ctx, CR_DIMS(2), .dtype = CR_I64);
+    FAILS(cr_index_add(n, 0, index, n, .alpha = CR_REAL(0.5)), ARGUMENT,
+          "index_add: alpha 0.5 is not a value of i64");
+    FAILS(cr_index_add(x, 0, index, NULL), NULL, "index_add: input 2 (source) is NULL");
 }
 
 /* ---- attributes ---- */
@@ -376,10 +464,11 @@ static void test_infinities(cr_ctx *ctx)
 static void test_no_probability(cr_ctx *ctx)
 {
     CR_SCOPE(ctx);
-    const double v[] = { -1.5, 2.5, 0, 1 };
-    const double *drawn = cr_data(cr_bernoulli(f64(ctx, CR_DIMS(4), v)));
+    const double v[] = { -1.5, 2.5, 0, 1, (double)NAN };
+    const double *drawn = cr_data(cr_bernoulli(f64(ctx, CR_DIMS(5), v)));
     ok(drawn && drawn[0] == 0 && drawn[1] == 1 && drawn[2] == 0 && drawn[3] == 1,
        "bernoulli draws 0 and 1 only");
+    ok(drawn && isnan(drawn[4]), "and NaN of NaN");
 }
 
 static void test_padding(cr_ctx *ctx)
@@ -401,6 +490,8 @@ int main(void)
     cr_ctx *ctx = cr_open(NULL);
     test_shapes(ctx);
     test_indices(ctx);
+    test_cutting(ctx);
+    test_index_add(ctx);
     test_text(ctx);
     test_defaults(ctx);
     test_custom(ctx);

@@ -6,7 +6,8 @@
 
 CR_BEGIN
 
-/* 1 with probability x, else 0; below 0 and above 1 x counts as 0 and 1. Gradient 0. */
+/* 1 with probability x, else 0; below 0 and above 1 x counts as 0 and 1, and NaN gives NaN.
+ * Gradient 0. */
 CR_API cr_tensor *cr_bernoulli_at(cr_tensor *x, const char *site);
 #define cr_bernoulli(x) cr_bernoulli_at(x, CR_HERE)
 

@@ -52,6 +52,21 @@ CR_API cr_tensor *cr_slice_at(cr_tensor *x, int dim, int64_t start, int64_t end,
     cr_slice_at(x, dim, start, CR_FIRST(__VA_ARGS__, 0),         \
                 CR_OPTS(cr_slice_opts, __VA_ARGS__))
 
+/* x cut along dim into slices, which are views: each part has `size` (an int; the last may be
+ * smaller), or the sizes of a list, whose sum is that of x; or there are `chunks` parts of one size,
+ * rounded up, so that the last is smaller and there may be fewer. usage: cr_split(x, 2, 0, parts, n),
+ * cr_split(x, CR_DIMS(1, 3), 0, parts, 2), cr_chunk(x, 3, -1, parts, 3).
+ * Stores the parts, of which there may not be more than capacity, and NULL behind them. Returns
+ * how many there are, or -1 with an error, all of parts being NULL then. */
+CR_API int cr_split_at(cr_tensor *x, cr_dims sizes, int dim, cr_tensor **parts, int capacity,
+                       const char *site);
+CR_API int cr_chunk_at(cr_tensor *x, int64_t chunks, int dim, cr_tensor **parts, int capacity,
+                       const char *site);
+#define cr_split(x, size, dim, parts, capacity) \
+    cr_split_at(x, CR_DIM_ARG(size), dim, parts, capacity, CR_HERE)
+#define cr_chunk(x, chunks, dim, parts, capacity) \
+    cr_chunk_at(x, chunks, dim, parts, capacity, CR_HERE)
+
 /* x with the slice (as above) replaced by src, which has the slice's shape. */
 CR_API cr_tensor *cr_slice_scatter_at(cr_tensor *x, cr_tensor *src, int dim, int64_t start,
                                       int64_t end, cr_slice_opts opts);

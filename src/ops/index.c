@@ -22,7 +22,11 @@ static cr_status check_indices(const cr_kernel *kernel, const cr_array *index,
         if (CR__LIKELY((uint64_t)at < (uint64_t)size))
             continue;
         cr__place_text(index, i, place, sizeof place);
-        if (dim < 0)
+        if (dim < 0 && at < 0)
+            snprintf(kernel->message, kernel->capacity,
+                     "index %lld at %s is below 0; classes are 0 to %lld", (long long)at,
+                     place, (long long)size - 1);
+        else if (dim < 0)
             snprintf(kernel->message, kernel->capacity,
                      "index %lld at %s is not below num_classes, %lld", (long long)at,
                      place, (long long)size);
@@ -500,12 +504,11 @@ static cr_status index_select_kernel(const cr_kernel *kernel)
     return select_slices(kernel, attrs->dim);
 }
 
-static cr_tensor *index_add(cr_tensor *x, int64_t dim, cr_tensor *index, cr_tensor *src);
-
 static void index_select_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     const cr__dim_attrs *attrs = cr_attrs(out);
-    down[0] = index_add(cr_zeros_like(cr_input(out, 0)), attrs->dim, cr_input(out, 1), g);
+    down[0] = cr_index_add(cr_zeros_like(cr_input(out, 0)), (int)attrs->dim,
+                           cr_input(out, 1), g);
 }
 
 CR__OP(index_select) = {
@@ -537,7 +540,7 @@ cr_tensor *cr_index_select_at(cr_tensor *x, int dim, cr_tensor *index, const cha
 
 typedef struct index_add_attrs {
     int64_t dim;
-    double alpha;
+    cr_opt_real alpha;
 } index_add_attrs;
 
 static cr_status index_add_shape(cr_infer *infer)
@@ -548,10 +551,12 @@ static cr_status index_add_shape(cr_infer *infer)
         return CR_ERR_SHAPE;
     if (!addable(infer))
         return CR_ERR_DTYPE;
-    if (cr__is_int(infer->dtype) &&
-        !(fabs(attrs->alpha) <= 0x1p53 && attrs->alpha == floor(attrs->alpha)))
+    uint64_t bits;
+    if (!attrs->alpha.given)
+        attrs->alpha = CR_REAL(1);
+    if (!cr__number_store(cr_arg_real(attrs->alpha.v), infer->dtype, &bits))
         return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
-                           "alpha %g is not a value of %s", attrs->alpha,
+                           "alpha %g is not a value of %s", attrs->alpha.v,
                            cr_dtype_name(infer->dtype));
     if (want.n > 0)
         want.v[attrs->dim] = size_at(&infer->in_dims[1], 0);
@@ -621,7 +626,7 @@ static cr_status index_add_kernel(const cr_kernel *kernel)
     if (status != CR_OK)
         return status;
     copy_whole(kernel);
-    s.alpha = attrs->alpha;
+    s.alpha = attrs->alpha.v;
     if (kernel->in[2].numel == 0)
         return CR_OK;
     if (!cr__is_float(kernel->out.dtype)) {
@@ -655,8 +660,8 @@ static void index_add_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = g;
     if (!cr_input_needs_grad(out, 2))
         return;
-    if (attrs->alpha != 1)
-        g = cr_mul(g, attrs->alpha);
+    if (attrs->alpha.v != 1)
+        g = cr_mul(g, attrs->alpha.v);
     down[2] = cr_index_select(g, (int)attrs->dim, cr_input(out, 1));
 }
 
@@ -668,8 +673,7 @@ CR__OP(index_add) = {
     .max_inputs = 3,
     .inputs = "x,index,source",
     .attrs = CR__ATTRS(CR__ATTR(index_add_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL),
-                       CR__ATTR(index_add_attrs, alpha, REAL, .initial = "1",
-                                .flags = CR_ATTR_POSITIONAL)),
+                       CR__ATTR(index_add_attrs, alpha, OPT_REAL, .initial = "1")),
     .attrs_size = sizeof(index_add_attrs),
     .shape = index_add_shape,
     .vjp = index_add_vjp,
@@ -684,11 +688,12 @@ CR__OP(index_add) = {
                            { "f[3,2] i[0] f[0,2]", "dim=0" }),
 };
 
-static cr_tensor *index_add(cr_tensor *x, int64_t dim, cr_tensor *index, cr_tensor *src)
+cr_tensor *cr_index_add_at(cr_tensor *x, int dim, cr_tensor *index, cr_tensor *source,
+                           cr_index_add_opts opts)
 {
-    cr_tensor *inputs[] = { x, index, src };
-    return cr__record_n(NULL, &cr__op_index_add, inputs, 3, &(index_add_attrs){ dim, 1 },
-                        CR_HERE);
+    cr_tensor *inputs[] = { x, index, source };
+    return cr__record_n(NULL, &cr__op_index_add, inputs, 3,
+                        &(index_add_attrs){ dim, opts.alpha }, opts.site);
 }
 
 /* ---- embedding ---- */
@@ -738,7 +743,7 @@ static void embedding_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     bool byte = cr_dtype_of(index) == CR_U8;
     if (attrs->padding_idx.given && (!byte || attrs->padding_idx.v <= UINT8_MAX))
         g = cr_where(cr_unsqueeze(cr_ne(index, attrs->padding_idx.v), 1), g, 0);
-    down[0] = index_add(cr_zeros_like(weight), 0, index, g);
+    down[0] = cr_index_add(cr_zeros_like(weight), 0, index, g);
 }
 
 CR__OP(embedding) = {

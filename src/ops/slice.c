@@ -247,6 +247,135 @@ cr_tensor *cr_select_at(cr_tensor *x, int dim, int64_t index, const char *site)
     return cr__record_1(&cr__op_select, x, &(select_attrs){ dim, index }, site);
 }
 
+/* ---- split, chunk ---- */
+
+/* They are no operations, having several results, but have names in messages. */
+typedef struct cutting {
+    cr_ctx *ctx;
+    const cr_op *what;
+    cr_tensor *x;
+    int dim;
+    int64_t size; /* of x along dim */
+    cr_tensor **parts;
+    int capacity;
+    const char *outer_site;
+    const cr_op *outer;
+} cutting;
+
+/* False with the error, where there is a context. */
+static bool begin_cutting(cutting *c, int dim, const char *site)
+{
+    cr_tensor *x = c->x;
+    for (int i = 0; c->parts && i < c->capacity; i++)
+        c->parts[i] = NULL;
+    if (!x || !cr__usable(x->ctx, x, c->what->name, site))
+        return false;
+    c->ctx = x->ctx;
+    c->outer_site = c->ctx->site;
+    c->outer = c->ctx->within;
+    c->ctx->site = c->outer_site ? c->outer_site : site;
+    c->ctx->within = c->outer ? c->outer : c->what;
+    const cr_dims dims = cr_shape(x);
+    cr_infer infer = { .ctx = c->ctx, .op = c->what, .n = 1, .in_dims = &dims };
+    int64_t resolved = dim;
+    if (has_dims(&infer) && cr__resolve_dim(&infer, &resolved, dims.n)) {
+        c->dim = (int)resolved;
+        c->size = dims.v[resolved];
+    }
+    return c->ctx->status == CR_OK;
+}
+
+static int end_cutting(cutting *c, int n)
+{
+    if (!c->ctx)
+        return -1;
+    for (int i = 0; c->ctx->status && c->parts && i < c->capacity; i++)
+        c->parts[i] = NULL;
+    c->ctx->site = c->outer_site;
+    c->ctx->within = c->outer;
+    return c->ctx->status ? -1 : n;
+}
+
+/* n parts of the given size, the last of them as much as is left; or of the sizes of a
+ * list. Returns n. */
+static int cut(const cutting *c, int64_t n, int64_t size, const cr_dims *sizes)
+{
+    int64_t from = 0;
+    if (n > c->capacity)
+        cr__op_fail(c->ctx, c->what, CR_ERR_ARGUMENT, NULL,
+                    "%lld parts of %s along dim %d, and there is room for %d",
+                    (long long)n, cr__shape_text(c->x), c->dim, c->capacity);
+    else if (!c->parts && n > 0)
+        cr__op_fail(c->ctx, c->what, CR_ERR_NULL, NULL,
+                    "there is no place for the parts");
+    for (int64_t i = 0; i < n && c->ctx->status == CR_OK; i++) {
+        int64_t left = c->size - from, length = sizes ? sizes->v[i] : size;
+        length = length < left ? length : left;
+        c->parts[i] = cr_slice(c->x, c->dim, from, from + length);
+        from += length;
+    }
+    return (int)n;
+}
+
+static void fail_sizes(const cutting *c, cr_dims sizes)
+{
+    cr__op_fail(c->ctx, c->what, CR_ERR_SHAPE, NULL,
+                "sizes %s do not make up dim %d of %s", cr__dims_text(c->ctx, sizes),
+                c->dim, cr__shape_text(c->x));
+}
+
+/* Whether the sizes are not negative and add up. */
+static bool add_up(const cutting *c, const cr_dims *sizes)
+{
+    int64_t left = c->size;
+    for (int i = 0; i < sizes->n; i++) {
+        if (sizes->v[i] < 0 || sizes->v[i] > left)
+            return false;
+        left -= sizes->v[i];
+    }
+    return left == 0;
+}
+
+int cr_split_at(cr_tensor *x, cr_dims sizes, int dim, cr_tensor **parts, int capacity,
+                const char *site)
+{
+    static const cr_op split = { .name = "split" };
+    cutting c = { .what = &split, .x = x, .parts = parts, .capacity = capacity };
+    int n = 0;
+    if (!begin_cutting(&c, dim, site))
+        return end_cutting(&c, 0);
+    if (sizes.given && sizes.n == 1 && sizes.v[0] > 0) {
+        int64_t size = sizes.v[0], parts_of = c.size / size + (c.size % size != 0);
+        n = cut(&c, parts_of > 0 ? parts_of : 1, size, NULL);
+    } else if (sizes.given && sizes.n > 1 && sizes.n <= CR_MAX_DIMS &&
+               add_up(&c, &sizes)) {
+        n = cut(&c, sizes.n, 0, &sizes);
+    } else {
+        fail_sizes(&c, sizes);
+    }
+    return end_cutting(&c, n);
+}
+
+int cr_chunk_at(cr_tensor *x, int64_t chunks, int dim, cr_tensor **parts, int capacity,
+                const char *site)
+{
+    static const cr_op chunk = { .name = "chunk" };
+    cutting c = { .what = &chunk, .x = x, .parts = parts, .capacity = capacity };
+    int n = 0;
+    if (!begin_cutting(&c, dim, site))
+        return end_cutting(&c, 0);
+    if (chunks < 1) {
+        cr__op_fail(c.ctx, c.what, CR_ERR_ARGUMENT, NULL, "chunks is %lld, not above 0",
+                    (long long)chunks);
+    } else if (c.size == 0) {
+        n = cut(&c, chunks, 0, NULL);
+    } else {
+        int64_t size = c.size / chunks + (c.size % chunks != 0);
+        n = cut(&c, c.size / size + (c.size % size != 0), size, NULL);
+    }
+    return end_cutting(&c, n);
+}
+
 /* ---- cat, stack ---- */
 
 typedef struct join_attrs {

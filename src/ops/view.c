@@ -445,8 +445,12 @@ static cr_status unsqueeze_shape(cr_infer *infer)
         return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
                            "%s has %d dimensions already, which is the most",
                            cr__dims_text(infer->ctx, infer->in_dims[0]), rank);
-    if (!cr__resolve_dim(infer, &attrs->dim, rank + 1))
-        return CR_ERR_SHAPE;
+    if (attrs->dim < -rank - 1 || attrs->dim > rank)
+        return cr__op_fail(
+            infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
+            "dim %lld of the result, which has %d dimensions; from %d to %d",
+            (long long)attrs->dim, rank + 1, -rank - 1, rank);
+    attrs->dim += attrs->dim < 0 ? rank + 1 : 0;
     cr__dims_insert(&infer->dims, (int)attrs->dim, 1);
     return CR_OK;
 }

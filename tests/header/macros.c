@@ -336,6 +336,13 @@ static void reductions_and_views(cr_ctx *ctx)
     is_int(cr_size(cr_cat((cr_tensor *[]){ literal, literal }, 2, 0), 0), 4, "literals");
 #endif
     is_int(cr_ndim(cr_stack(two, 2, 0)), 3, "stack");
+    cr_tensor *parts[3];
+    is_int(cr_split(x, 2, 1, parts, 3), 2, "split by one size");
+    is_int(cr_size(parts[1], 1), 1, "the last is smaller");
+    is_int(cr_split(x, CR_DIMS(1, 2), -1, parts, 3), 2, "split by a list");
+    IS(cr_sum(parts[1]), 16);
+    is_int(cr_chunk(x, 3, 1, parts, 3), 3, "chunk");
+    IS(cr_sum(parts[2]), 9);
     is_text(cr_message(ctx), "", "no error in reductions and views");
 }
 
@@ -344,12 +351,15 @@ static void products_and_picks(cr_ctx *ctx)
     CR_SCOPE(ctx);
     cr_tensor *x = matrix(ctx);
     cr_tensor *index = cr_from(ctx, CR_I64, CR_DIMS(2), labels);
-    cr_tensor *column = cr_reshape(index, CR_DIMS(2, 1));
+    cr_tensor *column = cr_reshape(index, CR_DIMS(2, 1)),
+              *x_two = cr_ones(ctx, CR_DIMS(2, 2));
     IS(cr_sum(cr_matmul(x, cr_t(x))), 14 + 32 + 32 + 77);
     IS(cr_sum(cr_linear(x, x, NULL)), 14 + 32 + 32 + 77);
     IS(cr_sum(cr_gather(x, 1, column)), 3 + 4);
     IS(cr_sum(cr_scatter_add(x, 1, column, cr_ones(ctx, CR_DIMS(2, 1)))), 23);
     IS(cr_sum(cr_index_select(x, 1, index)), 3 + 6 + 1 + 4);
+    IS(cr_sum(cr_index_add(x, 1, index, cr_ones(ctx, CR_DIMS(2, 2)))), 25);
+    IS(cr_sum(cr_index_add(x, 1, index, x_two, .alpha = CR_REAL(0.5))), 23);
     IS(cr_sum(cr_one_hot(index, 3)), 2);
     IS(cr_sum(cr_embedding(cr_t(x), index)), 3 + 6 + 1 + 4);
     IS(cr_sum(cr_embedding(cr_t(x), index, .padding_idx = CR_INT(0))), 3 + 6 + 1 + 4);

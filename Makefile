@@ -1,4 +1,5 @@
-# A thin front for CMake: make, make demo, make test, make bench, make install, make clean.
+# A thin front for CMake: make, make demo, make test, make bench, make install,
+# make amalgamation, make clean.
 #
 #     JOBS=4             jobs of build and tests
 #     CMAKE_FLAGS=...    for the configuration: CC=clang CMAKE_FLAGS=-DCHAINRULE_WERROR=ON make
@@ -7,7 +8,7 @@
 JOBS ?= 2
 PREFIX ?= /usr/local
 
-.PHONY: all configure demo test bench bench-peers install clean
+.PHONY: all configure amalgamation demo test bench bench-peers install clean
 
 all: configure
 	cmake --build build -j $(JOBS)
@@ -15,6 +16,10 @@ all: configure
 configure:
 	@mkdir -p build
 	@cmake -S . -B build $(CMAKE_FLAGS) >build/configure.log || { cat build/configure.log; exit 1; }
+
+# The library as two files: build/chainrule.c and build/chainrule.h.
+amalgamation:
+	tools/amalgamate.sh build
 
 # The lesson in one go: see examples/demo.c.
 demo: configure

@@ -106,7 +106,7 @@ static void fill(cr_dtype t, void *p)
 
 /* Arithmetic on two f32 in f64, rounded, is that in f32 (53 >= 2*24 + 2 bits); so one
  * reference serves both. Elementary functions of f32 are compared with a tolerance. */
-static double softplus(double x, double beta, double threshold)
+static double softplus_of(double x, double beta, double threshold)
 {
     return x * beta > threshold ? x : log1p(exp(x * beta)) / beta;
 }

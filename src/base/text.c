@@ -10,12 +10,12 @@
 
 /* ---- formats ---- */
 
-typedef struct output {
+typedef struct text_out {
     char *text;
     size_t capacity, length; /* of the whole text, as snprintf() counts */
-} output;
+} text_out;
 
-static void put(output *out, const char *from, size_t n)
+static void append(text_out *out, const char *from, size_t n)
 {
     if (out->length < out->capacity) {
         size_t room = out->capacity - out->length - 1, some = n < room ? n : room;
@@ -136,7 +136,7 @@ static int point_of(char *text, int n)
     return kept;
 }
 
-static void put_conversion(output *out, const conversion *c, arguments *args)
+static void put_conversion(text_out *out, const conversion *c, arguments *args)
 {
     char text[501];
     int n = 0;
@@ -160,20 +160,20 @@ static void put_conversion(output *out, const conversion *c, arguments *args)
     } else {
         n = snprintf(text, sizeof text, "%c", c->type); /* "%%", or none */
     }
-    put(out, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
+    append(out, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
 }
 
 int cr__vformat(char *text, size_t capacity, const char *format, va_list list)
 {
-    output out = { text, capacity, 0 };
+    text_out out = { text, capacity, 0 };
     arguments args;
     conversion c;
     CR__TEXT_GUARD();
     va_copy(args.list, list);
-    put(&out, "", 0);
+    append(&out, "", 0);
     for (const char *at = format; *at;) {
         size_t plain = strcspn(at, "%");
-        put(&out, at, plain);
+        append(&out, at, plain);
         at += plain;
         if (*at) {
             at = read_conversion(&c, at + 1, &args);

@@ -32,7 +32,7 @@ static bool obtain(cr__plan *plan, cr__buffer **spare, size_t bytes, uint32_t *s
     return true;
 }
 
-static bool store(cr__plan *plan, cr__buffer **spare, cr_tensor *x)
+static bool give_buffer(cr__plan *plan, cr__buffer **spare, cr_tensor *x)
 {
     cr__entry *entry = cr__entry_of(plan, x);
     uint32_t slot;
@@ -105,7 +105,7 @@ bool cr__plan_memory(cr__plan *plan)
     for (uint32_t g = plan->n_groups; g-- > 1;) {
         const cr__group *group = &plan->groups[g];
         for (uint32_t at = group->first; at; at = plan->entries[at - 1].next)
-            if (!store(plan, &spare, plan->nodes[at - 1]))
+            if (!give_buffer(plan, &spare, plan->nodes[at - 1]))
                 return false;
         for (uint32_t at = group->first; at; at = plan->entries[at - 1].next) {
             retire_inputs(plan, &spare, plan->nodes[at - 1], g);

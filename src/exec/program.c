@@ -477,7 +477,7 @@ static void reduce_blocks(const program *p, char *scratch, int64_t row, int64_t 
     memcpy(result, stack, p->kernel->out_size);
 }
 
-static int64_t blocks_of(const program *p)
+static int64_t sum_blocks(const program *p)
 {
     return (p->length + CR__BLOCK - 1) / CR__BLOCK;
 }
@@ -493,7 +493,7 @@ static void end_rows(const program *p, char *scratch, int64_t first, int64_t row
             return;
         program redo = *p;
         redo.kernel = cr__reduce_find(again, p->ending.dtype);
-        reduce_blocks(&redo, scratch, r * p->length, 0, blocks_of(p), p->out + r * size);
+        reduce_blocks(&redo, scratch, r * p->length, 0, sum_blocks(p), p->out + r * size);
         cr__ending_scaled(&p->ending, again, p->out + r * size);
     }
 }
@@ -503,7 +503,7 @@ static void row_part(void *arg, int part)
 {
     const program *p = arg;
     char *scratch = cr__team_scratch(p->plan->ctx->team, part);
-    int64_t begin, end, blocks = blocks_of(p);
+    int64_t begin, end, blocks = sum_blocks(p);
     cr__part((blocks + p->span - 1) / p->span, 1, part, p->parts, &begin, &end);
     for (int64_t s = begin; s < end; s++)
         reduce_blocks(p, scratch, 0, s * p->span, least((s + 1) * p->span, blocks),
@@ -514,7 +514,7 @@ static void sum_row(program *p)
 {
     cr__team *team = p->plan->ctx->team;
     int64_t most = (int64_t)(CR__SCRATCH_BYTES - SCRATCH_TEMPS) / 8,
-            blocks = blocks_of(p);
+            blocks = sum_blocks(p);
     p->partials = (char *)cr__team_scratch(team, 0) + SCRATCH_TEMPS;
     p->span = 1;
     while (blocks / p->span >= most)
@@ -545,7 +545,7 @@ static void rows_part(void *arg, int part)
     cr__part(p->rows, CR__PAD, part, p->parts, &begin, &end);
     if (p->length > p->tile) {
         for (int64_t r = begin; r < end; r++)
-            reduce_blocks(p, scratch, r * p->length, 0, blocks_of(p), p->out + r * size);
+            reduce_blocks(p, scratch, r * p->length, 0, sum_blocks(p), p->out + r * size);
         end_rows(p, scratch, begin, end - begin);
         return;
     }

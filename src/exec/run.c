@@ -44,7 +44,7 @@ cr__ending cr__ending_of(cr_tensor *x)
     return ending;
 }
 
-static void run_reduce(const cr__plan *plan, cr_tensor *x)
+static void run_reduction(const cr__plan *plan, cr_tensor *x)
 {
     const cr__reduce_info *info = x->op->internal;
     cr_tensor *in = cr__input(x, 0);
@@ -128,7 +128,7 @@ static bool run_group(const cr__plan *plan, const cr__group *group)
         return cr__run_program(plan, group);
     switch (x->op->kind) {
     case CR_OP_REDUCE:
-        run_reduce(plan, x);
+        run_reduction(plan, x);
         return true;
     case CR_OP_CONTRACT:
         return cr__run_contract(plan, x);
@@ -192,7 +192,7 @@ static void let_go_inputs(const cr_tensor *x)
     }
 }
 
-static void end(cr__plan *plan, bool success)
+static void finish(cr__plan *plan, bool success)
 {
     for (uint32_t i = 0; i < plan->n && success; i++)
         give_value(plan, plan->nodes[i]);
@@ -260,7 +260,7 @@ cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
     ctx->running = true;
     bool success = cr__plan_groups(&plan, targets, n, commit) && reserve_arrays(&plan) &&
                    cr__plan_memory(&plan) && compute(&plan) && ctx->status == CR_OK;
-    end(&plan, success);
+    finish(&plan, success);
     ctx->running = false;
     trim_lists(ctx);
     if (!success)

@@ -419,7 +419,7 @@ static uint32_t choose_group(cr__plan *plan, cr_tensor *x)
     return begin_group(plan, x);
 }
 
-static bool place(cr__plan *plan, cr_tensor *x)
+static bool place_node(cr__plan *plan, cr_tensor *x)
 {
     cr__entry *entry = cr__entry_of(plan, x);
     uint32_t used_by = entry->group, g = choose_group(plan, x);
@@ -468,7 +468,7 @@ static bool make_groups(cr__plan *plan)
     for (uint32_t i = plan->n; i-- > 0;) {
         cr_tensor *x = plan->nodes[i];
         if (x->op->kind != CR_OP_VIEW) {
-            if (!place(plan, x))
+            if (!place_node(plan, x))
                 return false;
         } else if (plan->entries[i].flags & CR__COPIED) {
             if (!copy_of_view(plan, x))

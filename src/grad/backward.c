@@ -72,13 +72,13 @@ bool cr__walk_root(cr__walk *walk, cr_tensor *node)
     return true;
 }
 
-static void number(cr__walk *walk)
+static void number_nodes(cr__walk *walk)
 {
     for (size_t i = 0; i < walk->n; i++)
         walk->nodes[i]->walk = (uint32_t)i + 1;
 }
 
-static void swap(cr_tensor **a, cr_tensor **b)
+static void swap_nodes(cr_tensor **a, cr_tensor **b)
 {
     cr_tensor *node = *a;
     *a = *b;
@@ -92,15 +92,15 @@ static bool order(cr__walk *walk)
     size_t n = walk->n;
     for (size_t i = 0; i < n;) {
         if (walk->nodes[i]->flags & CR__VERSION)
-            swap(&walk->nodes[i], &walk->nodes[--n]);
+            swap_nodes(&walk->nodes[i], &walk->nodes[--n]);
         else
             i++;
     }
     if (!cr__sort_nodes(walk->ctx, walk->nodes, n))
         return false;
     for (size_t i = 0; i < n / 2; i++)
-        swap(&walk->nodes[i], &walk->nodes[n - 1 - i]);
-    number(walk);
+        swap_nodes(&walk->nodes[i], &walk->nodes[n - 1 - i]);
+    number_nodes(walk);
     return true;
 }
 
@@ -150,7 +150,7 @@ void cr__walk_prune(cr__walk *walk, cr_tensor *const *xs, size_t n)
         if (walk->nodes[i]->walk)
             walk->nodes[kept++] = walk->nodes[i];
     walk->n = kept;
-    number(walk);
+    number_nodes(walk);
 }
 
 /* ---- the chain rule ---- */

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-static const char what[] = "gradcheck";
+static const char check_name[] = "gradcheck";
 
 /* A tensor that the function depends on, as plain memory that is perturbed in place. */
 typedef struct variable {
@@ -56,7 +56,7 @@ static double weight(int output, int64_t i)
 static cr_status fail(const check *c, cr_status status, const char *advice,
                       const char *why)
 {
-    return cr__grad_fail(c->ctx, status, what, c->opts.site, advice, "%s", why);
+    return cr__grad_fail(c->ctx, status, check_name, c->opts.site, advice, "%s", why);
 }
 
 /* ---- the function ---- */
@@ -97,7 +97,7 @@ static int depth_of(const cr_ctx *ctx)
 }
 
 /* Begins the scope of one evaluation. */
-static bool enter(check *c)
+static bool enter_check(check *c)
 {
     if (cr_scope_push(c->ctx))
         return false;
@@ -109,7 +109,7 @@ static bool enter(check *c)
 
 /* Ends it, with what the function left open within; what the function has ended is not
  * ended again. */
-static bool leave(const check *c)
+static bool leave_check(const check *c)
 {
     for (int depth = depth_of(c->ctx); depth >= c->depth; depth--)
         cr_scope_pop(c->ctx);
@@ -117,7 +117,7 @@ static bool leave(const check *c)
 }
 
 /* The function's result, usable, in a context that is as it was before. */
-static cr_tensor *call(check *c)
+static cr_tensor *call_function(check *c)
 {
     cr_ctx *ctx = c->ctx;
     cr_rng_set(ctx, c->rng);
@@ -139,9 +139,9 @@ static cr_tensor *call(check *c)
 }
 
 /* Builds the outputs. Random operations draw the same numbers each time. */
-static bool build(check *c)
+static bool build_once(check *c)
 {
-    cr_tensor *y = make_tensors(c) ? call(c) : NULL;
+    cr_tensor *y = make_tensors(c) ? call_function(c) : NULL;
     if (!y)
         return false;
     if (y->dtype != CR_F64)
@@ -188,10 +188,10 @@ static bool read_outputs(check *c, double *values)
 
 static bool evaluate(check *c, double *values)
 {
-    if (!enter(c))
+    if (!enter_check(c))
         return false;
-    bool done = build(c) && read_outputs(c, values);
-    return leave(c) && done;
+    bool done = build_once(c) && read_outputs(c, values);
+    return leave_check(c) && done;
 }
 
 /* ---- by the chain rule ---- */
@@ -243,20 +243,20 @@ static bool check_reached(check *c, cr_tensor *const *grads, int n)
             return true;
     cr_explain_no_grad(c->outs[0], why, sizeof why);
     return !cr__grad_fail(
-        c->ctx, CR_ERR_GRAD, what, c->opts.site,
+        c->ctx, CR_ERR_GRAD, check_name, c->opts.site,
         "the function is given copies of the inputs, to be used",
         "no gradient reaches an input that is checked; of the result: %s", why);
 }
 
-static bool differentiate(check *c)
+static bool take_gradients(check *c)
 {
     cr_gradients_opts opts = { .site = c->opts.site,
                                .cotangents = c->weights,
                                .allow_unused = true };
     cr_tensor **grads = c->tensors + c->n + 1;
-    if (!enter(c))
+    if (!enter_check(c))
         return false;
-    bool done = build(c);
+    bool done = build_once(c);
     if (done && c->order == 1) {
         c->out_numel = cr_numel(c->outs[0]);
         c->variables[c->n].dims = cr_shape(c->outs[0]);
@@ -266,7 +266,7 @@ static bool differentiate(check *c)
     memset(grads, 0, (size_t)(c->n + 1) * sizeof *grads);
     done = n >= 0 && !(n && cr_gradients_at(c->outs, n, c->xs, n_xs, grads, opts)) &&
            read_gradients(c, grads) && (c->order > 1 || check_reached(c, grads, n_xs));
-    return leave(c) && done;
+    return leave_check(c) && done;
 }
 
 /* ---- by differences ---- */
@@ -303,11 +303,11 @@ static cr_status mismatch(const check *c, int input, int64_t element, double slo
     const char *order = c->order == 1 ? "" : "second order, ";
     const char *at = cr__dims_text(c->ctx, place);
     if (input == c->n)
-        return cr__grad_fail(c->ctx, CR_ERR_GRAD, what, c->opts.site, NULL,
+        return cr__grad_fail(c->ctx, CR_ERR_GRAD, check_name, c->opts.site, NULL,
                              "%scotangent, element %s: the vjps give %.9g, finite "
                              "differences %.9g",
                              order, at, v->gradient[element], slope);
-    return cr__grad_fail(c->ctx, CR_ERR_GRAD, what, c->opts.site, NULL,
+    return cr__grad_fail(c->ctx, CR_ERR_GRAD, check_name, c->opts.site, NULL,
                          "%sinput %d, element %s: the vjps give %.9g, finite differences "
                          "%.9g",
                          order, input, at, v->gradient[element], slope);
@@ -331,7 +331,7 @@ static bool compare(check *c)
 }
 
 /* Room for the outputs' values. */
-static bool make_room(check *c)
+static bool room_for_check(check *c)
 {
     size_t bytes = ((size_t)c->out_numel + 1) * sizeof(double);
     cr__free(c->ctx, c->high);
@@ -344,7 +344,7 @@ static bool make_room(check *c)
 static bool check_first(check *c)
 {
     c->order = 1;
-    return differentiate(c) && make_room(c) && compare(c);
+    return take_gradients(c) && room_for_check(c) && compare(c);
 }
 
 /* The cotangent becomes a variable, shaped like the result. */
@@ -366,7 +366,7 @@ static bool check_second(check *c)
     for (int i = 0; i < c->n; i++)
         if (c->variables[i].checked)
             c->out_numel += c->variables[i].numel;
-    return differentiate(c) && make_room(c) && compare(c);
+    return take_gradients(c) && room_for_check(c) && compare(c);
 }
 
 /* ---- the call ---- */
@@ -400,10 +400,10 @@ static bool read_inputs(check *c, cr_tensor *const *inputs)
     for (int i = 0; i < c->n; i++) {
         if (!inputs[i])
             continue;
-        if (!cr__usable(c->ctx, inputs[i], what, c->opts.site))
+        if (!cr__usable(c->ctx, inputs[i], check_name, c->opts.site))
             return false;
         if (cr_dtype_of(inputs[i]) == CR_F32 && cr_needs_grad(inputs[i]))
-            return !cr__grad_fail(c->ctx, CR_ERR_DTYPE, what, c->opts.site,
+            return !cr__grad_fail(c->ctx, CR_ERR_DTYPE, check_name, c->opts.site,
                                   "cast it with cr_cast(x, CR_F64)",
                                   "input %d needs a gradient and is f32", i);
         marked |= cr_dtype_of(inputs[i]) == CR_F64 && cr_needs_grad(inputs[i]);
@@ -436,7 +436,7 @@ static bool resolve(const check *c, const char *name, double *value, double init
         *value = initial;
     if (*value > 0 && isfinite(*value))
         return true;
-    return !cr__grad_fail(c->ctx, CR_ERR_ARGUMENT, what, c->opts.site, NULL,
+    return !cr__grad_fail(c->ctx, CR_ERR_ARGUMENT, check_name, c->opts.site, NULL,
                           "%s is %g, not above 0 and finite", name, *value);
 }
 

@@ -12,7 +12,7 @@ typedef struct request {
     const cr_gradients_opts *opts;
 } request;
 
-static const char what[] = "gradients";
+static const char request_name[] = "gradients";
 
 /* The context of the first tensor that is there, or NULL. */
 static cr_ctx *find_context(cr_tensor *const *xs, int n)
@@ -29,12 +29,12 @@ static bool check_tensors(const request *r, cr_tensor *const *xs, int n, const c
 {
     char name[32];
     for (int i = 0; i < n; i++) {
-        snprintf(name, sizeof name, "%s: %s[%d]", what, list, i);
+        snprintf(name, sizeof name, "%s: %s[%d]", request_name, list, i);
         if (!cr__usable(r->ctx, xs[i], name, r->opts->site))
             return false;
         nodes[i] = cr__resolve(xs[i]);
         if (!cr__is_float((cr_dtype)nodes[i]->dtype)) {
-            cr__grad_fail(r->ctx, CR_ERR_GRAD, what, r->opts->site, NULL,
+            cr__grad_fail(r->ctx, CR_ERR_GRAD, request_name, r->opts->site, NULL,
                           "%s[%d] is %s, and only f32 and f64 have gradients", list, i,
                           cr_dtype_name(nodes[i]->dtype));
             return false;
@@ -43,7 +43,7 @@ static bool check_tensors(const request *r, cr_tensor *const *xs, int n, const c
     return true;
 }
 
-static bool check(const request *r)
+static bool check_request(const request *r)
 {
     if (!check_tensors(r, r->ys, r->n_ys, "ys", r->nodes) ||
         !check_tensors(r, r->xs, r->n_xs, "xs", r->nodes + r->n_ys))
@@ -51,8 +51,8 @@ static bool check(const request *r)
     cr_tensor **starts = r->nodes + r->n_ys + r->n_xs;
     for (int i = 0; i < r->n_ys; i++) {
         cr_tensor *given = r->opts->cotangents ? r->opts->cotangents[i] : NULL;
-        starts[i] = cr__walk_start(r->nodes[i], given, r->opts->create_graph, what,
-                                   r->opts->site);
+        starts[i] = cr__walk_start(r->nodes[i], given, r->opts->create_graph,
+                                   request_name, r->opts->site);
         if (!starts[i])
             return false;
     }
@@ -97,7 +97,7 @@ static void fail_unused(const request *r, int j)
         snprintf(text, sizeof text, "is nothing that a y depends on%s",
                  x->flags & CR__VERSION ? ", or only with its value before an assignment"
                                         : "");
-    cr__grad_fail(r->ctx, CR_ERR_GRAD, what, r->opts->site,
+    cr__grad_fail(r->ctx, CR_ERR_GRAD, request_name, r->opts->site,
                   "with .allow_unused its gradient is NULL instead",
                   "xs[%d] of shape %s %s", j, cr__shape_text(x), text);
 }
@@ -125,7 +125,7 @@ static bool differentiate(const request *r, cr_tensor **grads)
 {
     cr__walk walk;
     int unused = r->n_xs;
-    cr__walk_begin(&walk, r->ctx, r->opts->create_graph, what, r->opts->site);
+    cr__walk_begin(&walk, r->ctx, r->opts->create_graph, request_name, r->opts->site);
     bool done = down(r, &walk);
     if (done && !r->opts->allow_unused)
         unused = hand_out(r, &walk, grads);
@@ -147,13 +147,13 @@ static cr_status run_request(request *r, cr_tensor **grads)
         return CR_ERR_NULL;
     CR__STATE_GUARD(r->ctx, true);
     if (r->n_ys < 1 || r->n_xs < 0)
-        return cr__grad_fail(r->ctx, CR_ERR_ARGUMENT, what, r->opts->site, NULL,
+        return cr__grad_fail(r->ctx, CR_ERR_ARGUMENT, request_name, r->opts->site, NULL,
                              "%d ys and %d xs", r->n_ys, r->n_xs);
-    if (!cr__may_walk(r->ctx, what, r->opts->site))
+    if (!cr__may_walk(r->ctx, request_name, r->opts->site))
         return r->ctx->status;
     r->nodes =
         cr__alloc(r->ctx, (2 * (size_t)r->n_ys + (size_t)r->n_xs) * sizeof *r->nodes);
-    bool done = r->nodes && check(r) && differentiate(r, grads);
+    bool done = r->nodes && check_request(r) && differentiate(r, grads);
     cr__free(r->ctx, r->nodes);
     return done ? CR_OK : r->ctx->status;
 }

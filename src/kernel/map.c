@@ -90,7 +90,7 @@ static double sigmoid(double x)
     return isnan(x) ? x : (x < 0 ? e : 1) / (1 + e);
 }
 
-static double softplus(double x, double beta, double threshold)
+static double softplus_of(double x, double beta, double threshold)
 {
     double t = x * beta;
     double y = ((t < 0 ? 0 : t) + log1p(exp(-fabs(t)))) / beta;

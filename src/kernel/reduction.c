@@ -108,8 +108,8 @@ typedef const reduction *const of_types[CR_DTYPES];
 #define I64(name) i64_##name
 #define LEAST     INT64_MIN
 #define MOST      INT64_MAX
-#define REDUCTION(name, RESULT, identity, term, vectors, elements) \
-    RESULT##_LOOPS(I64, name, int64_t, identity, elements)
+#define REDUCTION(name, RESULT, identity, term, vectors, numel_of) \
+    RESULT##_LOOPS(I64, name, int64_t, identity, numel_of)
 #include "reductions.inc"
 #undef LEAST
 #undef MOST
@@ -117,8 +117,8 @@ typedef const reduction *const of_types[CR_DTYPES];
 #define I32(name) i32_##name
 #define LEAST     INT32_MIN
 #define MOST      INT32_MAX
-#define REDUCTION(name, RESULT, identity, term, vectors, elements) \
-    RESULT##_LOOPS(I32, name, int32_t, identity, elements)
+#define REDUCTION(name, RESULT, identity, term, vectors, numel_of) \
+    RESULT##_LOOPS(I32, name, int32_t, identity, numel_of)
 #include "reductions.inc"
 #undef LEAST
 #undef MOST
@@ -126,15 +126,15 @@ typedef const reduction *const of_types[CR_DTYPES];
 #define U8(name) u8_##name
 #define LEAST    0
 #define MOST     UINT8_MAX
-#define REDUCTION(name, RESULT, identity, term, vectors, elements) \
-    RESULT##_LOOPS(U8, name, uint8_t, identity, elements)
+#define REDUCTION(name, RESULT, identity, term, vectors, numel_of) \
+    RESULT##_LOOPS(U8, name, uint8_t, identity, numel_of)
 #include "reductions.inc"
 #undef MOST
 
 #define BOOL(name) bool_##name
 #define MOST       1
-#define REDUCTION(name, RESULT, identity, term, vectors, elements) \
-    RESULT##_LOOPS(BOOL, name, uint8_t, identity, elements)
+#define REDUCTION(name, RESULT, identity, term, vectors, numel_of) \
+    RESULT##_LOOPS(BOOL, name, uint8_t, identity, numel_of)
 #include "reductions.inc"
 #undef LEAST
 #undef MOST
@@ -154,14 +154,14 @@ const char *const cr__reduce_names[CR__REDUCE_CODES] = {
 };
 
 #define REDUCTIONS(SET) reductions##SET
-static const of_types *const sets[CR__ISAS] = { CR__EACH_SET(REDUCTIONS) };
+static const of_types *const reduction_sets[CR__ISAS] = { CR__EACH_SET(REDUCTIONS) };
 
 const cr__reduce_kernel *cr__reduce_find_for(cr__isa isa, cr__reduce_code code,
                                              cr_dtype in)
 {
     if (code >= CR__REDUCE_CODES || in >= CR_DTYPES)
         return NULL;
-    const reduction *found = sets[isa] ? sets[isa][code][in] : NULL;
+    const reduction *found = reduction_sets[isa] ? reduction_sets[isa][code][in] : NULL;
     return found ? &found->blocks : NULL;
 }
 
@@ -195,7 +195,7 @@ void cr__reduce_tree(const cr__reduce_kernel *kernel, void *partials, int64_t n)
  * if there are fewer strips than threads. A span is a power of two of blocks, so its
  * result is a node of the strip's tree, and the spans' results are joined in the same
  * tree. */
-typedef struct plan {
+typedef struct reduce_plan {
     const reduction *kernel;
     size_t in_size, out_size;
     cr__strided kept, reduced; /* x's dims, merged; data is x's in both */
@@ -209,7 +209,7 @@ typedef struct plan {
     char *shared; /* the spans' results: [strip][span][width] */
     cr__team *team;
     int parts;
-} plan;
+} reduce_plan;
 
 /* A chunk's scratch memory. */
 #define ACC_BYTES    (CR__LANES * COLUMNS * 8)
@@ -221,7 +221,7 @@ _Static_assert(SHARED_AT + SHARED_BYTES <= 256 << 10, "scratch memory");
 
 /* dims [from, to) of x without those of size 1, neighbours merged where one stride spans
  * both. */
-static cr__strided merged(const cr__strided *x, int from, int to)
+static cr__strided merged_dims(const cr__strided *x, int from, int to)
 {
     cr__strided m = { .data = x->data };
     for (int d = from; d < to; d++) {
@@ -240,7 +240,7 @@ static cr__strided merged(const cr__strided *x, int from, int to)
     return m;
 }
 
-static int64_t elements(const cr__strided *x)
+static int64_t numel_of(const cr__strided *x)
 {
     int64_t n = 1;
     for (int d = 0; d < x->ndim; d++)
@@ -260,7 +260,8 @@ static int64_t offset_of(const cr__strided *x, int64_t i)
 }
 
 /* One block of one output. */
-static void row_block(const plan *p, char *data, int64_t block, char *scratch, char *out)
+static void row_block(const reduce_plan *p, char *data, int64_t block, char *scratch,
+                      char *out)
 {
     const cr__reduce_kernel *k = &p->kernel->blocks;
     int64_t start = block * CR__BLOCK, n = p->length - start;
@@ -286,7 +287,7 @@ static void row_block(const plan *p, char *data, int64_t block, char *scratch, c
 
 /* One block of `width` neighbouring outputs: line by line of the innermost reduced dim.
  */
-static void column_block(const plan *p, char *data, int64_t width, int64_t block,
+static void column_block(const reduce_plan *p, char *data, int64_t width, int64_t block,
                          char *acc, char *out)
 {
     const cr__strided *x = &p->reduced;
@@ -307,7 +308,7 @@ static void column_block(const plan *p, char *data, int64_t width, int64_t block
  * subtree for each bit of done, the largest first, which is how a tree of neighbours
  * grows. What is left at the end is joined from the smallest up: the odd ones that were
  * carried. */
-static void reduce_span(const plan *p, char *data, int64_t width, int64_t begin,
+static void reduce_span(const reduce_plan *p, char *data, int64_t width, int64_t begin,
                         int64_t end, char *scratch, char *out)
 {
     char *stack = scratch + ACC_BYTES;
@@ -333,7 +334,7 @@ static void reduce_span(const plan *p, char *data, int64_t width, int64_t begin,
 }
 
 /* The first output of a strip, and how many it has. */
-static int64_t strip_at(const plan *p, int64_t strip, int64_t *width)
+static int64_t strip_at(const reduce_plan *p, int64_t strip, int64_t *width)
 {
     int64_t line = p->kept.dims[p->kept.ndim - 1];
     int64_t column = strip % p->row_strips * p->width;
@@ -343,7 +344,7 @@ static int64_t strip_at(const plan *p, int64_t strip, int64_t *width)
 
 static void reduce_part(void *arg, int part)
 {
-    const plan *p = arg;
+    const reduce_plan *p = arg;
     char *scratch = cr__team_scratch(p->team, part);
     int64_t begin, end, size = (int64_t)p->in_size, out_size = (int64_t)p->out_size;
     if (p->rows) {
@@ -367,7 +368,7 @@ static void reduce_part(void *arg, int part)
 }
 
 /* Joins the spans of every strip. */
-static void join_spans(const plan *p)
+static void join_spans(const reduce_plan *p)
 {
     int64_t pitch = p->width * (int64_t)p->out_size;
     for (int64_t strip = 0; strip < p->strips; strip++) {
@@ -384,7 +385,7 @@ static void join_spans(const plan *p)
     }
 }
 
-static void plan_strips(plan *p)
+static void plan_strips(reduce_plan *p)
 {
     const cr__strided *kept = &p->kept, *reduced = &p->reduced;
     int inner = kept->ndim - 1, last = reduced->ndim - 1;
@@ -404,7 +405,7 @@ static void plan_strips(plan *p)
 /* Below, waking a thread costs more than it saves. */
 #define PARALLEL_ELEMENTS (256 << 10)
 
-static void plan_threads(plan *p)
+static void plan_threads(reduce_plan *p)
 {
     int team = cr__team_size(p->team);
     p->parts = p->outputs * p->length < PARALLEL_ELEMENTS ? 1 : team;
@@ -427,7 +428,7 @@ static size_t size_of(cr_dtype dtype)
 }
 
 /* What cannot be ended as it is gets computed again, alone. */
-static void end_outputs(const cr__reduce_job *job, const plan *p, cr__team *team)
+static void end_outputs(const cr__reduce_job *job, const reduce_plan *p, cr__team *team)
 {
     cr__reduce_code again = job->ending.with;
     for (int64_t o = 0; o < p->outputs; o++) {
@@ -449,15 +450,15 @@ static void end_outputs(const cr__reduce_job *job, const plan *p, cr__team *team
 
 void cr__reduce(const cr__reduce_job *job, cr__team *team)
 {
-    plan p = { .kernel = (const reduction *)job->kernel,
-               .in_size = size_of(job->dtype),
-               .out_size = job->kernel->out_size,
-               .kept = merged(&job->x, 0, job->kept),
-               .reduced = merged(&job->x, job->kept, job->x.ndim),
-               .out = job->out,
-               .team = team };
-    p.outputs = elements(&p.kept);
-    p.length = elements(&p.reduced);
+    reduce_plan p = { .kernel = (const reduction *)job->kernel,
+                      .in_size = size_of(job->dtype),
+                      .out_size = job->kernel->out_size,
+                      .kept = merged_dims(&job->x, 0, job->kept),
+                      .reduced = merged_dims(&job->x, job->kept, job->x.ndim),
+                      .out = job->out,
+                      .team = team };
+    p.outputs = numel_of(&p.kept);
+    p.length = numel_of(&p.reduced);
     p.blocks = (p.length + CR__BLOCK - 1) / CR__BLOCK;
     if (p.outputs == 0)
         return;
@@ -547,11 +548,17 @@ static void place_part(void *arg, int part)
 void cr__reduce_place(const cr__strided *x, cr_dtype dtype, int kept, bool least,
                       int64_t *out, cr__team *team)
 {
-    place_job job = {
-        merged(x, 0, kept), merged(x, kept, x->ndim), dtype, least, out, 0, 0, team, 1
-    };
-    job.outputs = elements(&job.kept);
-    job.length = elements(&job.reduced);
+    place_job job = { merged_dims(x, 0, kept),
+                      merged_dims(x, kept, x->ndim),
+                      dtype,
+                      least,
+                      out,
+                      0,
+                      0,
+                      team,
+                      1 };
+    job.outputs = numel_of(&job.kept);
+    job.length = numel_of(&job.reduced);
     if (job.outputs * job.length >= PARALLEL_ELEMENTS)
         job.parts = cr__team_size(team);
     cr__parallel(team, job.parts, place_part, &job);
@@ -635,10 +642,10 @@ void cr__reduce_integer_mean(const cr__strided *x, cr_dtype dtype, int kept, flo
                              cr__team *team)
 {
     mean_job job = {
-        merged(x, 0, kept), merged(x, kept, x->ndim), dtype, out, 0, 0, team, 1
+        merged_dims(x, 0, kept), merged_dims(x, kept, x->ndim), dtype, out, 0, 0, team, 1
     };
-    job.outputs = elements(&job.kept);
-    job.length = elements(&job.reduced);
+    job.outputs = numel_of(&job.kept);
+    job.length = numel_of(&job.reduced);
     if (job.outputs * job.length >= PARALLEL_ELEMENTS)
         job.parts = cr__team_size(team);
     cr__parallel(team, job.parts, mean_part, &job);

@@ -9,10 +9,10 @@
 /* Below `tiny` a matrix is scaled so that its largest element has the exponent `target`:
  * then products with another such matrix are still normal numbers, and products with the
  * largest ones finite. */
-typedef struct range {
+typedef struct tiny_range {
     int tiny, target;
-} range;
-static const range ranges[CR_DTYPES] = {
+} tiny_range;
+static const tiny_range ranges[CR_DTYPES] = {
     [CR_F32] = { -85, -40 },
     [CR_F64] = { -800, -400 },
 };
@@ -33,7 +33,7 @@ LARGEST(largest_f32, uint32_t, INT32_MAX)
 LARGEST(largest_f64, uint64_t, INT64_MAX)
 
 /* The exponent of the number with these bits, which is finite and not 0. */
-static int exponent_of(uint64_t bits, cr_dtype dtype)
+static int exponent_in(uint64_t bits, cr_dtype dtype)
 {
     uint32_t low = (uint32_t)bits;
     float narrow;
@@ -47,7 +47,7 @@ static int exponent_of(uint64_t bits, cr_dtype dtype)
 static bool is_tiny(uint64_t bits, cr_dtype dtype)
 {
     uint64_t infinite = dtype == CR_F32 ? 0x7f800000 : 0x7ff0000000000000;
-    return bits && bits < infinite && exponent_of(bits, dtype) < ranges[dtype].tiny;
+    return bits && bits < infinite && exponent_in(bits, dtype) < ranges[dtype].tiny;
 }
 
 /* Where the row begins that has number r among the innermost rows of x. */
@@ -85,6 +85,6 @@ int cr__tiny_exponent(const cr__strided *x, cr_dtype dtype)
     for (int64_t r = 0; r < rows; r++)
         largest = (dtype == CR_F32 ? largest_f32 : largest_f64)(
             row_at(x, size, r), x->strides[last], x->dims[last], largest);
-    return is_tiny(largest, dtype) ? ranges[dtype].target - exponent_of(largest, dtype)
+    return is_tiny(largest, dtype) ? ranges[dtype].target - exponent_in(largest, dtype)
                                    : 0;
 }

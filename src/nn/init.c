@@ -54,7 +54,7 @@ static cr_status assign_normal(cr_tensor *param, double mean, double std,
 }
 
 /* The pending error, or that of a parameter that is none. */
-static cr_status check(cr_tensor *param, const char *site)
+static cr_status check_target(cr_tensor *param, const char *site)
 {
     if (!param)
         return CR_ERR_NULL;
@@ -71,7 +71,7 @@ static cr_status check(cr_tensor *param, const char *site)
 /* The fans of a weight [out, in, ..]: 0 only where it has no elements. */
 static cr_status fans(cr_tensor *param, const char *site, double *fan_in, double *fan_out)
 {
-    cr_status status = check(param, site);
+    cr_status status = check_target(param, site);
     if (status != CR_OK)
         return status;
     if (cr_ndim(param) < 2)
@@ -141,7 +141,7 @@ cr_status cr_init_kaiming_normal(cr_tensor *param, double gain)
 cr_status cr_init_constant(cr_tensor *param, double value)
 {
     const char *site = "cr_init_constant";
-    cr_status status = check(param, site);
+    cr_status status = check_target(param, site);
     if (status != CR_OK)
         return status;
     return cr_assign_at(param, cr_full_like_at(param, cr_arg_real(value), site), site);
@@ -149,13 +149,13 @@ cr_status cr_init_constant(cr_tensor *param, double value)
 
 cr_status cr_init_normal(cr_tensor *param, double mean, double std)
 {
-    cr_status status = check(param, "cr_init_normal");
+    cr_status status = check_target(param, "cr_init_normal");
     return status ? status : assign_normal(param, mean, std, "cr_init_normal");
 }
 
 cr_status cr_init_uniform(cr_tensor *param, double low, double high)
 {
-    cr_status status = check(param, "cr_init_uniform");
+    cr_status status = check_target(param, "cr_init_uniform");
     return status ? status : assign_uniform(param, low, high, "cr_init_uniform");
 }
 

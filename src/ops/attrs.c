@@ -200,8 +200,8 @@ static const struct {
 
 /* ---- structs ---- */
 
-static bool store(cr_ctx *ctx, const cr_op *op, const cr_attr *attr, span value,
-                  void *attrs)
+static bool store_value(cr_ctx *ctx, const cr_op *op, const cr_attr *attr, span value,
+                        void *attrs)
 {
     if (types[attr->type].parse(value, attr, (char *)attrs + attr->offset))
         return true;
@@ -214,7 +214,8 @@ static bool store(cr_ctx *ctx, const cr_op *op, const cr_attr *attr, span value,
 
 static bool store_default(cr_ctx *ctx, const cr_op *op, const cr_attr *attr, void *attrs)
 {
-    return store(ctx, op, attr, (span){ attr->initial, strlen(attr->initial) }, attrs);
+    return store_value(ctx, op, attr, (span){ attr->initial, strlen(attr->initial) },
+                       attrs);
 }
 
 /* The i-th number of a member; false behind the last, and of what holds none. */
@@ -373,7 +374,7 @@ static bool parse_item(cr_ctx *ctx, const cr_op *op, span item, void *attrs,
     }
     *seen |= bit;
     span value = trim((span){ equals + 1, item.n - length - 1 });
-    return store(ctx, op, attr, value, attrs);
+    return store_value(ctx, op, attr, value, attrs);
 }
 
 static bool parse_all(cr_ctx *ctx, const cr_op *op, const char *text, void *attrs)

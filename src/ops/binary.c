@@ -154,8 +154,8 @@ static void pow_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 
 /* Half of g where the operands are equal; all of it where the other does not win, so that
  * a NaN passes it to both. */
-static void extremum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down,
-                         cr_tensor *(*loses)(cr_arg, cr_arg, const char *))
+static void either_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down,
+                       cr_tensor *(*loses)(cr_arg, cr_arg, const char *))
 {
     cr_arg x = as_used(cr_operand(out, 0)), y = as_used(cr_operand(out, 1));
     cr_tensor *shared = cr_where(cr_eq_at(x, y, NULL), cr_mul(g, 0.5), g);
@@ -167,12 +167,12 @@ static void extremum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down,
 
 static void maximum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    extremum_vjp(out, g, down, cr_lt_at);
+    either_vjp(out, g, down, cr_lt_at);
 }
 
 static void minimum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    extremum_vjp(out, g, down, cr_gt_at);
+    either_vjp(out, g, down, cr_gt_at);
 }
 
 /* ---- truth ---- */

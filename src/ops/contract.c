@@ -149,7 +149,7 @@ static cr_dims with_matrix(cr_dims batch, cr_dims matrix)
 }
 
 /* x and y of rank 2 or more; inner sizes fit. */
-static cr_tensor *product(cr_ctx *ctx, const cr_op *op, cr_tensor *x, cr_tensor *y)
+static cr_tensor *product_of(cr_ctx *ctx, const cr_op *op, cr_tensor *x, cr_tensor *y)
 {
     cr_dims a = cr_shape(x), b = cr_shape(y), batch, a_batch = a, b_batch = b;
     if (is_one_matrix(b, a.n))
@@ -184,7 +184,7 @@ static cr_tensor *matmul_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     y = rank_y == 1 ? cr_unsqueeze(y, 1) : y;
     if (!x || !y)
         return NULL;
-    cr_tensor *out = product(ctx, &cr__op_matmul, x, y);
+    cr_tensor *out = product_of(ctx, &cr__op_matmul, x, y);
     if (rank_y == 1)
         out = cr_squeeze(out, -1);
     if (rank_x == 1)

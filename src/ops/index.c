@@ -573,7 +573,7 @@ static cr_status index_add_shape(cr_infer *infer)
 
 /* A chunk owns a range of the outer dimension, or of the positions that are sorted by
  * row, or, of integers, of columns. */
-static void add_chunk(void *arg, int chunk)
+static void add_some(void *arg, int chunk)
 {
     const slices *s = arg;
     const cr_array *out = &s->kernel->out;
@@ -641,7 +641,7 @@ static cr_status index_add_kernel(const cr_kernel *kernel)
     s.by_outer = s.few || s.outer >= s.groups.count;
     s.chunks = cr__kernel_chunks(kernel, kernel->in[2].numel,
                                  s.by_outer ? s.outer : s.groups.count);
-    cr_kernel_parallel(kernel, s.chunks, add_chunk, &s);
+    cr_kernel_parallel(kernel, s.chunks, add_some, &s);
     return CR_OK;
 }
 

@@ -200,15 +200,15 @@ static cr_status class_pick_kernel(const cr_kernel *kernel)
     return status;
 }
 
-typedef struct place_job {
+typedef struct class_job {
     const cr_kernel *kernel;
     int64_t outer, inner;
     int chunks;
-} place_job;
+} class_job;
 
 static void place_chunk(void *arg, int chunk)
 {
-    const place_job *job = arg;
+    const class_job *job = arg;
     const class_attrs *attrs = job->kernel->attrs;
     const cr_array *g = &job->kernel->in[0], *target = &job->kernel->in[1];
     char *out = job->kernel->out.data;
@@ -229,7 +229,7 @@ static cr_status class_place_kernel(const cr_kernel *kernel)
 {
     const class_attrs *attrs = kernel->attrs;
     const cr_array *target = &kernel->in[1];
-    place_job job = { .kernel = kernel, .inner = inner_of(&kernel->out, attrs->dim) };
+    class_job job = { .kernel = kernel, .inner = inner_of(&kernel->out, attrs->dim) };
     cr_status status = check_targets(kernel, target, attrs);
     if (status != CR_OK || kernel->out.numel == 0)
         return status;

@@ -11,7 +11,7 @@
 
 /* ---- settings ---- */
 
-static bool check_number(const cr_optim *o, const cr__setting *row, double x)
+static bool check_setting(const cr_optim *o, const cr__setting *row, double x)
 {
     if (isfinite(x) && x >= row->least && x < row->below)
         return true;
@@ -43,7 +43,7 @@ static bool resolve_setting(const cr_optim *o, const cr__setting *row)
         *x = row->initial[0];
     }
     for (int i = 0; i < n; i++)
-        if (!check_number(o, row, x[i]))
+        if (!check_setting(o, row, x[i]))
             return false;
     return true;
 }
@@ -54,7 +54,7 @@ static const cr__setting learning_rate = { .name = "the learning rate",
 
 static void resolve_settings(const cr_optim *o)
 {
-    if (!check_number(o, &learning_rate, o->lr))
+    if (!check_setting(o, &learning_rate, o->lr))
         return;
     for (const cr__setting *row = o->rule->settings; row->name; row++)
         if (!resolve_setting(o, row))
@@ -310,7 +310,7 @@ cr_status cr_optim_set_lr(cr_optim *optim, double lr)
         return cr_error(optim->ctx);
     CR__FP_GUARD();
     CR__HOLD(lr);
-    if (check_number(optim, &learning_rate, lr))
+    if (check_setting(optim, &learning_rate, lr))
         optim->lr = lr;
     return cr_error(optim->ctx);
 }

@@ -72,7 +72,7 @@ static const char *name_of(cr_tensor *const *tensors, const char *const *names, 
 }
 
 /* One block: the list, its rows, the characters of the names. */
-static cr_params *make_block(cr_ctx *ctx, cr_tensor *const *tensors,
+static cr_params *make_group(cr_ctx *ctx, cr_tensor *const *tensors,
                              const char *const *names, int n, size_t *bytes)
 {
     *bytes = sizeof(cr_params) + (size_t)n * sizeof(cr_param);
@@ -107,7 +107,7 @@ const cr_params *cr_params_of_at(cr_tensor *const *tensors, const char *const *n
             return NULL;
     }
     size_t bytes;
-    cr_params *params = make_block(ctx, tensors, names, n, &bytes);
+    cr_params *params = make_group(ctx, tensors, names, n, &bytes);
     if (params && cr_borrow_at(ctx, CR_U8, CR_DIMS((int64_t)bytes), params, free_block,
                                ctx, NULL, site))
         return params;

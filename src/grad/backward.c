@@ -340,7 +340,7 @@ static bool check_loss(cr_tensor *loss, const cr_backward_opts *opts)
 /* What the gradients will be: the old ones and what has arrived. Several versions of a
  * leaf may have been reached; the handle remembers the place of the first of them. A leaf
  * that nobody holds any more, or that was frozen, needs none. */
-static bool add_up(cr__walk *walk)
+static bool add_cotangents(cr__walk *walk)
 {
     size_t n = walk->n_ends;
     walk->n_ends = 0;
@@ -394,7 +394,7 @@ static bool own_all(cr__walk *walk)
 /* All or nothing: no gradient is set before everything that can fail has succeeded. */
 static bool set_gradients(cr__walk *walk)
 {
-    bool done = add_up(walk) && own_all(walk);
+    bool done = add_cotangents(walk) && own_all(walk);
     for (size_t i = 0; i < walk->n_ends; i++) {
         const size_t place = walk->ends[i];
         cr_tensor *node = walk->nodes[place], *g = walk->cotangents[place];

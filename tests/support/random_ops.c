@@ -3,44 +3,78 @@
 #include "random_ops.h"
 #include "tap.h"
 
+/* ---- whatever the registry lists ---- */
+
+/* Elements of a tensor of the pool, or new ones, as this input of a sample describes. */
+static cr_tensor *drawn(world *w, const sample_input *in, cr_dtype real, cr_dims dims)
+{
+    bool whole = in->kind == 'i', ranged = in->low != -2 || in->high != 2;
+    int64_t n = count_of(dims);
+    cr_tensor *x = in->constant ? NULL : pick(w, in->kind == 'f' ? TYPE(real) : ANY, 0);
+    if (in->kind == '-')
+        return NULL;
+    if (!x || cr_numel(x) < n || n == 0)
+        x = fresh(w, in->kind == 'f' ? real : CR_I64, dims);
+    else if (!same_dims(cr_shape(x), dims))
+        x = cr_reshape(cr_slice(cr_reshape(x, CR_DIMS(-1)), 0, 0, n), dims);
+    if (in->kind == 'b')
+        return cr_gt(x, 0);
+    if (whole)
+        return cr_clamp(cr_cast(x, CR_I64), (int64_t)in->low, (int64_t)in->high - 1);
+    return ranged ? cr_add(cr_mul(cr_sigmoid(x), in->high - in->low), in->low) : x;
+}
+
+/* Whether its tensors may all have any shape of this rank instead: they are of one shape, and
+ * the attributes name no dim that there is not. */
+static bool takes_any_shape(const cr_op *op, const sample *s, int rank)
+{
+    bool any = (op->kind == CR_OP_MAP || op->kind == CR_OP_REDUCE) && s->n > 0 &&
+               rank >= s->in[0].dims.n;
+    for (int i = 0; i < s->n; i++)
+        any = any && (s->in[i].kind == 'n' || same_dims(s->in[i].dims, s->in[0].dims) ||
+                      s->in[0].kind == 'n');
+    return any;
+}
+
+static cr_tensor *call_listed(world *w, const cr_op *op, const sample *s,
+                              const char *attrs)
+{
+    cr_tensor *like = pick(w, FLOATS, 1), *in[MOST_INPUTS], *out[8] = { 0 };
+    cr_arg operands[MOST_INPUTS];
+    cr_dtype real = like ? cr_dtype_of(like) : CR_F32;
+    bool any = like && cr_numel(like) > 0 && takes_any_shape(op, s, cr_ndim(like));
+    bool numbers = false;
+    for (int i = 0; i < s->n; i++) {
+        const sample_input *input = &s->in[i];
+        double part = (double)below(w, 9) / 8;
+        bool number = input->kind == 'n';
+        in[i] = number ? NULL : drawn(w, input, real, any ? cr_shape(like) : input->dims);
+        operands[i] = number ? cr_arg_real(input->low + (input->high - input->low) * part)
+                             : cr_arg_tensor(in[i]);
+        numbers = numbers || number;
+    }
+    if (numbers)
+        return cr__record(w->ctx, op, operands, s->n, NULL, "listed");
+    cr_call(w->ctx, op, in, s->n, attrs, out, 8);
+    return out[0];
+}
+
+cr_tensor *make_listed(world *w)
+{
+    int ops = 0, samples = 0;
+    while (cr_op_list(ops))
+        ops++;
+    const cr_op *op = cr_op_list((int)below(w, ops));
+    while (op->samples[samples].inputs)
+        samples++;
+    const cr_sample *text = &op->samples[below(w, samples)];
+    sample s;
+    return parse_sample(text->inputs, &s) ? call_listed(w, op, &s, text->attrs) : NULL;
+}
+
 /* ---- maps ---- */
 
-typedef cr_tensor *unary_fn(cr_tensor *x, const char *site);
-
 typedef cr_tensor *binary_fn(cr_arg x, cr_arg y, const char *site);
-
-cr_tensor *make_unary(world *w)
-{
-    static unary_fn *const real[] = { cr_neg_at,     cr_abs_at,  cr_sign_at, cr_floor_at,
-                                      cr_exp_at,     cr_sin_at,  cr_cos_at,  cr_expm1_at,
-                                      cr_square_at,  cr_tanh_at, cr_tanh_at, cr_relu_at,
-                                      cr_sigmoid_at, cr_erf_at,  cr_silu_at, cr_sin_at,
-                                      cr_sigmoid_at, cr_relu_at };
-    static unary_fn *const positive[] = { cr_log_at, cr_log1p_at, cr_sqrt_at, cr_rsqrt_at,
-                                          cr_reciprocal_at };
-    static unary_fn *const whole[] = { cr_neg_at, cr_abs_at, cr_sign_at, cr_square_at,
-                                       cr_logical_not_at };
-    cr_tensor *x = pick(w, ANY, 0);
-    if (!x)
-        return NULL;
-    if (TYPE(cr_dtype_of(x)) & (TYPE(CR_I64) | TYPE(CR_I32)))
-        return whole[below(w, 5)](x, "whole");
-    if (!is_float(x))
-        return cr_logical_not(x);
-    if (chance(w, 30))
-        x = cr_add(x, 0.5);
-    if (chance(w, 10))
-        return cr_mul(x, x);
-    if (chance(w, 10))
-        return chance(w, 30)   ? cr_leaky_relu(x, 0.1)
-               : chance(w, 50) ? cr_softplus(x)
-                               : cr_gelu(x, .approximate = (cr_approximate)below(w, 2));
-    if (chance(w, 80))
-        return real[below(w, 18)](x, "real");
-    if (chance(w, 80))
-        x = cr_add(cr_abs(x), 0.25);
-    return positive[below(w, 5)](x, "positive");
-}
 
 /* A number that every type but bool can hold. */
 static cr_arg some_number(world *w, cr_tensor *x)
@@ -138,17 +172,6 @@ cr_tensor *make_where(world *w)
     return chance(w, 30)
                ? cr_where_at(condition, cr_arg_tensor(x), some_number(w, x), "w")
                : cr_where(condition, x, y);
-}
-
-cr_tensor *make_clamp(world *w)
-{
-    cr_tensor *x = pick(w, FLOATS | INTS, 0);
-    if (!x)
-        return NULL;
-    int64_t least = below(w, 2);
-    if (!is_float(x))
-        return cr_clamp(x, least, 2 + below(w, 3));
-    return cr_clamp(x, least ? -INFINITY : -1, chance(w, 30) ? INFINITY : 0.75);
 }
 
 cr_tensor *make_cast(world *w)
@@ -346,24 +369,6 @@ cr_tensor *make_norm(world *w)
     if (weight && chance(w, 60))
         put(w, cr_requires_grad(weight), true);
     return cr_layer_norm(x, dims, weight, bias);
-}
-
-cr_tensor *make_loss(world *w)
-{
-    cr_tensor *x = pick(w, FLOATS, 2);
-    cr_reduction how = (cr_reduction)below(w, 3);
-    if (!x || cr_numel(x) == 0)
-        return NULL;
-    if (chance(w, 30))
-        return cr_mse_loss(x, alike(w, x), .reduction = how);
-    if (chance(w, 30))
-        return cr_binary_cross_entropy_with_logits(x, cr_sigmoid(alike(w, x)),
-                                                   .reduction = how);
-    cr_tensor *target = cr_argmax(alike(w, x), 1);
-    if (chance(w, 30))
-        target = cr_softmax(alike(w, x), 1);
-    return cr_cross_entropy(x, target, .reduction = how,
-                            .label_smoothing = chance(w, 30) ? 0.1 : 0);
 }
 
 /* ---- products ---- */

@@ -5,7 +5,8 @@
 
 #include "random_world.h"
 
-cr_tensor *make_unary(world *w);
+/* One of those that cr_op_list() lists, on what a sample of it asks for. */
+cr_tensor *make_listed(world *w);
 
 cr_tensor *make_binary(world *w);
 
@@ -15,8 +16,6 @@ cr_tensor *make_chain(world *w);
 cr_tensor *make_comparison(world *w);
 
 cr_tensor *make_where(world *w);
-
-cr_tensor *make_clamp(world *w);
 
 cr_tensor *make_cast(world *w);
 
@@ -29,8 +28,6 @@ cr_tensor *make_view(world *w);
 cr_tensor *make_reduction(world *w);
 
 cr_tensor *make_norm(world *w);
-
-cr_tensor *make_loss(world *w);
 
 cr_tensor *make_product(world *w);
 

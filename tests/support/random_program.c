@@ -333,12 +333,11 @@ typedef struct action {
 } action;
 
 static const action actions[] = {
-    { 6, make_input },      { 12, make_unary },
+    { 6, make_input },      { 24, make_listed },
     { 16, make_binary },    { 4, make_where },
-    { 3, make_comparison }, { 3, make_clamp },
-    { 4, make_cast },       { 14, make_view },
-    { 12, make_reduction }, { 5, make_norm },
-    { 2, make_loss },       { 6, make_product },
+    { 3, make_comparison }, { 4, make_cast },
+    { 14, make_view },      { 12, make_reduction },
+    { 5, make_norm },       { 6, make_product },
     { 4, make_index },      { 3, make_join },
     { 2, make_scatter },    { 3, make_random },
     { 2, make_chain },      { 4, read_some },

@@ -10,6 +10,15 @@
 #error "chainrule's results are defined to the bit: do not compile it with -ffast-math"
 #endif
 
+/* Results of the x87 unit have more bits than their type, here and there. */
+#if defined(__i386__) && !defined(__SSE2_MATH__)
+#if defined(__clang__)
+#error "chainrule needs SSE2: compile it with -msse2 -mfpmath=sse"
+#else
+#pragma GCC target("sse2,fpmath=sse")
+#endif
+#endif
+
 /* a*b + c must not become a fused multiply-add unless the code says so. */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF

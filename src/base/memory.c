@@ -17,7 +17,7 @@
  * bytes, so that what follows keeps the alignment of the block. */
 typedef struct block_header {
     size_t bytes; /* block_header included */
-    size_t unused;
+    char unused[16 - sizeof(size_t)];
 } block_header;
 
 static void *system_alloc(void *user, size_t bytes)

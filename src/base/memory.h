@@ -11,7 +11,9 @@
 /* Kernels work on whole vectors: every buffer has this many bytes to spare behind its
  * end, enough for CR__PAD elements of the largest type. */
 #define CR__BUFFER_SLACK 128
-#define CR__MAX_BYTES    ((int64_t)1 << 62)
+/* Of one tensor, and of all unless a limit is given: what size_t can hold with room for
+ * what is added to it. */
+#define CR__MAX_BYTES ((int64_t)1 << (SIZE_MAX > UINT32_MAX ? 62 : 31))
 
 /* Zeroed memory from the context's allocator, or NULL with the error recorded. cr__free
  * accepts NULL. */

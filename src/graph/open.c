@@ -8,13 +8,18 @@
 /* Sizes of attribute structs that come from slabs: multiples of 16. */
 static const size_t attr_sizes[CR__ATTR_SLABS] = { 16, 48, 96, 128, 192, 256 };
 
+static size_t slab_size(size_t record)
+{
+    return (record + 15) / 16 * 16;
+}
+
 static void init_graph(cr_ctx *ctx)
 {
     ctx->next_seq = 1;
     ctx->scope = &ctx->root;
-    ctx->nodes.size = sizeof(cr_tensor);
-    ctx->shapes.size = sizeof(cr__shape);
-    ctx->leaves.size = (sizeof(cr__leaf) + 15) / 16 * 16;
+    ctx->nodes.size = slab_size(sizeof(cr_tensor));
+    ctx->shapes.size = slab_size(sizeof(cr__shape));
+    ctx->leaves.size = slab_size(sizeof(cr__leaf));
     for (int i = 0; i < CR__ATTR_SLABS; i++)
         ctx->attrs[i].size = attr_sizes[i];
 }

@@ -319,13 +319,15 @@ static bool is_unset(const cr_attr *attr, const void *attrs)
     }
 }
 
+/* Without a context only the defaults are filled in: what records checks the rest. */
 bool cr__attrs_fill(cr_ctx *ctx, const cr_op *op, void *attrs)
 {
+    CR__FP_GUARD();
     for (const cr_attr *attr = op->attrs; attr && attr->name; attr++)
         if (attr->initial && is_unset(attr, attrs) &&
             !store_default(ctx, op, attr, attrs))
             return false;
-    return check_all(ctx, op, attrs);
+    return !ctx || check_all(ctx, op, attrs);
 }
 
 /* The names of all attributes, for messages. */

@@ -27,7 +27,11 @@
 
 #if defined(__GNUC__)
 #define CR_API __attribute__((visibility("default")))
+#ifdef __MINGW32__ /* where printf's formats are not those of C */
+#define CR_FORMAT(at, from) __attribute__((format(gnu_printf, at, from)))
+#else
 #define CR_FORMAT(at, from) __attribute__((format(printf, at, from)))
+#endif
 #else
 #define CR_API
 #define CR_FORMAT(at, from)

@@ -3,6 +3,13 @@
 #ifndef CR_BASE_COMPILER_H
 #define CR_BASE_COMPILER_H
 
+/* MinGW: the formats of C, not those of Windows. Before any header. */
+#ifdef _WIN32
+#ifndef __USE_MINGW_ANSI_STDIO
+#define __USE_MINGW_ANSI_STDIO 1
+#endif
+#endif
+
 #if !defined(__GNUC__)
 #error "chainrule needs GCC or Clang"
 #endif

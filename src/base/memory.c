@@ -1,15 +1,12 @@
 /* Memory: the allocator of a context, buffers of tensors and the pool that keeps freed
  * ones, slabs, lists. Knows sizes, never tensors. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* madvise */
-#endif
 #include "compiler.h"
 
 #include "context.h"
+#include "system.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* ---- the allocator ---- */
 
@@ -178,18 +175,6 @@ static cr__buffer *take_kept(cr__memory *memory, int size_class)
  * make the first use of fresh memory three times faster, and large products miss the TLB
  * less. */
 #define HUGE_FROM ((size_t)4 << 20)
-#define PAGE      ((uintptr_t)4096)
-
-static void prefer_huge_pages(void *block, size_t bytes)
-{
-#ifdef MADV_HUGEPAGE
-    uintptr_t begin = ((uintptr_t)block + PAGE - 1) & ~(PAGE - 1);
-    uintptr_t end = ((uintptr_t)block + bytes) & ~(PAGE - 1);
-    (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
-#else
-    (void)block, (void)bytes;
-#endif
-}
 
 /* A block from the allocator. */
 static cr__buffer *make_block(cr_ctx *ctx, size_t bytes, int size_class)
@@ -207,7 +192,7 @@ static cr__buffer *make_block(cr_ctx *ctx, size_t bytes, int size_class)
     if (!buffer)
         return NULL;
     if (room >= HUGE_FROM && memory->alloc == system_alloc)
-        prefer_huge_pages(buffer, room + OVERHEAD);
+        cr__prefer_huge_pages(buffer, room + OVERHEAD);
     uintptr_t data = (uintptr_t)(buffer + 1) + CR__BUFFER_ALIGN - 1;
     *buffer = (cr__buffer){
         .data = (void *)(data & ~(uintptr_t)(CR__BUFFER_ALIGN - 1)),

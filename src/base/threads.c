@@ -1,20 +1,13 @@
 /* Pools of worker threads, and the teams of contexts that compute with them or with the
  * host's job system. A pool runs one job at a time. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* sched_getaffinity */
-#endif
 #include "compiler.h"
 
 #include "context.h"
 #include "fp.h"
+#include "system.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
 #define MAX_THREADS 256
 
@@ -54,11 +47,11 @@ struct cr_pool {
     int threads; /* the caller's included */
     int workers; /* threads started */
     int64_t spin;
-    pid_t pid;
-    pthread_mutex_t lock;
-    pthread_cond_t wake, idle;
+    int pid;
+    cr__lock lock;
+    cr__signal wake, idle;
     void *memory; /* of which the pool is the aligned part */
-    pthread_t ids[];
+    cr__thread workers_at[];
 };
 
 static inline void pause_briefly(void)
@@ -70,27 +63,9 @@ static inline void pause_briefly(void)
 #endif
 }
 
-static int64_t nanoseconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int available_cores(void)
-{
-#ifdef __linux__
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        return CPU_COUNT(&set);
-#endif
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online < 1 ? 1 : online > MAX_THREADS ? MAX_THREADS : (int)online;
-}
-
 static int thread_count(int wanted)
 {
-    int n = wanted > 0 ? wanted : available_cores();
+    int n = wanted > 0 ? wanted : cr__cores();
     return n > MAX_THREADS ? MAX_THREADS : n;
 }
 
@@ -105,7 +80,7 @@ static bool has_news(uint64_t state, uint64_t seen)
 static uint64_t wait_for_job(cr_pool *pool, uint64_t seen)
 {
     uint64_t state;
-    int64_t end = nanoseconds() + pool->spin;
+    int64_t end = cr__nanoseconds() + pool->spin;
     do {
         for (int i = 0; i < 64; i++) {
             state = atomic_load_explicit(&pool->state, memory_order_acquire);
@@ -113,16 +88,16 @@ static uint64_t wait_for_job(cr_pool *pool, uint64_t seen)
                 return state;
             pause_briefly();
         }
-        sched_yield(); /* the other thread may want this very core */
-    } while (nanoseconds() < end);
-    pthread_mutex_lock(&pool->lock);
+        cr__thread_yield(); /* the other thread may want this very core */
+    } while (cr__nanoseconds() < end);
+    cr__lock_take(&pool->lock);
     /* either this sees the job that is being published, or its publisher sees the sleeper
      */
     atomic_fetch_add(&pool->sleepers, 1);
     while (!has_news(state = atomic_load(&pool->state), seen))
-        pthread_cond_wait(&pool->wake, &pool->lock);
+        cr__signal_wait(&pool->wake, &pool->lock);
     atomic_fetch_sub(&pool->sleepers, 1);
-    pthread_mutex_unlock(&pool->lock);
+    cr__lock_give(&pool->lock);
     return state;
 }
 
@@ -142,9 +117,9 @@ static void leave_job(cr_pool *pool)
 {
     uint64_t before = atomic_fetch_sub_explicit(&pool->state, 1, memory_order_acq_rel);
     if (before & CALLER_WAITS && (before & JOINED) == 1) {
-        pthread_mutex_lock(&pool->lock);
-        pthread_cond_signal(&pool->idle);
-        pthread_mutex_unlock(&pool->lock);
+        cr__lock_take(&pool->lock);
+        cr__signal_one(&pool->idle);
+        cr__lock_give(&pool->lock);
     }
 }
 
@@ -157,7 +132,7 @@ static void work_on_job(cr_pool *pool)
         body(arg, i);
 }
 
-static void *worker_main(void *arg)
+static void worker_main(void *arg)
 {
     cr_pool *pool = arg;
     uint64_t state = 0; /* before the first job */
@@ -168,36 +143,16 @@ static void *worker_main(void *arg)
             cr__fp_leave(saved);
             leave_job(pool);
         }
-    return NULL;
-}
-
-/* Signals are the host's: its handlers run on its threads. Faults stay unblocked, for a
- * host that reports its crashes; they can only be the thread's own. */
-static void block_signals(sigset_t *saved)
-{
-    static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
-    sigset_t set;
-    sigfillset(&set);
-    for (int i = 0; i < CR__COUNT(faults); i++)
-        sigdelset(&set, faults[i]);
-    pthread_sigmask(SIG_SETMASK, &set, saved);
 }
 
 /* A thread that cannot be had is done without. */
 static void start_workers(cr_pool *pool)
 {
-    sigset_t saved;
-    pthread_attr_t attr;
     pool->started = true;
-    if (pthread_attr_init(&attr) != 0)
-        return;
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    block_signals(&saved);
     while (pool->workers < pool->threads - 1 &&
-           pthread_create(&pool->ids[pool->workers], &attr, worker_main, pool) == 0)
+           cr__thread_start(&pool->workers_at[pool->workers], worker_main, pool,
+                            STACK_BYTES))
         pool->workers++;
-    pthread_sigmask(SIG_SETMASK, &saved, NULL);
-    pthread_attr_destroy(&attr);
 }
 
 /* ---- jobs ---- */
@@ -213,10 +168,10 @@ static void publish_job(cr_pool *pool, int n, cr__body *body, void *arg)
     int asleep = atomic_load(&pool->sleepers);
     if (asleep == 0)
         return;
-    pthread_mutex_lock(&pool->lock);
+    cr__lock_take(&pool->lock);
     for (int i = 0; i < asleep && i < n - 1; i++)
-        pthread_cond_signal(&pool->wake);
-    pthread_mutex_unlock(&pool->lock);
+        cr__signal_one(&pool->wake);
+    cr__lock_give(&pool->lock);
 }
 
 /* No more workers may join; returns when those who did are done. */
@@ -224,21 +179,21 @@ static void finish_job(cr_pool *pool)
 {
     if (!(atomic_fetch_and_explicit(&pool->state, ~OPEN, memory_order_acquire) & JOINED))
         return;
-    int64_t end = nanoseconds() + pool->spin;
+    int64_t end = cr__nanoseconds() + pool->spin;
     do {
         for (int i = 0; i < 64; i++) {
             if (!(atomic_load_explicit(&pool->state, memory_order_acquire) & JOINED))
                 return;
             pause_briefly();
         }
-        sched_yield(); /* the other thread may want this very core */
-    } while (nanoseconds() < end);
-    pthread_mutex_lock(&pool->lock);
+        cr__thread_yield(); /* the other thread may want this very core */
+    } while (cr__nanoseconds() < end);
+    cr__lock_take(&pool->lock);
     atomic_fetch_or(&pool->state, CALLER_WAITS);
     while (atomic_load(&pool->state) & JOINED)
-        pthread_cond_wait(&pool->idle, &pool->lock);
+        cr__signal_wait(&pool->idle, &pool->lock);
     atomic_fetch_and(&pool->state, ~CALLER_WAITS);
-    pthread_mutex_unlock(&pool->lock);
+    cr__lock_give(&pool->lock);
 }
 
 /* False, and nothing is done, if the pool has a job already: of another context, or the
@@ -261,7 +216,7 @@ static bool pool_run(cr_pool *pool, int n, cr__body *body, void *arg)
 
 static size_t pool_bytes(int threads)
 {
-    return sizeof(cr_pool) + (size_t)threads * sizeof(pthread_t) + 63;
+    return sizeof(cr_pool) + (size_t)threads * sizeof(cr__thread) + 63;
 }
 
 /* In zeroed memory of pool_bytes(). */
@@ -270,11 +225,11 @@ static cr_pool *pool_init(void *memory, int threads)
     cr_pool *pool = (cr_pool *)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
     pool->memory = memory;
     pool->threads = threads;
-    pool->spin = threads <= available_cores() ? SPIN : SPIN_SHORT;
-    pool->pid = getpid();
-    pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->wake, NULL);
-    pthread_cond_init(&pool->idle, NULL);
+    pool->spin = threads <= cr__cores() ? SPIN : SPIN_SHORT;
+    pool->pid = cr__process_id();
+    cr__lock_init(&pool->lock);
+    cr__signal_init(&pool->wake);
+    cr__signal_init(&pool->idle);
     return pool;
 }
 
@@ -282,17 +237,17 @@ static cr_pool *pool_init(void *memory, int threads)
  * the lock may be held by one of the parent's threads. */
 static void *pool_end(cr_pool *pool)
 {
-    if (pool->pid != getpid())
+    if (pool->pid != cr__process_id())
         return pool->memory;
-    pthread_mutex_lock(&pool->lock);
+    cr__lock_take(&pool->lock);
     atomic_fetch_or(&pool->state, QUITTING);
-    pthread_cond_broadcast(&pool->wake);
-    pthread_mutex_unlock(&pool->lock);
+    cr__signal_all(&pool->wake);
+    cr__lock_give(&pool->lock);
     for (int i = 0; i < pool->workers; i++)
-        pthread_join(pool->ids[i], NULL);
-    pthread_cond_destroy(&pool->idle);
-    pthread_cond_destroy(&pool->wake);
-    pthread_mutex_destroy(&pool->lock);
+        cr__thread_join(&pool->workers_at[i]);
+    cr__signal_close(&pool->idle);
+    cr__signal_close(&pool->wake);
+    cr__lock_close(&pool->lock);
     return pool->memory;
 }
 
@@ -331,7 +286,7 @@ static bool choose_threads(cr_ctx *ctx, cr__team *team, const cr_options *option
         if (options->threads <= 0 || team->size > options->pool->threads)
             team->size = options->pool->threads;
         /* a parent's pool has no threads here */
-        if (options->pool->pid == getpid())
+        if (options->pool->pid == cr__process_id())
             team->pool = options->pool;
     } else if (team->size > 1) {
         void *memory = cr__alloc(ctx, pool_bytes(team->size));

@@ -1,8 +1,7 @@
 /* A run: plans, obtains its memory, computes group by group, and gives the values to
  * their nodes. If anything fails, no node and no leaf has changed. */
+#include "../base/system.h"
 #include "exec.h"
-
-#include <unistd.h>
 
 /* ---- groups of one node ---- */
 
@@ -226,7 +225,7 @@ static bool may_run(cr_ctx *ctx)
 {
     if (ctx->status != CR_OK)
         return false;
-    if (ctx->pid != (int)getpid())
+    if (ctx->pid != cr__process_id())
         cr_fail(ctx, CR_ERR_FORK,
                 "eval: this context belongs to the parent process, whose threads are not "
                 "in this one; cr_open() a context after the fork");

@@ -1,9 +1,9 @@
 /* Opening, closing and clearing a context. */
+#include "../base/system.h"
 #include "graph.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Sizes of attribute structs that come from slabs: multiples of 16. */
 static const size_t attr_sizes[CR__ATTR_SLABS] = { 16, 48, 96, 128, 192, 256 };
@@ -46,7 +46,7 @@ cr_ctx *cr_open(const cr_options *options)
     ctx->log_user = options->log_user;
     ctx->eager = options->eager || asks_for("CHAINRULE_EAGER");
     ctx->check = options->check || asks_for("CHAINRULE_CHECK");
-    ctx->pid = (int)getpid();
+    ctx->pid = cr__process_id();
     init_graph(ctx);
     ctx->team = cr__team_open(ctx, options);
     if (!ctx->team) {

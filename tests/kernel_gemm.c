@@ -319,10 +319,10 @@ static bool check(problem *p, cr__team *one, cr__team *four)
         else
             free(alone.memory);
         if (wrong) {
-            diag("%s: %s: type %d, m %d n %d k %d, a %d %d, b %d %d, %d batches",
-                 cr__isa_name(isa), wrong, (int)job->dtype, (int)job->m, (int)job->n,
-                 (int)job->k, (int)job->a_row, (int)job->a_col, (int)job->b_row,
-                 (int)job->b_col, (int)p->batches);
+            diag("%s: %s: %s, m %d n %d k %d, a %d %d, b %d %d, %d batches",
+                 cr__isa_name(isa), wrong, cr_dtype_name(job->dtype), (int)job->m,
+                 (int)job->n, (int)job->k, (int)job->a_row, (int)job->a_col,
+                 (int)job->b_row, (int)job->b_col, (int)p->batches);
             break;
         }
     }
@@ -358,7 +358,7 @@ static void test_shapes(cr_dtype t, cr__team *one, cr__team *four)
         problem p = new_problem(t, m, n, k, la, lb, 0, any_kind());
         passed = check(&p, one, four);
     }
-    ok(passed, "type %d: shapes and strides", (int)t);
+    ok(passed, "products of %s: shapes and strides", cr_dtype_name(t));
 }
 
 static void test_batches(cr_dtype t, cr__team *one, cr__team *four)
@@ -375,7 +375,7 @@ static void test_batches(cr_dtype t, cr__team *one, cr__team *four)
         problem p = new_problem(t, m, n, k, la, lb, 1 + (int)below(3), any_kind());
         passed = check(&p, one, four);
     }
-    ok(passed, "type %d: batches", (int)t);
+    ok(passed, "products of %s: batches", cr_dtype_name(t));
 }
 
 /* A row or a column alone, over several blocks of the reduction. */
@@ -396,7 +396,7 @@ static void test_vectors(cr_dtype t, cr__team *one, cr__team *four)
                                 any_kind());
         passed = check(&p, one, four);
     }
-    ok(passed, "type %d: one row or column", (int)t);
+    ok(passed, "products of %s: one row or column", cr_dtype_name(t));
 }
 
 /* Several panels of rows, packed and not, and all layouts of a network's products. */
@@ -416,7 +416,7 @@ static void test_large(cr_dtype t, cr__team *one, cr__team *four)
             new_problem(t, s[0], s[1], s[2], (layout)s[3], (layout)s[4], 0, ORDINARY);
         passed = check(&p, one, four);
     }
-    ok(passed, "type %d: large products", (int)t);
+    ok(passed, "products of %s: large products", cr_dtype_name(t));
 }
 
 int main(void)

@@ -14,8 +14,6 @@ typedef union element {
     uint8_t u8;
 } element;
 
-static const char *const dtype_names[CR_DTYPES] = { "",    "f32", "f64", "i64",
-                                                    "i32", "u8",  "bool" };
 static uint64_t random_state = 1;
 
 static uint32_t below(uint32_t n)
@@ -390,7 +388,7 @@ static void test_case(cr__isa isa, cr__map_code code, cr_dtype in, cr_dtype out,
         in_place = equal(out, other, result);
     }
     ok(right && in_place && single, "%s: %s, %s to %s, uniform %u%s%s%s",
-       cr__isa_name(isa), cr__map_rows[code].name, dtype_names[in], dtype_names[out],
+       cr__isa_name(isa), cr__map_rows[code].name, cr_dtype_name(in), cr_dtype_name(out),
        uniform, right ? "" : ": wrong", single ? "" : ": one alone differs",
        in_place ? "" : ": not in place");
 }
@@ -430,7 +428,8 @@ static void test_set(cr__isa isa)
                 cr_dtype out = writes_bool(code) ? CR_BOOL : in;
                 if (promised(code, in) &&
                     !cr__map_find_for(isa, code, in, out, forms[f])) {
-                    diag("%s: no kernel of %s", cr__map_rows[code].name, dtype_names[in]);
+                    diag("%s: no kernel of %s", cr__map_rows[code].name,
+                         cr_dtype_name(in));
                     complete = false;
                 }
                 test_case(isa, code, in, out, forms[f]);
@@ -455,7 +454,7 @@ static void test_same_bits(cr__isa isa)
                 cr__map_find_for(CR__GENERIC, code, in, out, form)(result, src, N);
                 cr__map_find_for(isa, code, in, out, form)(other, src, N);
                 if (!equal(out, result, other)) {
-                    diag("%s of %s differs", cr__map_rows[code].name, dtype_names[in]);
+                    diag("%s of %s differs", cr__map_rows[code].name, cr_dtype_name(in));
                     same = false;
                 }
             }
@@ -477,7 +476,7 @@ static void test_arange(cr_dtype t)
                                    : from_int(t, (uint64_t)(3 - 2 * (first + i)));
         right = right && agrees(CR__MAP_arange, t, load(t, result, i), want);
     }
-    ok(right, "arange of %s", dtype_names[t]);
+    ok(right, "arange of %s", cr_dtype_name(t));
 }
 
 /* 0.1 to 0.7 in 50 numbers, in two calls: both ends exact, between them within a
@@ -499,7 +498,7 @@ static void test_linspace(cr_dtype t)
         right = right && (i % 49 == 0 ? x == exact
                                       : fabs(x - want) <= (t == CR_F32 ? 1e-7 : 2e-16));
     }
-    ok(right, "linspace of %s", dtype_names[t]);
+    ok(right, "linspace of %s", cr_dtype_name(t));
 }
 
 static void test_random(cr__map_code code, cr_dtype t)
@@ -519,7 +518,7 @@ static void test_random(cr__map_code code, cr_dtype t)
             in_range = in_range && (code == CR__MAP_rand ? x >= 0 && x < 1 : isfinite(x));
         }
     }
-    ok(in_range, "%s of %s: in range", cr__map_rows[code].name, dtype_names[t]);
+    ok(in_range, "%s of %s: in range", cr__map_rows[code].name, cr_dtype_name(t));
     is_near(sum / (100 * N), mean, 0.01, "its mean");
     is_near(squares / (100 * N), variance, 0.015, "its variance");
     first = 0;

@@ -10,8 +10,6 @@
 static double data[ELEMENTS + CR__PAD]; /* seen as elements of any type */
 static int64_t origin;                  /* the array's first element in data */
 static uint64_t random_state = 1;
-static const char *const dtype_names[CR_DTYPES] = { "",    "f32", "f64", "i64",
-                                                    "i32", "u8",  "bool" };
 
 static uint32_t below(uint32_t n)
 {
@@ -366,9 +364,9 @@ static void test_reductions(cr__isa isa, cr_dtype t, cr__team *one, cr__team *fo
             placed = placed && place_case(t, &x, kept, below(2) == 0, i & 1 ? four : one);
         }
         ok(reduced, "%s: %s of %s", cr__isa_name(isa), cr__reduce_names[code],
-           dtype_names[t]);
+           cr_dtype_name(t));
     }
-    ok(placed, "%s: places of the largest of %s", cr__isa_name(isa), dtype_names[t]);
+    ok(placed, "%s: places of the largest of %s", cr__isa_name(isa), cr_dtype_name(t));
 }
 
 /* Shapes that take the paths for threads: long rows, few outputs, wide and narrow

@@ -19,7 +19,8 @@ cr_status cr_fail(cr_ctx *ctx, cr_status status, const char *format, ...)
     ctx->error_seen = false;
     va_list args;
     va_start(args, format);
-    cr__vformat(ctx->message, sizeof ctx->message, format, args);
+    cr__vformat(ctx->message, sizeof ctx->message,
+                format ? format : "an error without a message", args);
     va_end(args);
     return status;
 }

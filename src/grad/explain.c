@@ -92,8 +92,8 @@ bool cr_needs_grad(const cr_tensor *x)
 
 size_t cr_explain_no_grad(cr_tensor *x, char *at, size_t capacity)
 {
-    text out = { .at = at, .capacity = capacity };
-    if (capacity)
+    text out = { .at = at, .capacity = at ? capacity : 0 };
+    if (out.capacity)
         at[0] = 0;
     if (!cr__readable(x, "explain_no_grad")) {
         if (x)

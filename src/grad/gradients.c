@@ -149,6 +149,12 @@ static cr_status run_request(request *r, cr_tensor **grads)
     if (r->n_ys < 1 || r->n_xs < 0)
         return cr__grad_fail(r->ctx, CR_ERR_ARGUMENT, request_name, r->opts->site, NULL,
                              "%d ys and %d xs", r->n_ys, r->n_xs);
+    if (!r->ys || (r->n_xs > 0 && (!r->xs || !grads)))
+        return cr__grad_fail(r->ctx, CR_ERR_NULL, request_name, r->opts->site, NULL,
+                             "the list of %s is NULL",
+                             !r->ys   ? "ys"
+                             : !r->xs ? "xs"
+                                      : "gradients");
     if (!cr__may_walk(r->ctx, request_name, r->opts->site))
         return r->ctx->status;
     r->nodes =
@@ -164,7 +170,7 @@ cr_status cr_gradients_at(cr_tensor *const *ys, int n_ys, cr_tensor *const *xs, 
 {
     request r = { .ys = ys, .xs = xs, .n_ys = n_ys, .n_xs = n_xs, .opts = &opts };
     cr_status status = run_request(&r, grads);
-    for (int j = 0; j < n_xs && status != CR_OK; j++)
+    for (int j = 0; j < n_xs && grads && status != CR_OK; j++)
         grads[j] = NULL;
     return status;
 }

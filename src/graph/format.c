@@ -204,7 +204,9 @@ cr_status cr_print(cr_tensor *x, FILE *file)
     if (!x)
         return CR_ERR_NULL;
     if (!file)
-        return cr_fail(ctx, CR_ERR_ARGUMENT, "print: the file is NULL");
+        return cr_fail(ctx, CR_ERR_NULL, "print: the file is NULL");
+    if (!cr__usable(ctx, x, "print", NULL))
+        return ctx->status;
     printer p = { .out = { .file = file } };
     if (!put_tensor(&p, x))
         return ctx->status;
@@ -216,9 +218,9 @@ cr_status cr_print(cr_tensor *x, FILE *file)
 
 size_t cr_format(cr_tensor *x, char *text, size_t capacity)
 {
-    printer p = { .out = { .text = text, .capacity = capacity } };
+    printer p = { .out = { .text = text, .capacity = text ? capacity : 0 } };
     CR__FP_GUARD();
-    if (capacity)
+    if (p.out.capacity)
         text[0] = '\0';
     if (x)
         put_tensor(&p, x);

@@ -62,6 +62,8 @@ static cr_status check_target(cr_tensor *param, const char *site)
     if (cr_error(ctx))
         return cr_error(ctx);
     cr_dtype dtype = cr_dtype_of(param);
+    if (dtype == CR_DTYPE_DEFAULT) /* released: said as elsewhere */
+        return cr_eval_at(&param, 1, site);
     if (dtype != CR_F32 && dtype != CR_F64)
         return cr_fail(ctx, CR_ERR_DTYPE, "%s: %s is %s; initialisers take f32 and f64",
                        site, cr_name(param), cr_dtype_name(dtype));

@@ -284,7 +284,7 @@ static bool check_member(cr_ctx *ctx, const cr_op *op, const cr_attr *attr,
                         attr->name, given, attr->words);
 }
 
-static bool check_all(cr_ctx *ctx, const cr_op *op, const void *attrs)
+bool cr__attrs_check(cr_ctx *ctx, const cr_op *op, const void *attrs)
 {
     for (const cr_attr *attr = op->attrs; attr && attr->name; attr++)
         if (!check_member(ctx, op, attr, attrs))
@@ -327,7 +327,7 @@ bool cr__attrs_fill(cr_ctx *ctx, const cr_op *op, void *attrs)
         if (attr->initial && is_unset(attr, attrs) &&
             !store_default(ctx, op, attr, attrs))
             return false;
-    return !ctx || check_all(ctx, op, attrs);
+    return true;
 }
 
 /* The names of all attributes, for messages. */
@@ -398,7 +398,7 @@ static bool parse_all(cr_ctx *ctx, const cr_op *op, const char *text, void *attr
         if (!store_default(ctx, op, attr, attrs))
             return false;
     }
-    return check_all(ctx, op, attrs);
+    return cr__attrs_check(ctx, op, attrs);
 }
 
 bool cr__attrs_parse(cr_ctx *ctx, const cr_op *op, const char *text, void **attrs)

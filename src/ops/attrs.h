@@ -15,6 +15,10 @@ extern const cr_attr cr__dim_rows[];
  * error if a default is malformed, which those of the library are not. */
 bool cr__attrs_fill(cr_ctx *ctx, const cr_op *op, void *attrs);
 
+/* Whether they are what the table allows: lengths of lists, words, what is above zero.
+ * False with the error. */
+bool cr__attrs_check(cr_ctx *ctx, const cr_op *op, const void *attrs);
+
 /* The attribute struct that text (as in cr_call; NULL: no text) describes, to be freed
  * with cr__free(): NULL if the operation has none. False with the error. */
 bool cr__attrs_parse(cr_ctx *ctx, const cr_op *op, const char *text, void **attrs);

@@ -66,7 +66,7 @@ static bool copy_attrs(cr_ctx *ctx, const cr_op *op, const void *attrs, void **c
     if (!*copy)
         return false;
     memcpy(*copy, attrs, op->attrs_size);
-    return cr__attrs_fill(ctx, op, *copy);
+    return cr__attrs_fill(ctx, op, *copy) && cr__attrs_check(ctx, op, *copy);
 }
 
 cr_tensor *cr_apply_at(const cr_op *op, cr_tensor *const *inputs, int n,

@@ -8,6 +8,8 @@
 void cr_kernel_parallel(const cr_kernel *kernel, int n, void (*body)(void *arg, int i),
                         void *arg)
 {
+    if (!kernel || !body)
+        return;
     if (kernel->workers && n > 1)
         cr__parallel(kernel->workers, n, body, arg);
     else

@@ -200,8 +200,8 @@ typedef struct cr_make_opts {
     cr_dtype dtype CR_ZERO; /* default f32 */
 } cr_make_opts;
 
-/* From memory: copies numel elements of the given type at data, which may be a compound literal:
- * cr_from(ctx, CR_F32, CR_DIMS(3), (float[]){ 1, 2, 3 }). Bools are bytes: 0 is false.
+/* From memory: copies numel elements of the given type at data, which may be a compound literal.
+ * usage: cr_from(ctx, CR_F32, CR_DIMS(3), (float[]){ 1, 2, 3 }). Bools are bytes: 0 is false.
  * Where data points to numbers of a C type that is not the dtype's, size and kind, it is
  * CR_ERR_DTYPE: doubles are no f32; int64_t is i64, whichever type that is; char and unsigned char
  * are u8 and bool. What points to void, or to no numbers, is taken as it is. For cr_from_at() the
@@ -209,21 +209,22 @@ typedef struct cr_make_opts {
 CR_API cr_tensor *cr_from_at(cr_ctx *ctx, cr_dtype dtype, cr_dims shape, const void *data,
                              const char *type, const char *site);
 
-/* Uses the caller's memory without copying it: cr_borrow(ctx, dtype, shape, data, done, user). It
- * must stay unchanged until done(user, data) is called (done may be NULL), which happens once, when
+/* Uses the caller's memory without copying it. usage: cr_borrow(ctx, dtype, shape, data, done, user).
+ * It must stay unchanged until done(user, data) is called (done may be NULL), which happens once, when
  * the last tensor that needs it is gone; not if the result is NULL. Its type is checked as that of
  * cr_from(); bools are 0 or 1. */
 CR_API cr_tensor *cr_borrow_at(cr_ctx *ctx, cr_dtype dtype, cr_dims shape, const void *data,
                                void (*done)(void *user, const void *data), void *user,
                                const char *type, const char *site);
 
-/* A rank-0 tensor: cr_scalar(ctx, 3.0), cr_scalar(ctx, 7, .dtype = CR_I64). */
+/* A rank-0 tensor. usage: cr_scalar(ctx, 3.0), cr_scalar(ctx, 7, .dtype = CR_I64) */
 CR_API cr_tensor *cr_scalar_at(cr_ctx *ctx, cr_arg value, cr_make_opts opts);
 #define cr_scalar(ctx, ...)                                   \
     cr_scalar_at(ctx, CR_ARG(CR_FIRST(__VA_ARGS__, 0)),       \
                  CR_OPTS(cr_make_opts, __VA_ARGS__))
 
-/* All zeros, all ones, all value. */
+/* All value, all zeros, all ones. usage: cr_full(ctx, CR_DIMS(2, 3), 0.5),
+ * cr_zeros(ctx, CR_DIMS(2, 3)), cr_ones(ctx, CR_NO_DIMS, .dtype = CR_F64) */
 CR_API cr_tensor *cr_full_at(cr_ctx *ctx, cr_dims shape, cr_arg value, cr_make_opts opts);
 #define cr_full(ctx, shape, ...)                              \
     cr_full_at(ctx, shape, CR_ARG(CR_FIRST(__VA_ARGS__, 0)),   \
@@ -242,27 +243,29 @@ CR_API cr_tensor *cr_full_like_at(cr_tensor *like, cr_arg value, const char *sit
 #define cr_ones_like(like) cr_full_like_at(like, cr_arg_int(1), CR_HERE)
 
 /* start, start + step, ... below end (above, for a negative step): numel ceil((end-start)/step).
- * Element i is start + i*step, rounded once to the dtype. */
+ * Element i is start + i*step, rounded once to the dtype.
+ * usage: cr_arange(ctx, 0, 10, 1), cr_arange(ctx, 0, 10, 1, .dtype = CR_I64) */
 CR_API cr_tensor *cr_arange_at(cr_ctx *ctx, cr_arg start, cr_arg end, cr_arg step,
                                cr_make_opts opts);
 #define cr_arange(ctx, start, end, ...)                                              \
     cr_arange_at(ctx, CR_ARG(start), CR_ARG(end), CR_ARG(CR_FIRST(__VA_ARGS__, 0)),  \
                  CR_OPTS(cr_make_opts, __VA_ARGS__))
 
-/* steps numbers evenly from start to end, both included. */
+/* steps numbers evenly from start to end, both included. usage: cr_linspace(ctx, 0, 1, 11) */
 CR_API cr_tensor *cr_linspace_at(cr_ctx *ctx, double start, double end, int64_t steps,
                                  cr_make_opts opts);
 #define cr_linspace(ctx, start, end, ...)                            \
     cr_linspace_at(ctx, start, end, CR_FIRST(__VA_ARGS__, 0),        \
                    CR_OPTS(cr_make_opts, __VA_ARGS__))
 
-/* The identity matrix [n, n]. */
+/* The identity matrix [n, n]. usage: cr_eye(ctx, 3), cr_eye(ctx, 3, .dtype = CR_F64) */
 CR_API cr_tensor *cr_eye_at(cr_ctx *ctx, int64_t n, cr_make_opts opts);
 #define cr_eye(ctx, ...)                        \
     cr_eye_at(ctx, CR_FIRST(__VA_ARGS__, 0),    \
               CR_OPTS(cr_make_opts, __VA_ARGS__))
 
-/* Uniform in [0, 1); standard normal (Box-Muller). f32 or f64. See cr_seed(). */
+/* Uniform in [0, 1); standard normal (Box-Muller). f32 or f64. See cr_seed().
+ * usage: cr_rand(ctx, CR_DIMS(2, 3)), cr_randn(ctx, CR_DIMS(2, 3), .dtype = CR_F64) */
 CR_API cr_tensor *cr_rand_at(cr_ctx *ctx, cr_dims shape, cr_make_opts opts);
 CR_API cr_tensor *cr_randn_at(cr_ctx *ctx, cr_dims shape, cr_make_opts opts);
 #define cr_rand(ctx, ...)                       \
@@ -295,12 +298,13 @@ CR_API int64_t cr_item_i64(cr_tensor *x);
 
 /* The elements, row-major. cr_data() gives a pointer that is valid until x is assigned or
  * released, NULL on failure; cr_read(x, dst, bytes) copies them to dst, which has room for bytes,
- * and whose type is checked as that of cr_from() is; char and unsigned char may hold any. */
+ * and whose type is checked as that of cr_from() is; char and unsigned char may hold any.
+ * usage: cr_read(x, dst, sizeof dst) */
 CR_API const void *cr_data(cr_tensor *x);
 CR_API cr_status cr_read_at(cr_tensor *x, void *dst, size_t bytes, const char *type,
                             const char *site);
 
-/* Computes the values now, all in one run: cr_eval(a), cr_eval(a, b, c). */
+/* Computes the values now, all in one run. usage: cr_eval(a), cr_eval(a, b, c) */
 CR_API cr_status cr_eval_at(cr_tensor *const *xs, int n, const char *site);
 
 /* Keeps the value of x readable after later assignments, and its gradient after a backward pass
@@ -376,7 +380,7 @@ CR_API bool cr_is_leaf(const cr_tensor *x);
  * activations are let go after it; .retain_graph keeps them for another pass, which would compute
  * them again otherwise.
  * Errors: CR_ERR_GRAD if loss is not a scalar float, or nothing beneath it requires a gradient
- * (see cr_explain_no_grad). */
+ * (see cr_explain_no_grad). usage: cr_backward(loss), cr_backward(y, .cotangent = g) */
 typedef struct cr_backward_opts {
     const char *site CR_ZERO;
     bool retain_graph CR_ZERO;
@@ -411,7 +415,8 @@ CR_API cr_tensor *cr_detach_at(cr_tensor *x, const char *site);
 
 /* grads[j] = sum over i of d ys[i] / d xs[j] (weighted by cotangents[i]); leaves' own gradients
  * stay untouched. xs may be intermediate. With .create_graph the result can be differentiated
- * again. An x that no y depends on is an error, or with .allow_unused a NULL. */
+ * again. An x that no y depends on is an error, or with .allow_unused a NULL.
+ * usage: cr_gradients(&y, 1, &x, 1, &dx), cr_gradients(ys, 2, xs, 3, grads, .create_graph = true) */
 typedef struct cr_gradients_opts {
     const char *site CR_ZERO;
     cr_tensor *const *cotangents CR_ZERO; /* one for each y; default: ones */
@@ -437,7 +442,8 @@ CR_API size_t cr_explain_no_grad(cr_tensor *x, char *text, size_t capacity);
  * message that names the input and element. Tolerance |a - b| <= atol + rtol |b|, and no slope is
  * infinite. What would agree with any gradient is an error: a result that no gradient connects
  * with a perturbed input (a constant, or a function of your own tensor instead of the copy), an
- * f32 input that needs a gradient. f leaves scopes and CR_NO_GRAD as it finds them. */
+ * f32 input that needs a gradient. f leaves scopes and CR_NO_GRAD as it finds them.
+ * usage: cr_gradcheck(f, NULL, &x, 1), cr_gradcheck(f, NULL, xs, 2, .second_order = true) */
 typedef struct cr_gradcheck_opts {
     const char *site CR_ZERO;
     double eps CR_ZERO;       /* default 1e-6 */

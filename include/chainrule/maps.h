@@ -56,7 +56,7 @@ CR_UNARY(sin)           /* sine, radians                 d g cos x */
 CR_UNARY(cos)           /* cosine, radians               d -g sin x */
 #define cr_cos(x) cr_cos_at(x, CR_HERE)
 
-CR_UNARY(tanh)          /*                               d g (1 - tanh^2 x) */
+CR_UNARY(tanh)          /* hyperbolic tangent            d g (1 - tanh^2 x) */
 #define cr_tanh(x) cr_tanh_at(x, CR_HERE)
 
 CR_UNARY(sigmoid)       /* 1 / (1 + e^-x)                d g s (1 - s) */
@@ -68,18 +68,19 @@ CR_UNARY(erf)           /* 2/sqrt(pi) int_0^x e^(-t^2)   d g 2/sqrt(pi) e^(-x^2)
 CR_UNARY(relu)          /* max(x, 0); NaN of NaN         d g where x > 0, 0 at 0 */
 #define cr_relu(x) cr_relu_at(x, CR_HERE)
 
-CR_UNARY(silu)          /* x sigmoid(x)                  Elfwing et al., 2018 */
+CR_UNARY(silu)          /* x s(x), s the sigmoid         d g (s + x s (1 - s))      Elfwing et al., 2018 */
 #define cr_silu(x) cr_silu_at(x, CR_HERE)
 
 CR_UNARY(logical_not)   /* x == 0, a bool                d none                     any type */
 #define cr_logical_not(x) cr_logical_not_at(x, CR_HERE)
 #undef CR_UNARY
 
-/* x where x > 0, slope x elsewhere; the slope also at 0. */
+/* x where x > 0, negative_slope x elsewhere    d g, or g negative_slope: also at 0 */
 CR_API cr_tensor *cr_leaky_relu_at(cr_tensor *x, double negative_slope, const char *site);
 #define cr_leaky_relu(x, negative_slope) cr_leaky_relu_at(x, negative_slope, CR_HERE)
 
-/* ln(1 + e^(beta x)) / beta, and x where beta x > threshold. */
+/* ln(1 + e^(beta x)) / beta; x where beta x > threshold      d g s(beta x), s the sigmoid; or g
+ * usage: cr_softplus(x), cr_softplus(x, .beta = 2, .threshold = CR_REAL(0)) */
 typedef struct cr_softplus_opts {
     const char *site CR_ZERO;
     double beta CR_ZERO;        /* above 0; default 1 */
@@ -92,7 +93,8 @@ CR_API cr_tensor *cr_softplus_at(cr_tensor *x, cr_softplus_opts opts);
 
 /* x Phi(x) with the normal distribution function Phi(x) = (1 + erf(x/sqrt 2))/2, or with
  * .approximate = CR_APPROXIMATE_TANH: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
- * Hendrycks and Gimpel, 2016. */
+ * d g (Phi(x) + x phi(x)), phi the density; Hendrycks and Gimpel, 2016.
+ * usage: cr_gelu(x), cr_gelu(x, .approximate = CR_APPROXIMATE_TANH) */
 typedef enum cr_approximate { CR_APPROXIMATE_NONE = 0, CR_APPROXIMATE_TANH } cr_approximate;
 typedef struct cr_gelu_opts {
     const char *site CR_ZERO;
@@ -105,55 +107,64 @@ CR_API cr_tensor *cr_gelu_at(cr_tensor *x, cr_gelu_opts opts);
 
 /* Element by element, two operands: tensors or C numbers in either place, at least one tensor.
  * Of tensors of different types bools and integers take the other's float type, and of
- * bool < u8 < i32 < i64 the wider one is taken; f32 with f64 is an error: cr_cast() one. A number
- * takes the tensor's dtype and must be a value of it (a float rounds it): to multiply integers by
- * 0.5, cast them. Shapes broadcast.
- *
- *     add, sub, mul          any number type; mul also bools (and)
- *     div                    floats; integers and bools divide as f32
- *     pow         x^y        floats; 0^0 = 1 with both gradients 0; d/dy at x = 0 is 0; d/dx at
- *                            y = 0 is 0, also of NaN
- *     maximum, minimum       numbers and bools; NaN wins; equal operands get half of the gradient
- *     eq ne lt le gt ge      a bool; no gradient; exact for any two types, also of a float with an
- *                            integer that its type does not hold (2^53 + 1)
- *     logical_and, _or       of x != 0 and y != 0: a bool; no gradient; any types
- */
-#define CR_DECLARE_BINARY(name) \
+ * bool < u8 < i32 < i64 the wider one is taken; f32 with f64 is an error: cr_cast() one. Integers
+ * and bools divide as f32; pow takes floats. A number takes the tensor's dtype and must be a value
+ * of it (a float rounds it): to multiply integers by 0.5, cast them. Shapes broadcast.
+ * Comparisons give bools, take any two types and are exact, also of a float with an integer that its
+ * type does not hold (2^53 + 1); logical ones take any types, too. */
+#define CR_BINARY(name) \
     CR_API cr_tensor *cr_##name##_at(cr_arg x, cr_arg other, const char *site);
-CR_DECLARE_BINARY(add)
-CR_DECLARE_BINARY(sub)
-CR_DECLARE_BINARY(mul)
-CR_DECLARE_BINARY(div)
-CR_DECLARE_BINARY(pow)
-CR_DECLARE_BINARY(maximum)
-CR_DECLARE_BINARY(minimum)
-CR_DECLARE_BINARY(eq)
-CR_DECLARE_BINARY(ne)
-CR_DECLARE_BINARY(lt)
-CR_DECLARE_BINARY(le)
-CR_DECLARE_BINARY(gt)
-CR_DECLARE_BINARY(ge)
-CR_DECLARE_BINARY(logical_and)
-CR_DECLARE_BINARY(logical_or)
-#undef CR_DECLARE_BINARY
-#define cr_add(x, other) cr_add_at(CR_ARG(x), CR_ARG(other), CR_HERE)
-#define cr_sub(x, other) cr_sub_at(CR_ARG(x), CR_ARG(other), CR_HERE)
-#define cr_mul(x, other) cr_mul_at(CR_ARG(x), CR_ARG(other), CR_HERE)
-#define cr_div(x, other) cr_div_at(CR_ARG(x), CR_ARG(other), CR_HERE)
-#define cr_pow(x, exponent) cr_pow_at(CR_ARG(x), CR_ARG(exponent), CR_HERE)
-#define cr_maximum(x, other) cr_maximum_at(CR_ARG(x), CR_ARG(other), CR_HERE)
-#define cr_minimum(x, other) cr_minimum_at(CR_ARG(x), CR_ARG(other), CR_HERE)
-#define cr_eq(x, other) cr_eq_at(CR_ARG(x), CR_ARG(other), CR_HERE)
-#define cr_ne(x, other) cr_ne_at(CR_ARG(x), CR_ARG(other), CR_HERE)
-#define cr_lt(x, other) cr_lt_at(CR_ARG(x), CR_ARG(other), CR_HERE)
-#define cr_le(x, other) cr_le_at(CR_ARG(x), CR_ARG(other), CR_HERE)
-#define cr_gt(x, other) cr_gt_at(CR_ARG(x), CR_ARG(other), CR_HERE)
-#define cr_ge(x, other) cr_ge_at(CR_ARG(x), CR_ARG(other), CR_HERE)
-#define cr_logical_and(x, other) cr_logical_and_at(CR_ARG(x), CR_ARG(other), CR_HERE)
-#define cr_logical_or(x, other) cr_logical_or_at(CR_ARG(x), CR_ARG(other), CR_HERE)
 
-/* x where the bool tensor condition is true, other elsewhere; the gradient is selected likewise. Any
- * type, different ones as above; of two numbers i64 if both are integers, else f32.
+CR_BINARY(add)          /* x + other                     d g, g */
+#define cr_add(x, other) cr_add_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+CR_BINARY(sub)          /* x - other                     d g, -g */
+#define cr_sub(x, other) cr_sub_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+CR_BINARY(mul)          /* x other; bools: and           d g other, g x */
+#define cr_mul(x, other) cr_mul_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+CR_BINARY(div)          /* x / other                     d g / other, -g x / other^2 */
+#define cr_div(x, other) cr_div_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+/* x^exponent; 0^0 is 1                   d g e x^(e-1), g x^e ln x; 0 and 0 at 0^0; towards x also 0
+ * where the exponent is 0, of NaN too; towards the exponent 0 where x is 0 */
+CR_API cr_tensor *cr_pow_at(cr_arg x, cr_arg exponent, const char *site);
+#define cr_pow(x, exponent) cr_pow_at(CR_ARG(x), CR_ARG(exponent), CR_HERE)
+
+CR_BINARY(maximum)      /* the larger; NaN wins          d g to the larger, g/2 each if equal */
+#define cr_maximum(x, other) cr_maximum_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+CR_BINARY(minimum)      /* the smaller; NaN wins         d g to the smaller, g/2 each if equal */
+#define cr_minimum(x, other) cr_minimum_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+CR_BINARY(eq)           /* x == other                    d none */
+#define cr_eq(x, other) cr_eq_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+CR_BINARY(ne)           /* x != other                    d none */
+#define cr_ne(x, other) cr_ne_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+CR_BINARY(lt)           /* x < other                     d none */
+#define cr_lt(x, other) cr_lt_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+CR_BINARY(le)           /* x <= other                    d none */
+#define cr_le(x, other) cr_le_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+CR_BINARY(gt)           /* x > other                     d none */
+#define cr_gt(x, other) cr_gt_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+CR_BINARY(ge)           /* x >= other                    d none */
+#define cr_ge(x, other) cr_ge_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+CR_BINARY(logical_and)  /* x != 0 and other != 0         d none */
+#define cr_logical_and(x, other) cr_logical_and_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+CR_BINARY(logical_or)   /* x != 0 or other != 0          d none */
+#define cr_logical_or(x, other) cr_logical_or_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+#undef CR_BINARY
+
+/* x where the bool tensor condition is true, other elsewhere     d g there, 0 elsewhere; and so for
+ * other. Any type, different ones as above; of two numbers i64 if both are integers, else f32.
  * The branch that is not taken is computed too, and what is infinite in its derivative there meets
  * a cotangent of 0: the gradient of where(x > 0, sqrt(x), 0) at x <= 0 is NaN, as everywhere. Keep
  * its argument inside before: where(x > 0, sqrt(clamp(x, 1e-12, INFINITY)), 0). */
@@ -163,12 +174,12 @@ CR_API cr_tensor *cr_where_at(cr_tensor *condition, cr_arg x, cr_arg other,
     cr_where_at(condition, CR_ARG(x), CR_ARG(other), CR_HERE)
 
 /* min(max(x, min), max) for numbers min and max, -INFINITY and INFINITY for none; NaN stays NaN. Any
- * number type. The gradient passes strictly between the bounds and is 0 at them. */
+ * number type.    d g strictly between the bounds, 0 at them and beyond */
 CR_API cr_tensor *cr_clamp_at(cr_tensor *x, cr_arg min, cr_arg max, const char *site);
 #define cr_clamp(x, min, max) cr_clamp_at(x, CR_ARG(min), CR_ARG(max), CR_HERE)
 
 /* x as another element type, as C converts; to bool: x != 0. A float that the integer type cannot
- * hold becomes its nearest value, NaN becomes 0. Gradients pass between floats. */
+ * hold becomes its nearest value, NaN becomes 0.    d g, cast back; between floats */
 CR_API cr_tensor *cr_cast_at(cr_tensor *x, cr_dtype dtype, const char *site);
 #define cr_cast(x, dtype) cr_cast_at(x, dtype, CR_HERE)
 

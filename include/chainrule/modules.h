@@ -49,7 +49,8 @@ CR_API cr_status cr_nn_add(cr_module *sequential, cr_module *child);
 /* x + inner(x); takes over inner. He et al., 2016. */
 CR_API cr_module *cr_nn_residual(cr_ctx *ctx, cr_module *inner);
 
-/* x W^T + b with W [out, in] and b [out], both uniform in +-1/sqrt(in). */
+/* x W^T + b with W [out, in] and b [out], both uniform in +-1/sqrt(in).
+ * usage: cr_nn_linear(ctx, 64, 10), cr_nn_linear(ctx, 64, 10, .no_bias = true) */
 typedef struct cr_nn_linear_opts {
     const char *site CR_ZERO;
     bool no_bias CR_ZERO;

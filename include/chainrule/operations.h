@@ -159,14 +159,16 @@ CR_API const cr_op *cr_op_of(const cr_tensor *x);
 CR_API const cr_op *cr_op_list(int i);
 CR_API const cr_op *cr_op_find(const char *name);
 
-/* Applies an operation to n inputs. attrs points to its attribute struct, NULL for defaults. */
+/* Applies an operation to n inputs. attrs points to its attribute struct, NULL for defaults.
+ * usage: cr_apply(&my_op, inputs, n, &attrs) */
 CR_API cr_tensor *cr_apply_at(const cr_op *op, cr_tensor *const *inputs, int n, const void *attrs,
                               const char *site);
 #define cr_apply(...) cr_apply_at(__VA_ARGS__, CR_HERE)
 
 /* The same with attributes as text: "dim=1,keepdim=true", values being integers, reals, true,
  * false, words, or lists [1,2]. Returns how many outputs came out (written to outputs as far as
- * capacity goes), or -1 with an error. ctx may be NULL if there is an input. */
+ * capacity goes), or -1 with an error. ctx may be NULL if there is an input.
+ * usage: cr_call(ctx, cr_op_find("softmax"), &x, 1, "dim=1", &y, 1) */
 CR_API int cr_call_at(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
                       const char *attrs, cr_tensor **outputs, int capacity, const char *site);
 #define cr_call(...) cr_call_at(__VA_ARGS__, CR_HERE)
@@ -174,7 +176,8 @@ CR_API int cr_call_at(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, in
 /* An operation from two C functions over plain arrays, both pure: forward writes out; backward
  * gets the inputs, the output and its cotangent, and writes the cotangent of every float input
  * (in_cotangents[i].data is NULL where none is wanted). Both return false to fail the run. The
- * result has the given dtype and shape. A second derivative is an error that says so. */
+ * result has the given dtype and shape. A second derivative is an error that says so.
+ * usage: cr_custom(&def, inputs, n, CR_F32, cr_shape(x)) */
 typedef bool cr_custom_forward(const cr_array *in, int n, cr_array *out, void *user);
 typedef bool cr_custom_backward(const cr_array *in, int n, const cr_array *out,
                                 const cr_array *cotangent, cr_array *in_cotangents, void *user);

@@ -15,8 +15,8 @@ CR_BEGIN
  * NULL, with an error that names the parameter or the setting, if anything is wrong; a list of NULL
  * has no context, and gives NULL alone. cr_optim_free(NULL) is allowed. */
 
-/* A list of plain tensors: cr_params_of((cr_tensor *[]){ w, b }, NULL, 2). names may be NULL, and
- * each name too: then it is the tensor's own (cr_named). The list and its copies of the names live
+/* A list of plain tensors. usage: cr_params_of((cr_tensor *[]){ w, b }, NULL, 2). names may be NULL,
+ * and each name too: then it is the tensor's own (cr_named). The list and its copies of the names live
  * as long as the scope in which it is made. NULL, with an error if there is a tensor, if tensors is
  * NULL or any of them. */
 CR_API const cr_params *cr_params_of_at(cr_tensor *const *tensors, const char *const *names, int n,

@@ -31,7 +31,7 @@ static void test_scopes(void)
         cr_backward(cr_sum(cr_mul(w, cr_arange(ctx, 0, 1000, 1))));
         cr_zero_grad(w);
     }
-    is_int((int64_t)cr_memory_used(ctx), (int64_t)used, "a loop keeps no memory");
+    ok(cr_memory_used(ctx) <= used, "a loop keeps no memory");
     is_near(((const float *)cr_data(w))[7], 20, 0, "its assignments are made");
     {
         CR_SCOPE(ctx);

@@ -114,7 +114,8 @@ static inline cr_dims cr_dims_of(const int64_t *v, int n)
 typedef struct cr_options {
     int threads;         /* threads that compute, the caller's included; default: the cores
                           * this process may run on. Results do not depend on it. */
-    size_t memory_limit; /* bytes that tensors may occupy; default: no limit */
+    size_t memory_limit; /* bytes that all that is made may take: see cr_memory_used(); default:
+                          * no limit */
     bool eager;          /* compute each operation as it is recorded: slower, for debugging;
                           * the same bits. The environment's CHAINRULE_EAGER=1 does the same. */
     bool check;          /* find uses of released tensors: see "Scopes and lifetime". The
@@ -168,8 +169,12 @@ CR_API size_t cr_dtype_size(cr_dtype dtype);
 CR_API const char *cr_version(void);
 CR_API const char *cr_isa(void);
 
-/* Bytes that tensors occupy now, and at most since the context was opened. Memory that is kept for
- * the next tensor does not count; cr_trim() gives it back to the system. */
+/* Bytes in use now, and at most since the context was opened: the elements of tensors, and all the
+ * rest, the records of operations, shapes, scopes, names, modules and optimisers. Not what opening
+ * the context takes, nor memory that is kept for what comes next. Used and kept together stay within
+ * memory_limit: beyond it is CR_ERR_MEMORY, and the context stays as usable as before. (Memory for
+ * elements is rounded up, by an eighth and 300 bytes at most, and that does not count.) cr_trim()
+ * gives kept memory of tensors back to the system. */
 CR_API size_t cr_memory_used(const cr_ctx *ctx);
 CR_API size_t cr_memory_peak(const cr_ctx *ctx);
 CR_API void cr_trim(cr_ctx *ctx);

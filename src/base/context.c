@@ -109,12 +109,13 @@ const char *cr_version(void)
 
 size_t cr_memory_used(const cr_ctx *ctx)
 {
-    return ctx ? ctx->memory.used : 0;
+    return ctx ? cr__memory_used(&ctx->memory) : 0;
 }
 
 size_t cr_memory_peak(const cr_ctx *ctx)
 {
-    return ctx ? ctx->memory.peak : 0;
+    size_t used = cr_memory_used(ctx);
+    return ctx && ctx->memory.peak > used ? ctx->memory.peak : used;
 }
 
 void cr_trim(cr_ctx *ctx)

@@ -14,7 +14,8 @@ typedef struct cr__scope {
     cr_tensor *first; /* its tensors, newest first, by their links */
     uint64_t since;   /* the context's next_seq when it began: outer scopes' are older */
     bool ending;
-    bool remarked; /* it has been said that it is large */
+    size_t count; /* of its tensors */
+    size_t reads; /* runs that somebody asked for while it was the present one */
 } cr__scope;
 
 #define CR__ATTR_SLABS 6
@@ -50,6 +51,7 @@ struct cr_ctx {
     cr_tensor *dead, **last_dead; /* nodes whose memory may be used again, in order of
                                      death; see cr__node_memory() */
     size_t n_dead;
+    bool remarked;      /* it has been said that a scope is large */
     char texts[4][320]; /* see cr__dims_text() */
     int next_text;
 

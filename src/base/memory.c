@@ -10,11 +10,18 @@
 
 /* ---- the allocator ---- */
 
+/* Where the bytes of a block count. */
+typedef enum account {
+    USED,
+    KEPT,
+    BY_ELEMENTS, /* of a buffer: what its tensor wants is used, or all of it is cached */
+} account;
+
 /* In front of every allocation: its bytes, which the caller's free function is told. 16
  * bytes, so that what follows keeps the alignment of the block. */
 typedef struct block_header {
-    size_t bytes; /* block_header included */
-    char unused[16 - sizeof(size_t)];
+    _Alignas(16) size_t bytes; /* block_header included */
+    account account;
 } block_header;
 
 static void *system_alloc(void *user, size_t bytes)
@@ -38,8 +45,37 @@ void cr__memory_init(cr__memory *memory, const cr_options *options)
         memory->user = options->memory_user;
     }
     memory->limit = (size_t)CR__MAX_BYTES;
-    if (options && options->memory_limit && options->memory_limit < memory->limit)
+}
+
+void cr__memory_begin(cr__memory *memory, const cr_options *options)
+{
+    memory->taken = memory->kept = memory->peak = 0;
+    if (options->memory_limit && options->memory_limit < memory->limit)
         memory->limit = options->memory_limit;
+}
+
+/* Whether so many bytes more stay within the limit. */
+static bool fits(const cr__memory *memory, size_t bytes)
+{
+    return bytes <= memory->limit - memory->taken;
+}
+
+static void fail_limit(cr_ctx *ctx, size_t bytes)
+{
+    const cr__memory *memory = &ctx->memory;
+    cr_fail(ctx, CR_ERR_MEMORY,
+            "out of memory: %zu bytes wanted, %zu used, limit %zu; raise memory_limit, "
+            "use smaller batches, or end scopes sooner (CR_SCOPE)",
+            bytes, memory->taken, memory->limit);
+}
+
+static void fail_system(cr_ctx *ctx, size_t bytes)
+{
+    cr_fail(
+        ctx, CR_ERR_MEMORY,
+        "out of memory: %zu bytes wanted, %zu used, and the system gives no more; use "
+        "smaller batches, or end scopes sooner (CR_SCOPE)",
+        bytes, ctx->memory.taken);
 }
 
 static void *try_alloc(cr__memory *memory, size_t bytes, bool zeroed)
@@ -55,34 +91,54 @@ static void *try_alloc(cr__memory *memory, size_t bytes, bool zeroed)
     return block + 1;
 }
 
-static void *allocate(cr_ctx *ctx, size_t bytes, bool zeroed)
+static void shrink_cache(cr_ctx *ctx, size_t keep);
+
+/* NULL without an error: the limit does not allow it, or the allocator gives no more. */
+static void *try_allocate(cr_ctx *ctx, size_t bytes, bool zeroed, account where)
 {
     cr__memory *memory = &ctx->memory;
-    void *block = NULL;
-    if (bytes <= (size_t)CR__MAX_BYTES) {
-        block = try_alloc(memory, bytes + sizeof(block_header), zeroed);
-        if (!block && memory->cached) {
-            cr__memory_trim(ctx);
-            block = try_alloc(memory, bytes + sizeof(block_header), zeroed);
-        }
+    size_t all = bytes + sizeof(block_header);
+    if (bytes > (size_t)CR__MAX_BYTES || (where != BY_ELEMENTS && !fits(memory, all)))
+        return NULL;
+    if (where != BY_ELEMENTS && memory->cached)
+        shrink_cache(ctx, memory->limit - memory->taken - all);
+    void *block = try_alloc(memory, all, zeroed);
+    if (!block && memory->cached) {
+        shrink_cache(ctx, 0);
+        block = try_alloc(memory, all, zeroed);
     }
     if (!block)
-        cr_fail(
-            ctx, CR_ERR_MEMORY,
-            "out of memory: %zu bytes wanted, %zu used by tensors, and the system gives "
-            "no more; use smaller batches, or end scopes sooner (CR_SCOPE)",
-            bytes, memory->used);
+        return NULL;
+    ((block_header *)block - 1)->account = where;
+    if (where != BY_ELEMENTS)
+        memory->taken += all;
+    if (where == KEPT)
+        memory->kept += all;
+    cr__note_peak(memory);
     return block;
+}
+
+static void *allocate(cr_ctx *ctx, size_t bytes, bool zeroed, account where)
+{
+    void *block = try_allocate(ctx, bytes, zeroed, where);
+    if (block)
+        return block;
+    if (bytes > (size_t)CR__MAX_BYTES || where == BY_ELEMENTS ||
+        fits(&ctx->memory, bytes + sizeof(block_header)))
+        fail_system(ctx, bytes);
+    else
+        fail_limit(ctx, bytes);
+    return NULL;
 }
 
 void *cr__alloc(cr_ctx *ctx, size_t bytes)
 {
-    return allocate(ctx, bytes, true);
+    return allocate(ctx, bytes, true, USED);
 }
 
 void *cr__alloc_unset(cr_ctx *ctx, size_t bytes)
 {
-    return allocate(ctx, bytes, false);
+    return allocate(ctx, bytes, false, USED);
 }
 
 void cr__free(cr_ctx *ctx, void *memory)
@@ -90,6 +146,10 @@ void cr__free(cr_ctx *ctx, void *memory)
     if (!memory)
         return;
     block_header *block = (block_header *)memory - 1;
+    if (block->account != BY_ELEMENTS)
+        ctx->memory.taken -= block->bytes;
+    if (block->account == KEPT)
+        ctx->memory.kept -= block->bytes;
     ctx->memory.free(ctx->memory.user, block, block->bytes);
 }
 
@@ -181,14 +241,14 @@ static cr__buffer *make_block(cr_ctx *ctx, size_t bytes, int size_class)
 {
     cr__memory *memory = &ctx->memory;
     size_t room = size_class == NO_CLASS ? bytes : class_bytes(size_class);
-    size_t used = memory->used + room;
+    size_t used = memory->taken + room;
     size_t peak = used > memory->peak ? used : memory->peak;
     size_t most = peak < KEPT_FREELY / 2 ? KEPT_FREELY : 2 * peak;
     if (most > memory->limit)
         most = memory->limit;
     if (memory->cached)
         shrink_cache(ctx, most > used ? most - used : 0);
-    cr__buffer *buffer = cr__alloc_unset(ctx, room + OVERHEAD);
+    cr__buffer *buffer = allocate(ctx, room + OVERHEAD, false, BY_ELEMENTS);
     if (!buffer)
         return NULL;
     if (room >= HUGE_FROM && memory->alloc == system_alloc)
@@ -205,12 +265,8 @@ static cr__buffer *make_block(cr_ctx *ctx, size_t bytes, int size_class)
 cr__buffer *cr__buffer_new(cr_ctx *ctx, size_t bytes)
 {
     cr__memory *memory = &ctx->memory;
-    if (CR__UNLIKELY(bytes > memory->limit - memory->used)) {
-        cr_fail(
-            ctx, CR_ERR_MEMORY,
-            "out of memory: %zu bytes wanted, %zu used, limit %zu; raise memory_limit, "
-            "use smaller batches, or end scopes sooner (CR_SCOPE)",
-            bytes, memory->used, memory->limit);
+    if (CR__UNLIKELY(!fits(memory, bytes))) {
+        fail_limit(ctx, bytes);
         return NULL;
     }
     int size_class = class_of(bytes);
@@ -219,9 +275,8 @@ cr__buffer *cr__buffer_new(cr_ctx *ctx, size_t bytes)
         return NULL;
     buffer->bytes = bytes;
     buffer->refs = 1;
-    memory->used += bytes;
-    if (memory->used > memory->peak)
-        memory->peak = memory->used;
+    memory->taken += bytes;
+    cr__note_peak(memory);
     return buffer;
 }
 
@@ -251,7 +306,7 @@ void cr__buffer_release(cr__buffer *buffer)
     cr_ctx *ctx = buffer->ctx;
     cr__memory *memory = &ctx->memory;
     if (!buffer->borrowed)
-        memory->used -= buffer->bytes;
+        memory->taken -= buffer->bytes;
     if (buffer->size_class != NO_CLASS) {
         buffer->next_free = memory->free_buffers[buffer->size_class];
         memory->free_buffers[buffer->size_class] = buffer;
@@ -288,13 +343,20 @@ static char *end_of_records(const cr__slab *slab, slab_chunk *chunk)
     return first + (size_t)(end - first) / slab->size * slab->size;
 }
 
+/* Under a limit they stay small: what is kept for records is lost for elements. */
+#define LIMIT_CHUNKS 64
+
+/* Of a size that the limit allows, if there is one. */
 static bool add_chunk(cr_ctx *ctx, cr__slab *slab)
 {
     slab_chunk *newest = slab->chunks;
     size_t size = !newest                     ? FIRST_CHUNK
                   : newest->size < LAST_CHUNK ? 2 * newest->size
                                               : LAST_CHUNK;
-    slab_chunk *added = cr__alloc(ctx, size - ALLOCATORS_OWN);
+    while (size > FIRST_CHUNK &&
+           (size > ctx->memory.limit / LIMIT_CHUNKS || !fits(&ctx->memory, size)))
+        size /= 2;
+    slab_chunk *added = allocate(ctx, size - ALLOCATORS_OWN, true, KEPT);
     if (!added)
         return false;
     *added = (slab_chunk){ newest, size };
@@ -304,18 +366,24 @@ static bool add_chunk(cr_ctx *ctx, cr__slab *slab)
     return true;
 }
 
+bool cr__slab_room(const cr_ctx *ctx, const cr__slab *slab)
+{
+    return slab->free || slab->fresh != slab->end || fits(&ctx->memory, FIRST_CHUNK);
+}
+
 void *cr__slab_new(cr_ctx *ctx, cr__slab *slab)
 {
     CR__ASSERT(slab->size && slab->size % 16 == 0 && slab->size <= CR__SLAB_RECORD);
     void *record = slab->free;
     if (record) {
         slab->free = *(void **)record;
-        return record;
+    } else {
+        if (slab->fresh == slab->end && !add_chunk(ctx, slab))
+            return NULL;
+        record = slab->fresh;
+        slab->fresh += slab->size;
     }
-    if (slab->fresh == slab->end && !add_chunk(ctx, slab))
-        return NULL;
-    record = slab->fresh;
-    slab->fresh += slab->size;
+    ctx->memory.kept -= slab->size;
     return record;
 }
 
@@ -347,7 +415,7 @@ bool cr__list_reserve(cr_ctx *ctx, cr__list *list, size_t bytes)
     size_t capacity = list->capacity + list->capacity / 2;
     if (capacity < bytes)
         capacity = bytes < 256 ? 256 : bytes;
-    void *grown = cr__alloc(ctx, capacity);
+    void *grown = allocate(ctx, capacity, true, KEPT);
     if (!grown)
         return false;
     if (list->capacity)

@@ -59,22 +59,41 @@ typedef struct cr__slab {
     char *end;
     void *chunks;
 } cr__slab;
-void *cr__slab_new(cr_ctx *ctx,
-                   cr__slab *slab); /* not zeroed, unless it was never used */
-CR__INLINE void cr__slab_free(cr__slab *slab, void *record)
-{
-    *(void **)record = slab->free;
-    slab->free = record;
-}
+/* Not zeroed, unless it was never used; NULL with the error recorded. */
+void *cr__slab_new(cr_ctx *ctx, cr__slab *slab);
+/* Whether the limit allows another record. */
+bool cr__slab_room(const cr_ctx *ctx, const cr__slab *slab);
 
+/* `taken` stands against the limit: whatever there is, tensors' elements and all records,
+ * and what is `kept` of it for the next record or plan (free records of slabs, lists).
+ * `cached` is kept for the next tensor, and is given back before it is in the way. */
 typedef struct cr__memory {
     void *(*alloc)(void *user, size_t bytes);
     void (*free)(void *user, void *memory, size_t bytes);
     void *user;
-    size_t limit, used, peak, cached;
+    size_t limit, taken, kept, peak, cached;
     cr__buffer *free_buffers[CR__SIZE_CLASSES];
 } cr__memory;
+CR__INLINE size_t cr__memory_used(const cr__memory *memory)
+{
+    return memory->taken - memory->kept;
+}
+/* Before anything goes: used may have been the most. */
+CR__INLINE void cr__note_peak(cr__memory *memory)
+{
+    size_t used = cr__memory_used(memory);
+    if (used > memory->peak)
+        memory->peak = used;
+}
+CR__INLINE void cr__slab_free(cr__memory *memory, cr__slab *slab, void *record)
+{
+    *(void **)record = slab->free;
+    slab->free = record;
+    memory->kept += slab->size;
+}
 void cr__memory_init(cr__memory *memory, const cr_options *options);
+/* The context is open: from here on memory counts, against the limit of the options. */
+void cr__memory_begin(cr__memory *memory, const cr_options *options);
 void cr__memory_trim(cr_ctx *ctx);
 /* All records that were ever used, also those that are free. */
 void cr__slab_each(cr__slab *slab, void (*visit)(void *record));

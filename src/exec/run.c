@@ -235,19 +235,24 @@ static bool may_run(cr_ctx *ctx)
     return ctx->status == CR_OK;
 }
 
-/* A loop without a scope collects everything it makes. */
+/* A loop without a scope collects everything it makes. One graph, however large, has few
+ * reads; eager mode's runs are none. */
+#define MANY_READS   1000
+#define MANY_TENSORS 50000
+#define MUCH         ((size_t)256 << 20)
+
 static void remark_on_size(cr_ctx *ctx)
 {
-    cr__scope *scope = ctx->scope;
-    if (scope->remarked || ctx->next_seq - scope->since < 50000 ||
-        ctx->memory.used < (size_t)1 << 28)
+    const cr__scope *scope = ctx->scope;
+    if (ctx->remarked || scope->count < MANY_TENSORS ||
+        (scope->reads < MANY_READS && cr__memory_used(&ctx->memory) < MUCH))
         return;
-    scope->remarked = true;
+    ctx->remarked = true;
     cr__log(
         ctx,
-        "this scope has collected %llu tensors, and %zu MiB are in use: no CR_SCOPE in "
+        "this scope has collected %zu tensors, and %zu MiB are in use: no CR_SCOPE in "
         "this loop?",
-        (unsigned long long)(ctx->next_seq - scope->since), ctx->memory.used >> 20);
+        scope->count, cr__memory_used(&ctx->memory) >> 20);
 }
 
 cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
@@ -266,6 +271,7 @@ cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
         cr__rollback(ctx);
     else if (commit)
         cr__commit(ctx);
+    ctx->scope->reads += commit;
     remark_on_size(ctx);
     return ctx->status;
 }

@@ -25,7 +25,7 @@ cr__shape *cr__shape_new(cr_ctx *ctx, cr_dims dims)
 void cr__shape_release(cr_ctx *ctx, cr__shape *shape)
 {
     if (shape && --shape->refs == 0)
-        cr__slab_free(&ctx->shapes, shape);
+        cr__slab_free(&ctx->memory, &ctx->shapes, shape);
 }
 
 /* ---- attributes ---- */
@@ -51,7 +51,7 @@ void cr__attrs_free(cr_ctx *ctx, void *attrs, size_t size)
     if (!attrs)
         return;
     if (slab)
-        cr__slab_free(slab, attrs);
+        cr__slab_free(&ctx->memory, slab, attrs);
     else
         cr__free(ctx, attrs);
 }
@@ -66,10 +66,11 @@ void cr__attrs_free(cr_ctx *ctx, void *attrs, size_t size)
 cr_tensor *cr__node_memory(cr_ctx *ctx)
 {
     cr_tensor *x = ctx->dead;
-    if (ctx->n_dead <= LONG_DEAD)
+    if (ctx->n_dead <= LONG_DEAD && (!ctx->n_dead || cr__slab_room(ctx, &ctx->nodes)))
         return cr__slab_new(ctx, &ctx->nodes);
     ctx->dead = x->next_dead;
     ctx->n_dead--;
+    ctx->memory.kept -= ctx->nodes.size;
     __builtin_prefetch(ctx->dead, 1);
     __builtin_prefetch((char *)ctx->dead + 64, 1);
     return x;
@@ -77,8 +78,11 @@ cr_tensor *cr__node_memory(cr_ctx *ctx)
 
 static void note_dead(cr_ctx *ctx, cr_tensor *x)
 {
-    if (ctx->check)
+    if (ctx->check) {
+        ctx->memory.taken -= ctx->nodes.size;
         return;
+    }
+    ctx->memory.kept += ctx->nodes.size;
     x->next_dead = NULL;
     *(ctx->n_dead ? ctx->last_dead : &ctx->dead) = x;
     ctx->last_dead = &x->next_dead;
@@ -111,6 +115,7 @@ cr_tensor *cr__node_new(cr_ctx *ctx, cr_dtype dtype, cr__shape *shape, const cha
     if (!x)
         return NULL;
     x->flags = CR__SCOPED;
+    ctx->scope->count++;
     x->link = ctx->scope->first;
     ctx->scope->first = x;
     return x;
@@ -210,7 +215,7 @@ static void lose_leaf(cr_ctx *ctx, cr_tensor *x)
     }
     if (--leaf->refs == 0) {
         cr__free(ctx, leaf->name);
-        cr__slab_free(&ctx->leaves, leaf);
+        cr__slab_free(&ctx->memory, &ctx->leaves, leaf);
     }
 }
 

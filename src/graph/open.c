@@ -53,6 +53,7 @@ cr_ctx *cr_open(const cr_options *options)
         cr_close(ctx);
         return NULL;
     }
+    cr__memory_begin(&ctx->memory, options);
     if (cr__isa_refused())
         cr__log(ctx, "CHAINRULE_ISA=%.40s: no such kernels on this machine; in use: %s",
                 cr__isa_refused(), cr_isa());

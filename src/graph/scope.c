@@ -54,11 +54,13 @@ void cr__scope_end(cr_ctx *ctx, const char *site)
 {
     cr__scope *scope = ctx->scope, *parent = scope->parent;
     cr_tensor *kept = NULL, **last = &kept;
+    cr__note_peak(&ctx->memory);
     for (cr_tensor *x = scope->first, *next; x; x = next) {
         next = x->link;
         if (parent && moves_out(x)) {
             *last = x;
             last = &x->link;
+            parent->count++;
         } else {
             x->ended = site;
             x->flags &= (uint16_t)~CR__SCOPED;
@@ -66,6 +68,7 @@ void cr__scope_end(cr_ctx *ctx, const char *site)
         }
     }
     scope->first = NULL;
+    scope->count = scope->reads = 0;
     if (parent) {
         *last = parent->first;
         parent->first = kept;

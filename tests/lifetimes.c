@@ -119,7 +119,7 @@ static void call_print(gone *g)
 static const struct {
     const char *name;
     void (*call)(gone *g);
-} calls[] = {
+} entries[] = {
     { "an operation", call_make },
     { "a second operand", call_second },
     { "a composite", call_composite },
@@ -148,11 +148,11 @@ static const struct {
 static void test_let_go(int eager)
 {
     const char *mode = eager ? "eager" : "lazy";
-    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
         cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
         gone g = let_go(ctx);
-        calls[i].call(&g);
-        ok(failed_with(ctx, CR_ERR_SCOPE, "released"), "%s: %s", mode, calls[i].name);
+        entries[i].call(&g);
+        ok(failed_with(ctx, CR_ERR_SCOPE, "released"), "%s: %s", mode, entries[i].name);
         is_near(cr_item(cr_sum(g.kept)), exp(1) + exp(3) + exp(5), 1e-4,
                 "%s: what is kept has its way to it", mode);
         cr_backward(cr_sum(g.kept));
@@ -256,6 +256,276 @@ static void test_read_commits(int eager)
     }
 }
 
+/* ---- what is still to be read ---- */
+
+/* Doubles, and counts how often it is called. */
+static bool twice(const cr_array *in, int n, cr_array *out, void *user)
+{
+    (void)n;
+    ++*(int *)user;
+    for (int64_t i = 0; i < out->numel; i++)
+        ((float *)out->data)[i] = 2 * ((const float *)in[0].data)[i];
+    return true;
+}
+
+static bool twice_backward(const cr_array *in, int n, const cr_array *out,
+                           const cr_array *g, cr_array *in_cotangents, void *user)
+{
+    (void)in, (void)n, (void)out, (void)user;
+    for (int64_t i = 0; i < g->numel; i++)
+        ((float *)in_cotangents[0].data)[i] = 2 * ((const float *)g->data)[i];
+    return true;
+}
+
+static cr_tensor *counted(int *calls, cr_tensor *x)
+{
+    cr_custom_def def = { "twice", twice, twice_backward, calls };
+    return cr_custom(&def, &x, 1, CR_F32, cr_shape(x));
+}
+
+/* What something recorded and not yet computed reads is computed once. */
+static void test_two_reads(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *w = cr_requires_grad(floats(ctx, 100)), *grad;
+    int calls = 0;
+    cr_tensor *y = counted(&calls, w);
+    cr_tensor *loss = cr_mean(cr_square(y)), *acc = cr_mean(cr_gt(y, 50));
+    cr_item(loss);
+    cr_item(acc);
+    is_int(calls, 1, "%s: a loss, then an accuracy", mode);
+    calls = 0;
+    y = counted(&calls, w);
+    cr_tensor *view = cr_reshape(cr_reshape(y, CR_DIMS(10, 10)), CR_DIMS(2, 50));
+    cr_tensor *sums = cr_sum(cr_exp(cr_neg(view)), 1), *most = cr_amax(y);
+    cr_item(cr_sum(cr_sin(y)));
+    cr_eval(sums);
+    cr_data(view);
+    cr_item(most);
+    is_int(calls, 1, "%s: through views", mode);
+    calls = 0;
+    y = counted(&calls, w);
+    loss = cr_sum(cr_square(y));
+    cr_gradients(&loss, 1, &w, 1, &grad, .retain_graph = true);
+    cr_item(loss);
+    cr_data(grad);
+    is_int(calls, 1, "%s: a loss, then its gradient", mode);
+    calls = 0;
+    y = counted(&calls, w);
+    for (int i = 0; i < 10; i++) {
+        CR_SCOPE(ctx);
+        cr_item(cr_sum(cr_mul(y, i)));
+    }
+    ok(calls <= 2, "%s: read in a loop by what was not there before: %d times", mode,
+       calls);
+    calls = 0;
+    y = counted(&calls, w);
+    cr_tensor *state = cr_zeros(ctx, CR_DIMS(100));
+    for (int i = 0; i < 10; i++) {
+        CR_SCOPE(ctx);
+        cr_assign(state, cr_add(state, cr_mul(y, i)));
+    }
+    ok(calls <= 2, "%s: and by scopes that end: %d times", mode, calls);
+    is_text(cr_message(ctx), "", "%s: no error", mode);
+    cr_close(ctx);
+}
+
+/* What nobody will read, or only the library could, takes no memory in lazy mode. */
+static void test_unread(void)
+{
+    enum { N = 100000 };
+    size_t peak[4];
+    for (int how = 0; how < 4; how++) {
+        cr_ctx *ctx = cr_open(&(cr_options){ .threads = 1 });
+        cr_tensor *w = cr_requires_grad(cr_full(ctx, CR_DIMS(N), 0.5)), *x = w;
+        cr_eval(w);
+        for (int step = 0; step < 3; step++) {
+            CR_SCOPE(ctx);
+            x = w;
+            for (int i = 0; i < 6; i++) {
+                x = cr_reshape(cr_flip(cr_mul(x, 1.5), CR_DIMS(0)), CR_DIMS(-1));
+                if (how == 1)
+                    cr_mean(cr_abs(x));
+                if (how == 2)
+                    cr_exp(x);
+            }
+            cr_zero_grad(w);
+            cr_backward(cr_sum(x));
+            if (how == 3)
+                cr_item(cr_sum(x));
+            cr_assign(w, cr_sub(w, cr_mul(cr_grad(w), 0.01)));
+        }
+        peak[how] = cr_memory_peak(ctx);
+        is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
+        cr_close(ctx);
+    }
+    for (int how = 1; how < 4; how++)
+        ok(peak[how] <= peak[0], "unread, %d: at most %zu bytes, and %zu", how, peak[how],
+           peak[0]);
+}
+
+/* A pending reader that goes lets go what only it was to read. */
+static void test_reader_goes(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *x = cr_exp(cr_rand(ctx, CR_DIMS(1000)));
+    size_t before = cr_memory_used(ctx);
+    {
+        CR_SCOPE(ctx);
+        cr_sum(cr_neg(x));
+        cr_item(cr_sum(cr_mul(x, 2)));
+        ok(cr_memory_used(ctx) >= before + 4000, "kept for what may read it");
+    }
+    ok(cr_memory_used(ctx) < before + 4000, "and not longer");
+    cr_close(ctx);
+}
+
+/* ---- when a leaf is replaced ---- */
+
+static float element(cr_tensor *x, int i)
+{
+    const float *data = cr_data(x);
+    return data ? data[i] : NAN;
+}
+
+/* Assignment and detach are no consumption; a use is. Single elements always stay. */
+static void test_replacement(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *a = cr_full(ctx, CR_DIMS(5), 1), *w = cr_requires_grad(floats(ctx, 5));
+    cr_tensor *y = cr_add(a, 1), *turned = cr_flip(cr_mul(a, floats(ctx, 5)), CR_DIMS(0));
+    cr_assign(a, y);
+    is_near(element(a, 3), 2, 0, "%s: assigned", mode);
+    is_near(element(y, 3), 2, 0, "%s: and what was assigned is there", mode);
+    cr_assign(a, turned);
+    is_near(element(a, 0), 4.5, 0, "%s: a view", mode);
+    cr_tensor *read = cr_mul(turned, 1);
+    is_near(element(turned, 0), 4.5, 0, "%s: is there too", mode);
+    cr_assign(a, cr_mul(a, 2));
+    cr_eval(a);
+    is_near(element(turned, 4), 0.5, 0, "%s: what was read stays", mode);
+    is_near(element(read, 4), 0.5, 0, "%s: and what nothing reads", mode);
+
+    cr_tensor *base = cr_exp(a), *name = cr_detach(base), *single = cr_sum(a), *used;
+    cr_tensor *stale = cr_sin(a);
+    used = cr_add(cr_mul(name, cr_mul(single, 2)), cr_mul(stale, 0));
+    cr_assign(a, cr_zeros_like(a));
+    cr_eval(a);
+    is_near(element(base, 4), exp(1), 1e-6, "%s: detached is not used", mode);
+    is_near(cr_item(single), 25, 0, "%s: a single element, though it was used", mode);
+    is_near(element(used, 4), 50 * exp(1), 1e-4, "%s: what uses them", mode);
+    cr_data(stale);
+    ok(failed_with(ctx, CR_ERR_STALE, "sin [5]"), "%s: what was used is stale", mode);
+
+    cr_tensor *step = cr_mul(w, 0.5), *grad = cr_mul(w, 3);
+    cr_set_grad(w, grad);
+    cr_assign(w, step);
+    cr_eval(w);
+    is_near(element(step, 4), 2.25, 0, "%s: a parameter's new value", mode);
+    is_near(element(grad, 4), 13.5, 0, "%s: a gradient's", mode);
+    cr_assign(w, cr_mul(w, 2));
+    cr_eval(w);
+    is_near(element(grad, 4), 13.5, 0, "%s: which stays longer than that", mode);
+    cr_zero_grad(w);
+    cr_assign(w, cr_mul(w, 2));
+    cr_eval(w);
+    is_near(element(w, 4), 9, 0, "%s: the last value", mode);
+    is_text(cr_message(ctx), "", "%s: no error", mode);
+    cr_close(ctx);
+}
+
+/* Assigned again before any run: each is what it was. */
+static void test_assigned_twice(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *a = floats(ctx, 5), *b = floats(ctx, 5), *first = cr_mul(a, 2), *second;
+    cr_assign(a, first);
+    second = cr_mul(a, 3);
+    cr_assign(a, second);
+    cr_assign(b, second);
+    cr_assign(b, a);
+    is_near(element(a, 1), 9, 0, "%s: the last", mode);
+    is_near(element(b, 1), 9, 0, "%s: another leaf", mode);
+    is_near(element(first, 1), 3, 0, "%s: the first", mode);
+    is_near(element(second, 1), 9, 0, "%s: the second", mode);
+    cr_assign(a, cr_mul(b, 2));
+    cr_assign(b, cr_mul(a, 2));
+    is_near(element(b, 1), 36, 0, "%s: of each other", mode);
+    is_near(element(a, 1), 18, 0, "%s: in turn", mode);
+    is_text(cr_message(ctx), "", "%s: no error", mode);
+    cr_close(ctx);
+}
+
+/* A stale read is an error about that read: the pending step is left alone, unless a
+ * change was refused meanwhile. */
+static void test_stale_read(int eager, int how)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *w = cr_named(cr_requires_grad(floats(ctx, 3)), "weight"), *hidden;
+    const int line = __LINE__ + 1;
+    hidden = cr_exp(w);
+    cr_backward(cr_sum(cr_neg(hidden)));
+    cr_assign(w, cr_mul(w, 2));
+    cr_eval(w);
+    cr_zero_grad(w);
+    cr_eval(w);
+    {
+        CR_SCOPE(ctx);
+        cr_backward(cr_sum(cr_square(w)));
+        cr_assign(w, cr_add(w, 10));
+        ok(!cr_data(hidden), "%s: a stale read", mode);
+        char where[64];
+        snprintf(where, sizeof where, "lifetimes.c:%d)", line);
+        ok(strstr(cr_message(ctx), "exp [3]") && strstr(cr_message(ctx), where) &&
+               strstr(cr_message(ctx), "weight [3]"),
+           "%s: names what was read, its place and the leaf: %s", mode, cr_message(ctx));
+        if (how == 1)
+            cr_assign(w, w);
+        if (how != 2)
+            ok(failed_with(ctx, CR_ERR_STALE, "weight"), "%s: is cleared", mode);
+    }
+    cr_clear(ctx);
+    is_near(element(w, 2), how == 1 ? 5 : 15, 0, "%s: the step is %s (%d)", mode,
+            how == 1 ? "not whole" : "taken", how);
+    if (how == 1)
+        ok(!cr_grad(w), "%s: nor is its gradient there", mode);
+    else
+        is_near(element(cr_grad(w), 2), 10, 0, "%s: with its gradient", mode);
+    is_text(cr_message(ctx), "", "%s: no error", mode);
+    cr_close(ctx);
+}
+
+/* cr_backward() and cr_gradients() reach the values that a leaf had before. */
+static void test_gradients_agree(int eager)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager });
+    const char *mode = eager ? "eager" : "lazy";
+    cr_tensor *w = cr_requires_grad(floats(ctx, 3)),
+              *v = cr_requires_grad(floats(ctx, 3));
+    cr_tensor *xs[] = { w, v, w }, *grads[3], *again;
+    cr_tensor *before = cr_sum(cr_mul(cr_square(w), v));
+    cr_assign(w, cr_mul(w, 2));
+    cr_tensor *both = cr_add(before, cr_sum(cr_mul(cr_square(w), v)));
+    cr_gradients(&both, 1, xs, 3, grads, .create_graph = true);
+    /* d/dw of w^2 v at 2.5 and at 5, with v 2.5 */
+    is_near(element(grads[0], 2), 2 * 2.5 * 2.5 + 2 * 5 * 2.5, 0, "%s: gradients", mode);
+    is_near(element(grads[2], 2), 2 * 2.5 * 2.5 + 2 * 5 * 2.5, 0, "%s: twice", mode);
+    is_near(element(grads[1], 2), 2.5 * 2.5 + 25, 0, "%s: of another", mode);
+    cr_tensor *sum = cr_sum(grads[0]);
+    cr_gradients(&sum, 1, &w, 1, &again);
+    is_near(element(again, 2), 2 * 2.5 + 2 * 2.5, 0, "%s: of the second order", mode);
+    cr_gradients(&before, 1, &w, 1, grads, .retain_graph = true);
+    is_near(element(grads[0], 2), 12.5, 0, "%s: of the old value alone", mode);
+    cr_backward(both);
+    is_near(element(cr_grad(w), 2), 37.5, 0, "%s: backward", mode);
+    is_text(cr_message(ctx), "", "%s: no error", mode);
+    cr_close(ctx);
+}
+
 /* ---- cycles ---- */
 
 static void note(void *user, const void *data)
@@ -299,8 +569,18 @@ int main(void)
         test_after_error(eager);
         test_holders(eager);
         test_read_commits(eager);
+        test_two_reads(eager);
+        test_replacement(eager);
+        test_assigned_twice(eager);
+        for (int how = 0; how < 3; how++)
+            test_stale_read(eager, how);
+        test_gradients_agree(eager);
         for (int how = 0; how < 5; how++)
             test_cycle(eager, how);
     }
+    const char *mode = getenv("CHAINRULE_EAGER");
+    if (!mode || *mode != '1')
+        test_unread();
+    test_reader_goes();
     return done_testing();
 }

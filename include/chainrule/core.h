@@ -341,6 +341,25 @@ CR_API cr_status cr_scope_pop_at(cr_ctx *ctx, const char *site);
  * its like. It costs 128 bytes for each tensor that there ever was, which count neither in
  * cr_memory_used() nor against the limit. */
 
+/* What a scope has let go is not the caller's any more, whoever else still refers to it: every use
+ * is CR_ERR_SCOPE. A tensor is held by its scope, by cr_retain(), by the leaf whose gradient it is.
+ *
+ * Values carried from step to step: a loop whose body is a scope hands a state on by assignment,
+ *
+ *     cr_tensor *h = cr_zeros(ctx, CR_DIMS(64));
+ *     for (...) {
+ *         CR_SCOPE(ctx);
+ *         cr_assign(h, cr_tanh(cr_add(cr_matmul(h, u), x)));
+ *     }
+ *
+ * or by reference: next = cr_retain(...) in the scope, then cr_release(h) and h = next behind it.
+ * Either takes the memory of one state, however many steps there are: a value that is known and has
+ * no gradient to hand down holds nothing that it was computed from. With cr_keep() every state
+ * stays, for itself, until the enclosing scope ends. What needs a gradient holds its graph with all that
+ * vjps may read: to carry a loss or a recurrent state, carry a cr_detach() of it, or its number.
+ * While something recorded and not yet computed reads a value, that value is kept: cr_item(loss),
+ * then cr_item(accuracy) computes their network once. */
+
 /* Moves x to the enclosing scope: it outlives the present one. Returns x. */
 CR_API cr_tensor *cr_keep(cr_tensor *x);
 
@@ -408,9 +427,20 @@ CR_API cr_status cr_set_grad(cr_tensor *leaf, cr_tensor *g);
 /* Rebinds x to a new value of the same shape and dtype: what is recorded from now on sees it,
  * what was recorded before sees the old one. The only mutation there is, and lazy: it is computed
  * with the next run and takes effect only if the whole run succeeds. No gradient flows through.
- * The same run computes what was recorded from the old value and may still be read: results that no
- * other operation reads, the loss, what is watched. The rest is let go, and reading it is
- * CR_ERR_STALE from then on. */
+ * What becomes of tensors that were recorded before, in the run that replaces the value:
+ *
+ *     read, watched, kept, retained; leaves           computed before it is too late; stays
+ *     no operation reads it (an accuracy, a norm)     computed before; stays
+ *     a single element                                computed before; stays
+ *     assigned, or given to cr_set_grad()             readable as long as the leaf has it
+ *     operations have read it                         let go; computed again when it is read, unless
+ *                                                     a leaf beneath it was replaced: CR_ERR_STALE
+ *
+ * Assignment and cr_detach() read nothing in this sense, nor do vjps and the inside of modules,
+ * optimisers and composites hold anything for the caller. CR_ERR_STALE is an error of that read
+ * only: once it is cleared, what was pending is pending as before, unless a change of leaves was
+ * refused meanwhile. Backward passes and cr_gradients() reach every value that the leaf has had:
+ * its gradient is the sum. */
 CR_API cr_status cr_assign_at(cr_tensor *x, cr_tensor *value, const char *site);
 #define cr_assign(x, value) cr_assign_at(x, value, CR_HERE)
 

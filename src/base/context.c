@@ -33,6 +33,12 @@ cr_status cr_error(cr_ctx *ctx)
     return ctx->status;
 }
 
+cr_status cr__refuse(cr_ctx *ctx)
+{
+    ctx->spares = ctx->spares && ctx->status == CR_OK;
+    return ctx->status;
+}
+
 const char *cr_message(cr_ctx *ctx)
 {
     if (!ctx)

@@ -32,6 +32,7 @@ struct cr_ctx {
 
     cr_status status; /* the pending error */
     bool error_seen;
+    bool spares; /* the pending error concerns a read: what is pending on leaves stays */
     char message[1024];
 
     /* graph */

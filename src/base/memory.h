@@ -21,6 +21,10 @@ void *cr__alloc(cr_ctx *ctx, size_t bytes);
 void *cr__alloc_unset(cr_ctx *ctx, size_t bytes); /* with undefined content */
 void cr__free(cr_ctx *ctx, void *memory);
 
+/* A change of leaves is refused, for the pending error: the step is not whole any more, even
+ * if that error is about a read. Returns the error. */
+cr_status cr__refuse(cr_ctx *ctx);
+
 /* The memory of a tensor's elements, shared by counting. data is aligned to
  * CR__BUFFER_ALIGN, unless it is borrowed. */
 typedef struct cr__buffer {

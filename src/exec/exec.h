@@ -21,6 +21,7 @@ enum {
     CR__ALIAS = 16,   /* a target view that shares its base's buffer */
     CR__PINNED = 32,  /* its memory is that of an alias, which outlives the run */
     CR__FREED = 64,   /* the plan has passed its last use */
+    CR__AGAIN = 128,  /* let go once, and read by something new: kept from now on */
 };
 
 /* What a plan knows of a node. */
@@ -61,6 +62,7 @@ typedef struct cr__plan {
     cr__buffer **buffers; /* all that were obtained; nodes may use one in turn */
     uint32_t n_buffers;
     uint32_t scratch; /* the place, plus 1, of what opaque kernels ask for; 0: nothing */
+    bool unpended;    /* its nodes are counted as readers no more */
     const cr_tensor *stale; /* a value that is wanted, and cannot be had any more */
 } cr__plan;
 

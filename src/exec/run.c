@@ -165,7 +165,7 @@ static bool compute(const cr__plan *plan)
 static void give_value(cr__plan *plan, cr_tensor *x)
 {
     const cr__entry *entry = cr__entry_of(plan, x);
-    x->flags |= CR__COMPUTED;
+    x->flags |= CR__COMPUTED | (entry->flags & CR__AGAIN ? CR__KEEP : 0u);
     x->flags &= (uint16_t)~CR__FAILED;
     if (!(entry->flags & CR__OUTLIVES) || x->flags & CR__KNOWN)
         return;
@@ -193,23 +193,30 @@ static void let_go_inputs(const cr_tensor *x)
 
 static void finish(cr__plan *plan, bool success)
 {
-    for (uint32_t i = 0; i < plan->n && success; i++)
+    bool any_stays = false;
+    for (uint32_t i = 0; i < plan->n && success; i++) {
         give_value(plan, plan->nodes[i]);
+        any_stays |= cr__stays(plan->nodes[i]);
+    }
     for (uint32_t i = 0; i < plan->n && success; i++)
         let_go_inputs(plan->nodes[i]);
     for (uint32_t i = 0; i < plan->n; i++) {
-        plan->nodes[i]->run = 0;
+        cr_tensor *x = plan->nodes[i];
+        x->run = 0;
+        if (success)
+            continue;
         /* What has failed once is not tried again for being held. */
-        if (!success)
-            plan->nodes[i]->flags |= CR__FAILED;
+        x->flags |= CR__FAILED;
+        if (plan->unpended && !(x->flags & CR__COMPUTED) && !x->pending)
+            cr__pend(x);
     }
     for (uint32_t i = 0; i < plan->n_buffers; i++) {
         plan->buffers[i]->user = NULL;
         cr__buffer_release(plan->buffers[i]);
     }
     /* Last of all: what is beneath may go with it. */
-    for (uint32_t i = 0; i < plan->n && success; i++)
-        if (plan->nodes[i]->refs > 0)
+    for (uint32_t i = 0; i < plan->n && any_stays; i++)
+        if (cr__stays(plan->nodes[i]) && plan->nodes[i]->refs > 0)
             cr__settle(plan->nodes[i]);
 }
 
@@ -268,7 +275,7 @@ cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
     ctx->running = false;
     trim_lists(ctx);
     if (!success)
-        cr__rollback(ctx);
+        cr__undo(ctx);
     else if (commit)
         cr__commit(ctx);
     ctx->scope->reads += commit;

@@ -96,16 +96,27 @@ cr__strided cr__strided_of(const cr__source *source, const cr_tensor *x)
 
 /* ---- what to compute ---- */
 
-/* x is a replaced value of a leaf, or gradient, which was let go. */
-static void fail_stale(cr_ctx *ctx, const cr_tensor *x)
+static const char *name_in_error(const cr_tensor *x)
 {
-    const char *name = cr_name(x);
-    cr_fail(
-        ctx, CR_ERR_STALE,
-        "eval: a value was let go, and %s %s%s beneath it (%s) has been replaced since; "
-        "cr_watch() keeps values readable",
-        *name ? name : "a leaf", cr__shape_text(x),
-        x->flags & CR__VERSION ? "" : ", a gradient,", x->site);
+    return x->leaf && x->leaf->name ? x->leaf->name : cr__called(x);
+}
+
+/* stale is a replaced value of a leaf, or gradient, which was let go; wanted lies above
+ * it, or is it. */
+static void fail_stale(cr_ctx *ctx, const cr_tensor *wanted, const cr_tensor *stale)
+{
+    const char *what = stale->flags & CR__VERSION ? "" : ", a gradient,";
+    if (wanted == stale)
+        cr_fail(ctx, CR_ERR_STALE,
+                "eval: %s %s%s (%s) has been replaced, and its value was let go; "
+                "cr_detach() gives one a name that stays",
+                name_in_error(stale), cr__shape_text(stale), what, stale->site);
+    else
+        cr_fail(ctx, CR_ERR_STALE,
+                "eval: the value of %s %s (%s) was let go, and %s %s%s beneath it (%s) "
+                "has been replaced since; cr_watch() keeps values readable",
+                name_in_error(wanted), cr__shape_text(wanted), wanted->site,
+                name_in_error(stale), cr__shape_text(stale), what, stale->site);
 }
 
 /* False with the error, or with what is stale in the plan. */
@@ -149,8 +160,8 @@ static bool push_inputs(cr__plan *plan, uint32_t from)
 
 /* Whether the user may still hold x, of an open scope, when the value of a leaf beneath
  * it is replaced, or its scope ends: what he has retained or kept, leaves, what is to stay
- * readable, and values that nothing recorded reads. Of a scope that ends only what
- * outlives it; and what is another name for a value keeps it at no cost. */
+ * readable, values that no operation reads, single elements. Of a scope that ends only
+ * what outlives it. What was assigned is readable as long as the leaf has it. */
 static bool is_held(const cr__scope *scope, const cr_tensor *x)
 {
     const cr_tensor *node = cr__resolve(x);
@@ -162,9 +173,9 @@ static bool is_held(const cr__scope *scope, const cr_tensor *x)
         return false;
     if (x->flags & CR__KEEP)
         return true;
-    if (x->flags & CR__COMPUTED && !x->ctx->eager)
+    if (x->shown)
         return false;
-    return !(x->flags & CR__CONSUMED) || x->op == &cr__op_detach;
+    return !(x->flags & CR__CONSUMED) || (x->pending && x->shape->numel == 1);
 }
 
 /* Of the present scope, or all. What is stale already stays so, and fails when it is
@@ -195,35 +206,77 @@ static bool push_held(cr__plan *plan, bool all)
     return true;
 }
 
+/* x and what it is computed from. */
+static bool push_all(cr__plan *plan, cr_tensor *x)
+{
+    uint32_t from = plan->n;
+    if (push(plan, x) && push_inputs(plan, from))
+        return true;
+    if (plan->stale)
+        fail_stale(plan->ctx, x, plan->stale);
+    return false;
+}
+
 static bool push_leaves(cr__plan *plan)
 {
     for (cr__leaf *leaf = plan->ctx->dirty; leaf; leaf = leaf->next_dirty)
-        if ((leaf->version && !push(plan, leaf->version)) ||
-            (leaf->grad && !push(plan, cr__resolve(leaf->grad))))
+        if ((leaf->version && !push_all(plan, leaf->version)) ||
+            (leaf->grad && !push_all(plan, cr__resolve(leaf->grad))))
             return false;
     return true;
 }
 
-static bool collect(cr__plan *plan, cr_tensor *const *targets, size_t n, bool commit)
+/* A value that cannot be read any more concerns that read only: what is pending on leaves
+ * stays pending. */
+static bool push_targets(cr__plan *plan, cr_tensor *const *targets, size_t n)
 {
-    const cr_ctx *ctx = plan->ctx;
-    bool done = true, replaced = commit && cr__replacements_pending(ctx);
-    bool retained = ctx->scope->ending && ctx->retained;
-    for (size_t i = 0; i < n && done; i++)
-        done = push(plan, targets[i]);
-    done = done && (!commit || push_leaves(plan)) && push_inputs(plan, 0) &&
-           ((!replaced && !retained) || push_held(plan, replaced));
-    if (plan->stale)
-        fail_stale(plan->ctx, plan->stale);
-    return done;
+    for (size_t i = 0; i < n; i++)
+        if (!push_all(plan, targets[i])) {
+            plan->ctx->spares = plan->stale != NULL;
+            return false;
+        }
+    return true;
 }
 
-/* Values that stay with their nodes: what was asked for, what a vjp to come reads, what
- * takes no memory, and what had to be computed again once already. */
-static bool outlives(const cr_tensor *x)
+static bool collect(cr__plan *plan, cr_tensor *const *targets, size_t n, bool commit,
+                    bool replaced)
 {
-    return x->flags & (CR__KEEP | CR__COMPUTED) || x->saves || x->shape->numel == 1 ||
-           x->ctx->eager;
+    const cr_ctx *ctx = plan->ctx;
+    bool retained = ctx->scope->ending && ctx->retained;
+    return push_targets(plan, targets, n) && (!commit || push_leaves(plan)) &&
+           ((!replaced && !retained) || push_held(plan, replaced));
+}
+
+/* Values that stay with their nodes: what was asked for, what something outside of this
+ * run is to read, what takes no memory, and what had to be computed again. */
+static bool outlives(const cr__plan *plan, const cr_tensor *x)
+{
+    return x->flags & CR__KEEP || x->readers || x->shape->numel == 1 || x->ctx->eager ||
+           cr__entry_of(plan, x)->flags & CR__AGAIN;
+}
+
+/* x reads in, which this run computes. If in has been computed before, was let go and the
+ * user may read it time and again, it is not let go once more. */
+static void note_again(const cr__plan *plan, cr_tensor *in)
+{
+    while (cr__viewed(in) && cr__viewed(in)->run)
+        in = cr__viewed(in);
+    if (in->flags & CR__COMPUTED && in->flags & CR__HELD)
+        cr__entry_of(plan, in)->flags |= CR__AGAIN;
+}
+
+/* What is computed now is no reader to come of its inputs. */
+static void unpend(cr__plan *plan, cr_tensor *x)
+{
+    x->pending = false;
+    for (int k = 0; k < x->n_inputs; k++) {
+        cr_tensor *in = cr__input(x, k);
+        if (!in)
+            continue;
+        cr__count_reader(in, -1);
+        if (in->run && (in->flags & CR__COMPUTED || in->op->kind == CR_OP_VIEW))
+            note_again(plan, in);
+    }
 }
 
 static bool init_entries(cr__plan *plan)
@@ -321,10 +374,14 @@ static void settle_views(cr__plan *plan)
             see_through(plan, plan->nodes[i]);
     for (uint32_t i = 0; i < plan->n; i++)
         settle_inputs(plan, plan->nodes[i]);
-    for (uint32_t i = 0; i < plan->n; i++) {
+    /* From the last: then the readers of a node that remain are outside of this run. */
+    plan->unpended = true;
+    for (uint32_t i = plan->n; i-- > 0;) {
         cr_tensor *x = plan->nodes[i];
+        if (x->pending)
+            unpend(plan, x);
         if (x->op->kind != CR_OP_VIEW) {
-            if (outlives(x))
+            if (outlives(plan, x))
                 plan->entries[i].flags |= CR__STORE | CR__OUTLIVES;
         } else if (x->flags & CR__KEEP) {
             settle_target(plan, x);
@@ -478,12 +535,31 @@ static bool make_groups(cr__plan *plan)
     return true;
 }
 
+/* What is not computed before it goes with its scope, or before a leaf is replaced,
+ * reads nothing that is to be kept for it: neither activations nor old values. */
+static void unpend_rest(const cr_ctx *ctx, bool replaced)
+{
+    cr__scope *scope = ctx->scope;
+    for (cr_tensor *x = scope->first; x && scope->ending; x = x->link)
+        if (!x->run)
+            cr__unpend(x);
+    if (scope->ending && !replaced)
+        return;
+    for (cr_tensor *x = scope->first; (x = cr__recent(ctx, &scope, x)); x = x->link)
+        if (!x->run)
+            cr__unpend(x);
+}
+
 bool cr__plan_groups(cr__plan *plan, cr_tensor *const *targets, size_t n, bool commit)
 {
-    if (!collect(plan, targets, n, commit))
+    const cr_ctx *ctx = plan->ctx;
+    bool replaced = commit && cr__replacements_pending(ctx);
+    if (!collect(plan, targets, n, commit, replaced))
         return false;
     if (!plan->n)
         return true;
+    if (ctx->scope->ending || replaced)
+        unpend_rest(ctx, replaced);
     if (!init_entries(plan))
         return false;
     settle_views(plan);

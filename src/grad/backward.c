@@ -126,15 +126,34 @@ bool cr__walk_collect(cr__walk *walk)
     return ordered || order(walk);
 }
 
-void cr__walk_prune(cr__walk *walk, cr_tensor *const *xs, size_t n)
+/* Of the versions, those of the handles among the xs are targets. */
+static void find_targets(cr__walk *walk, cr_tensor *const *nodes, cr_tensor *const *xs,
+                         size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (nodes[i]->walk)
+            nodes[i]->walk |= TARGET;
+        if (xs[i]->flags & CR__HANDLE)
+            xs[i]->walk = TARGET;
+    }
+    for (size_t i = 0; i < walk->n; i++) {
+        cr_tensor *node = walk->nodes[i];
+        const cr_tensor *handle = node->flags & CR__VERSION ? node->leaf->handle : NULL;
+        if (handle && handle->walk)
+            node->walk |= TARGET;
+        if (node->flags & CR__VERSION && !(node->walk & TARGET))
+            node->walk = 0;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (xs[i]->flags & CR__HANDLE)
+            xs[i]->walk = 0;
+}
+
+void cr__walk_prune(cr__walk *walk, cr_tensor *const *nodes, cr_tensor *const *xs,
+                    size_t n)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < n; i++)
-        if (xs[i]->walk)
-            xs[i]->walk |= TARGET;
-    for (size_t i = 0; i < walk->n; i++)
-        if (walk->nodes[i]->flags & CR__VERSION && !(walk->nodes[i]->walk & TARGET))
-            walk->nodes[i]->walk = 0;
+    find_targets(walk, nodes, xs, n);
     /* Inputs come first: what is not useful has left the walk already. */
     for (size_t i = walk->n; i-- > 0;) {
         cr_tensor *node = walk->nodes[i];
@@ -277,6 +296,7 @@ void cr__walk_end(cr__walk *walk, bool let_go)
         if (let_go && walk->cotangents && walk->cotangents[i])
             cr__unsave(node);
     }
+    cr__disown(ctx, walk->since, NULL);
     ctx->site = walk->context_site;
     ctx->within = walk->within;
     ctx->no_grad = walk->no_grad;
@@ -412,7 +432,7 @@ cr_status cr_backward_at(cr_tensor *loss, cr_backward_opts opts)
 {
     const char *what = "backward";
     if (!cr__usable(NULL, loss, what, opts.site))
-        return loss ? loss->ctx->status : CR_ERR_NULL;
+        return loss ? cr__refuse(loss->ctx) : CR_ERR_NULL;
     cr_ctx *ctx = loss->ctx;
     CR__STATE_GUARD(ctx, true);
     loss = cr__resolve(loss);

@@ -31,8 +31,10 @@ void cr__walk_begin(cr__walk *walk, cr_ctx *ctx, bool create_graph, const char *
 bool cr__walk_root(cr__walk *walk, cr_tensor *node);
 /* Finds and orders what lies beneath the roots and needs a gradient. */
 bool cr__walk_collect(cr__walk *walk);
-/* Keeps only what lies between the roots and the n nodes xs. */
-void cr__walk_prune(cr__walk *walk, cr_tensor *const *xs, size_t n);
+/* Keeps only what lies between the roots and the n nodes, which are those of xs: of a leaf,
+ * all the values that it has had. */
+void cr__walk_prune(cr__walk *walk, cr_tensor *const *nodes, cr_tensor *const *xs,
+                    size_t n);
 /* A cotangent arrives at a node of the walk. */
 bool cr__walk_seed(cr__walk *walk, cr_tensor *node, cr_tensor *cotangent);
 /* The chain rule, from the roots down. */

@@ -2,6 +2,7 @@
 #include "grad.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* What one call is about. */
 typedef struct request {
@@ -9,6 +10,7 @@ typedef struct request {
     cr_tensor *const *ys, *const *xs; /* as given */
     int n_ys, n_xs;
     cr_tensor **nodes; /* of the ys, then of the xs, then the cotangents to start with */
+    cr_tensor **found; /* what has arrived at the xs */
     const cr_gradients_opts *opts;
 } request;
 
@@ -66,7 +68,7 @@ static bool down(const request *r, cr__walk *walk)
             return false;
     if (!cr__walk_collect(walk))
         return false;
-    cr__walk_prune(walk, r->nodes + r->n_ys, (size_t)r->n_xs);
+    cr__walk_prune(walk, r->nodes + r->n_ys, r->xs, (size_t)r->n_xs);
     for (int i = 0; i < r->n_ys; i++)
         if (r->nodes[i]->walk &&
             !cr__walk_seed(walk, r->nodes[i], r->nodes[r->n_ys + r->n_xs + i]))
@@ -94,43 +96,61 @@ static void fail_unused(const request *r, int j)
         cr_explain_no_grad(r->nodes[0], why, sizeof why);
         snprintf(text, sizeof text, "is nothing that a y depends on; ys[0]: %s", why);
     } else
-        snprintf(text, sizeof text, "is nothing that a y depends on%s",
-                 x->flags & CR__VERSION ? ", or only with its value before an assignment"
-                                        : "");
+        snprintf(text, sizeof text, "is nothing that a y depends on");
     cr__grad_fail(r->ctx, CR_ERR_GRAD, request_name, r->opts->site,
                   "with .allow_unused its gradient is NULL instead",
                   "xs[%d] of shape %s %s", j, cr__shape_text(x), text);
 }
 
+/* What has arrived at x: for a leaf, at all the values that it has had. */
+static cr_tensor *arrived(const request *r, const cr__walk *walk, int j)
+{
+    const cr_tensor *node = r->nodes[r->n_ys + j];
+    cr_tensor *sum = NULL;
+    if (!walk->cotangents)
+        return NULL;
+    if (!(r->xs[j]->flags & CR__HANDLE))
+        return node->walk ? walk->cotangents[node->walk - 1] : NULL;
+    for (size_t i = 0; i < walk->n_ends && r->ctx->status == CR_OK; i++) {
+        cr_tensor *g = walk->cotangents[walk->ends[i]];
+        const cr_tensor *end = walk->nodes[walk->ends[i]];
+        if (!g || !(end->flags & CR__VERSION) || end->leaf != r->xs[j]->leaf)
+            continue;
+        sum = sum ? cr_add_at(cr_arg_tensor(sum), cr_arg_tensor(g), r->opts->site) : g;
+    }
+    return sum;
+}
+
 /* The number of the first x without a gradient, or n_xs. A cotangent that is a leaf's own
- * value, handed down as it was given, gets another name, unless it is to be
- * differentiated again. */
-static int hand_out(const request *r, const cr__walk *walk, cr_tensor **grads)
+ * value, or that no scope holds, handed down as it was given, gets another name. */
+static int hand_out(const request *r, const cr__walk *walk)
 {
     int unused = r->n_xs;
     for (int j = 0; j < r->n_xs; j++) {
-        const cr_tensor *x = r->nodes[r->n_ys + j];
-        grads[j] = x->walk && walk->cotangents ? walk->cotangents[x->walk - 1] : NULL;
-        if (grads[j] && grads[j]->flags & CR__VERSION && !r->opts->create_graph)
-            grads[j] = cr_detach_at(grads[j], r->opts->site);
-        if (grads[j])
-            grads[j]->flags |= CR__KEEP;
+        cr_tensor *g = arrived(r, walk, j);
+        bool own = g && !(g->flags & CR__VERSION) && g->flags & CR__HELD;
+        if (g && !own)
+            g = r->opts->create_graph ? cr_reshape_at(g, cr_shape(g), r->opts->site)
+                                      : cr_detach_at(g, r->opts->site);
+        if (g)
+            g->flags |= CR__KEEP;
         else if (unused == r->n_xs)
             unused = j;
+        r->found[j] = g;
     }
     return unused;
 }
 
-static bool differentiate(const request *r, cr_tensor **grads)
+static bool differentiate(const request *r)
 {
     cr__walk walk;
     int unused = r->n_xs;
     cr__walk_begin(&walk, r->ctx, r->opts->create_graph, request_name, r->opts->site);
     bool done = down(r, &walk);
     if (done && !r->opts->allow_unused)
-        unused = hand_out(r, &walk, grads);
+        unused = hand_out(r, &walk);
     else if (done)
-        hand_out(r, &walk, grads);
+        hand_out(r, &walk);
     done = done && unused == r->n_xs && r->ctx->status == CR_OK;
     cr__walk_end(&walk, done && !r->opts->retain_graph && !r->opts->create_graph);
     if (unused < r->n_xs)
@@ -157,9 +177,12 @@ static cr_status run_request(request *r, cr_tensor **grads)
                                       : "gradients");
     if (!cr__may_walk(r->ctx, request_name, r->opts->site))
         return r->ctx->status;
-    r->nodes =
-        cr__alloc(r->ctx, (2 * (size_t)r->n_ys + (size_t)r->n_xs) * sizeof *r->nodes);
-    bool done = r->nodes && check_request(r) && differentiate(r, grads);
+    size_t n_ys = (size_t)r->n_ys, n_xs = (size_t)r->n_xs;
+    r->nodes = cr__alloc(r->ctx, 2 * (n_ys + n_xs) * sizeof *r->nodes);
+    r->found = r->nodes ? r->nodes + 2 * n_ys + n_xs : NULL;
+    bool done = r->nodes && check_request(r) && differentiate(r);
+    if (done && n_xs)
+        memcpy(grads, r->found, n_xs * sizeof *grads);
     cr__free(r->ctx, r->nodes);
     return done ? CR_OK : r->ctx->status;
 }

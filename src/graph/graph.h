@@ -28,7 +28,7 @@ enum {
     CR__HANDLE = 16,     /* stands for its leaf's present version: see cr__leaf */
     CR__VERSION = 32,    /* a value of a leaf; backward ends here */
     CR__WATCHED = 64,    /* its cotangent is kept as its gradient */
-    CR__SAVES = 128,     /* counts in `saves` of what its vjp reads */
+    CR__SAVES = 128,     /* counts in `readers` of what its vjp reads */
     CR__SCOPED = 256,    /* a scope holds a reference */
     CR__CONSUMED = 512,  /* something was recorded that reads it */
     CR__CUT = 1024,      /* it has no inputs any more: see cr__cut() */
@@ -51,8 +51,8 @@ struct cr_tensor {
     };
     int32_t refs; /* 0: dead; ended, refs, ctx and site stay as they are */
     int32_t n_inputs;
-    uint32_t saves; /* vjps to come that read its value, and views of it that such vjps
-                       read */
+    uint32_t readers; /* what is to come and reads its value: operations that are not
+                         computed yet, vjps, and views of it that such read */
     uint16_t flags;
     uint8_t dtype;
     uint8_t
@@ -81,10 +81,19 @@ struct cr_tensor {
     struct cr__leaf
         *leaf;         /* of handles and versions, and for names and watched gradients */
     uint32_t run : 24; /* place in the run in progress, plus 1; 0: not in it */
-    uint32_t barred : 1; /* beneath it a gradient that was needed does not flow */
-    uint32_t walk;       /* place in the walk in progress, plus 1; 0: not in it */
+    uint32_t pending : 1; /* not computed yet: counts in `readers` of its inputs */
+    uint32_t shown : 1;   /* a leaf has its value, or is to get it: see cr__leaf.shown */
+    uint32_t barred : 1;  /* beneath it a gradient that was needed does not flow */
+    uint32_t walk;        /* place in the walk in progress, plus 1; 0: not in it */
 };
 _Static_assert(sizeof(cr_tensor) <= 128, "a node is at most two cache lines");
+
+/* What was assigned: another name for the leaf's value, and readable at no cost as long
+ * as the leaf has it. Not counted: it may be gone, and then its seq is another. */
+typedef struct cr__shown {
+    cr_tensor *x;
+    uint64_t seq;
+} cr__shown;
 
 /* A leaf: what cr_requires_grad() and cr_assign() make of a tensor. The user's tensor
  * becomes a handle; each value that it has had is a version, a node of its own, so that
@@ -99,6 +108,7 @@ typedef struct cr__leaf {
                           NULL if nothing was */
     cr_tensor *version, *committed;
     cr_tensor *grad, *grad_committed;
+    cr__shown shown, grad_shown;
     struct cr__leaf *next_dirty, *prev_dirty;
     uint64_t keeps, retains; /* of the handle, or of what bears the name: see CR__KEPT and
                                 CR__RETAINED */
@@ -148,6 +158,13 @@ CR__INLINE cr_tensor *cr__viewed(const cr_tensor *x)
 {
     bool view = !(x->flags & CR__VERSION) && x->op && x->op->kind == CR_OP_VIEW;
     return view && x->n_inputs ? cr__input(x, 0) : NULL;
+}
+
+/* Whether the value of x is known and not let go any more. */
+CR__INLINE bool cr__stays(const cr_tensor *x)
+{
+    const unsigned both = CR__KNOWN | CR__KEEP;
+    return (x->flags & both) == both;
 }
 
 CR__INLINE bool cr__is_float(cr_dtype dtype)
@@ -354,14 +371,30 @@ void cr__cut(cr_tensor *x);
 /* What stays, is known, and has no gradient to hand down is data from now on: without
  * inputs, so that a value carried from step to step costs itself only. */
 void cr__settle(cr_tensor *x);
+/* Something to come reads x (by is 1), or does no more (-1). */
+void cr__count_viewed(cr_tensor *x, int by);
+CR__INLINE void cr__count_reader(cr_tensor *x, int by)
+{
+    x->readers += (uint32_t)by;
+    if (x->readers == (by > 0 ? 1u : 0u) && x->op && x->op->kind == CR_OP_VIEW)
+        cr__count_viewed(x, by);
+}
+/* x is to be computed: what it reads is to be kept. And: it is being computed, or will
+ * never be. */
+void cr__pend(cr_tensor *x);
+void cr__unpend(cr_tensor *x);
+/* What was recorded from this seq on in the present scope, on the way to a result, is the
+ * library's alone: what nothing reads of it is not held for the user, nor does it hold
+ * anything. */
+void cr__disown(cr_ctx *ctx, uint64_t since, const cr_tensor *result);
 /* A vjp of x may come: what it reads is to be kept. And: it has been recorded for good.
  */
 void cr__save(cr_tensor *x);
 void cr__unsave(cr_tensor *x);
 /* x is no view any more: what it was a view of is not saved on its account. */
 void cr__leave_viewed(cr_tensor *x);
-/* Forgets the value of x, if it is known and nothing keeps it: neither a flag nor a vjp
- * to come. One element takes no memory, and stays. */
+/* Forgets the value of x, if it is known and nothing keeps it: neither a flag, nor what is
+ * to come and reads it, nor a leaf that has it. One element takes no memory, and stays. */
 void cr__let_go(cr_tensor *x);
 
 /* ---- leaves (leaf.c) ---- */
@@ -388,12 +421,19 @@ cr__leaf *cr__leaf_of(cr_tensor *x);
 void cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad);
 /* Whether values or gradients of leaves are to be replaced by the next run. */
 bool cr__replacements_pending(const cr_ctx *ctx);
+/* Of a value or gradient that is pending, the tensor that it is another name for, if it is
+ * one: readable as long as the leaf has the value. NULL is allowed. */
+cr_tensor *cr__shown_by(const cr_tensor *node);
+/* The leaf has the value no longer. */
+void cr__hide(cr__shown *shown);
 /* Nothing is pending on the leaf any more. */
 void cr__leaf_settled(cr__leaf *leaf, cr_ctx *ctx);
 /* All pending values and gradients are computed: they are the committed ones now. Or they
  * are forgotten. */
 void cr__commit(cr_ctx *ctx);
 void cr__rollback(cr_ctx *ctx);
+/* Forgets what is pending because of the pending error, unless that is about a read. */
+void cr__undo(cr_ctx *ctx);
 
 /* Sorts n nodes by seq, ascending; in linear time if the nodes are dense among all that
  * were recorded. False with the error if there is no memory. */

@@ -74,6 +74,14 @@ static void set(cr_tensor **slot, cr_tensor *x)
     cr__drop(old);
 }
 
+/* What was to take the committed one's place will not. */
+static void unshow(const cr_tensor *pending, const cr_tensor *committed)
+{
+    cr_tensor *x = pending != committed ? cr__shown_by(pending) : NULL;
+    if (x)
+        x->shown = false;
+}
+
 /* The leaf's gradient, as it is pending or committed (the slot), becomes grad. */
 static void set_grad(const cr__leaf *leaf, cr_tensor **slot, cr_tensor *grad)
 {
@@ -116,7 +124,7 @@ static bool make_handle(cr_tensor *x)
     x->shape->refs++;
     leaf->refs++;
     leaf->version = leaf->committed = v;
-    if (x->refs > 1 || x->saves) {
+    if (x->refs > 1 || x->readers) {
         leaf->first = v;
         v->refs++;
     }
@@ -124,7 +132,8 @@ static bool make_handle(cr_tensor *x)
     x->op = x->within = NULL;
     x->attrs = NULL;
     x->n_inputs = 0;
-    x->saves = 0;
+    x->readers = 0;
+    x->pending = x->shown = v->shown = false;
     cr__settle(v);
     if (!(v->flags & CR__KNOWN))
         cr__make_recent(x);
@@ -191,11 +200,14 @@ bool cr_is_leaf(const cr_tensor *x)
 void cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad)
 {
     /* One that is replaced before any run has computed it is a node like others. */
+    unshow(leaf->grad, leaf->grad_committed);
     if (leaf->grad && leaf->grad != leaf->grad_committed &&
         !(leaf->grad->flags & (CR__WATCHED | CR__READ | CR__CUT)))
         leaf->grad->flags &= (uint16_t)~CR__KEEP;
     if (grad)
         grad->flags |= CR__KEEP;
+    if (cr__shown_by(grad))
+        cr__shown_by(grad)->shown = true;
     set_grad(leaf, &leaf->grad, grad);
     mark_dirty(leaf->handle->ctx, leaf);
 }
@@ -228,7 +240,7 @@ cr_status cr_zero_grad(cr_tensor *x)
     if (!x)
         return CR_ERR_NULL;
     if (!check_holder(x, "zero_grad"))
-        return x->ctx->status;
+        return cr__refuse(x->ctx);
     if (x->leaf && x->leaf->grad)
         cr__leaf_set_grad(x->leaf, NULL);
     return CR_OK;
@@ -240,7 +252,7 @@ cr_status cr_set_grad(cr_tensor *x, cr_tensor *g)
         return CR_ERR_NULL;
     cr_ctx *ctx = x->ctx;
     if (!check_holder(x, "set_grad") || !cr__usable(ctx, g, "set_grad", NULL))
-        return ctx->status;
+        return cr__refuse(ctx);
     if (!cr__same_type(g, x))
         return cr_fail(ctx, CR_ERR_SHAPE,
                        "set_grad: the gradient of %s %s cannot be %s %s",
@@ -303,7 +315,7 @@ cr_status cr_assign_at(cr_tensor *x, cr_tensor *value, const char *site)
     cr_ctx *ctx = x->ctx;
     site = ctx->site ? ctx->site : site;
     if (!check_assign(x, value, site) || (!(x->flags & CR__HANDLE) && !make_handle(x)))
-        return ctx->status;
+        return cr__refuse(ctx);
     x->shape->refs++;
     cr_tensor *v = cr__node_alone(ctx, (cr_dtype)x->dtype, x->shape, site);
     if (!v)
@@ -312,14 +324,16 @@ cr_status cr_assign_at(cr_tensor *x, cr_tensor *value, const char *site)
     v->n_inputs = 1;
     v->in[0].tensor = cr__resolve(value);
     cr__retain(v->in[0].tensor);
-    v->in[0].tensor->flags |= CR__CONSUMED;
+    v->in[0].tensor->shown = true;
     v->flags = CR__VERSION | CR__KEEP;
+    cr__pend(v);
     v->barred = v->in[0].tensor->barred || v->in[0].tensor->flags & CR__NEEDS_GRAD;
     if (x->leaf->requires_grad)
         v->flags |= CR__NEEDS_GRAD;
     v->leaf = x->leaf;
     x->leaf->refs++;
     /* A version that is replaced before any run has computed it is a node like others. */
+    unshow(x->leaf->version, x->leaf->committed);
     if (x->leaf->version != x->leaf->committed && !(x->leaf->version->flags & CR__CUT))
         x->leaf->version->flags &= (uint16_t)~CR__KEEP;
     set(&x->leaf->version, v);
@@ -353,6 +367,21 @@ static void replace(cr_tensor *old, const cr_tensor *by)
     cr__let_go(old);
 }
 
+/* node takes the place of the leaf's value or gradient. What it is another name for gets
+ * the value, and no longer what the old one was another name for. */
+static void show(cr__shown *shown, const cr_tensor *node)
+{
+    cr_tensor *x = cr__shown_by(node);
+    cr__hide(shown);
+    if (!x || !x->shown)
+        return;
+    *shown = (cr__shown){ x, x->seq };
+    if (!(x->flags & CR__KNOWN) && x->shape->numel != 1) {
+        x->value.buffer = cr__buffer_retain(node->value.buffer);
+        x->flags |= CR__KNOWN;
+    }
+}
+
 /* Eagerly computed values are let go when lazily computed ones become stale. */
 static void let_go_eager(cr_ctx *ctx)
 {
@@ -365,13 +394,18 @@ void cr__commit(cr_ctx *ctx)
 {
     bool replaced = cr__replacements_pending(ctx);
     for (cr__leaf *leaf; (leaf = ctx->dirty);) {
+        cr_tensor *grad = leaf->grad ? cr__resolve(leaf->grad) : NULL;
         cr__leaf_settled(leaf, ctx);
-        if (leaf->version)
-            cr__cut(leaf->version);
-        if (leaf->grad)
-            cr__cut(cr__resolve(leaf->grad));
         replace(leaf->committed, leaf->version);
         replace(leaf->grad_committed, leaf->grad);
+        if (replaces(leaf->committed, leaf->version))
+            show(&leaf->shown, leaf->version);
+        if (leaf->grad != leaf->grad_committed)
+            show(&leaf->grad_shown, grad);
+        if (leaf->version)
+            cr__cut(leaf->version);
+        if (grad)
+            cr__cut(grad);
         set(&leaf->committed, leaf->version);
         set_grad(leaf, &leaf->grad_committed, leaf->grad);
     }
@@ -385,9 +419,17 @@ void cr__rollback(cr_ctx *ctx)
 {
     for (cr__leaf *leaf; (leaf = ctx->dirty);) {
         cr__leaf_settled(leaf, ctx);
+        unshow(leaf->version, leaf->committed);
+        unshow(leaf->grad, leaf->grad_committed);
         set(&leaf->version, leaf->committed);
         set_grad(leaf, &leaf->grad, leaf->grad_committed);
     }
+}
+
+void cr__undo(cr_ctx *ctx)
+{
+    if (!ctx->spares)
+        cr__rollback(ctx);
 }
 
 /* ---- names ---- */

@@ -136,27 +136,65 @@ static void lose(cr_ctx *ctx, cr_tensor *x)
     }
 }
 
-/* A vjp to come reads x, or does no more. While a view is read, what it is a view of is:
- * so a chain of views is walked once, not for each that is read. */
-static void count_save(cr_tensor *x, int by)
+/* Something to come reads x, or does no more. While a view is read, what it is a view of
+ * is: so a chain of views is walked once, not for each that is read. */
+void cr__count_viewed(cr_tensor *x, int by)
 {
-    while (x) {
-        x->saves += (uint32_t)by;
-        if (x->saves != (by > 0 ? 1u : 0u))
+    while ((x = cr__viewed(x))) {
+        x->readers += (uint32_t)by;
+        if (x->readers != (by > 0 ? 1u : 0u))
             return;
-        x = cr__viewed(x);
     }
 }
 
 void cr__leave_viewed(cr_tensor *x)
 {
-    if (x->saves)
-        count_save(cr__viewed(x), -1);
+    if (x->readers)
+        cr__count_viewed(x, -1);
+}
+
+void cr__pend(cr_tensor *x)
+{
+    x->pending = true;
+    for (int i = 0; i < x->n_inputs; i++) {
+        cr_tensor *in = cr__input(x, i);
+        if (in)
+            cr__count_reader(in, 1);
+    }
+}
+
+void cr__unpend(cr_tensor *x)
+{
+    if (!x->pending)
+        return;
+    x->pending = false;
+    for (int i = 0; i < x->n_inputs; i++) {
+        cr_tensor *in = cr__input(x, i);
+        if (in)
+            cr__count_reader(in, -1);
+    }
+}
+
+/* x will never be computed: values that only it was to read go, unless eager mode keeps
+ * them. */
+static void let_go_unread(cr_tensor *x)
+{
+    for (int i = 0; i < x->n_inputs; i++) {
+        cr_tensor *in = cr__input(x, i);
+        if (in && x->pending)
+            cr__count_reader(in, -1);
+        for (; in && !in->readers && !x->ctx->eager; in = cr__viewed(in))
+            cr__let_go(in);
+    }
+    x->pending = false;
 }
 
 static void lose_inputs(cr_tensor *x)
 {
-    cr__leave_viewed(x);
+    if (!(x->flags & CR__COMPUTED))
+        let_go_unread(x);
+    if (x->readers)
+        cr__count_viewed(x, -1);
     if (x->n_inputs > 3) {
         for (int i = 0; i < x->n_inputs; i++)
             lose(x->ctx, x->in[0].list[i]);
@@ -189,6 +227,25 @@ void cr__leaf_settled(cr__leaf *leaf, cr_ctx *ctx)
     leaf->dirty = false;
 }
 
+cr_tensor *cr__shown_by(const cr_tensor *node)
+{
+    bool names = node && node->op == &cr__op_detach && node->n_inputs;
+    return names ? cr__input(node, 0) : NULL;
+}
+
+void cr__hide(cr__shown *shown)
+{
+    cr_tensor *x = shown->x;
+    bool there = x && x->refs > 0 && x->seq == shown->seq && x->shown;
+    *shown = (cr__shown){ NULL, 0 };
+    if (!there)
+        return;
+    x->shown = false;
+    /* Unless it shares its memory with others, or has it from another leaf. */
+    if (x->flags & CR__KNOWN && x->shape->numel != 1 && x->value.buffer->refs == 1)
+        cr__let_go(x);
+}
+
 static void lose_gradient(cr_ctx *ctx, cr_tensor *grad)
 {
     if (grad)
@@ -205,6 +262,8 @@ static void lose_leaf(cr_ctx *ctx, cr_tensor *x)
         return;
     if (!(x->flags & CR__VERSION)) {
         cr__leaf_settled(leaf, ctx);
+        cr__hide(&leaf->shown);
+        cr__hide(&leaf->grad_shown);
         lose(ctx, leaf->first);
         lose(ctx, leaf->version);
         lose(ctx, leaf->committed);
@@ -256,10 +315,18 @@ void cr__cut(cr_tensor *x)
 
 void cr__settle(cr_tensor *x)
 {
-    const unsigned stays = CR__KNOWN | CR__KEEP;
-    bool hands_down = x->flags & CR__NEEDS_GRAD && !(x->flags & CR__VERSION);
-    if (x->n_inputs && (x->flags & stays) == stays && !hands_down)
+    bool version = x->flags & CR__VERSION;
+    bool hands_down = !version && x->flags & CR__NEEDS_GRAD;
+    /* A leaf's pending value or gradient is cut when it is committed. */
+    bool pending = version ? x->leaf->committed != x : x->flags & CR__GRADIENT;
+    if (cr__stays(x) && x->n_inputs && !hands_down && !pending)
         cr__cut(x);
+}
+
+static void count_save(cr_tensor *x, int by)
+{
+    if (x)
+        cr__count_reader(x, by);
 }
 
 /* Counts what the vjp of x reads up or down. */
@@ -294,8 +361,20 @@ void cr__unsave(cr_tensor *x)
 
 void cr__let_go(cr_tensor *x)
 {
-    if (!(x->flags & CR__KEEP) && !x->saves && x->shape->numel != 1)
+    if (!(x->flags & CR__KEEP) && !x->readers && !x->shown && x->shape->numel != 1)
         forget_value(x);
+}
+
+void cr__disown(cr_ctx *ctx, uint64_t since, const cr_tensor *result)
+{
+    cr_tensor *x = ctx->scope->first;
+    for (; x && x->seq >= since; x = x->link) {
+        if (x == result || x->flags & (CR__KEEP | CR__GRADIENT))
+            continue;
+        x->flags |= CR__CONSUMED;
+        if (!x->readers)
+            cr__unpend(x);
+    }
 }
 
 /* ---- order ---- */

@@ -104,8 +104,9 @@ void cr_clear(cr_ctx *ctx)
     if (!ctx)
         return;
     if (ctx->status != CR_OK)
-        cr__rollback(ctx);
+        cr__undo(ctx);
     ctx->status = CR_OK;
+    ctx->spares = false;
     ctx->error_seen = false;
     ctx->message[0] = '\0';
 }

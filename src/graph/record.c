@@ -336,6 +336,7 @@ static cr__shape *shape_of_first(const call *c, cr_dtype *dtype)
 /* *flags gets those of all inputs. */
 static bool attach_inputs(cr_tensor *x, const call *c, unsigned *flags)
 {
+    bool barred = false;
     *flags = 0;
     if (c->n > 3) {
         x->in[0].list = cr__alloc(c->ctx, (size_t)c->n * sizeof(cr_tensor *));
@@ -349,9 +350,12 @@ static bool attach_inputs(cr_tensor *x, const call *c, unsigned *flags)
         cr_tensor *in = tensor_at(c, i);
         if (in) {
             cr__retain(in);
+            cr__count_reader(in, 1);
             *flags |= in->flags;
-            x->barred |= in->barred;
-            in->flags |= CR__CONSUMED;
+            barred |= in->barred;
+            /* Another name for a value is no use of it. */
+            if (c->op != &cr__op_detach)
+                in->flags |= CR__CONSUMED;
         }
         if (c->n > 3) {
             x->in[0].list[i] = in;
@@ -361,6 +365,8 @@ static bool attach_inputs(cr_tensor *x, const call *c, unsigned *flags)
         x->in[i].u = a->v.u;
     }
     x->kinds = (uint8_t)kinds;
+    x->pending = true;
+    x->barred = barred;
     return true;
 }
 
@@ -510,7 +516,10 @@ cr_tensor *cr__record(cr_ctx *ctx, const cr_op *op, const cr_arg *operands, int 
     ctx->site = c.site;
     if (!outer && op->kind == CR_OP_COMPOSITE)
         ctx->within = op;
+    uint64_t since = ctx->next_seq;
     cr_tensor *x = record_call(&c, attrs);
+    if (!outer && op->kind == CR_OP_COMPOSITE)
+        cr__disown(ctx, since, x);
     ctx->site = outer_site;
     ctx->within = outer;
     free_call(&c);

@@ -114,7 +114,7 @@ cr_status cr_scope_pop_at(cr_ctx *ctx, const char *site)
     if (ctx->status == CR_OK)
         compute_kept(ctx);
     else
-        cr__rollback(ctx);
+        cr__undo(ctx);
     cr__scope_end(ctx, site);
     return ctx->status;
 }

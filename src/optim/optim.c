@@ -276,7 +276,7 @@ cr_status cr_optim_step(cr_optim *optim)
     if (!optim)
         return CR_ERR_NULL;
     cr_ctx *ctx = optim->ctx;
-    if (cr_error(ctx))
+    if (cr__refuse(ctx) != CR_OK)
         return cr_error(ctx);
     CR__FP_GUARD();
     cr_no_grad_push(ctx);
@@ -294,7 +294,7 @@ cr_status cr_optim_zero_grad(cr_optim *optim)
         return CR_ERR_NULL;
     for (int i = 0; i < optim->n && !cr_error(optim->ctx); i++)
         cr_zero_grad(optim->slots[i].param);
-    return cr_error(optim->ctx);
+    return cr__refuse(optim->ctx);
 }
 
 double cr_optim_lr(const cr_optim *optim)

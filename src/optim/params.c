@@ -45,7 +45,7 @@ static cr_status check_row(cr_ctx *ctx, const cr_param *row, int i, const char *
 cr_ctx *cr__params_ctx(const cr_params *params, const char *what, const char *site)
 {
     cr_ctx *ctx = cr__params_owner(params);
-    if (!ctx || cr_error(ctx))
+    if (!ctx || cr__refuse(ctx) != CR_OK)
         return NULL;
     site = site ? site : "?";
     if (params->n < 0)

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
 report=$(mktemp)
-trap 'rm -f "$report" "$report.so"' EXIT
+trap 'rm -f "$report" "$report.so" "$report.names"' EXIT
 
 # complain WHAT: the offending lines are on standard input; nothing there is a pass.
 complain() {
@@ -54,6 +54,11 @@ if [ -e "$shared" ] && ! nm "$shared" | grep -qE '__(asan|tsan)_'; then
     nm -D --defined-only "$shared" | awk '$3 ~ /^cr__/' | complain "private, and exported"
     nm -g --defined-only "$build/libchainrule.a" | awk 'NF == 3 && $3 !~ /^cr_/' |
         complain "visible to the linker, and neither cr_* nor cr__*"
+    nm -D --defined-only "$shared" >"$report.names"
+    grep '^OP(' src/ops/ops.inc | grep -oE '\<OP\([a-z0-9_]+\)' | tr -d ')' | cut -d'(' -f2 |
+        while read -r op; do
+            grep -q " cr_${op}_at\$" "$report.names" || echo "cr_${op}_at"
+        done | complain "an operation that is listed has no public function"
     strip -o "$report.so" "$shared"
     bytes=$(wc -c <"$report.so")
     echo "style: the stripped shared library has $bytes bytes"

@@ -35,6 +35,9 @@ CR_UNARY(expm1)         /* e^x - 1                       d g e^x */
 CR_UNARY(log)           /* ln x                          d g / x */
 #define cr_log(x) cr_log_at(x, CR_HERE)
 
+CR_UNARY(log2)          /* log2 x                        d g / (x ln 2) */
+#define cr_log2(x) cr_log2_at(x, CR_HERE)
+
 CR_UNARY(log1p)         /* ln(1 + x)                     d g / (1 + x) */
 #define cr_log1p(x) cr_log1p_at(x, CR_HERE)
 

@@ -10,6 +10,7 @@
 #define ma_expm1     CR__V(ma_expm1)
 #define ma_log_parts CR__V(ma_log_parts)
 #define ma_log       CR__V(ma_log)
+#define ma_log2      CR__V(ma_log2)
 #define ma_log1p     CR__V(ma_log1p)
 #define ma_tanh      CR__V(ma_tanh)
 #define ma_sigmoid   CR__V(ma_sigmoid)
@@ -83,6 +84,21 @@ CR__FN vf ma_log(vf x)
     vf f = (vf)((vu)bits - ((vu)k << 23)) - 1;
     vf kf = __builtin_convertvector(k, vf) - v_sel(tiny, v_set(23), v_set(0));
     vf y = ma_log_parts(kf, f);
+    y = v_sel(v_eq(x, v_set(INFINITY)), x, y);
+    y = v_sel(v_lt(v_set(0), x), y, v_set(NAN));
+    return v_sel(v_eq(x, v_set(0)), v_set(-INFINITY), y);
+}
+
+/* The same in units of ln 2, which is added in two parts: powers of two are exact. */
+CR__FN vf ma_log2(vf x)
+{
+    vm tiny = v_lt(x, v_set(0x1p-126f));
+    vi bits = (vi)v_sel(tiny, x * 0x1p23f, x);
+    vi k = (vi)((vu)bits - 0x3f2aaaab) >> 23;
+    vf f = (vf)((vu)bits - ((vu)k << 23)) - 1;
+    vf kf = __builtin_convertvector(k, vf) - v_sel(tiny, v_set(23), v_set(0));
+    vf l = ma_log_parts(v_set(0), f);
+    vf y = v_fma(l, v_set(0x1.715476p0f), v_fma(l, v_set(0x1.4ae0cp-26f), kf));
     y = v_sel(v_eq(x, v_set(INFINITY)), x, y);
     y = v_sel(v_lt(v_set(0), x), y, v_set(NAN));
     return v_sel(v_eq(x, v_set(0)), v_set(-INFINITY), y);

@@ -38,6 +38,11 @@ static void log_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr_div(g, cr_input(out, 0));
 }
 
+static void log2_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = cr_div(g, cr_mul(cr_input(out, 0), 0.6931471805599453)); /* g / (x ln 2) */
+}
+
 static void log1p_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     down[0] = cr_div(g, cr_add(cr_input(out, 0), 1));
@@ -205,6 +210,8 @@ UNARY(exp, FLOATS, NULL, exp_vjp, Y, NULL, "e^x",
 UNARY(expm1, FLOATS, NULL, expm1_vjp, X, NULL, "e^x - 1", S("f[2,3]"))
 UNARY(log, FLOATS, NULL, log_vjp, X, NULL, "ln x",
       S("f[2,3]{0.1,3}"), S("f[2]=0,2 -> inf,0.5 -> -inf,-0.25"))
+UNARY(log2, FLOATS, NULL, log2_vjp, X, NULL, "the logarithm to base 2",
+      S("f[2,3]{0.1,3}"), S("f[2]=0,inf -> inf,0 -> -inf,0"))
 UNARY(log1p, FLOATS, NULL, log1p_vjp, X, NULL, "ln(1 + x)",
       S("f[2,3]{-0.9,3}"), S("f[2]=-1,1 -> inf,0.5 -> -inf,-0.25"))
 UNARY(sqrt, FLOATS, NULL, sqrt_vjp, Y, NULL, "x^(1/2)",

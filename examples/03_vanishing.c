@@ -46,9 +46,9 @@ static cr_module *layer(cr_ctx *ctx, const struct stack *s, cr_tensor **weight)
         cr_init_kaiming_normal(*weight, cr_init_gain("relu", 0));
     cr_nn_add(block, linear);
     if (s->norm == BATCH_NORM)
-        cr_nn_add(block, cr_nn_batch_norm1d(ctx, WIDTH, CR_F32));
+        cr_nn_add(block, cr_nn_batch_norm1d(ctx, WIDTH));
     if (s->norm == LAYER_NORM)
-        cr_nn_add(block, cr_nn_layer_norm(ctx, WIDTH, CR_F32));
+        cr_nn_add(block, cr_nn_layer_norm(ctx, WIDTH));
     cr_nn_add(block, s->relu ? cr_nn_relu(ctx) : cr_nn_sigmoid(ctx));
     return s->residual ? cr_nn_residual(ctx, block) : block;
 }

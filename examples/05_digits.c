@@ -79,7 +79,7 @@ static void shuffle(int begin, int end, uint64_t *state)
 static void add_hidden_layer(cr_module *net, cr_ctx *ctx, int in)
 {
     cr_nn_add(net, cr_nn_linear(ctx, in, HIDDEN));
-    cr_nn_add(net, cr_nn_batch_norm1d(ctx, HIDDEN, CR_F32));
+    cr_nn_add(net, cr_nn_batch_norm1d(ctx, HIDDEN));
     cr_nn_add(net, cr_nn_relu(ctx));
     cr_nn_add(net, cr_nn_dropout(ctx, 0.2));
 }

@@ -63,7 +63,7 @@ static bool build(training *t)
     cr_module *net = t->net = cr_nn_sequential(ctx);
     cr_seed(ctx, 11);
     cr_nn_add(net, cr_nn_linear(ctx, IN, HIDDEN));
-    cr_nn_add(net, cr_nn_batch_norm1d(ctx, HIDDEN, CR_F32));
+    cr_nn_add(net, cr_nn_batch_norm1d(ctx, HIDDEN));
     cr_nn_add(net, cr_nn_relu(ctx));
     cr_nn_add(net, cr_nn_dropout(ctx, 0.25));
     cr_nn_add(net, cr_nn_linear(ctx, HIDDEN, CLASSES));

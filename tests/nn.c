@@ -52,7 +52,7 @@ static cr_module *small_network(cr_ctx *ctx)
     cr_nn_add(inner, cr_nn_tanh(ctx));
     cr_nn_add(net, cr_nn_linear(ctx, 2, 3, .dtype = CR_F64, .no_bias = true));
     cr_nn_add(net, cr_nn_residual(ctx, inner));
-    cr_nn_add(net, cr_nn_batch_norm1d(ctx, 3, CR_F64));
+    cr_nn_add(net, cr_nn_batch_norm1d(ctx, 3, .dtype = CR_F64));
     return net;
 }
 
@@ -79,7 +79,7 @@ static void test_names(cr_ctx *ctx)
     is_text(cr_nn_kind(cr_nn_child(net, 1)), "residual", "the second is residual");
     ok(!cr_nn_child(net, 3) && !cr_nn_child(net, -1), "there is no fourth");
 
-    cr_nn_add(net, cr_nn_layer_norm(ctx, 3, CR_F32));
+    cr_nn_add(net, cr_nn_layer_norm(ctx, 3));
     ok(cr_nn_params(net) == params && params->n == 7 &&
            !strcmp(params->list[6].name, "3.bias"),
        "the list is remade in its place when a module is added");
@@ -265,7 +265,7 @@ static void test_norms(cr_ctx *ctx)
     double want[8], mean[2], var[2], unused[2];
     cr_tensor *in = f64(ctx, CR_DIMS(4, 2), x);
 
-    cr_module *batch = cr_nn_batch_norm1d(ctx, 2, CR_F64);
+    cr_module *batch = cr_nn_batch_norm1d(ctx, 2, .dtype = CR_F64);
     for (int c = 0; c < 2; c++)
         normalise(x + c, 4, 2, want + c, &mean[c], &var[c]);
     ok(distance(cr_nn_forward(batch, in), want, 8) < 1e-14,
@@ -289,7 +289,7 @@ static void test_norms(cr_ctx *ctx)
        "batch_norm1d: a batch of one is an error in training");
     cr_nn_free(batch);
 
-    cr_module *layer = cr_nn_layer_norm(ctx, 2, CR_F64);
+    cr_module *layer = cr_nn_layer_norm(ctx, 2, .dtype = CR_F64);
     for (int r = 0; r < 4; r++)
         normalise(x + 2 * r, 2, 1, want + 2 * r, &unused[0], &unused[1]);
     ok(distance(cr_nn_forward(layer, in), want, 8) < 1e-14,

@@ -237,7 +237,7 @@ static void enter_host(host_state state)
 #endif
 }
 
-/* A training whose calls of optimisers and clipping come from a host in this
+/* A training whose calls of modules, initialisers, optimisers and clipping come from a host in this
  * state. */
 static void train(host_state state, double *result)
 {
@@ -248,6 +248,9 @@ static void train(host_state state, double *result)
     cr_tensor *params[] = { w, v };
     const cr_params *list = cr_params_of(params, NULL, 2);
     enter_host(state);
+    cr_init_xavier_normal(v, cr_init_gain("leaky_relu", rates[0]));
+    cr_init_orthogonal(v, 1 + cr_init_gain("relu", 0));
+    cr_module *linear = cr_nn_linear(ctx, 3, 5, .dtype = CR_F64);
     cr_optim *optims[] = { cr_optim_adamw(list, rates[0], rates[1]),
                            cr_optim_sgd(list, rates[0], .momentum = 0.9) };
     for (int t = 0; t < 6; t++) {
@@ -267,20 +270,27 @@ static void train(host_state state, double *result)
     enter_host(USUAL);
     ok(!none && failed_with(ctx, CR_ERR_ARGUMENT, "rate"), "host %d: an error", state);
     enter_host(state);
+    cr_module *no_module = cr_nn_dropout(ctx, rates[3]);
+    enter_host(USUAL);
+    ok(!no_module && failed_with(ctx, CR_ERR_ARGUMENT, "nn_dropout: p"),
+       "host %d: of a module", state);
+    enter_host(state);
     cr_tensor *no_norm = cr_clip_grad_norm(list, rates[3]);
     enter_host(USUAL);
     ok(!no_norm && failed_with(ctx, CR_ERR_ARGUMENT, "nan"), "host %d: another", state);
     result[0] = cr_item(w);
     result[1] = cr_item(cr_sum(v));
+    result[2] = cr_item(cr_sum(cr_nn_param(linear, "weight")));
     is_text(cr_message(ctx), "", "host %d: and no other", state);
     cr_optim_free(optims[0]);
     cr_optim_free(optims[1]);
+    cr_nn_free(linear);
     cr_close(ctx);
 }
 
 static void test_host_states(void)
 {
-    double usual[2], other[2];
+    double usual[3], other[3];
     train(USUAL, usual);
     for (host_state state = UPWARD; state < HOST_STATES; state++) {
         train(state, other);

@@ -2,12 +2,16 @@
  * one computes on the host. */
 #include "nn.h"
 
+#include "../base/fp.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 double cr_init_gain(const char *activation, double slope)
 {
+    CR__FP_GUARD();
+    CR__HOLD(slope);
     const struct {
         const char *name;
         double gain;
@@ -39,22 +43,29 @@ cr_tensor *cr__nn_uniform(cr_ctx *ctx, cr_dims dims, double low, double high,
     return scaled(x, high - low, low, site);
 }
 
+/* The call of an initialiser, for its messages. */
+typedef struct initialiser {
+    const char *name, *site;
+} initialiser;
+
 static cr_status assign_uniform(cr_tensor *param, double low, double high,
-                                const char *site)
+                                const initialiser *init)
 {
     return cr_assign_at(
-        param, scaled(cr_rand_like_at(param, site), high - low, low, site), site);
+        param, scaled(cr_rand_like_at(param, init->site), high - low, low, init->site),
+        init->site);
 }
 
 static cr_status assign_normal(cr_tensor *param, double mean, double std,
-                               const char *site)
+                               const initialiser *init)
 {
-    return cr_assign_at(param, scaled(cr_randn_like_at(param, site), std, mean, site),
-                        site);
+    return cr_assign_at(
+        param, scaled(cr_randn_like_at(param, init->site), std, mean, init->site),
+        init->site);
 }
 
 /* The pending error, or that of a parameter that is none. */
-static cr_status check_target(cr_tensor *param, const char *site)
+static cr_status check_target(cr_tensor *param, const initialiser *init)
 {
     if (!param)
         return CR_ERR_NULL;
@@ -63,23 +74,38 @@ static cr_status check_target(cr_tensor *param, const char *site)
         return cr_error(ctx);
     cr_dtype dtype = cr_dtype_of(param);
     if (dtype == CR_DTYPE_DEFAULT) /* released: said as elsewhere */
-        return cr_eval_at(&param, 1, site);
+        return cr_eval_at(&param, 1, init->site);
     if (dtype != CR_F32 && dtype != CR_F64)
-        return cr_fail(ctx, CR_ERR_DTYPE, "%s: %s is %s; initialisers take f32 and f64",
-                       site, cr_name(param), cr_dtype_name(dtype));
+        return cr_fail(ctx, CR_ERR_DTYPE,
+                       "%s: %s is %s; initialisers take f32 and f64 (%s)", init->name,
+                       cr_name(param), cr_dtype_name(dtype), init->site);
     return CR_OK;
 }
 
-/* The fans of a weight [out, in, ..]: 0 only where it has no elements. */
-static cr_status fans(cr_tensor *param, const char *site, double *fan_in, double *fan_out)
+/* The same, and the numbers are to be in their ranges. */
+static cr_status check_target_number(cr_tensor *param, const char *what, double x,
+                                     double least, const initialiser *init)
 {
-    cr_status status = check_target(param, site);
+    cr_status status = check_target(param, init);
+    if (status != CR_OK || (isfinite(x) && x >= least))
+        return status;
+    return cr_fail(cr_ctx_of(param), CR_ERR_ARGUMENT, "%s: %s is %g; %s (%s)", init->name,
+                   what, x, isfinite(least) ? "0 or more" : "a finite number",
+                   init->site);
+}
+
+/* The fans of a weight [out, in, ..]: 0 only where it has no elements. */
+static cr_status fans(cr_tensor *param, double gain, const initialiser *init,
+                      double *fan_in, double *fan_out)
+{
+    cr_status status = check_target_number(param, "gain", gain, (double)-INFINITY, init);
     if (status != CR_OK)
         return status;
     if (cr_ndim(param) < 2)
         return cr_fail(cr_ctx_of(param), CR_ERR_SHAPE,
-                       "%s: %s has %d dimensions; the fans of a weight need two or more",
-                       site, cr_name(param), cr_ndim(param));
+                       "%s: %s has %d dimensions; the fans of a weight need two or more "
+                       "(%s)",
+                       init->name, cr_name(param), cr_ndim(param), init->site);
     double field = 1;
     for (int i = 2; i < cr_ndim(param); i++)
         field *= (double)cr_size(param, i);
@@ -90,75 +116,99 @@ static cr_status fans(cr_tensor *param, const char *site, double *fan_in, double
 
 /* U(+-gain sqrt(3/fan)) or N(0, gain^2/fan): the same variance. */
 static cr_status assign_scaled(cr_tensor *param, double gain, double fan, bool normal,
-                               const char *site)
+                               const initialiser *init)
 {
     double std = fan > 0 ? gain / sqrt(fan) : 0, bound = sqrt(3) * std;
-    return normal ? assign_normal(param, 0, std, site)
-                  : assign_uniform(param, -bound, bound, site);
+    return normal ? assign_normal(param, 0, std, init)
+                  : assign_uniform(param, -bound, bound, init);
 }
 
-cr_status cr_init_default(cr_tensor *param)
+static cr_status xavier(cr_tensor *param, double gain, bool normal, initialiser init)
 {
+    CR__FP_GUARD();
+    CR__HOLD(gain);
     double fan_in = 0, fan_out = 0;
-    cr_status status = fans(param, "cr_init_default", &fan_in, &fan_out);
-    double bound = fan_in > 0 ? 1 / sqrt(fan_in) : 0;
-    return status ? status : assign_uniform(param, -bound, bound, "cr_init_default");
-}
-
-static cr_status xavier(cr_tensor *param, double gain, bool normal, const char *site)
-{
-    double fan_in = 0, fan_out = 0;
-    cr_status status = fans(param, site, &fan_in, &fan_out);
+    cr_status status = fans(param, gain, &init, &fan_in, &fan_out);
     return status ? status
-                  : assign_scaled(param, gain, (fan_in + fan_out) / 2, normal, site);
+                  : assign_scaled(param, gain, (fan_in + fan_out) / 2, normal, &init);
 }
 
-static cr_status kaiming(cr_tensor *param, double gain, bool normal, const char *site)
+static cr_status kaiming(cr_tensor *param, double gain, bool normal, initialiser init)
 {
+    CR__FP_GUARD();
+    CR__HOLD(gain);
     double fan_in = 0, fan_out = 0;
-    cr_status status = fans(param, site, &fan_in, &fan_out);
-    return status ? status : assign_scaled(param, gain, fan_in, normal, site);
+    cr_status status = fans(param, gain, &init, &fan_in, &fan_out);
+    return status ? status : assign_scaled(param, gain, fan_in, normal, &init);
 }
 
-cr_status cr_init_xavier_uniform(cr_tensor *param, double gain)
+#define INITIALISER(name)       \
+    (initialiser)               \
+    {                           \
+        name, site ? site : "?" \
+    }
+
+cr_status cr_init_default_at(cr_tensor *param, const char *site)
 {
-    return xavier(param, gain, false, "cr_init_xavier_uniform");
+    CR__FP_GUARD();
+    const initialiser init = INITIALISER("init_default");
+    double fan_in = 0, fan_out = 0;
+    cr_status status = fans(param, 1, &init, &fan_in, &fan_out);
+    double bound = fan_in > 0 ? 1 / sqrt(fan_in) : 0;
+    return status ? status : assign_uniform(param, -bound, bound, &init);
 }
 
-cr_status cr_init_xavier_normal(cr_tensor *param, double gain)
+cr_status cr_init_xavier_uniform_at(cr_tensor *param, double gain, const char *site)
 {
-    return xavier(param, gain, true, "cr_init_xavier_normal");
+    return xavier(param, gain, false, INITIALISER("init_xavier_uniform"));
 }
 
-cr_status cr_init_kaiming_uniform(cr_tensor *param, double gain)
+cr_status cr_init_xavier_normal_at(cr_tensor *param, double gain, const char *site)
 {
-    return kaiming(param, gain, false, "cr_init_kaiming_uniform");
+    return xavier(param, gain, true, INITIALISER("init_xavier_normal"));
 }
 
-cr_status cr_init_kaiming_normal(cr_tensor *param, double gain)
+cr_status cr_init_kaiming_uniform_at(cr_tensor *param, double gain, const char *site)
 {
-    return kaiming(param, gain, true, "cr_init_kaiming_normal");
+    return kaiming(param, gain, false, INITIALISER("init_kaiming_uniform"));
 }
 
-cr_status cr_init_constant(cr_tensor *param, double value)
+cr_status cr_init_kaiming_normal_at(cr_tensor *param, double gain, const char *site)
 {
-    const char *site = "cr_init_constant";
-    cr_status status = check_target(param, site);
+    return kaiming(param, gain, true, INITIALISER("init_kaiming_normal"));
+}
+
+cr_status cr_init_constant_at(cr_tensor *param, double value, const char *site)
+{
+    const initialiser init = INITIALISER("init_constant");
+    cr_status status = check_target(param, &init);
     if (status != CR_OK)
         return status;
-    return cr_assign_at(param, cr_full_like_at(param, cr_arg_real(value), site), site);
+    return cr_assign_at(param, cr_full_like_at(param, cr_arg_real(value), init.site),
+                        init.site);
 }
 
-cr_status cr_init_normal(cr_tensor *param, double mean, double std)
+cr_status cr_init_normal_at(cr_tensor *param, double mean, double std, const char *site)
 {
-    cr_status status = check_target(param, "cr_init_normal");
-    return status ? status : assign_normal(param, mean, std, "cr_init_normal");
+    CR__FP_GUARD();
+    CR__HOLD(mean);
+    CR__HOLD(std);
+    const initialiser init = INITIALISER("init_normal");
+    cr_status status = check_target_number(param, "mean", mean, (double)-INFINITY, &init);
+    status = status ? status : check_target_number(param, "std", std, 0, &init);
+    return status ? status : assign_normal(param, mean, std, &init);
 }
 
-cr_status cr_init_uniform(cr_tensor *param, double low, double high)
+cr_status cr_init_uniform_at(cr_tensor *param, double low, double high, const char *site)
 {
-    cr_status status = check_target(param, "cr_init_uniform");
-    return status ? status : assign_uniform(param, low, high, "cr_init_uniform");
+    CR__FP_GUARD();
+    CR__HOLD(low);
+    CR__HOLD(high);
+    const initialiser init = INITIALISER("init_uniform");
+    cr_status status = check_target_number(param, "low", low, (double)-INFINITY, &init);
+    status =
+        status ? status : check_target_number(param, "high - low", high - low, 0, &init);
+    return status ? status : assign_uniform(param, low, high, &init);
 }
 
 /* ---- orthogonal ---- */
@@ -218,24 +268,26 @@ static void orthogonalise(double *value, double *other, int64_t rows, int64_t co
     transpose(value, other, cols, rows);
 }
 
-cr_status cr_init_orthogonal(cr_tensor *param, double gain)
+cr_status cr_init_orthogonal_at(cr_tensor *param, double gain, const char *site)
 {
-    const char *site = "cr_init_orthogonal";
+    CR__FP_GUARD();
+    CR__HOLD(gain);
+    const initialiser init = INITIALISER("init_orthogonal");
     double fan_in = 0, fan_out = 0;
-    cr_status status = fans(param, site, &fan_in, &fan_out);
+    cr_status status = fans(param, gain, &init, &fan_in, &fan_out);
     if (status != CR_OK || cr_numel(param) == 0)
         return status;
     cr_ctx *ctx = cr_ctx_of(param);
     CR_SCOPE(ctx);
     int64_t rows = cr_size(param, 0), cols = cr_numel(param) / rows;
     size_t bytes = (size_t)cr_numel(param) * sizeof(double);
-    cr_make_opts opts = { .site = site, .dtype = CR_F64 };
+    cr_make_opts opts = { .site = init.site, .dtype = CR_F64 };
     double *host = cr__alloc(ctx, 2 * bytes);
     if (host && cr_read(cr_randn_at(ctx, cr_shape(param), opts), host, bytes) == CR_OK) {
         orthogonalise(host, host + rows * cols, rows, cols);
-        cr_tensor *q = cr_from_at(ctx, CR_F64, cr_shape(param), host, NULL, site);
-        q = cr_mul_at(cr_arg_tensor(q), cr_arg_real(gain), site);
-        cr_assign_at(param, cr_cast_at(q, cr_dtype_of(param), site), site);
+        cr_tensor *q = cr_from_at(ctx, CR_F64, cr_shape(param), host, NULL, init.site);
+        q = cr_mul_at(cr_arg_tensor(q), cr_arg_real(gain), init.site);
+        cr_assign_at(param, cr_cast_at(q, cr_dtype_of(param), init.site), init.site);
     }
     cr__free(ctx, host);
     return cr_error(ctx);

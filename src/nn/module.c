@@ -3,6 +3,10 @@
  * not recursion. */
 #include "nn.h"
 
+#include "../base/fp.h"
+
+#include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,11 +31,6 @@ static cr_module *next_below(const cr_module *root, const cr_module *module)
     return NULL;
 }
 
-static const char *kind_of(const cr_module *module)
-{
-    return module->custom_kind ? module->custom_kind : module->kind->name;
-}
-
 /* Frees one module that has no children left. */
 static void free_one(cr_module *module)
 {
@@ -40,19 +39,20 @@ static void free_one(cr_module *module)
         cr_release(module->entries[i].tensor);
         cr__free(ctx, module->entries[i].name);
     }
-    if (module->free_user)
-        module->free_user(module->user);
+    if (module->kind->end)
+        module->kind->end(module);
     cr__free(ctx, module->entries);
+    cr__lookup_free(ctx, &module->names);
     cr__free(ctx, module->children);
     cr__free(ctx, module->params.rows);
     cr__free(ctx, module->buffers.rows);
-    cr__free(ctx, module->custom_kind);
     cr__free(ctx, module);
 }
 
 /* Frees a module and all below it, the last leaf of the tree first. */
 static void free_tree(cr_module *root)
 {
+    root->closing = true;
     for (cr_module *module = root;;) {
         if (module->n_children) {
             module = module->children[--module->n_children];
@@ -66,16 +66,33 @@ static void free_tree(cr_module *root)
     }
 }
 
+/* Why a module without a parent must stay as it is now, NULL if it need not. */
+static const char *in_use(const cr_module *root)
+{
+    return root->closing ? "is being freed" : root->running ? "is running" : NULL;
+}
+
 void cr_nn_free(cr_module *module)
 {
     if (!module)
         return;
+    const char *why = module->parent ? NULL : in_use(module);
     if (module->parent)
         cr_fail(module->ctx, CR_ERR_ARGUMENT,
-                "nn_free: this %s belongs to a %s, which frees it", kind_of(module),
-                kind_of(module->parent));
+                "nn_free: this %s belongs to a %s, which frees it", module->name,
+                module->parent->name);
+    else if (why)
+        cr_fail(module->ctx, CR_ERR_ARGUMENT,
+                "nn_free: this %s %s; free it outside of its own forward", module->name,
+                why);
     else
         free_tree(module);
+}
+
+void cr__nn_discard(cr_module *child)
+{
+    if (child && !child->parent && !in_use(child))
+        free_tree(child);
 }
 
 /* The array with room for one more row: itself, or a larger copy in its place; NULL on
@@ -99,13 +116,6 @@ static void *grow(cr_ctx *ctx, void *array, int n, int *capacity, size_t row)
     return copy;
 }
 
-static char *copy_text(cr_ctx *ctx, const char *text)
-{
-    size_t bytes = strlen(text) + 1;
-    char *copy = cr__alloc(ctx, bytes);
-    return copy ? memcpy(copy, text, bytes) : NULL;
-}
-
 static void lists_changed(cr_module *module)
 {
     for (; module; module = module->parent)
@@ -114,15 +124,22 @@ static void lists_changed(cr_module *module)
 
 /* ---- making modules ---- */
 
-cr_module *cr__nn_new(cr_ctx *ctx, const cr__nn_kind *kind)
+cr_module *cr__nn_new(cr_ctx *ctx, const cr__nn_kind *kind, const void *settings)
 {
     if (!ctx || cr_error(ctx))
         return NULL;
-    cr_module *module = cr__alloc(ctx, sizeof *module);
+    /* The settings lie behind the module, aligned like anything that cr__alloc() gives. */
+    size_t head = (sizeof(cr_module) + 15) & ~(size_t)15;
+    cr_module *module = cr__alloc(ctx, head + kind->settings_size);
     if (!module)
         return NULL;
     module->ctx = ctx;
     module->kind = kind;
+    module->name = kind->name;
+    module->height = 1;
+    module->settings = (char *)module + head;
+    if (kind->settings_size)
+        memcpy(module->settings, settings, kind->settings_size);
     if (cr_scope_push(ctx) != CR_OK) {
         cr__free(ctx, module);
         return NULL;
@@ -143,119 +160,217 @@ cr_module *cr__nn_done(cr_module *module)
     return module;
 }
 
-static cr_status check_entry(cr_module *module, const char *name, cr_tensor *value)
+/* Records an error about a constructor's argument; false. */
+CR_FORMAT(4, 5)
+static bool wrong_argument(const cr_module *module, cr_status status, const char *site,
+                           const char *format, ...)
+{
+    char what[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    cr_fail(module->ctx, status, "nn_%s: %s (%s)", module->name, what, site ? site : "?");
+    return false;
+}
+
+bool cr__nn_size(const cr_module *module, const char *what, int64_t size,
+                 const char *site)
+{
+    if (!module || cr_error(module->ctx))
+        return false;
+    return size >= 1 || wrong_argument(module, CR_ERR_SHAPE, site,
+                                       "%s is %lld; 1 or more", what, (long long)size);
+}
+
+bool cr__nn_number(const cr_module *module, const char *what, double x, double least,
+                   double most, const char *range, const char *site)
+{
+    CR__FP_GUARD();
+    CR__HOLD(x);
+    if (!module || cr_error(module->ctx))
+        return false;
+    return (isfinite(x) && x >= least && x <= most) ||
+           wrong_argument(module, CR_ERR_ARGUMENT, site, "%s is %g; %s", what, x, range);
+}
+
+bool cr__nn_float(const cr_module *module, cr_dtype dtype, const char *site)
+{
+    if (!module || cr_error(module->ctx))
+        return false;
+    return dtype == CR_DTYPE_DEFAULT || dtype == CR_F32 || dtype == CR_F64 ||
+           wrong_argument(module, CR_ERR_DTYPE, site, "dtype is %s; f32 or f64",
+                          cr_dtype_name(dtype));
+}
+
+bool cr__nn_fits(const cr_module *module, cr_dims dims, const char *site)
+{
+    if (!module || cr_error(module->ctx))
+        return false;
+    int64_t bytes = (int64_t)cr_dtype_size(CR_F64);
+    for (int i = 0; i < dims.n; i++)
+        if (!cr__size_mul(bytes, dims.v[i], &bytes))
+            return wrong_argument(module, CR_ERR_SHAPE, site,
+                                  "its parameters would have more than 2^62 bytes");
+    return true;
+}
+
+static bool same_name(const void *entries, int place, const void *name)
+{
+    return strcmp(((const cr__nn_entry *)entries)[place].name, name) == 0;
+}
+
+static const cr__nn_entry *find_entry(const cr_module *module, const char *name)
+{
+    int place = cr__lookup_find(&module->names, cr__hash_text(name), same_name,
+                                module->entries, name);
+    return place < 0 ? NULL : &module->entries[place];
+}
+
+static cr_status check_entry(cr_module *module, const char *name, cr_tensor *value,
+                             const char *site)
 {
     cr_ctx *ctx = module->ctx;
     if (!name || !name[0] || strchr(name, '.'))
         return cr_fail(
             ctx, CR_ERR_ARGUMENT,
             "nn: \"%s\" is no name for a part of a %s: it must not be empty, nor "
-            "have a dot in it",
-            name ? name : "(NULL)", kind_of(module));
+            "have a dot in it (%s)",
+            name ? name : "(NULL)", module->name, site);
     if (!value)
-        return cr_fail(ctx, CR_ERR_NULL, "nn: the value of %s is NULL", name);
+        return cr_fail(ctx, CR_ERR_NULL, "nn: the value of %s is NULL (%s)", name, site);
+    if (!cr_dtype_of(value))
+        return cr_fail(ctx, CR_ERR_SCOPE, "nn: %s was released with its scope (%s)", name,
+                       site);
     if (cr_ctx_of(value) != ctx)
-        return cr_fail(ctx, CR_ERR_SCOPE, "nn: %s is a tensor of another context", name);
-    for (int i = 0; i < module->n_entries; i++)
-        if (strcmp(module->entries[i].name, name) == 0)
-            return cr_fail(ctx, CR_ERR_ARGUMENT,
-                           "nn: this %s has a part named %s already", kind_of(module),
-                           name);
+        return cr_fail(ctx, CR_ERR_SCOPE, "nn: %s is a tensor of another context (%s)",
+                       name, site);
+    if (find_entry(module, name))
+        return cr_fail(ctx, CR_ERR_ARGUMENT,
+                       "nn: this %s has a part named %s already (%s)", module->name, name,
+                       site);
     return CR_OK;
 }
 
 static cr_status add_entry(cr_module *module, const char *name, cr_tensor *value,
-                           bool buffer)
+                           bool buffer, const char *site)
 {
     cr_ctx *ctx = module->ctx;
-    if (cr_error(ctx) || check_entry(module, name, value) != CR_OK)
+    site = site ? site : "?";
+    if (cr_error(ctx) || check_entry(module, name, value, site) != CR_OK)
         return cr_error(ctx);
     cr__nn_entry *entries = grow(ctx, module->entries, module->n_entries,
                                  &module->entries_capacity, sizeof *entries);
     if (!entries)
         return cr_error(ctx);
     module->entries = entries;
-    char *copy = copy_text(ctx, name);
-    if (!copy || (!buffer && !cr_requires_grad(value)) || !cr_named(value, name)) {
+    char *copy = cr__alloc(ctx, strlen(name) + 1);
+    if (!copy || (!buffer && !cr_requires_grad_at(value, true, site)) ||
+        !cr_named(value, name) ||
+        !cr__lookup_add(ctx, &module->names, cr__hash_text(name), module->n_entries)) {
         cr__free(ctx, copy);
         return cr_error(ctx);
     }
-    module->entries[module->n_entries++] =
-        (cr__nn_entry){ .name = copy, .tensor = cr_retain(value), .buffer = buffer };
+    module->entries[module->n_entries++] = (cr__nn_entry){ .name = strcpy(copy, name),
+                                                           .tensor = cr_retain(value),
+                                                           .buffer = buffer };
     lists_changed(module);
     return CR_OK;
 }
 
-void cr__nn_own(cr_module *module, const char *name, cr_tensor *value, bool buffer)
+cr_tensor *cr__nn_own(cr_module *module, const char *name, cr_tensor *value, bool buffer,
+                      const char *site)
 {
-    if (module && value)
-        add_entry(module, name, value, buffer);
+    bool owned = module && value && add_entry(module, name, value, buffer, site) == CR_OK;
+    return owned ? value : NULL;
 }
 
-cr_status cr_nn_add_param(cr_module *module, const char *name, cr_tensor *value)
+cr_status cr_nn_add_param_at(cr_module *module, const char *name, cr_tensor *value,
+                             const char *site)
 {
-    return module ? add_entry(module, name, value, false) : CR_ERR_NULL;
+    return module ? add_entry(module, name, value, false, site) : CR_ERR_NULL;
 }
 
-cr_status cr_nn_add_buffer(cr_module *module, const char *name, cr_tensor *value)
+cr_status cr_nn_add_buffer_at(cr_module *module, const char *name, cr_tensor *value,
+                              const char *site)
 {
-    return module ? add_entry(module, name, value, true) : CR_ERR_NULL;
+    return module ? add_entry(module, name, value, true, site) : CR_ERR_NULL;
 }
 
-/* Why child cannot become a child of parent, if so; *ours says whether it is ours to
- * free. */
-static cr_status check_child(cr_module *parent, cr_module *child, bool *ours)
+static int level_of(const cr_module *module)
+{
+    int level = 1;
+    for (; module->parent; module = module->parent)
+        level++;
+    return level;
+}
+
+/* Fails if child cannot become a child of parent. */
+static cr_status check_child(cr_module *parent, const cr_module *child, const char *site)
 {
     cr_ctx *ctx = parent->ctx;
-    *ours = false;
     if (!child)
-        return cr_fail(ctx, CR_ERR_NULL, "nn: the module to add to a %s is NULL",
-                       kind_of(parent));
+        return cr_fail(ctx, CR_ERR_NULL, "nn: the module to add to a %s is NULL (%s)",
+                       parent->name, site);
     if (child->parent)
         return cr_fail(ctx, CR_ERR_ARGUMENT,
-                       "nn: this %s belongs to a %s already; a module has one owner",
-                       kind_of(child), kind_of(child->parent));
-    if (child == root_of(parent))
-        return cr_fail(ctx, CR_ERR_ARGUMENT, "nn: a %s cannot hold itself",
-                       kind_of(child));
-    *ours = true;
+                       "nn: this %s belongs to a %s already; a module has one owner (%s)",
+                       child->name, child->parent->name, site);
+    const cr_module *root = root_of(parent);
+    if (child == root)
+        return cr_fail(ctx, CR_ERR_ARGUMENT, "nn: a %s cannot hold itself (%s)",
+                       child->name, site);
+    if (in_use(child) || root->closing)
+        return cr_fail(ctx, CR_ERR_ARGUMENT, "nn: this %s %s: it cannot be added (%s)",
+                       root->closing ? root->name : child->name,
+                       root->closing ? "is being freed" : in_use(child), site);
     if (child->ctx != ctx)
-        return cr_fail(ctx, CR_ERR_SCOPE, "nn: this %s is of another context",
-                       kind_of(child));
+        return cr_fail(ctx, CR_ERR_SCOPE, "nn: this %s is of another context (%s)",
+                       child->name, site);
+    if (level_of(parent) + child->height > CR_NN_MAX_DEPTH)
+        return cr_fail(ctx, CR_ERR_ARGUMENT,
+                       "nn: a %s in a %s would be %d modules in each other; at most %d "
+                       "(%s)",
+                       child->name, parent->name, level_of(parent) + child->height,
+                       CR_NN_MAX_DEPTH, site);
     return cr_error(ctx);
 }
 
-cr_status cr__nn_adopt(cr_module *parent, cr_module *child)
+cr_status cr__nn_adopt(cr_module *parent, cr_module *child, const char *site)
 {
-    bool ours;
     cr_module **children = NULL;
-    if (check_child(parent, child, &ours) == CR_OK)
+    if (check_child(parent, child, site ? site : "?") == CR_OK)
         children = grow(parent->ctx, parent->children, parent->n_children,
                         &parent->children_capacity, sizeof *children);
     if (!children) {
-        if (ours)
-            free_tree(child);
+        if (child != root_of(parent))
+            cr__nn_discard(child);
         return cr_error(parent->ctx);
     }
     parent->children = children;
     child->parent = parent;
     child->place = parent->n_children;
     parent->children[parent->n_children++] = child;
+    for (cr_module *m = child; m->parent && m->parent->height <= m->height; m = m->parent)
+        m->parent->height = m->height + 1;
     lists_changed(parent);
     return CR_OK;
 }
 
-cr_status cr_nn_add(cr_module *module, cr_module *child)
+cr_status cr_nn_add_at(cr_module *module, cr_module *child, const char *site)
 {
     if (module && module->kind->holds_children)
-        return cr__nn_adopt(module, child);
+        return cr__nn_adopt(module, child, site);
     cr_status status = CR_ERR_NULL;
     if (module)
         status = cr_fail(module->ctx, CR_ERR_ARGUMENT,
-                         "nn_add: a %s holds no modules; add to a sequential",
-                         kind_of(module));
-    if (child && !child->parent && child != module)
-        free_tree(child);
+                         "nn_add: a %s holds no modules; add to a sequential (%s)",
+                         module->name, site ? site : "?");
+    else if (child)
+        cr_fail(child->ctx, CR_ERR_NULL, "nn_add: the module to add to is NULL (%s)",
+                site ? site : "?");
+    if (!module || child != root_of(module))
+        cr__nn_discard(child);
     return status;
 }
 
@@ -273,7 +388,7 @@ cr_module *cr_nn_child(const cr_module *module, int i)
 
 const char *cr_nn_kind(const cr_module *module)
 {
-    return module ? kind_of(module) : "";
+    return module ? module->name : "";
 }
 
 bool cr_nn_is_training(const cr_module *module)
@@ -330,6 +445,7 @@ size_t cr__nn_path(const cr_module *module, char *text, size_t capacity)
     return length - 1;
 }
 
+/* How many entries there are, and the memory that a list of them takes. */
 static void measure_list(const cr_module *root, bool buffers, int *n, size_t *bytes)
 {
     *n = 0;
@@ -344,22 +460,36 @@ static void measure_list(const cr_module *root, bool buffers, int *n, size_t *by
     }
 }
 
-static void fill_list(const cr_module *root, bool buffers, int n, cr_param *rows)
+static bool same_tensor(const void *rows, int place, const void *tensor)
 {
-    char *text = (char *)(rows + n);
-    for (const cr_module *m = root; m; m = next_below(root, m)) {
+    return ((const cr_param *)rows)[place].tensor == tensor;
+}
+
+/* Fills rows, which has room for most; how many there are: a tensor that modules share is
+ * listed once. -1 without memory. */
+static int fill_list(const cr_module *root, bool buffers, int most, cr_param *rows)
+{
+    cr__lookup seen = { 0 };
+    char *text = (char *)(rows + most);
+    int n = 0;
+    for (const cr_module *m = root; m && n >= 0; m = next_below(root, m)) {
         size_t path = write_path(root, m, NULL);
-        for (int i = 0; i < m->n_entries; i++) {
+        for (int i = 0; i < m->n_entries && n >= 0; i++) {
             const cr__nn_entry *entry = &m->entries[i];
+            uint32_t hash = cr__hash_pointer(entry->tensor);
             size_t length = strlen(entry->name) + 1;
-            if (entry->buffer != buffers)
+            if (entry->buffer != buffers ||
+                cr__lookup_find(&seen, hash, same_tensor, rows, entry->tensor) >= 0)
                 continue;
             write_path(root, m, text + path);
             memcpy(text + path, entry->name, length);
-            *rows++ = (cr_param){ .name = text, .tensor = entry->tensor };
+            rows[n] = (cr_param){ .name = text, .tensor = entry->tensor };
             text += path + length;
+            n = cr__lookup_add(root->ctx, &seen, hash, n) ? n + 1 : -1;
         }
     }
+    cr__lookup_free(root->ctx, &seen);
+    return n;
 }
 
 /* The list, made again if something was added since the last time. */
@@ -367,19 +497,21 @@ static const cr_params *list_of(cr_module *module, bool buffers)
 {
     if (!module)
         return NULL;
+    cr_ctx *ctx = module->ctx;
     cr__nn_list *list = buffers ? &module->buffers : &module->params;
     if (list->current)
         return &list->view;
     int n;
     size_t bytes;
     measure_list(module, buffers, &n, &bytes);
-    cr_param *rows = cr__alloc(module->ctx, bytes);
-    if (!rows)
+    cr_param *rows = cr__alloc(ctx, bytes);
+    if (!rows || (n = fill_list(module, buffers, n, rows)) < 0) {
+        cr__free(ctx, rows);
         return NULL;
-    fill_list(module, buffers, n, rows);
-    cr__free(module->ctx, list->rows);
+    }
+    cr__free(ctx, list->rows);
     list->rows = rows;
-    list->view = (cr_params){ .ctx = module->ctx, .n = n, .list = rows };
+    list->view = (cr_params){ .ctx = ctx, .n = n, .list = rows };
     list->current = true;
     return &list->view;
 }
@@ -394,19 +526,92 @@ const cr_params *cr_nn_buffers(cr_module *module)
     return list_of(module, true);
 }
 
-cr_tensor *cr_nn_param(cr_module *module, const char *name)
+/* The child that bears this name, NULL if there is none: a number is the place where it can
+ * be. */
+static const cr_module *child_named(const cr_module *module, const char *name,
+                                    size_t length)
 {
-    for (int buffers = 0; name && module && buffers < 2; buffers++) {
-        const cr_params *list = list_of(module, buffers);
-        for (int i = 0; list && i < list->n; i++)
-            if (strcmp(list->list[i].name, name) == 0)
-                return list->list[i].tensor;
+    char own[16];
+    int64_t place = 0;
+    for (size_t i = 0; i < length && i < 9 && module->kind->holds_children; i++)
+        place = 10 * place + (name[i] - '0');
+    if (place < 0 || place >= module->n_children)
+        return NULL;
+    cr_module *child = module->children[place];
+    size_t n = (size_t)own_name(child, own, sizeof own);
+    return n == length && memcmp(own, name, n) == 0 ? child : NULL;
+}
+
+cr_tensor *cr_nn_param_at(cr_module *module, const char *name, const char *site)
+{
+    const char *at = name, *dot;
+    const cr_module *owner = name ? module : NULL;
+    while (owner && (dot = strchr(at, '.'))) {
+        owner = child_named(owner, at, (size_t)(dot - at));
+        at = dot + 1;
     }
-    if (module)
+    const cr__nn_entry *entry = owner ? find_entry(owner, at) : NULL;
+    if (!entry && module)
         cr_fail(module->ctx, CR_ERR_ARGUMENT,
-                "nn_param: this %s has no parameter or buffer named \"%s\"",
-                kind_of(module), name ? name : "(NULL)");
-    return NULL;
+                "nn_param: this %s has no parameter or buffer named \"%s\" (%s)",
+                module->name, name ? name : "(NULL)", site ? site : "?");
+    return entry ? entry->tensor : NULL;
+}
+
+/* ---- copying ---- */
+
+/* Whether the two lists have the same names, dtypes and shapes; false with the error. */
+static bool same_lists(const cr_params *to, const cr_params *from, const char *site)
+{
+    cr_ctx *ctx = to->ctx;
+    if (to->n != from->n)
+        cr_fail(ctx, CR_ERR_SHAPE,
+                "nn_copy: there are %d parameters or buffers to copy, and %d places (%s)",
+                from->n, to->n, site);
+    for (int i = 0; i < to->n && !cr_error(ctx); i++) {
+        const cr_param *a = &to->list[i], *b = &from->list[i];
+        cr_dims x = cr_shape(a->tensor), y = cr_shape(b->tensor);
+        if (strcmp(a->name, b->name) != 0)
+            cr_fail(ctx, CR_ERR_ARGUMENT,
+                    "nn_copy: %s has no place: %s stands there (%s)", b->name, a->name,
+                    site);
+        else if (cr_dtype_of(a->tensor) != cr_dtype_of(b->tensor))
+            cr_fail(ctx, CR_ERR_DTYPE, "nn_copy: %s is %s, and its place %s (%s)",
+                    a->name, cr_dtype_name(cr_dtype_of(b->tensor)),
+                    cr_dtype_name(cr_dtype_of(a->tensor)), site);
+        else if (x.n != y.n || memcmp(x.v, y.v, (size_t)x.n * sizeof *x.v) != 0)
+            cr_fail(ctx, CR_ERR_SHAPE, "nn_copy: the shape of %s differs (%s)", a->name,
+                    site);
+    }
+    return !cr_error(ctx);
+}
+
+cr_status cr_nn_copy_at(cr_module *to, cr_module *from, const char *site)
+{
+    if (!to || !from)
+        return to || from ? cr_fail(to ? to->ctx : from->ctx, CR_ERR_NULL,
+                                    "nn_copy: a module is NULL (%s)", site ? site : "?")
+                          : CR_ERR_NULL;
+    cr_ctx *ctx = to->ctx;
+    site = site ? site : "?";
+    if (from->ctx != ctx)
+        cr_fail(ctx, CR_ERR_SCOPE, "nn_copy: this %s is of another context (%s)",
+                from->name, site);
+    if (cr_error(ctx))
+        return cr_error(ctx);
+    const cr_params *lists[][2] = { { list_of(to, false), list_of(from, false) },
+                                    { list_of(to, true), list_of(from, true) } };
+    for (int k = 0; k < 2; k++)
+        if (!lists[k][0] || !lists[k][1] || !same_lists(lists[k][0], lists[k][1], site))
+            return cr_error(ctx);
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < lists[k][0]->n && !cr_error(ctx); i++) {
+            cr_tensor *place = lists[k][0]->list[i].tensor,
+                      *value = lists[k][1]->list[i].tensor;
+            if (place != value)
+                cr_assign_at(place, value, site);
+        }
+    return cr_error(ctx);
 }
 
 /* ---- forward ---- */
@@ -420,16 +625,24 @@ cr_tensor *cr_nn_forward_at(cr_module *module, cr_tensor *x, const char *site)
 {
     if (!module)
         return NULL;
+    site = site ? site : "?";
+    cr_module *root = root_of(module);
     if (!x)
         cr_fail(module->ctx, CR_ERR_NULL, "nn_forward: the input of %s is NULL (%s)",
-                kind_of(module), site ? site : "?");
+                module->name, site);
+    else if (root->closing)
+        cr_fail(module->ctx, CR_ERR_ARGUMENT, "nn_forward: this %s is being freed (%s)",
+                module->name, site);
+    else if (root->running >= CR_NN_MAX_DEPTH)
+        cr_fail(module->ctx, CR_ERR_ARGUMENT,
+                "nn_forward: %s runs inside of itself: forwards are %d deep, the most "
+                "there may be (%s)",
+                module->name, root->running, site);
     if (cr_error(module->ctx))
         return NULL;
-    cr_module *root = root_of(module);
     root->running++;
     cr_tensor *y = cr__nn_run(module, x, site);
     root->running--;
-    /* What comes out of a network is what users look at, also after the optimiser's step.
-     */
+    /* What comes out of a network is what users look at, also after the optimiser's step. */
     return y && !root->running ? cr_watch(y) : y;
 }

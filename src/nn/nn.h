@@ -1,14 +1,16 @@
-/* What the files of src/nn share: the module itself. */
+/* What the files of src/nn share: the module itself, and what constructors are made of. */
 #ifndef CR_NN_NN_H
 #define CR_NN_NN_H
 
-#include "../base/memory.h"
+#include "../base/lookup.h"
 
 /* What a module is. */
 typedef struct cr__nn_kind {
     const char *name;
     cr_tensor *(*forward)(cr_module *module, cr_tensor *x, const char *site);
-    bool holds_children; /* cr_nn_add() may add to it */
+    size_t settings_size;           /* what the kind keeps in module->settings */
+    bool holds_children;            /* cr_nn_add() may add to it */
+    void (*end)(cr_module *module); /* lets go what settings own; NULL: nothing */
 } cr__nn_kind;
 
 /* A parameter or a buffer. The module holds one reference to the tensor. */
@@ -18,8 +20,7 @@ typedef struct cr__nn_entry {
     bool buffer;
 } cr__nn_entry;
 
-/* A list handed out: one block of memory, the rows before the characters of their names.
- */
+/* A list handed out: one block of memory, the rows before the characters of their names. */
 typedef struct cr__nn_list {
     cr_params view;
     cr_param *rows;
@@ -29,38 +30,51 @@ typedef struct cr__nn_list {
 struct cr_module {
     cr_ctx *ctx;
     const cr__nn_kind *kind;
+    const char *name; /* what its kind is called: a custom module has a name of its own */
     cr_module *parent; /* NULL: nobody's; the user frees it */
     int place;         /* parent->children[place] is this */
+    int height;        /* levels of modules from this one down, itself included */
     bool evaluating;
-    int running; /* of a root: calls of forward in progress in its tree */
+    int running;  /* of a root: calls of forward in progress in its tree */
+    bool closing; /* of a root: it is being freed */
 
     cr_module **children;
     int n_children, children_capacity;
     cr__nn_entry *entries;
     int n_entries, entries_capacity;
+    cr__lookup names; /* of entries */
     cr__nn_list params, buffers;
 
-    int64_t features; /* of normalisations and linear: the size they take */
-    double number;    /* dropout: p; leaky_relu: the slope */
-    cr_tensor *(*activation)(cr_tensor *x, const char *site);
-
-    char *custom_kind; /* modules of the user's own */
-    cr_nn_forward_fn *custom_forward;
-    void *user;
-    void (*free_user)(void *user);
+    void *settings; /* of kind->settings_size bytes */
 };
 
-/* A constructor is cr__nn_new(), what fills the module, cr__nn_done(). Between the two
- * what is made belongs to a scope of its own, and after a failure nothing happens any
- * more; cr__nn_done() then frees the module and returns NULL. */
-cr_module *cr__nn_new(cr_ctx *ctx, const cr__nn_kind *kind);
+/* A constructor is cr__nn_new(), what checks the arguments and fills the module, and
+ * cr__nn_done(). Between the two what is made belongs to a scope of its own, and after a
+ * failure nothing happens any more; cr__nn_done() then frees the module and returns NULL.
+ * All of these accept a NULL module. settings are copied. */
+cr_module *cr__nn_new(cr_ctx *ctx, const cr__nn_kind *kind, const void *settings);
 cr_module *cr__nn_done(cr_module *module);
 
-/* Adds a leaf, or a buffer, which the module then holds a reference to. */
-void cr__nn_own(cr_module *module, const char *name, cr_tensor *value, bool buffer);
+/* Checks of arguments, false with an error that names the module: a size is 1 or more; a
+ * number is finite and in [least, most]; a dtype is f32 or f64, 0 standing for f32. */
+bool cr__nn_size(const cr_module *module, const char *what, int64_t size,
+                 const char *site);
+bool cr__nn_number(const cr_module *module, const char *what, double x, double least,
+                   double most, const char *range, const char *site);
+bool cr__nn_float(const cr_module *module, cr_dtype dtype, const char *site);
+/* Whether a parameter of this shape has a number of bytes. */
+bool cr__nn_fits(const cr_module *module, cr_dims dims, const char *site);
 
-/* Makes child the last child of parent, which frees it from now on; also on failure. */
-cr_status cr__nn_adopt(cr_module *parent, cr_module *child);
+/* Adds a leaf, or a buffer, which the module then holds a reference to. Returns value, NULL
+ * on failure. */
+cr_tensor *cr__nn_own(cr_module *module, const char *name, cr_tensor *value, bool buffer,
+                      const char *site);
+
+/* Makes child the last child of parent, which frees it from now on. Frees child if that
+ * fails, unless it is another's, or in use. */
+cr_status cr__nn_adopt(cr_module *parent, cr_module *child, const char *site);
+/* Frees what a constructor or cr_nn_add() was given and cannot keep: see above. */
+void cr__nn_discard(cr_module *child);
 
 /* The module's forward, without what the outermost one does besides. */
 cr_tensor *cr__nn_run(cr_module *module, cr_tensor *x, const char *site);

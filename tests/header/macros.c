@@ -446,6 +446,43 @@ static void operations_by_name(cr_ctx *ctx)
     is_text(cr_message(ctx), "", "no error in operations by name");
 }
 
+static cr_tensor *doubled(cr_module *module, cr_tensor *x, void *user)
+{
+    (void)module, (void)user;
+    return cr_mul(x, 2);
+}
+
+static void modules(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+#define P(name) cr_nn_param(module, name)
+#define MODULE(name, make, input, want)                                     \
+    {                                                                       \
+        cr_module *module = make;                                           \
+        cr_tensor *x = input, *expected = want;                             \
+        IS(cr_amax(cr_abs(cr_sub(cr_nn_forward(module, x), expected))), 0); \
+        cr_nn_free(module);                                                 \
+    }
+#include "modules.inc"
+    cr_module *module = cr_nn_custom(ctx, "pair", doubled, NULL, NULL);
+    is_int(cr_nn_add_param(module, "a", cr_ones(ctx, CR_DIMS(2, 3))), CR_OK,
+           "a parameter");
+    is_int(cr_nn_add_buffer(module, "b", cr_ones(ctx, CR_DIMS(1))), CR_OK, "a buffer");
+    cr_tensor *a = P("a");
+    const cr_status states[] = {
+        cr_init_default(a),           cr_init_xavier_uniform(a, 1),
+        cr_init_xavier_normal(a, 1),  cr_init_kaiming_uniform(a, 1),
+        cr_init_kaiming_normal(a, 1), cr_init_orthogonal(a, 1),
+        cr_init_normal(a, 0, 1),      cr_init_uniform(a, 0, 1),
+        cr_init_constant(a, 3),       cr_nn_copy(module, module),
+    };
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        is_int(states[i], CR_OK, "initialiser %d", (int)i);
+    IS(cr_sum(P("a")), 18);
+    cr_nn_free(module);
+    is_text(cr_message(ctx), "", "no error in modules");
+}
+
 static void training(cr_ctx *ctx)
 {
     CR_SCOPE(ctx);
@@ -527,6 +564,7 @@ int main(void)
     losses_and_norms(ctx);
     gradients(ctx);
     operations_by_name(ctx);
+    modules(ctx);
     training(ctx);
     scopes(ctx);
     cr_close(ctx);

@@ -298,11 +298,10 @@ static cr_module *network(cr_ctx *ctx, cr_dtype t, cr_module *middle, cr_module 
 static void hash_trainings(cr_ctx *ctx)
 {
     cr_seed(ctx, 3);
-    cr_module *net =
-        network(ctx, CR_F32, cr_nn_relu(ctx), cr_nn_batch_norm1d(ctx, 32, CR_F32));
+    cr_module *net = network(ctx, CR_F32, cr_nn_relu(ctx), cr_nn_batch_norm1d(ctx, 32));
     hash_training("relu_batch_norm_adamw", CR_F32, false, net,
                   cr_optim_adamw(cr_nn_params(net), 0.01, 0.01));
-    net = network(ctx, CR_F32, cr_nn_gelu(ctx), cr_nn_layer_norm(ctx, 32, CR_F32));
+    net = network(ctx, CR_F32, cr_nn_gelu(ctx), cr_nn_layer_norm(ctx, 32));
     hash_training("gelu_layer_norm_momentum", CR_F32, false, net,
                   cr_optim_sgd(cr_nn_params(net), 0.05, .momentum = 0.9));
     net = network(ctx, CR_F64, cr_nn_relu(ctx), NULL);

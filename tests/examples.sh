@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the examples as a reader would, and checks what they claim: the tiny graph's gradient, the
-# custom operation's check, and at least 97.5% of the held out digits for five seeds.
+# custom operation's check, the line fitted in C++, and at least 97.5% of the held out digits for
+# five seeds.
 set -eu
 cd "$(dirname "$0")/.."
 examples=${BUILD:-build}/examples
@@ -30,6 +31,11 @@ check "thirty layers: seven stacks of each, batch norm alive" \
     test "$(printf '%s\n' "$printed" | grep -c '  \(alive\|fades\|vanishes\|explodes\)$')" = 14 \
     -a -n "$(printf '%s\n' "$printed" | grep 'sigmoid, batch norm.*alive$')"
 check "the custom operation's gradients" "$examples/04_custom_op"
+if [ -x "$examples/06_cpp" ]; then
+    printed=$("$examples/06_cpp")
+    check "C++: the line in spite of the point far off" \
+        test -n "$(printf '%s\n' "$printed" | grep '^y = 2\.0. x -1\.00$')"
+fi
 for seed in 1 2 3 4 5; do
     accuracy=$("$examples/05_digits" $seed | sed -n 's/^test accuracy \([0-9.]*\)%.*/\1/p')
     check "digits, seed $seed: $accuracy%" \

@@ -12,7 +12,7 @@ complain() {
     awk -v what="$1" 'NR == 1 { print "style: " what ":" } { print "    " $0 }' >>"$report"
 }
 
-files=$(find include src cli examples tests bench -name '*.[ch]' | sort)
+files=$(find include src cli examples tests bench -name '*.[ch]' -o -name '*.cpp' | sort)
 
 # The public headers are laid out by hand: as a manual, with tables.
 if command -v clang-format >/dev/null; then

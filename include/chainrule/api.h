@@ -13,6 +13,7 @@
  * CR_NO_NUMBER is a member of no size, by which C compilers see that a struct is given a plain
  * number; C++ sees it without. */
 #ifdef __cplusplus
+#include <initializer_list>
 #include <type_traits>
 #define CR_BEGIN extern "C" {
 #define CR_END }

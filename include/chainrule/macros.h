@@ -177,6 +177,7 @@ template <class... I> static inline cr_dims CR_DIMS(I... i)
     const int64_t v[] = { static_cast<int64_t>(i)..., 0 };
     return cr_dims_of(v, static_cast<int>(sizeof...(I)));
 }
+#define CR_ARRAY(T, ...) std::initializer_list<T>{ __VA_ARGS__ }.begin()
 #define CR_NO_DIMS cr_dims_of(nullptr, 0)
 #define CR_ALL cr_dims()
 template <class... R> static inline cr_reals CR_REALS(R... r)
@@ -203,16 +204,19 @@ template <class T> static inline cr_opt_real CR_REAL(T x)
     return given;
 }
 
+/* data: a pointer, NULL, or an array, also one that is a literal, which does not become a pointer. */
 template <class T>
-static inline cr_tensor *cr_from_(const char *site, cr_ctx *ctx, cr_dtype dtype, cr_dims dims,
-                                  T *data)
+static inline cr_tensor *cr_from_(const char *site, cr_ctx *ctx, cr_dtype dtype, cr_dims shape,
+                                  const T &data)
 {
-    return cr_from_at(ctx, dtype, dims, data, cr_type_behind_(data), site);
-}
-static inline cr_tensor *cr_from_(const char *site, cr_ctx *ctx, cr_dtype dtype, cr_dims dims,
-                                  const void *data)
-{
-    return cr_from_at(ctx, dtype, dims, data, nullptr, site);
+    if constexpr (std::is_array<T>::value)
+        return cr_from_at(ctx, dtype, shape, &data, cr_type_behind_(&data), site);
+    else if constexpr (std::is_pointer<T>::value)
+        return cr_from_at(ctx, dtype, shape, data, cr_type_behind_(data), site);
+    else if constexpr (std::is_same<T, decltype(NULL)>::value)
+        return cr_from_at(ctx, dtype, shape, nullptr, nullptr, site);
+    else
+        return cr_from_at(ctx, dtype, shape, static_cast<const void *>(data), nullptr, site);
 }
 #define cr_from(ctx, dtype, shape, ...) cr_from_(CR_HERE, ctx, dtype, shape, __VA_ARGS__)
 
@@ -312,6 +316,7 @@ static inline cr_ctx *cr_no_grad_enter_(cr_ctx *ctx)
     ((cr_dims){ .v = { __VA_ARGS__ },                                                       \
                 .n = (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)),           \
                 .given = true })
+#define CR_ARRAY(T, ...) ((T[]){ __VA_ARGS__ })
 #define CR_NO_DIMS ((cr_dims){ .given = true })
 #define CR_ALL ((cr_dims){ .given = false })
 #define CR_REALS(...)                                                                       \

@@ -332,10 +332,17 @@ static void reductions_and_views(cr_ctx *ctx)
     IS(cr_sum(cr_slice_scatter(x, zeros, 1, 0, 1)), 16);
     IS(cr_sum(cr_slice_scatter(x, zeros, 1, 1, 3, .step = 2)), 14);
     is_int(cr_size(cr_cat(two, 2, 0), 0), 4, "cat");
+    cr_tensor *literal = cr_from(ctx, CR_F32, CR_DIMS(2), __extension__(float[]){ 1, 2 });
+    IS(cr_sum(literal), 3);
+    IS(cr_sum(cr_from(ctx, CR_F64, CR_DIMS(3), CR_ARRAY(double, 1, 2, 4))), 7);
+    is_int(cr_size(cr_cat(CR_ARRAY(cr_tensor *, literal, literal), 2, 0), 0), 4,
+           "literals");
 #ifndef __cplusplus
-    cr_tensor *literal = cr_from(ctx, CR_F32, CR_DIMS(2), (float[]){ 1, 2 });
-    is_int(cr_size(cr_cat((cr_tensor *[]){ literal, literal }, 2, 0), 0), 4, "literals");
+    is_int(cr_size(cr_cat((cr_tensor *[]){ literal, literal }, 2, 0), 0), 4, "C's own");
 #endif
+    ok(!cr_from(ctx, CR_F32, CR_DIMS(2), NULL) && cr_error(ctx) == CR_ERR_NULL,
+       "no data");
+    cr_clear(ctx);
     is_int(cr_ndim(cr_stack(two, 2, 0)), 3, "stack");
     cr_tensor *parts[3];
     is_int(cr_split(x, 2, 1, parts, 3), 2, "split by one size");

@@ -120,8 +120,7 @@ size_t cr_memory_used(const cr_ctx *ctx)
 
 size_t cr_memory_peak(const cr_ctx *ctx)
 {
-    size_t used = cr_memory_used(ctx);
-    return ctx && ctx->memory.peak > used ? ctx->memory.peak : used;
+    return ctx ? ctx->memory.peak : 0;
 }
 
 void cr_trim(cr_ctx *ctx)

@@ -54,19 +54,13 @@ void cr__memory_begin(cr__memory *memory, const cr_options *options)
         memory->limit = options->memory_limit;
 }
 
-/* Whether so many bytes more stay within the limit. */
-static bool fits(const cr__memory *memory, size_t bytes)
-{
-    return bytes <= memory->limit - memory->taken;
-}
-
-static void fail_limit(cr_ctx *ctx, size_t bytes)
+void cr__fail_limit(cr_ctx *ctx, size_t bytes)
 {
     const cr__memory *memory = &ctx->memory;
     cr_fail(ctx, CR_ERR_MEMORY,
             "out of memory: %zu bytes wanted, %zu used, limit %zu; raise memory_limit, "
             "use smaller batches, or end scopes sooner (CR_SCOPE)",
-            bytes, memory->taken, memory->limit);
+            bytes, cr__memory_used(memory), memory->limit);
 }
 
 static void fail_system(cr_ctx *ctx, size_t bytes)
@@ -75,7 +69,7 @@ static void fail_system(cr_ctx *ctx, size_t bytes)
         ctx, CR_ERR_MEMORY,
         "out of memory: %zu bytes wanted, %zu used, and the system gives no more; use "
         "smaller batches, or end scopes sooner (CR_SCOPE)",
-        bytes, ctx->memory.taken);
+        bytes, cr__memory_used(&ctx->memory));
 }
 
 static void *try_alloc(cr__memory *memory, size_t bytes, bool zeroed)
@@ -91,44 +85,32 @@ static void *try_alloc(cr__memory *memory, size_t bytes, bool zeroed)
     return block + 1;
 }
 
-static void shrink_cache(cr_ctx *ctx, size_t keep);
-
-/* NULL without an error: the limit does not allow it, or the allocator gives no more. */
-static void *try_allocate(cr_ctx *ctx, size_t bytes, bool zeroed, account where)
+static void *allocate(cr_ctx *ctx, size_t bytes, bool zeroed, account where)
 {
     cr__memory *memory = &ctx->memory;
     size_t all = bytes + sizeof(block_header);
-    if (bytes > (size_t)CR__MAX_BYTES || (where != BY_ELEMENTS && !fits(memory, all)))
+    void *block = NULL;
+    if (where == USED && bytes <= (size_t)CR__MAX_BYTES && !cr__may_use(memory, all)) {
+        cr__fail_limit(ctx, bytes);
         return NULL;
-    if (where != BY_ELEMENTS && memory->cached)
-        shrink_cache(ctx, memory->limit - memory->taken - all);
-    void *block = try_alloc(memory, all, zeroed);
-    if (!block && memory->cached) {
-        shrink_cache(ctx, 0);
-        block = try_alloc(memory, all, zeroed);
     }
-    if (!block)
+    if (bytes <= (size_t)CR__MAX_BYTES) {
+        block = try_alloc(memory, all, zeroed);
+        if (!block && memory->cached) {
+            cr__memory_trim(ctx);
+            block = try_alloc(memory, all, zeroed);
+        }
+    }
+    if (!block) {
+        fail_system(ctx, bytes);
         return NULL;
+    }
     ((block_header *)block - 1)->account = where;
     if (where != BY_ELEMENTS)
         memory->taken += all;
     if (where == KEPT)
         memory->kept += all;
-    cr__note_peak(memory);
     return block;
-}
-
-static void *allocate(cr_ctx *ctx, size_t bytes, bool zeroed, account where)
-{
-    void *block = try_allocate(ctx, bytes, zeroed, where);
-    if (block)
-        return block;
-    if (bytes > (size_t)CR__MAX_BYTES || where == BY_ELEMENTS ||
-        fits(&ctx->memory, bytes + sizeof(block_header)))
-        fail_system(ctx, bytes);
-    else
-        fail_limit(ctx, bytes);
-    return NULL;
 }
 
 void *cr__alloc(cr_ctx *ctx, size_t bytes)
@@ -241,7 +223,7 @@ static cr__buffer *make_block(cr_ctx *ctx, size_t bytes, int size_class)
 {
     cr__memory *memory = &ctx->memory;
     size_t room = size_class == NO_CLASS ? bytes : class_bytes(size_class);
-    size_t used = memory->taken + room;
+    size_t used = cr__memory_used(memory) + room;
     size_t peak = used > memory->peak ? used : memory->peak;
     size_t most = peak < KEPT_FREELY / 2 ? KEPT_FREELY : 2 * peak;
     if (most > memory->limit)
@@ -265,8 +247,8 @@ static cr__buffer *make_block(cr_ctx *ctx, size_t bytes, int size_class)
 cr__buffer *cr__buffer_new(cr_ctx *ctx, size_t bytes)
 {
     cr__memory *memory = &ctx->memory;
-    if (CR__UNLIKELY(!fits(memory, bytes))) {
-        fail_limit(ctx, bytes);
+    if (CR__UNLIKELY(!cr__may_use(memory, bytes))) {
+        cr__fail_limit(ctx, bytes);
         return NULL;
     }
     int size_class = class_of(bytes);
@@ -276,7 +258,6 @@ cr__buffer *cr__buffer_new(cr_ctx *ctx, size_t bytes)
     buffer->bytes = bytes;
     buffer->refs = 1;
     memory->taken += bytes;
-    cr__note_peak(memory);
     return buffer;
 }
 
@@ -343,18 +324,16 @@ static char *end_of_records(const cr__slab *slab, slab_chunk *chunk)
     return first + (size_t)(end - first) / slab->size * slab->size;
 }
 
-/* Under a limit they stay small: what is kept for records is lost for elements. */
+/* Under a limit they stay small: what is kept for records comes on top. */
 #define LIMIT_CHUNKS 64
 
-/* Of a size that the limit allows, if there is one. */
 static bool add_chunk(cr_ctx *ctx, cr__slab *slab)
 {
     slab_chunk *newest = slab->chunks;
     size_t size = !newest                     ? FIRST_CHUNK
                   : newest->size < LAST_CHUNK ? 2 * newest->size
                                               : LAST_CHUNK;
-    while (size > FIRST_CHUNK &&
-           (size > ctx->memory.limit / LIMIT_CHUNKS || !fits(&ctx->memory, size)))
+    while (size > FIRST_CHUNK && size > ctx->memory.limit / LIMIT_CHUNKS)
         size /= 2;
     slab_chunk *added = allocate(ctx, size - ALLOCATORS_OWN, true, KEPT);
     if (!added)
@@ -366,15 +345,14 @@ static bool add_chunk(cr_ctx *ctx, cr__slab *slab)
     return true;
 }
 
-bool cr__slab_room(const cr_ctx *ctx, const cr__slab *slab)
-{
-    return slab->free || slab->fresh != slab->end || fits(&ctx->memory, FIRST_CHUNK);
-}
-
 void *cr__slab_new(cr_ctx *ctx, cr__slab *slab)
 {
     CR__ASSERT(slab->size && slab->size % 16 == 0 && slab->size <= CR__SLAB_RECORD);
     void *record = slab->free;
+    if (CR__UNLIKELY(!cr__may_use(&ctx->memory, slab->size))) {
+        cr__fail_limit(ctx, slab->size);
+        return NULL;
+    }
     if (record) {
         slab->free = *(void **)record;
     } else {

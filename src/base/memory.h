@@ -65,12 +65,10 @@ typedef struct cr__slab {
 } cr__slab;
 /* Not zeroed, unless it was never used; NULL with the error recorded. */
 void *cr__slab_new(cr_ctx *ctx, cr__slab *slab);
-/* Whether the limit allows another record. */
-bool cr__slab_room(const cr_ctx *ctx, const cr__slab *slab);
 
-/* `taken` stands against the limit: whatever there is, tensors' elements and all records,
- * and what is `kept` of it for the next record or plan (free records of slabs, lists).
- * `cached` is kept for the next tensor, and is given back before it is in the way. */
+/* `taken`: whatever there is, tensors' elements and all records; `kept` of it for the next
+ * record or plan (free records of slabs, lists). The difference is used, and stands against
+ * the limit. `cached` is kept for the next tensor, and goes where it is in the way. */
 typedef struct cr__memory {
     void *(*alloc)(void *user, size_t bytes);
     void (*free)(void *user, void *memory, size_t bytes);
@@ -82,13 +80,20 @@ CR__INLINE size_t cr__memory_used(const cr__memory *memory)
 {
     return memory->taken - memory->kept;
 }
-/* Before anything goes: used may have been the most. */
-CR__INLINE void cr__note_peak(cr__memory *memory)
+/* Whether bytes of what is kept, or that many more, may be used: within the limit. Notes the
+ * peak, which is within it. */
+CR__INLINE bool cr__may_use(cr__memory *memory, size_t bytes)
 {
-    size_t used = cr__memory_used(memory);
-    if (used > memory->peak)
-        memory->peak = used;
+    size_t used = cr__memory_used(memory) + bytes;
+    if (CR__LIKELY(used <= memory->peak))
+        return true;
+    if (used > memory->limit || used < bytes)
+        return false;
+    memory->peak = used;
+    return true;
 }
+/* The error if it may not. */
+void cr__fail_limit(cr_ctx *ctx, size_t bytes);
 CR__INLINE void cr__slab_free(cr__memory *memory, cr__slab *slab, void *record)
 {
     *(void **)record = slab->free;

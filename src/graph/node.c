@@ -66,8 +66,12 @@ void cr__attrs_free(cr_ctx *ctx, void *attrs, size_t size)
 cr_tensor *cr__node_memory(cr_ctx *ctx)
 {
     cr_tensor *x = ctx->dead;
-    if (ctx->n_dead <= LONG_DEAD && (!ctx->n_dead || cr__slab_room(ctx, &ctx->nodes)))
+    if (ctx->n_dead <= LONG_DEAD)
         return cr__slab_new(ctx, &ctx->nodes);
+    if (CR__UNLIKELY(!cr__may_use(&ctx->memory, ctx->nodes.size))) {
+        cr__fail_limit(ctx, ctx->nodes.size);
+        return NULL;
+    }
     ctx->dead = x->next_dead;
     ctx->n_dead--;
     ctx->memory.kept -= ctx->nodes.size;

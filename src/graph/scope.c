@@ -54,7 +54,6 @@ void cr__scope_end(cr_ctx *ctx, const char *site)
 {
     cr__scope *scope = ctx->scope, *parent = scope->parent;
     cr_tensor *kept = NULL, **last = &kept;
-    cr__note_peak(&ctx->memory);
     for (cr_tensor *x = scope->first, *next; x; x = next) {
         next = x->link;
         if (parent && moves_out(x)) {

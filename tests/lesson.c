@@ -43,7 +43,7 @@ static cr_module *build(cr_ctx *ctx, const stack *s, cr_dtype dtype, cr_tensor *
             cr_init_kaiming_normal(weights[i], cr_init_gain("relu", 0));
         cr_nn_add(net, linear);
         if (!head && s->batch_norm)
-            cr_nn_add(net, cr_nn_batch_norm1d(ctx, WIDTH, dtype));
+            cr_nn_add(net, cr_nn_batch_norm1d(ctx, WIDTH, .dtype = dtype));
         if (!head)
             cr_nn_add(net, s->relu ? cr_nn_relu(ctx) : cr_nn_sigmoid(ctx));
     }

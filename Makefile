@@ -8,6 +8,9 @@
 JOBS ?= 2
 PREFIX ?= /usr/local
 
+# For the makes beneath, which would say of each target which folder they are in.
+MAKEFLAGS += --no-print-directory
+
 .PHONY: all configure amalgamation demo test bench bench-peers install clean
 
 all: configure

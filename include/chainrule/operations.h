@@ -144,6 +144,10 @@ struct cr_op {
 
     const cr_sample *samples CR_ZERO; /* ends with a row whose inputs are NULL */
     const char *kinks CR_ZERO; /* inputs near which it is not differentiable: "0", "-0.5,0.5" */
+
+    /* The arguments of its C function, for `chainrule ops`, with a dot before options:
+     * "x,dim,index". NULL: the inputs, then the attributes up to the last by position. */
+    const char *call CR_ZERO;
 };
 
 /* For vjps: the inputs of a node (NULL if absent or a number), the operand as given, its resolved

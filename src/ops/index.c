@@ -224,6 +224,7 @@ CR__OP(gather) = {
                            { "f[2,3,2] i[2,5,1]{0,3}", "dim=1" },
                            { "f[] i[]{0,1}", "dim=0" }, { "f[5] i[0]", "dim=0" },
                            { "i[3] i[2]{0,3}", "dim=0" }),
+    .call = "x,dim,index",
 };
 
 cr_tensor *cr_gather_at(cr_tensor *x, int dim, cr_tensor *index, const char *site)
@@ -401,6 +402,7 @@ CR__OP(scatter_add) = {
                            { "f[] i[]{0,1} f[]", "dim=0" }, { "f[5] i[0] f[0]", "dim=0" },
                            { "f[2] i[6]{0,2} f[6]", "dim=0" },
                            { "i[3] i[2]{0,3} i[2]", "dim=0" }),
+    .call = "x,dim,index,src",
 };
 
 cr_tensor *cr_scatter_add_at(cr_tensor *x, int dim, cr_tensor *index, cr_tensor *src,
@@ -529,6 +531,7 @@ CR__OP(index_select) = {
                            { "f[2,3] i[4]{0,3}", "dim=1" }, { "f[3] i[]{0,3}", "dim=0" },
                            { "f[] i[1]{0,1}", "dim=0" }, { "f[3,2] i[0]", "dim=0" },
                            { "b[3,2] i[2]{0,3}", "dim=0" }),
+    .call = "x,dim,index",
 };
 
 cr_tensor *cr_index_select_at(cr_tensor *x, int dim, cr_tensor *index, const char *site)
@@ -686,6 +689,7 @@ CR__OP(index_add) = {
                            { "f[3] i[]{0,3} f[1]", "dim=0" },
                            { "f[] i[1]{0,1} f[]", "dim=0" },
                            { "f[3,2] i[0] f[0,2]", "dim=0" }),
+    .call = "x,dim,index,source,.alpha",
 };
 
 cr_tensor *cr_index_add_at(cr_tensor *x, int dim, cr_tensor *index, cr_tensor *source,

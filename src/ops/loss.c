@@ -128,6 +128,7 @@ CR__OP(binary_cross_entropy_with_logits) = {
         { "f[2,3] f[2,3]{0,1}", NULL }, { "f[4]{-12,12}~ f[4]{0,1}", "reduction=none" },
         { "f[2,3] f[2,3]{0,1} f[3]{0.5,2} f[2,1]{0.5,2}", "reduction=sum" },
         { "f[2,3] f[2,3]{0,1} - f[3]{0.5,2}", NULL }, { "f[] f[]{0,1}", NULL }),
+    .call = "x,target,.weight,.pos_weight,.reduction",
 };
 
 cr_tensor *cr_binary_cross_entropy_with_logits_at(cr_tensor *x, cr_tensor *target,
@@ -613,6 +614,7 @@ CR__OP(nll_loss) = {
                            { "f[4,3] i[4]{0,3} f[3]{0.5,2}~", "ignore_index=1" },
                            { "f[2,3,2] i[2,2]{0,3} f[3]{0.5,2}~", "reduction=sum" },
                            { "f[3] i[]{0,3}", NULL }, { "f[0,3] i[0]", "reduction=sum" }),
+    .call = "x,target,.weight,.ignore_index,.reduction",
 };
 CR__OP(cross_entropy) = {
     .name = "cross_entropy",
@@ -634,6 +636,7 @@ CR__OP(cross_entropy) = {
         { "f[2,3,2] f[2,3,2]{0,1} f[3]{0.5,2}~", "label_smoothing=0.3" },
         { "f[3] i[]{0,3}", NULL }, { "f[0,3] i[0]", "reduction=sum" },
         { "f[2,3]{-300,300}~ i[2]{0,3}", NULL }),
+    .call = "x,target,.weight,.ignore_index,.reduction,.label_smoothing",
 };
 
 static cr_tensor *class_loss_at(const cr_op *op, cr_tensor *x, cr_tensor *target,

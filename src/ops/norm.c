@@ -175,6 +175,7 @@ CR__OP(layer_norm) = {
                            { "f[3,4]! - f[4]", "normalized_shape=[4]" },
                            { "f[5]!", "normalized_shape=5" },
                            { "f[0,3] f[3] f[3]", "normalized_shape=3" }),
+    .call = "x,normalized_shape,weight,bias,.eps",
 };
 
 cr_tensor *cr_layer_norm_at(cr_tensor *x, cr_dims normalized_shape, cr_tensor *weight,

@@ -365,6 +365,7 @@ CR__OP(cast) = {
     .internal = CR__MAP_OF(cast, .dtypes = 0),
     .samples = CR__SAMPLES({ "f[2,3]", "dtype=f64" }, { "f[2,3]~", "dtype=i32" },
                            { "i[2,3]", "dtype=f64" }),
+    .call = "x,dtype",
 };
 
 cr_tensor *cr_cast_at(cr_tensor *x, cr_dtype dtype, const char *site)

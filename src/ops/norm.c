@@ -126,7 +126,7 @@ typedef struct layer_norm_attrs {
 static cr_dims last_dims(cr_ctx *ctx, cr_tensor *x, cr_dims shape)
 {
     cr_dims dims = CR_NO_DIMS;
-    int lead = cr_ndim(x) - shape.n;
+    int lead = shape.n > 0 ? cr_ndim(x) - shape.n : 0;
     bool fits = shape.n > 0 && lead >= 0;
     for (int i = 0; fits && i < shape.n; i++)
         fits = cr_size(x, lead + i) == shape.v[i];

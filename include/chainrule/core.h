@@ -138,6 +138,9 @@ typedef struct cr_options {
 } cr_options;
 
 /* A new context, or NULL if there is no memory for it. options may be NULL. The random seed is 0.
+ * Also NULL, with a line to the log, if the library was compiled so that its arithmetic is not that
+ * of its source (clang -ffp-contract=fast): no result could be relied on. What the compiler shows
+ * of this, as -ffast-math and its parts, does not compile.
  * Environment: CHAINRULE_ISA=generic|avx2|avx512|neon chooses the kernels (the best is chosen
  * otherwise, once for the process; the log says if there are no such), CHAINRULE_EAGER=1 computes
  * eagerly, CHAINRULE_CHECK=1 finds uses of released tensors. */

@@ -13,8 +13,12 @@
 #if !defined(__GNUC__)
 #error "chainrule needs GCC or Clang"
 #endif
-#ifdef __FAST_MATH__
-#error "chainrule's results are defined to the bit: do not compile it with -ffast-math"
+/* What of this cannot be seen here is found when a context opens (kernel/sound.c). */
+#if defined(__FAST_MATH__) || __FINITE_MATH_ONLY__ || defined(__ASSOCIATIVE_MATH__) || \
+    defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
+#error \
+    "chainrule's results are defined to the bit: do not compile it with -ffast-math, \
+-funsafe-math-optimizations or a part of them"
 #endif
 
 /* Results of the x87 unit have more bits than their type, here and there. */

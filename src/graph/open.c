@@ -53,6 +53,15 @@ cr_ctx *cr_open(const cr_options *options)
         cr_close(ctx);
         return NULL;
     }
+    if (!cr__arithmetic_is_sound()) {
+        cr__log(
+            ctx,
+            "open: the compiler did not keep to the arithmetic of the source, on which "
+            "every bit rests; compile the library without -ffp-contract=fast and what "
+            "-ffast-math consists of");
+        cr_close(ctx);
+        return NULL;
+    }
     cr__memory_begin(&ctx->memory, options);
     if (cr__isa_refused())
         cr__log(ctx, "CHAINRULE_ISA=%.40s: no such kernels on this machine; in use: %s",

@@ -22,6 +22,9 @@ typedef struct cr__strided {
     int64_t strides[CR_MAX_DIMS];
 } cr__strided;
 
+/* Whether the compiler kept to the source's arithmetic; false: no bit can be relied on. */
+bool cr__arithmetic_is_sound(void);
+
 /* ---- copies ---- */
 
 /* dst[0..count) = elements start, start+1, .. of src in row-major order; and the reverse.

@@ -43,7 +43,13 @@
  * - In C++17 everything is written in the same way; as an operand NULL is a NULL tensor (and so is the
  *   literal 0L), and the members of a struct that you fill in yourself, like cr_op, are named in the
  *   order in which they are declared. An array literal among options must be a variable there.
- *   In which order the arguments of a call are evaluated is the compiler's affair, in both.
+ *   In which order the arguments of a call are evaluated is the compiler's affair, in both: what
+ *   draws random numbers, or assigns, stands in a statement of its own where the order matters.
+ * - The same program gives the same bits with any number of threads, lazily or eagerly, on every
+ *   machine and instruction set, whatever floating point state and locale the host has set (which a
+ *   call leaves as it found them); any NaN equals any NaN. An exception for now: f64's exp, expm1,
+ *   log, log1p, sin, cos, tanh, sigmoid, erf, softplus and pow, randn, and sines of f32 beyond 8192
+ *   are the C library's functions, or rest on them, and have its bits.
  * - A context and all that belongs to it is used by one thread at a time.
  * - The library never ends the process, installs no signal handler and prints nothing.
  */

@@ -145,10 +145,66 @@ static cr_tensor *cubed(cr_ctx *in, cr_tensor *const *inputs, int n, void *user)
     X(see_status(cr_gradcheck(cubed, NULL, &wide_leaf, 1, .eps = NAN)))             \
     X(cr_format(x, text, sizeof text); put(text, strlen(text)))                     \
     X(cr_format(cr_mul(x, 1e-39), text, sizeof text); put(text, strlen(text)))      \
-    X(see_status(cr_fail(ctx, CR_ERR_ARGUMENT, "%g and %.3f", 1e300, 0.0005)))
+    X(see_status(cr_fail(ctx, CR_ERR_ARGUMENT, "%g and %.3f", 1e300, 0.0005)))      \
+    X(see_number(cr_init_gain("leaky_relu", 0.1)))                                  \
+    X(see_number(cr_init_gain("tanh", 0)))                                          \
+    X(see_number(cr_init_gain("leaky_relu", NAN)))                                  \
+    X(see_status(cr_init_kaiming_uniform(leaf, 1.1)); see(leaf))                    \
+    X(see_status(cr_init_kaiming_normal(leaf, 1.1)); see(leaf))                     \
+    X(see_status(cr_init_xavier_uniform(leaf, 1.1)); see(leaf))                     \
+    X(see_status(cr_init_xavier_normal(leaf, 1.1)); see(leaf))                      \
+    X(see_status(cr_init_orthogonal(leaf, 1.1)); see(leaf))                         \
+    X(see_status(cr_init_uniform(leaf, -0.1, 0.2)); see(leaf))                      \
+    X(see_status(cr_init_normal(leaf, 0.1, 0.2)); see(leaf))                        \
+    X(see_status(cr_init_constant(leaf, 0.1)); see(leaf))                           \
+    X(network())                                                                    \
+    X(optimise(0))                                                                  \
+    X(optimise(1))                                                                  \
+    X(optimise(2))                                                                  \
+    X(optimise(3))
 
 static cr_tensor *wide_leaf;
 static char text[1000];
+
+/* Made, initialised and used. */
+static void network(void)
+{
+    cr_module *net = cr_nn_sequential(ctx);
+    cr_nn_add(net, cr_nn_linear(ctx, 3, 5));
+    cr_nn_add(net, cr_nn_batch_norm1d(ctx, 5));
+    cr_nn_add(net, cr_nn_sigmoid(ctx));
+    cr_nn_add(net, cr_nn_dropout(ctx, 0.3));
+    see(cr_nn_forward(net, y));
+    cr_nn_train(net, false);
+    see(cr_nn_forward(net, y));
+    cr_nn_free(net);
+}
+
+/* Three steps of an f64 parameter. */
+static void optimise(int which)
+{
+    cr_tensor *p = cr_requires_grad(cr_full(ctx, CR_DIMS(3), 0.7, .dtype = CR_F64));
+    cr_param entry = { 0 };
+    entry.tensor = p;
+    cr_params list = { .ctx = ctx, .list = &entry, .n = 1 };
+    cr_optim *optim = which == 0   ? cr_optim_sgd(&list, 0.1)
+                      : which == 1 ? cr_optim_sgd(&list, 0.1, .momentum = 0.9)
+                      : which == 2 ? cr_optim_adamw(&list, 0.1, 0)
+                                   : cr_optim_adamw(&list, 0.1, 0.03);
+    for (int i = 0; i < 3; i++) {
+        cr_optim_zero_grad(optim);
+        see_status(cr_backward(cr_sum(cr_pow(p, 3))));
+        if (which)
+            see(cr_clip_grad_norm(&list, 0.1));
+        see_status(cr_optim_step(optim));
+        see_status(cr_optim_set_lr(optim, cr_optim_lr(optim) * 0.5));
+    }
+    see(p);
+    see_status(cr_optim_set_lr(optim, NAN));
+    cr_optim_free(optim);
+    see(cr_clip_grad_norm(&list, NAN));
+    see_status(cr_clip_grad_value(&list, 0.001));
+}
 
 static void call(int which)
 {

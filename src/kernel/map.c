@@ -42,16 +42,19 @@ static void sincos_far(float *out, const float *x, int n, bool cosine)
             out[i] = (OUT)(expression);      \
         }                                    \
     }
-#define LOOP_PARAMETRIC2(name, T, OUT, expression)                           \
-    LOOP_KERNEL(name)                                                        \
-    {                                                                        \
-        OUT *out = dst;                                                      \
-        const T *x = src[0], p = *(const T *)src[1], q = *(const T *)src[2]; \
-        for (int64_t i = 0; i < n; i++) {                                    \
-            T a = x[i];                                                      \
-            out[i] = (OUT)(expression);                                      \
-        }                                                                    \
+#define LOOP_PARAMETRIC(name, COUNT, T, OUT, expression)                         \
+    LOOP_KERNEL(name)                                                            \
+    {                                                                            \
+        OUT *out = dst;                                                          \
+        const T *x = src[0], p = *(const T *)src[1], q = *(const T *)src[COUNT]; \
+        (void)q;                                                                 \
+        for (int64_t i = 0; i < n; i++) {                                        \
+            T a = x[i];                                                          \
+            out[i] = (OUT)(expression);                                          \
+        }                                                                        \
     }
+#define LOOP_PARAMETRIC1(name, ...) LOOP_PARAMETRIC(name, 1, __VA_ARGS__)
+#define LOOP_PARAMETRIC2(name, ...) LOOP_PARAMETRIC(name, 2, __VA_ARGS__)
 #define LOOP_BINARY_FORM(name, T, OUT, A, B, expression) \
     LOOP_KERNEL(name)                                    \
     {                                                    \

@@ -52,6 +52,7 @@ static double reciprocal(double x)
 #define IF_LOGICAL(...)
 #define IF_ALONE(...)
 #define IF_ELEMENTARY(FORM, name, vectors, doubles) ELEMENTARY_##FORM(name, doubles)
+#define ELEMENTARY_PARAMETRIC1(name, doubles)
 #define ELEMENTARY_PARAMETRIC2(name, doubles)
 #define ELEMENTARY_BINARY(name, doubles)
 #define ELEMENTARY_UNARY(name, doubles)    \

@@ -5,7 +5,7 @@
 #
 # Includes of the library's own files are replaced by their text. One whose own guard surrounds it
 # comes once, unless a condition encloses the include; a template comes as often as it is included.
-# What a source file defines for the preprocessor ends with it.
+# What a source file, or a template in it, defines for the preprocessor ends with the source file.
 set -eu
 cd "$(dirname "$0")/.."
 out=${1:-build}
@@ -34,7 +34,7 @@ amalgamate() {
         return found
     }
     # conditional: whether an #if encloses the include.
-    function emit(path, conditional, source,    text, word, depth, own, defines) {
+    function emit(path, conditional, source,    text, word, depth, own) {
         own = guarded(path) ? 1 : 0
         if (own && path in done)
             return
@@ -48,9 +48,10 @@ amalgamate() {
                 split(text, word, /"/)
                 template[text ~ /TEMPLATE/ ? "CR__TEMPLATE" : "CR__BODY"] = folder(path) word[2]
             }
-            if (source && match(text, /^# *define +[A-Za-z_0-9]+/)) {
+            if (!own && match(text, /^# *define +[A-Za-z_0-9]+/)) {
                 split(substr(text, RSTART, RLENGTH), word, / +/)
-                defines = defines "#undef " word[2] "\n"
+                if (word[2] !~ /_H$/) # guards last
+                    defines = defines "#undef " word[2] "\n"
             }
             if (text ~ /^# *include *<chainrule\.h>/ && !library)
                 continue
@@ -66,7 +67,10 @@ amalgamate() {
                 print text
         }
         close(path)
-        printf "%s", defines
+        if (source) {
+            printf "%s", defines
+            defines = ""
+        }
     }
     BEGIN {
         library = ARGV[1] ~ /\.c$/

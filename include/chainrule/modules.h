@@ -86,12 +86,13 @@ typedef struct cr_nn_linear_opts {
     bool no_bias CR_ZERO;
     cr_dtype dtype CR_ZERO;
 } cr_nn_linear_opts;
-CR_API cr_module *cr_nn_linear_at(cr_ctx *ctx, int64_t in, int64_t out, cr_nn_linear_opts opts);
-#define cr_nn_linear(ctx, in, ...)                            \
-    cr_nn_linear_at(ctx, in, CR_FIRST(__VA_ARGS__, 0),        \
+CR_API cr_module *cr_nn_linear_at(cr_ctx *ctx, int64_t in_features, int64_t out_features,
+                                  cr_nn_linear_opts opts);
+#define cr_nn_linear(ctx, in_features, ...)                   \
+    cr_nn_linear_at(ctx, in_features, CR_FIRST(__VA_ARGS__, 0),        \
                     CR_OPTS(cr_nn_linear_opts, __VA_ARGS__))
 
-/* Row x[..] of weight [count, width], standard normal at first; x is of integers. The row
+/* Row x[..] of weight [num_embeddings, embedding_dim], standard normal at first; x is of integers. The row
  * .padding_idx (negative: from the end) is zeros and gets no gradient. See cr_embedding.
  * usage: cr_nn_embedding(ctx, 99, 64), cr_nn_embedding(ctx, 99, 64, .padding_idx = CR_INT(0)) */
 typedef struct cr_nn_embedding_opts {
@@ -99,10 +100,10 @@ typedef struct cr_nn_embedding_opts {
     cr_opt_int padding_idx CR_ZERO; /* default none */
     cr_dtype dtype CR_ZERO;
 } cr_nn_embedding_opts;
-CR_API cr_module *cr_nn_embedding_at(cr_ctx *ctx, int64_t count, int64_t width,
+CR_API cr_module *cr_nn_embedding_at(cr_ctx *ctx, int64_t num_embeddings, int64_t embedding_dim,
                                      cr_nn_embedding_opts opts);
-#define cr_nn_embedding(ctx, count, ...)                            \
-    cr_nn_embedding_at(ctx, count, CR_FIRST(__VA_ARGS__, 0),        \
+#define cr_nn_embedding(ctx, num_embeddings, ...)                            \
+    cr_nn_embedding_at(ctx, num_embeddings, CR_FIRST(__VA_ARGS__, 0),        \
                        CR_OPTS(cr_nn_embedding_opts, __VA_ARGS__))
 
 /* Activations, without parameters, with the options of their functions.
@@ -147,7 +148,8 @@ typedef struct cr_nn_batch_norm_opts {
     bool no_running_stats CR_ZERO;
     cr_dtype dtype CR_ZERO;
 } cr_nn_batch_norm_opts;
-CR_API cr_module *cr_nn_batch_norm1d_at(cr_ctx *ctx, int64_t features, cr_nn_batch_norm_opts opts);
+CR_API cr_module *cr_nn_batch_norm1d_at(cr_ctx *ctx, int64_t num_features,
+                                        cr_nn_batch_norm_opts opts);
 #define cr_nn_batch_norm1d(ctx, ...)                       \
     cr_nn_batch_norm1d_at(ctx, CR_FIRST(__VA_ARGS__, 0),   \
                           CR_OPTS(cr_nn_batch_norm_opts, __VA_ARGS__))

@@ -159,6 +159,12 @@ CR_API cr_status cr_error(cr_ctx *ctx);
 CR_API const char *cr_message(cr_ctx *ctx);
 CR_API void cr_clear(cr_ctx *ctx);
 
+/* Code of yours that the library calls in the midst of something (kernels, parallel_for, the
+ * allocator, the log, done functions, shape rules) must not use the context it is called for: every
+ * such call but cr_fail(), cr_error() and plain questions is CR_ERR_ARGUMENT and does nothing. vjps,
+ * expansions and functions under cr_gradcheck() record as anybody does, and may open scopes if they
+ * end them; ending one that they have not opened is an error. */
+
 /* Records an error as the library does, for operations of your own and bindings; returns status.
  * The first error stays. */
 CR_API cr_status cr_fail(cr_ctx *ctx, cr_status status, const char *format, ...) CR_FORMAT(3, 4);

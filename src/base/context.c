@@ -47,6 +47,16 @@ const char *cr_message(cr_ctx *ctx)
     return ctx->status == CR_OK ? "" : ctx->message;
 }
 
+bool cr__may_change(cr_ctx *ctx, const char *what)
+{
+    if (CR__LIKELY(!ctx->busy))
+        return true;
+    cr_fail(ctx, CR_ERR_ARGUMENT,
+            "%s: called from inside %s, where the context must not be used; do it after",
+            what, ctx->busy);
+    return false;
+}
+
 void cr__log(cr_ctx *ctx, const char *format, ...)
 {
     if (!ctx->log)
@@ -56,7 +66,10 @@ void cr__log(cr_ctx *ctx, const char *format, ...)
     va_start(args, format);
     cr__vformat(line, sizeof line, format, args);
     va_end(args);
+    const char *outer = ctx->busy;
+    ctx->busy = "the log callback";
     ctx->log(ctx->log_user, line);
+    ctx->busy = outer;
 }
 
 /* ---- names ---- */
@@ -125,7 +138,7 @@ size_t cr_memory_peak(const cr_ctx *ctx)
 
 void cr_trim(cr_ctx *ctx)
 {
-    if (ctx)
+    if (ctx && cr__may_change(ctx, "trim"))
         cr__memory_trim(ctx);
 }
 
@@ -143,6 +156,6 @@ cr_rng cr_rng_get(const cr_ctx *ctx)
 
 void cr_rng_set(cr_ctx *ctx, cr_rng rng)
 {
-    if (ctx)
+    if (ctx && cr__may_change(ctx, "rng_set"))
         ctx->rng = rng;
 }

@@ -56,8 +56,12 @@ struct cr_ctx {
     char texts[4][320]; /* see cr__dims_text() */
     int next_text;
 
-    bool running; /* a run is in progress */
-    bool walking; /* a backward walk is */
+    const char *busy; /* the host's code that is being called and must not change the
+                         context: "a kernel", ...; NULL: none. See cr__may_change() */
+    cr__scope *floor; /* scopes from here outwards were not opened by the vjp or expansion
+                         in progress, and are not its to end; NULL: none is */
+    bool running;     /* a run is in progress */
+    bool walking;     /* a backward walk is */
     cr__list walk_lists[4],
         run_lists[8]; /* memory of walks and runs, kept between them */
 };
@@ -85,6 +89,9 @@ CR__INLINE void cr__state_end(const cr__state *state)
 #define CR__STATE_GUARD(ctx, needed)                                           \
     __attribute__((cleanup(cr__state_end), unused)) const cr__state cr__host = \
         cr__state_enter(ctx, needed)
+
+/* False with the error if the host's code is being called in the midst of something. */
+bool cr__may_change(cr_ctx *ctx, const char *what);
 
 /* A remark to the log callback, if there is one. */
 void cr__log(cr_ctx *ctx, const char *format, ...) CR_FORMAT(2, 3);

@@ -72,13 +72,17 @@ static void fail_system(cr_ctx *ctx, size_t bytes)
         bytes, cr__memory_used(&ctx->memory));
 }
 
-static void *try_alloc(cr__memory *memory, size_t bytes, bool zeroed)
+static void *try_alloc(cr_ctx *ctx, size_t bytes, bool zeroed)
 {
+    const cr__memory *memory = &ctx->memory;
+    const char *outer = ctx->busy;
     block_header *block;
+    ctx->busy = "the allocator";
     if (zeroed && memory->alloc == system_alloc)
         block = calloc(1, bytes); /* knows which pages are fresh, and leaves them alone */
     else if ((block = memory->alloc(memory->user, bytes)) && zeroed)
         memset(block, 0, bytes);
+    ctx->busy = outer;
     if (!block)
         return NULL;
     block->bytes = bytes;
@@ -95,10 +99,10 @@ static void *allocate(cr_ctx *ctx, size_t bytes, bool zeroed, account where)
         return NULL;
     }
     if (bytes <= (size_t)CR__MAX_BYTES) {
-        block = try_alloc(memory, all, zeroed);
+        block = try_alloc(ctx, all, zeroed);
         if (!block && memory->cached) {
             cr__memory_trim(ctx);
-            block = try_alloc(memory, all, zeroed);
+            block = try_alloc(ctx, all, zeroed);
         }
     }
     if (!block) {
@@ -132,7 +136,10 @@ void cr__free(cr_ctx *ctx, void *memory)
         ctx->memory.taken -= block->bytes;
     if (block->account == KEPT)
         ctx->memory.kept -= block->bytes;
+    const char *outer = ctx->busy;
+    ctx->busy = "the allocator";
     ctx->memory.free(ctx->memory.user, block, block->bytes);
+    ctx->busy = outer;
 }
 
 /* ---- size classes ---- */
@@ -279,6 +286,15 @@ cr__buffer *cr__buffer_borrow(cr_ctx *ctx, const void *data, size_t bytes,
     return buffer;
 }
 
+void cr__lent_back(cr_ctx *ctx, void (*done)(void *, const void *), void *user,
+                   const void *data)
+{
+    const char *outer = ctx->busy;
+    ctx->busy = "the done function of cr_borrow()";
+    done(user, data);
+    ctx->busy = outer;
+}
+
 void cr__buffer_release(cr__buffer *buffer)
 {
     if (!buffer || --buffer->refs > 0)
@@ -295,7 +311,7 @@ void cr__buffer_release(cr__buffer *buffer)
         return;
     }
     if (buffer->done)
-        buffer->done(buffer->user, buffer->data);
+        cr__lent_back(ctx, buffer->done, buffer->user, buffer->data);
     cr__free(ctx, buffer);
 }
 

@@ -44,6 +44,9 @@ typedef struct cr__buffer {
 cr__buffer *cr__buffer_new(cr_ctx *ctx, size_t bytes);
 cr__buffer *cr__buffer_borrow(cr_ctx *ctx, const void *data, size_t bytes,
                               void (*done)(void *, const void *), void *user);
+/* Calls done: the borrowed memory is not used any more. */
+void cr__lent_back(cr_ctx *ctx, void (*done)(void *, const void *), void *user,
+                   const void *data);
 CR__INLINE cr__buffer *cr__buffer_retain(cr__buffer *buffer)
 {
     buffer->refs++;

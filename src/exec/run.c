@@ -155,8 +155,10 @@ static bool reserve_arrays(const cr__plan *plan)
 static bool compute(const cr__plan *plan)
 {
     bool done = true;
+    plan->ctx->busy = "a kernel, or parallel_for";
     for (uint32_t g = plan->n_groups; done && g-- > 1;)
         done = run_group(plan, &plan->groups[g]);
+    plan->ctx->busy = NULL;
     return done;
 }
 
@@ -236,10 +238,7 @@ static bool may_run(cr_ctx *ctx)
         cr_fail(ctx, CR_ERR_FORK,
                 "eval: this context belongs to the parent process, whose threads are not "
                 "in this one; cr_open() a context after the fork");
-    else if (ctx->running)
-        cr_fail(ctx, CR_ERR_ARGUMENT,
-                "eval: called from inside a kernel; kernels must be pure");
-    return ctx->status == CR_OK;
+    return cr__may_change(ctx, "eval") && ctx->status == CR_OK;
 }
 
 /* A loop without a scope collects everything it makes. One graph, however large, has few

@@ -243,7 +243,9 @@ static bool visit(cr__walk *walk, cr_tensor *node, cr_tensor *g)
     CR__ASSERT(node->op && node->op->vjp);
     ctx->site = node->site;
     ctx->within = node->within;
+    cr__scope *floor = cr__floor_set(ctx);
     node->op->vjp(node, g, down);
+    cr__floor_end(ctx, floor, node->op->name);
     if (ctx->status) {
         cr__say_whose(ctx, cr__called(node), node->site);
         return false;

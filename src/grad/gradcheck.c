@@ -122,7 +122,9 @@ static cr_tensor *call_function(check *c)
     cr_ctx *ctx = c->ctx;
     cr_rng_set(ctx, c->rng);
     ctx->no_grad = 0;
+    cr__scope *floor = cr__floor_set(ctx);
     cr_tensor *y = c->f(ctx, c->tensors, c->n, c->user);
+    cr__floor_end(ctx, floor, "gradcheck");
     if (ctx->status)
         return NULL;
     if (ctx->scope != c->scope || ctx->scope->since != c->since)

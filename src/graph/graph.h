@@ -366,6 +366,11 @@ void cr__make_recent(const cr_tensor *x);
  * which move to the enclosing scope. Of the root scope all go, and it stays. */
 void cr__scope_end(cr_ctx *ctx, const char *site);
 
+/* Around calls of the host's code that may record: scopes that were open before are not
+ * its to end, and what it has left open is ended, with an error. */
+cr__scope *cr__floor_set(cr_ctx *ctx);
+void cr__floor_end(cr_ctx *ctx, cr__scope *outer, const char *what);
+
 /* Lets the inputs go: the value is known and will stay. */
 void cr__cut(cr_tensor *x);
 /* What stays, is known, and has no gradient to hand down is data from now on: without

@@ -11,7 +11,7 @@ bool cr__usable(cr_ctx *ctx, const cr_tensor *x, const char *what, const char *s
 {
     if (!ctx && x)
         ctx = x->ctx;
-    if (!ctx || ctx->status != CR_OK)
+    if (!ctx || ctx->status != CR_OK || !cr__may_change(ctx, what))
         return false;
     if (CR__LIKELY(cr__alive(x) && x->ctx == ctx))
         return true;

@@ -184,7 +184,7 @@ typedef struct making {
  * it. False if an error is pending. */
 static bool begin(making *m, cr_ctx *ctx, const cr_op *maker, const char *site)
 {
-    if (!ctx || ctx->status != CR_OK)
+    if (!ctx || ctx->status != CR_OK || !cr__may_change(ctx, maker->name))
         return false;
     *m = (making){ ctx, ctx->site, ctx->within };
     if (!ctx->site)
@@ -270,7 +270,7 @@ static bool set_borrowed(cr_tensor *x, const void *data,
     if (cr__numel(x) == 1) {
         memcpy(&x->value.scalar, data, bytes);
         if (done)
-            done(user, data);
+            cr__lent_back(x->ctx, done, user, data);
     } else if (!(x->value.buffer = cr__buffer_borrow(x->ctx, data, bytes, done, user)))
         return false;
     x->flags |= CR__KNOWN | CR__KEEP;

@@ -2,7 +2,6 @@
  * is iterative: a chain of any length needs no stack. */
 #include "graph.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- shapes ---- */
@@ -383,12 +382,6 @@ void cr__disown(cr_ctx *ctx, uint64_t since, const cr_tensor *result)
 
 /* ---- order ---- */
 
-static int by_seq(const void *a, const void *b)
-{
-    uint64_t x = (*(cr_tensor *const *)a)->seq, y = (*(cr_tensor *const *)b)->seq;
-    return x < y ? -1 : x > y;
-}
-
 /* Few nodes: by insertion, since they are collected nearly in descending order. */
 static void insertion_sort(cr_tensor **nodes, size_t n)
 {
@@ -423,6 +416,32 @@ static bool place_sort(cr_ctx *ctx, cr_tensor **nodes, size_t n, uint64_t least,
     return true;
 }
 
+/* By the bytes of seq - least, the lowest first. */
+static bool radix_sort(cr_ctx *ctx, cr_tensor **nodes, size_t n, uint64_t least,
+                       uint64_t range)
+{
+    cr_tensor **memory = cr__alloc_unset(ctx, n * sizeof *memory), **from = nodes,
+              **to = memory;
+    if (!memory)
+        return false;
+    for (int shift = 0; shift < 64 && range >> shift; shift += 8) {
+        size_t places[257] = { 0 };
+        for (size_t i = 0; i < n; i++)
+            places[((from[i]->seq - least) >> shift & 255) + 1]++;
+        for (int b = 1; b < 256; b++)
+            places[b] += places[b - 1];
+        for (size_t i = 0; i < n; i++)
+            to[places[(from[i]->seq - least) >> shift & 255]++] = from[i];
+        cr_tensor **swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != nodes)
+        memcpy(nodes, from, n * sizeof *nodes);
+    cr__free(ctx, memory);
+    return true;
+}
+
 bool cr__sort_nodes(cr_ctx *ctx, cr_tensor **nodes, size_t n)
 {
     uint64_t least = UINT64_MAX, most = 0;
@@ -437,6 +456,5 @@ bool cr__sort_nodes(cr_ctx *ctx, cr_tensor **nodes, size_t n)
     }
     if (most - least < 8 * (uint64_t)n)
         return place_sort(ctx, nodes, n, least, most - least + 1);
-    qsort(nodes, n, sizeof *nodes, by_seq);
-    return true;
+    return radix_sort(ctx, nodes, n, least, most - least + 1);
 }

@@ -82,8 +82,12 @@ static void let_die(void *record)
 
 void cr_close(cr_ctx *ctx)
 {
-    if (!ctx)
+    if (!ctx || !cr__may_change(ctx, "close"))
         return;
+    if (ctx->walking || ctx->floor) {
+        cr_fail(ctx, CR_ERR_ARGUMENT, "close: called from inside a vjp or an expansion");
+        return;
+    }
     if (ctx->status != CR_OK && !ctx->error_seen)
         cr__log(ctx, "closed with an error that was never looked at: %s", ctx->message);
     cr__rollback(ctx);
@@ -105,12 +109,13 @@ void cr_close(cr_ctx *ctx)
         cr__team_close(ctx, ctx->team);
     cr__memory_trim(ctx);
     cr__memory memory = ctx->memory;
+    ctx->busy = "the allocator";
     memory.free(memory.user, ctx, sizeof *ctx);
 }
 
 void cr_clear(cr_ctx *ctx)
 {
-    if (!ctx)
+    if (!ctx || !cr__may_change(ctx, "clear"))
         return;
     if (ctx->status != CR_OK)
         cr__undo(ctx);

@@ -292,7 +292,10 @@ static bool infer_shape(call *c, cr_dtype common, void *attrs, cr_dtype *dtype,
                        .dtype = c->n ? c->dtypes[0] : CR_F32,
                        .dims = c->n ? c->dims[0] : CR_NO_DIMS };
     int64_t numel;
+    const char *busy = c->ctx->busy;
+    c->ctx->busy = "a shape rule";
     cr_status status = c->op->shape(&infer);
+    c->ctx->busy = busy;
     if (status != CR_OK && c->ctx->status == CR_OK)
         cr__op_fail(c->ctx, c->op, status, NULL, "the inputs do not fit");
     else if (c->ctx->status != CR_OK)
@@ -462,7 +465,9 @@ static cr_tensor *expand_composite(call *c, const void *attrs)
     }
     for (int i = 0; i < c->n; i++)
         inputs[i] = tensor_at(c, i);
+    cr__scope *floor = cr__floor_set(c->ctx);
     x = c->op->expand(c->ctx, inputs, c->n, attrs);
+    cr__floor_end(c->ctx, floor, c->op->name);
     if (inputs != few)
         cr__free(c->ctx, inputs);
     if (!x && c->ctx->status == CR_OK)
@@ -502,7 +507,7 @@ cr_tensor *cr__record(cr_ctx *ctx, const cr_op *op, const cr_arg *operands, int 
     for (int i = 0; i < n && !ctx; i++)
         if (operands[i].kind == CR_ARG_TENSOR && operands[i].v.tensor)
             ctx = operands[i].v.tensor->ctx;
-    if (!ctx || ctx->status != CR_OK)
+    if (!ctx || ctx->status != CR_OK || !cr__may_change(ctx, op->name))
         return NULL;
     /* Operands that are numbers are converted without arithmetic. */
     CR__STATE_GUARD(ctx, op->attrs_size || op->kind == CR_OP_COMPOSITE);

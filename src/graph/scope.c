@@ -5,6 +5,8 @@ cr_status cr_scope_push(cr_ctx *ctx)
 {
     if (!ctx)
         return CR_ERR_NULL;
+    if (!cr__may_change(ctx, "scope_push"))
+        return ctx->status;
     cr__scope *scope = cr__alloc(ctx, sizeof *scope);
     if (!scope)
         return CR_ERR_MEMORY;
@@ -105,6 +107,13 @@ cr_status cr_scope_pop_at(cr_ctx *ctx, const char *site)
 {
     if (!ctx)
         return CR_ERR_NULL;
+    if (!cr__may_change(ctx, "scope_pop"))
+        return ctx->status;
+    if (ctx->scope == ctx->floor)
+        return cr_fail(ctx, CR_ERR_ARGUMENT,
+                       "scope_pop: this vjp, expansion or function under test has not "
+                       "opened the scope (%s)",
+                       site ? site : "?");
     if (ctx->scope == &ctx->root)
         return cr_fail(ctx, CR_ERR_ARGUMENT,
                        "scope_pop: no scope is open (%s); each pop ends the scope of one "
@@ -116,6 +125,22 @@ cr_status cr_scope_pop_at(cr_ctx *ctx, const char *site)
         cr__undo(ctx);
     cr__scope_end(ctx, site);
     return ctx->status;
+}
+
+cr__scope *cr__floor_set(cr_ctx *ctx)
+{
+    cr__scope *outer = ctx->floor;
+    ctx->floor = ctx->scope;
+    return outer;
+}
+
+void cr__floor_end(cr_ctx *ctx, cr__scope *outer, const char *what)
+{
+    if (CR__UNLIKELY(ctx->scope != ctx->floor))
+        cr_fail(ctx, CR_ERR_ARGUMENT, "%s: it has left a scope open", what);
+    while (ctx->scope != ctx->floor)
+        cr__scope_end(ctx, NULL);
+    ctx->floor = outer;
 }
 
 cr_tensor *cr_keep(cr_tensor *x)
@@ -137,7 +162,8 @@ cr_tensor *cr_keep(cr_tensor *x)
 
 cr_tensor *cr_retain(cr_tensor *x)
 {
-    if (!x || (!cr__alive(x) && !cr__usable(x->ctx, x, "retain", NULL)))
+    if (!x || !cr__may_change(x->ctx, "retain") ||
+        (!cr__alive(x) && !cr__usable(x->ctx, x, "retain", NULL)))
         return NULL;
     if (x->refs == INT32_MAX) {
         cr_fail(x->ctx, CR_ERR_ARGUMENT, "retain: this tensor has 2^31 references");
@@ -161,6 +187,8 @@ void cr_release(cr_tensor *x)
     if (!x)
         return;
     cr_ctx *ctx = x->ctx;
+    if (!cr__may_change(ctx, "release"))
+        return;
     if (!cr__alive(x)) {
         cr_fail(ctx, CR_ERR_ARGUMENT, "release: the tensor, not retained, was %s",
                 cr__released_text(x));
@@ -181,13 +209,13 @@ void cr_release(cr_tensor *x)
 
 void cr_no_grad_push(cr_ctx *ctx)
 {
-    if (ctx)
+    if (ctx && cr__may_change(ctx, "no_grad_push"))
         ctx->no_grad++;
 }
 
 void cr_no_grad_pop(cr_ctx *ctx)
 {
-    if (!ctx)
+    if (!ctx || !cr__may_change(ctx, "no_grad_pop"))
         return;
     if (ctx->no_grad > 0)
         ctx->no_grad--;

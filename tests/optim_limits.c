@@ -249,7 +249,7 @@ static void train(host_state state, double *result)
     const cr_params *list = cr_params_of(params, NULL, 2);
     enter_host(state);
     cr_init_xavier_normal(v, cr_init_gain("leaky_relu", rates[0]));
-    cr_init_orthogonal(v, 1 + cr_init_gain("relu", 0));
+    cr_init_orthogonal(v, cr_init_gain("relu", 0));
     cr_module *linear = cr_nn_linear(ctx, 3, 5, .dtype = CR_F64);
     cr_optim *optims[] = { cr_optim_adamw(list, rates[0], rates[1]),
                            cr_optim_sgd(list, rates[0], .momentum = 0.9) };

@@ -1,5 +1,6 @@
 /* Numbers at the edges: sums that scatter, means of nearly constant rows, squares that
  * overflow, tails, infinities, NaN. Against what f64 or the formula's limit says. */
+#include "activations.h"
 #include "tap.h"
 
 #include <chainrule.h>
@@ -381,10 +382,160 @@ static void test_means_of_integers(cr_ctx *ctx)
     is_near(cr_item(cr_mean(flags)), (double)(2 / 9.0f), 0, "of bools");
 }
 
+/* ---- tails ---- */
+
+/* The value, the first and the second derivative of an operation at x. */
+static void derivatives_at(cr_ctx *ctx, const char *op, const char *attrs, double x,
+                           cr_dtype dtype, double out[3])
+{
+    CR_SCOPE(ctx);
+    cr_tensor *leaf = cr_requires_grad(cr_full(ctx, CR_NO_DIMS, x, .dtype = dtype));
+    cr_tensor *y = call(leaf, op, attrs), *first = NULL, *second = NULL;
+    cr_gradients(&y, 1, &leaf, 1, &first, .create_graph = true);
+    cr_gradients(&first, 1, &leaf, 1, &second, .create_graph = true);
+    out[0] = cr_item(y), out[1] = cr_item(first), out[2] = cr_item(second);
+    if (cr_error(ctx))
+        diag("%s", cr_message(ctx));
+}
+
+static double softplus(double x)
+{
+    return log1p(exp(x));
+}
+
+static double tanh_slope(double x)
+{
+    return 4 * logistic_slope(2 * x);
+}
+
+static double tanh_curve(double x)
+{
+    return 8 * logistic_curve(2 * x);
+}
+
+typedef struct tailed {
+    const char *op, *attrs;
+    double (*of[3])(double); /* the function, its slope and its curve */
+    bool wide;               /* in f64 alone */
+} tailed;
+
+static void test_tails(cr_ctx *ctx)
+{
+    static const tailed all[] = {
+        { "gelu", NULL, { gelu, gelu_slope, gelu_curve }, false },
+        { "gelu",
+          "approximate=tanh",
+          { gelu_tanh, gelu_tanh_slope, gelu_tanh_curve },
+          false },
+        { "silu", NULL, { silu, silu_slope, silu_curve }, false },
+        { "softplus", NULL, { softplus, sigmoid, logistic_slope }, false },
+        { "softplus", "threshold=1000", { softplus, sigmoid, logistic_slope }, false },
+        { "sigmoid", NULL, { sigmoid, logistic_slope, logistic_curve }, true },
+        { "tanh", NULL, { tanh, tanh_slope, tanh_curve }, true },
+    };
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+        for (int dtype = CR_F32; dtype <= CR_F64; dtype++) {
+            double worst = 0, at = 0, bound = dtype == CR_F32 ? 1e-6 : 1e-14;
+            bool wide = dtype == CR_F64 || !all[k].wide;
+            for (double x = -12.5; wide && x < 19.6; x += 0.8125) {
+                double got[3];
+                derivatives_at(ctx, all[k].op, all[k].attrs, x, (cr_dtype)dtype, got);
+                for (int i = 0; i < 3; i++) {
+                    double want = all[k].of[i](x), size = fabs(want);
+                    if (fabs(x) < 3.5) /* where derivatives are 0 */
+                        size = fmax(size, 0.5);
+                    double error = fabs(got[i] - want) / (size + 1e-38);
+                    if (!(error <= worst))
+                        worst = error, at = x;
+                }
+            }
+            ok(worst <= bound, "%s %s, %s: value, slope and curve within %.2g, at %g",
+               all[k].op, all[k].attrs ? all[k].attrs : "",
+               cr_dtype_name((cr_dtype)dtype), worst, at);
+        }
+}
+
+/* ---- infinite times zero ---- */
+
+static void is_limit(cr_ctx *ctx, const char *op, const char *attrs, double x,
+                     double value, double slope)
+{
+    for (int dtype = CR_F32; dtype <= CR_F64; dtype++) {
+        double got[3];
+        derivatives_at(ctx, op, attrs, x, (cr_dtype)dtype, got);
+        is_near(got[0], value, isinf(value) ? 0 : 1e-6 * fabs(value), "%s at %g", op, x);
+        is_near(got[1], slope, 0, "its slope");
+        is_near(got[2], 0, 0, "its curve");
+    }
+}
+
+/* The loss of one infinite logit, and its gradient. */
+static void is_loss(cr_ctx *ctx, double logit, double target, double loss,
+                    double gradient)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = cr_requires_grad(cr_full(ctx, CR_DIMS(1), logit));
+    cr_tensor *y =
+        cr_binary_cross_entropy_with_logits(x, cr_full(ctx, CR_DIMS(1), target));
+    cr_backward(y);
+    is_near(cr_item(y), loss, 0, "the loss of %g at %g", logit, target);
+    is_near(cr_item(cr_grad(x)), gradient, 0, "its gradient");
+}
+
+static void is_row(cr_ctx *ctx, cr_tensor *y, cr_tensor *x, double a, double b, double da,
+                   double db, const char *what)
+{
+    float v[2] = { 0 }, g[2] = { 0 };
+    cr_backward(cr_sum(cr_mul(y, cr_from(ctx, CR_F32, CR_DIMS(2), (float[]){ 1, 0 }))));
+    cr_read(y, v, sizeof v);
+    cr_read(cr_grad(x), g, sizeof g);
+    is_near(v[0], a, 0, "%s of {inf, 1}", what);
+    is_near(v[1], b, 0, "and of 1");
+    ok(g[0] == (float)da && g[1] == (float)db, "its gradient: %g %g", (double)g[0],
+       (double)g[1]);
+    cr_zero_grad(x);
+}
+
+static void test_infinities(cr_ctx *ctx)
+{
+    const double inf = (double)INFINITY;
+    const char *const ops[3][2] = { { "gelu", NULL },
+                                    { "gelu", "approximate=tanh" },
+                                    { "silu", NULL } };
+    for (int k = 0; k < 3; k++)
+        for (double x = 1e20; x <= inf; x = x < inf ? inf : (double)NAN) {
+            is_limit(ctx, ops[k][0], ops[k][1], x, (double)(float)x, 1);
+            is_limit(ctx, ops[k][0], ops[k][1], -x, 0, 0);
+        }
+    is_loss(ctx, inf, 1, 0, 0);
+    is_loss(ctx, -inf, 0, 0, 0);
+    is_loss(ctx, inf, 0, inf, 1);
+    is_loss(ctx, -inf, 1, inf, -1);
+    CR_SCOPE(ctx);
+    cr_tensor *x =
+        cr_requires_grad(cr_from(ctx, CR_F32, CR_DIMS(2), (float[]){ INFINITY, 1 }));
+    is_row(ctx, call(x, "softmax", "dim=0"), x, 1, 0, 0, 0, "softmax");
+    is_row(ctx, call(x, "log_softmax", "dim=0"), x, 0, -inf, 0, 0, "log_softmax");
+    cr_tensor *y = call(x, "logsumexp", NULL);
+    cr_backward(y);
+    float g[2] = { 0 };
+    cr_read(cr_grad(x), g, sizeof g);
+    is_near(cr_item(y), inf, 0, "logsumexp of {inf, 1}");
+    ok(g[0] == 1 && g[1] == 0, "its gradient: %g %g", (double)g[0], (double)g[1]);
+    cr_zero_grad(x);
+    y = cr_cross_entropy(x, cr_scalar(ctx, 0, .dtype = CR_I64));
+    cr_backward(y);
+    cr_read(cr_grad(x), g, sizeof g);
+    is_near(cr_item(y), 0, 0, "cross_entropy of {inf, 1} at 0");
+    ok(g[0] == 0 && g[1] == 0, "its gradient: %g %g", (double)g[0], (double)g[1]);
+}
+
 int main(void)
 {
     cr_ctx *ctx = cr_open(NULL);
     test_scattered_sums();
+    test_tails(ctx);
+    test_infinities(ctx);
     test_means_of_constant_rows(ctx);
     test_layer_norm_extremes(ctx);
     test_overflow_on_the_way(ctx);

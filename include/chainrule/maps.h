@@ -59,6 +59,9 @@ CR_UNARY(sin)           /* sine, radians                 d g cos x */
 CR_UNARY(cos)           /* cosine, radians               d -g sin x */
 #define cr_cos(x) cr_cos_at(x, CR_HERE)
 
+/* The gradients of sigmoid and tanh in f32 are made of the result, which training keeps anyway:
+ * where that is near 1 they are right to 2^-24 of 1, not of themselves, and 0 from x = 17 (tanh:
+ * 9.1) on. In f64 they are made of x and right to the last digits everywhere. */
 CR_UNARY(tanh)          /* hyperbolic tangent            d g (1 - tanh^2 x) */
 #define cr_tanh(x) cr_tanh_at(x, CR_HERE)
 

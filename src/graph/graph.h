@@ -215,7 +215,9 @@ typedef struct cr__map {
     unsigned dtypes; /* bits 1u << cr_dtype: what operands may be; 0: any */
     unsigned own;    /* bits 1u << i: operands with a dtype of their own (a condition) */
     cr__prepare *prepare;
-    int n_params; /* uniform parameters, in the dtype of the operands */
+    unsigned
+        reads_in_f64; /* what the vjp reads there, in place of cr_op.reads; 0: the same */
+    int n_params;     /* uniform parameters, in the dtype of the operands */
     void (*params)(const void *attrs, cr_arg *params);
     /* Of maps without operands (from indices): what the kernel gets as src[1], at most 32
      * bytes. */

@@ -335,7 +335,9 @@ static void count_save(cr_tensor *x, int by)
 /* Counts what the vjp of x reads up or down. */
 static void count_saves(cr_tensor *x, int by)
 {
-    unsigned reads = x->op->reads;
+    const cr__map *map = x->op->kind == CR_OP_MAP ? x->op->internal : NULL;
+    bool wide = map && map->reads_in_f64 && x->dtype == CR_F64;
+    unsigned reads = wide ? map->reads_in_f64 : x->op->reads;
     int n = x->n_inputs;
     for (int i = 0; i < n && i < CR__COUNT(x->op->reads_for); i++)
         if (cr__input(x, i))

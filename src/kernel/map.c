@@ -100,6 +100,109 @@ static double softplus_of(double x, double beta, double threshold)
     return t > threshold ? x : y;
 }
 
+/* The activations of math_body.h, by the same formulas: |x| is cut where what is exponential in
+ * it has vanished, and nothing infinite meets a 0. */
+
+static double cut(double x, double limit)
+{
+    return x < -limit ? -limit : x > limit ? limit : x;
+}
+
+static double logistic_slope(double x)
+{
+    double e = exp(-fabs(x)), d = 1 + e;
+    return e / (d * d);
+}
+
+static double logistic_curve(double x)
+{
+    return -logistic_slope(x) * tanh(x / 2);
+}
+
+static double silu(double x)
+{
+    double a = fabs(cut(x, 800)), e = exp(-a), d = 1 + e;
+    return x < 0 ? -a * e / d : x / d;
+}
+
+static double silu_slope(double x)
+{
+    double a = fabs(cut(x, 800)), e = exp(-a), d = 1 + e;
+    return x < 0 ? e / d * (1 - a / d) : (1 + a * e / d) / d;
+}
+
+static double silu_curve(double x)
+{
+    double a = fabs(cut(x, 800)), e = exp(-a), d = 1 + e;
+    return e / (d * d) * (2 - a * (1 - e) / d);
+}
+
+/* e^(-a^2/2), and what is above a of the normal distribution: what rounding the square, and a
+ * over the root of 2, have lost is made up for. */
+static double bell(double a)
+{
+    double square = a * a, e = exp(square / -2);
+    return e - e * fma(a, a, -square) / 2;
+}
+
+static double tail(double a)
+{
+    double z = a * 0.7071067811865476;
+    double lost = fma(a, 0.7071067811865476, -z) + a * -4.833646656726457e-17;
+    return erfc(z) / 2 - 0.5641895835477563 * exp(-z * z) * lost;
+}
+
+static double gelu(double x)
+{
+    return x < 0 ? cut(x, 40) * tail(-cut(x, 40)) : x * (1 - tail(cut(x, 40)));
+}
+
+static double gelu_slope(double x)
+{
+    double a = fabs(cut(x, 40)), beyond = a * 0.3989422804014327 * bell(a) - tail(a);
+    return x < 0 ? -beyond : 1 + beyond;
+}
+
+static double gelu_curve(double x)
+{
+    double a = cut(x, 40);
+    return (2 - a * a) * 0.3989422804014327 * bell(a);
+}
+
+/* e^-v, v = k (a + c a^3) with k = sqrt(8/pi), c = 0.044715, in twice the precision. */
+static double steep(double a, double *slope)
+{
+    const double k = 1.5957691216057308, k_rest = -9.96930880911092e-17;
+    const double kc = 0.07135481627260025, kc_rest = -6.175149918155315e-19;
+    double square = a * a, square_rest = fma(a, a, -square);
+    double term = kc * square;
+    double term_rest = fma(kc, square, -term) + kc * square_rest + kc_rest * square;
+    double factor = k + term, back = factor - k;
+    double factor_rest = (k - (factor - back)) + (term - back) + term_rest + k_rest;
+    double v = a * factor, e = exp(-v);
+    *slope = k + 3 * term;
+    return e - e * (fma(a, factor, -v) + a * factor_rest);
+}
+
+static double gelu_tanh(double x)
+{
+    double slope, a = fabs(cut(x, 22)), e = steep(a, &slope), d = 1 + e;
+    return x < 0 ? -a * e / d : x / d;
+}
+
+static double gelu_tanh_slope(double x)
+{
+    double slope, a = fabs(cut(x, 22)), e = steep(a, &slope), d = 1 + e;
+    return x < 0 ? e / d * (1 - a * slope / d) : (1 + a * slope * e / d) / d;
+}
+
+static double gelu_tanh_curve(double x)
+{
+    double slope, a = fabs(cut(x, 22)), e = steep(a, &slope), d = 1 + e;
+    double bend = 2 * slope + 6 * 0.07135481627260025 * a * a;
+    return e / (d * d) * (bend - a * slope * slope * (1 - e) / d);
+}
+
 /* An integer as the unsigned number in which its arithmetic wraps; the conversion back is
  * modular in GCC and Clang. Never narrower than unsigned int, whose products would be
  * promoted. */

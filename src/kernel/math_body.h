@@ -16,9 +16,27 @@
 #define ma_sigmoid   CR__V(ma_sigmoid)
 #define ma_erf       CR__V(ma_erf)
 #define ma_sincos    CR__V(ma_sincos)
-#define ma_softplus  CR__V(ma_softplus)
-#define ma_pow_half  CR__V(ma_pow_half)
-#define ma_pow       CR__V(ma_pow)
+#define ma_exp_up    CR__V(ma_exp_up)
+#define ma_bell      CR__V(ma_bell)
+#define ma_mills     CR__V(ma_mills)
+#define ma_steep     CR__V(ma_steep)
+#define ma_clip      CR__V(ma_clip)
+
+#define ma_logistic_slope  CR__V(ma_logistic_slope)
+#define ma_logistic_curve  CR__V(ma_logistic_curve)
+#define ma_silu            CR__V(ma_silu)
+#define ma_silu_slope      CR__V(ma_silu_slope)
+#define ma_silu_curve      CR__V(ma_silu_curve)
+#define ma_gelu            CR__V(ma_gelu)
+#define ma_gelu_slope      CR__V(ma_gelu_slope)
+#define ma_gelu_curve      CR__V(ma_gelu_curve)
+#define ma_gelu_tanh       CR__V(ma_gelu_tanh)
+#define ma_gelu_tanh_slope CR__V(ma_gelu_tanh_slope)
+#define ma_gelu_tanh_curve CR__V(ma_gelu_tanh_curve)
+
+#define ma_softplus CR__V(ma_softplus)
+#define ma_pow_half CR__V(ma_pow_half)
+#define ma_pow      CR__V(ma_pow)
 
 /* x = n ln 2 + r with whole n and |r| <= 0.3475; returns e^r - 1. Adding 1.5 * 2^23
  * rounds to a whole number. ln 2 is split so that n times its high part (15 bits) is
@@ -282,3 +300,155 @@ CR__FN vf ma_pow(vf x, vf y)
     return z;
 }
 #undef PICK
+
+/* ---- activations and their derivatives: slope is the first, curve the second ----
+ *
+ * All are made of E = e^-t, t >= 0, so that their tails keep their digits; where E may be a
+ * subnormal number while it still counts, E 2^32 stands for it (ma_exp_up). |x| is cut where E
+ * has become 0, so that nothing infinite meets a 0. Functions are within 5 ulp, derivatives
+ * within 6, but near their zeros, where they are within 6 ulp of 1/2. */
+
+/* The nearest number to x of -limit..limit; NaN passes. */
+CR__FN vf ma_clip(vf x, float limit)
+{
+    return v_min(v_set(limit), v_max(v_set(-limit), x));
+}
+
+/* 2^32 e^-a for 0 <= a <= 140. */
+CR__FN vf ma_exp_up(vf a)
+{
+    vf n, p = ma_exp_parts(-a, &n);
+    return v_scale(p + 1, n + 32);
+}
+
+/* s(x) s(-x), s being the sigmoid. */
+CR__FN vf ma_logistic_slope(vf x)
+{
+    vf e = ma_exp((vf)((vi)x | (int32_t)0x80000000)), d = e + 1;
+    return e / (d * d);
+}
+
+/* -s' tanh(x/2) */
+CR__FN vf ma_logistic_curve(vf x)
+{
+    return -ma_logistic_slope(x) * ma_tanh(x * 0.5f);
+}
+
+/* x e^x / (1 + e^x) below 0, x / (1 + e^-x) above */
+CR__FN vf ma_silu(vf x)
+{
+    vf a = v_abs(ma_clip(x, 140)), up = ma_exp_up(a),
+       d = v_fma(up, v_set(0x1p-32f), v_set(1));
+    vf below = v_max(v_set(-140), x) * (up / d) * 0x1p-32f;
+    return v_sel(v_lt(x, v_set(0)), below, x / d);
+}
+
+/* s(x) (1 + x s(-x)) */
+CR__FN vf ma_silu_slope(vf x)
+{
+    vf a = v_abs(ma_clip(x, 140)), up = ma_exp_up(a), e = up * 0x1p-32f, d = e + 1;
+    vf below = (up / d) * (1 - a / d) * 0x1p-32f;
+    return v_sel(v_lt(x, v_set(0)), below, (1 + a * e / d) / d);
+}
+
+/* s'(x) (2 - x tanh(x/2)) */
+CR__FN vf ma_silu_curve(vf x)
+{
+    vf a = v_abs(ma_clip(x, 140)), up = ma_exp_up(a), e = up * 0x1p-32f, d = e + 1;
+    return up / (d * d) * (2 - a * (1 - e) / d) * 0x1p-32f;
+}
+
+/* 2^32 e^(-a^2/2) for |a| <= 15; what rounding the square has lost is made up for. */
+CR__FN vf ma_bell(vf a)
+{
+    vf square = a * a, lost = v_fma(a, a, -square), up = ma_exp_up(square * 0.5f);
+    return v_fma(up * lost, v_set(-0.5f), up);
+}
+
+/* Phi(-a) e^(a^2/2), 0 <= a <= 15, Phi being the normal distribution function: that times
+ * a + 4 in w = (a - 4)/(a + 4), relative: 2^-25.5. What a + 4 has lost is made up for. */
+CR__FN vf ma_mills(vf a)
+{
+    vf d = a + 4, lost = a - (d - 4), r = 1 / d, w, p = v_set(-0x1.b07cfp-15f);
+    r = v_fma(r * -lost, r, r);
+    w = v_fma(v_set(-8), r, v_set(1));
+    p = v_fma(p, w, v_set(-0x1.e61df8p-13f));
+    p = v_fma(p, w, v_set(0x1.66ba3ep-13f));
+    p = v_fma(p, w, v_set(0x1.af48ccp-10f));
+    p = v_fma(p, w, v_set(-0x1.c95a1p-9f));
+    p = v_fma(p, w, v_set(-0x1.ee7c98p-8f));
+    p = v_fma(p, w, v_set(0x1.eec6cep-5f));
+    p = v_fma(p, w, v_set(-0x1.7dfedep-3f));
+    p = v_fma(p, w, v_set(0x1.8c6dbcp-2f));
+    p = v_fma(p, w, v_set(-0x1.373e3cp-1f));
+    p = v_fma(p, w, v_set(0x1.82b4bcp-1f));
+    return p * r;
+}
+
+/* x Phi(x) */
+CR__FN vf ma_gelu(vf x)
+{
+    vf cut = ma_clip(x, 15), up = ma_bell(cut) * ma_mills(v_abs(cut));
+    return v_sel(v_lt(x, v_set(0)), cut * up * 0x1p-32f,
+                 x * v_fma(up, v_set(-0x1p-32f), v_set(1)));
+}
+
+/* Phi(x) + x phi(x), phi(x) being e^(-x^2/2) / sqrt(2 pi) */
+CR__FN vf ma_gelu_slope(vf x)
+{
+    vf a = v_abs(ma_clip(x, 15));
+    vf up = v_fma(a, v_set(0x1.988454p-2f), -ma_mills(a)) * ma_bell(a);
+    return v_sel(v_lt(x, v_set(0)), up * -0x1p-32f, v_fma(up, v_set(0x1p-32f), v_set(1)));
+}
+
+/* phi(x) (2 - x^2) */
+CR__FN vf ma_gelu_curve(vf x)
+{
+    vf a = ma_clip(x, 15);
+    return v_fma(-a, a, v_set(2)) * 0x1.988454p-2f * ma_bell(a) * 0x1p-32f;
+}
+
+/* With |x| cut to a: 2^32 e^-v for v = sqrt(8/pi) (a + 0.044715 a^3), which is made in f64,
+ * for what is lost in rounding a large exponent counts; and v'. */
+CR__FN vf ma_steep(vf x, vf *a, vf *slope)
+{
+    vh in[2], high[2], low[2];
+    vf v, lost;
+    *a = v_abs(ma_clip(x, 11.5f));
+    *slope = v_fma(*a * *a, v_set(0x1.b6676cp-3f), v_set(0x1.988454p0f));
+    memcpy(in, a, sizeof *a);
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+        vd t = __builtin_convertvector(in[i], vd);
+        t = t * (t * t * 0x1.2444f2a4d8b4bp-4 + 0x1.9884533d43651p+0);
+        high[i] = __builtin_convertvector(t, vh);
+        low[i] = __builtin_convertvector(t - __builtin_convertvector(high[i], vd), vh);
+    }
+    memcpy(&v, high, sizeof v);
+    memcpy(&lost, low, sizeof lost);
+    v = ma_exp_up(v);
+    return v_fma(v, -lost, v);
+}
+
+/* x s(v(x)): x/2 (1 + tanh(v/2)) */
+CR__FN vf ma_gelu_tanh(vf x)
+{
+    vf a, slope, up = ma_steep(x, &a, &slope), d = v_fma(up, v_set(0x1p-32f), v_set(1));
+    return v_sel(v_lt(x, v_set(0)), -a * (up / d) * 0x1p-32f, x / d);
+}
+
+/* s(v) (1 + x v' s(-v)) */
+CR__FN vf ma_gelu_tanh_slope(vf x)
+{
+    vf a, slope, up = ma_steep(x, &a, &slope), e = up * 0x1p-32f, d = e + 1;
+    vf below = (up / d) * (1 - a * slope / d) * 0x1p-32f;
+    return v_sel(v_lt(x, v_set(0)), below, (1 + a * slope * e / d) / d);
+}
+
+/* s'(v) (2 v' + x v'' - x v'^2 tanh(v/2)) */
+CR__FN vf ma_gelu_tanh_curve(vf x)
+{
+    vf a, slope, up = ma_steep(x, &a, &slope), e = up * 0x1p-32f, d = e + 1;
+    vf bend = v_fma(a * a, v_set(0x1.b6676cp-2f), slope * 2);
+    return up / (d * d) * (bend - a * slope * slope * (1 - e) / d) * 0x1p-32f;
+}

@@ -175,6 +175,33 @@ static void minimum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     either_vjp(out, g, down, cr_gt_at);
 }
 
+/* ---- at infinity ---- */
+
+static void below_largest_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    sub_vjp(out, g, down);
+}
+
+static void zero_times_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    if (cr_input_needs_grad(out, 0))
+        down[0] =
+            cr__record_2(&cr__op_zero_times, cr_arg_tensor(g), cr_operand(out, 1), NULL);
+    if (cr_input_needs_grad(out, 1))
+        down[1] = times(g, cr_operand(out, 0));
+}
+
+cr_tensor *cr__below_largest(cr_tensor *x, cr_tensor *largest)
+{
+    return cr__record_2(&cr__op_below_largest, cr_arg_tensor(x), cr_arg_tensor(largest),
+                        NULL);
+}
+
+cr_tensor *cr__zero_times(cr_tensor *x, cr_tensor *y)
+{
+    return cr__record_2(&cr__op_zero_times, cr_arg_tensor(x), cr_arg_tensor(y), NULL);
+}
+
 /* ---- truth ---- */
 
 cr_status cr__shape_bool(cr_infer *infer)
@@ -316,6 +343,12 @@ BINARY(maximum, ANY_ORDER, prepare_arithmetic, NULL, maximum_vjp, X | Y, X | Y,
 BINARY(minimum, ANY_ORDER, prepare_arithmetic, NULL, minimum_vjp, X | Y, X | Y,
        "the smaller of x and y; NaN wins", S("f[2,3] f[2,3]"), S("f[2,3] n"),
        S("f[3]=1,2,3 f[3]=1,3,2 -> 0.5,1,0 0.5,0,1"))
+ENTRY(below_largest, "x,other", CR__FLOATS, prepare_arithmetic, NULL, below_largest_vjp, 0, 0,
+       "x - y, and 0 where both are infinite: y is a largest x", S("f[2,3] f[2,3]"),
+       S("f[3]=inf,1,-inf f[3]=inf,inf,2 -> 1 -1"))
+ENTRY(zero_times, "x,other", CR__FLOATS, prepare_arithmetic, NULL, zero_times_vjp, Y, X,
+       "x y, and 0 where x is 0 and y infinite", S("f[2,3] f[2,3]"),
+       S("f[3]=0,2,0 f[3]=3,0,-1"))
 COMPARE(eq, "x == y")
 COMPARE(ne, "x != y")
 COMPARE(lt, "x < y")

@@ -106,8 +106,8 @@ static cr_tensor *bce_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                           pos_weight, x);
     if (cr_error(ctx))
         return NULL;
-    cr_tensor *yes = cr_mul(target, cr_softplus(cr_neg(x), .threshold = far));
-    cr_tensor *no = cr_mul(cr_sub(1, target), cr_softplus(x, .threshold = far));
+    cr_tensor *yes = cr__zero_times(target, cr_softplus(cr_neg(x), .threshold = far));
+    cr_tensor *no = cr__zero_times(cr_sub(1, target), cr_softplus(x, .threshold = far));
     cr_tensor *loss = cr_add(pos_weight ? cr_mul(yes, pos_weight) : yes, no);
     loss = weight ? cr_mul(loss, weight) : loss;
     return reduced(loss, attrs->reduction, NULL);
@@ -534,10 +534,10 @@ static cr_tensor *of_logits(const class_loss *c)
     cr_no_grad_push(c->ctx);
     cr_tensor *most = cr_amax(x, dim, .keepdim = true);
     cr_no_grad_pop(c->ctx);
-    cr_tensor *sum = cr_sum(cr_exp(cr_sub(x, most)), dim);
+    cr_tensor *sum = cr_sum(cr_exp(cr__below_largest(x, most)), dim);
     most = cr_reshape(most, cr_shape(c->target));
-    cr_tensor *loss = cr_add(most, at_targets(c, &cr__op_class_pick, x));
-    loss = cr_add(cr_log(sum), loss);
+    cr_tensor *picked = cr_neg(at_targets(c, &cr__op_class_pick, x));
+    cr_tensor *loss = cr_sub(cr_log(sum), cr__below_largest(picked, most));
     loss = weights ? cr_mul(loss, weights) : loss;
     loss = counts ? cr_where(counts, loss, 0) : loss;
     return weighted(c, loss, weights, counts);

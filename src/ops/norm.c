@@ -30,7 +30,7 @@ static cr_tensor *softmax_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     if (!most)
         return NULL;
     most = cr_maximum(most, cr_dtype_of(x) == CR_F64 ? -DBL_MAX : (double)-FLT_MAX);
-    cr_tensor *e = cr_exp(cr_sub(x, most));
+    cr_tensor *e = cr_exp(cr__below_largest(x, most));
     return cr_div(e, cr_add(cr_sum(e, dim, .keepdim = true), 0x1p-60));
 }
 
@@ -67,7 +67,7 @@ static cr_tensor *log_softmax_expand(cr_ctx *ctx, cr_tensor *const *inputs, int 
 {
     const cr__dim_attrs *attrs = attributes;
     cr_dims dim = CR_DIMS(attrs->dim);
-    cr_tensor *x = cr_sub(inputs[0], largest(ctx, inputs[0], dim));
+    cr_tensor *x = cr__below_largest(inputs[0], largest(ctx, inputs[0], dim));
     (void)n;
     return cr_sub(x, cr_log(cr_sum(cr_exp(x), dim, .keepdim = true)));
 }

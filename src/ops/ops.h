@@ -103,6 +103,11 @@ cr_tensor *cr__centred(cr_tensor *x, cr_dims dim, cr_tensor **mean);
 cr_tensor *cr__mean_square(cr_tensor *x, cr_dims dim, bool keepdim, double correction);
 cr_tensor *cr__rrms(cr_tensor *x, cr_dims dim, double eps);
 
+/* x - largest, the largest of x in its row, and 0 where both are infinite; x y, and 0 where x
+ * is 0, whatever y. */
+cr_tensor *cr__below_largest(cr_tensor *x, cr_tensor *largest);
+cr_tensor *cr__zero_times(cr_tensor *x, cr_tensor *y);
+
 /* ---- dtypes and shape rules ---- */
 
 CR__INLINE bool cr__is_int(cr_dtype dtype)

@@ -350,7 +350,7 @@ static cr_tensor *var_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
 /* m, the largest, is a constant to the gradient: the result does not depend on it. Of
  * -inf alone the sum is 0: m is bounded where it is subtracted and the sum where its
  * logarithm is taken, so that both stay finite, and adding m gives -inf. The gradient is
- * 0 at the bound. */
+ * 0 at the bound. Of inf, it is shared by those that are. */
 static cr_tensor *logsumexp_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                                    const void *attrs)
 {
@@ -363,14 +363,15 @@ static cr_tensor *logsumexp_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     if (e.count == 0)
         return cr_log(cr_sum_at(cr_exp(x), e.dim, e.as_asked));
     bool f32 = cr_dtype_of(x) == CR_F32;
-    double high = f32 ? (double)FLT_MAX : DBL_MAX, low = f32 ? (double)FLT_MIN : DBL_MIN;
+    double most = f32 ? (double)FLT_MAX : DBL_MAX,
+           least = f32 ? (double)FLT_MIN : DBL_MIN;
     cr_no_grad_push(ctx);
-    cr_tensor *m = cr_amax_at(x, e.dim, e.keep), *bounded = cr_clamp(m, -high, high);
+    cr_tensor *m = cr_amax_at(x, e.dim, e.keep), *bounded = cr_maximum(m, -most);
     if (!e.as_asked.keepdim)
         m = cr_reshape(m, cr__reduced_dims(cr_shape(x), e.dim, false));
     cr_no_grad_pop(ctx);
-    cr_tensor *sum = cr_sum_at(cr_exp(cr_sub(x, bounded)), e.dim, e.as_asked);
-    return cr_add(cr_log(cr_clamp(sum, low, INFINITY)), m);
+    cr_tensor *sum = cr_sum_at(cr_exp(cr__below_largest(x, bounded)), e.dim, e.as_asked);
+    return cr_add(cr_log(cr_clamp(sum, least, INFINITY)), m);
 }
 
 static const cr_attr var_rows[] = {

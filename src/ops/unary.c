@@ -101,16 +101,6 @@ static void relu_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = relu_grad(g, cr_arg_tensor(out));
 }
 
-static void tanh_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
-{
-    down[0] = tanh_grad(g, cr_arg_tensor(out));
-}
-
-static void sigmoid_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
-{
-    down[0] = sigmoid_grad(g, cr_arg_tensor(out));
-}
-
 /* Constant in y wherever it is differentiable. */
 static void relu_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
@@ -171,6 +161,123 @@ GRADIENT_OF(tanh, NULL, "grad (1 - y^2): what tanh sends down",
 GRADIENT_OF(sigmoid, NULL, "grad y (1 - y): what sigmoid sends down",
             S("f[3]=1,2,0 f[3]=1,0,0.5"))
 
+/* ---- functions with derivatives of their own ----
+ *
+ * NAME, NAME_grad = grad f'(x) and NAME_curve = grad f''(x) are one instruction each, whose
+ * tails keep their digits: nothing in them is a difference from 1 that has vanished. The third
+ * derivative is composed of others. */
+
+/* What a derivative sends down, `next` being the one above it. */
+static void derivative_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down,
+                           cr_tensor *(*same)(cr_tensor *, cr_arg),
+                           cr_tensor *(*next)(cr_tensor *, cr_arg))
+{
+    if (cr_input_needs_grad(out, 0))
+        down[0] = same(g, cr_operand(out, 1));
+    if (cr_input_needs_grad(out, 1))
+        down[1] = next(times_grad(g, out), cr_operand(out, 1));
+}
+
+/* The first three derivatives of the sigmoid at x. */
+static void slopes_of_sigmoid(cr_tensor *x, cr_tensor *of[3])
+{
+    cr_tensor *s = cr_sigmoid(x), *rest = cr_sigmoid(cr_neg(x));
+    of[0] = cr_mul(s, rest);
+    of[1] = cr_mul(of[0], cr_sub(rest, s));
+    of[2] = cr_mul(of[0], cr_sub(1, cr_mul(of[0], 6)));
+}
+
+static cr_tensor *logistic_third(cr_tensor *g, cr_arg arg)
+{
+    cr_tensor *s[3];
+    slopes_of_sigmoid(arg.v.tensor, s);
+    return cr_mul(g, s[2]);
+}
+
+/* 3 s2 + x s3; x is cut where the exponential has vanished, for infinities not to meet it. */
+static cr_tensor *silu_third(cr_tensor *g, cr_arg arg)
+{
+    cr_tensor *s[3], *x = cr_clamp(arg.v.tensor, -800, 800);
+    slopes_of_sigmoid(x, s);
+    return cr_mul(g, cr_add(cr_mul(s[1], 3), cr_mul(x, s[2])));
+}
+
+/* phi(x) (x^3 - 4 x), phi being the normal density; ln sqrt(2 pi) is 0.919. */
+static cr_tensor *gelu_erf_third(cr_tensor *g, cr_arg arg)
+{
+    cr_tensor *x = cr_clamp(arg.v.tensor, -40, 40), *square = cr_square(x);
+    cr_tensor *density = cr_exp(cr_sub(cr_mul(square, -0.5), 0.9189385332046727));
+    return cr_mul(cr_mul(g, density), cr_mul(x, cr_sub(square, 4)));
+}
+
+/* 3 w2 + x w3, of the derivatives of w = s(v), v = k x + c/3 x^3. */
+static cr_tensor *gelu_tanh_third(cr_tensor *g, cr_arg arg)
+{
+    const double k = 1.5957691216057308, c = 3 * k * 0.044715;
+    cr_tensor *s[3], *x = cr_clamp(arg.v.tensor, -40, 40);
+    cr_tensor *square = cr_square(x), *v1 = cr_add(cr_mul(square, c), k);
+    cr_tensor *v2 = cr_mul(x, 2 * c);
+    slopes_of_sigmoid(cr_mul(x, cr_add(cr_mul(square, c / 3), k)), s);
+    cr_tensor *w2 = cr_add(cr_mul(s[1], cr_square(v1)), cr_mul(s[0], v2));
+    cr_tensor *w3 = cr_mul(s[2], cr_mul(cr_square(v1), v1));
+    w3 = cr_add(w3, cr_mul(cr_mul(s[1], cr_mul(v1, v2)), 3));
+    w3 = cr_add(w3, cr_mul(s[0], 2 * c));
+    return cr_mul(g, cr_add(cr_mul(w2, 3), cr_mul(x, w3)));
+}
+
+#define DERIVATIVE(NAME, DOC, NEXT, VALUES)                                \
+    static cr_tensor *NAME(cr_tensor *g, cr_arg x)                         \
+    {                                                                      \
+        return cr__record_2(&cr__op_##NAME, cr_arg_tensor(g), x, NULL);    \
+    }                                                                      \
+    static void NAME##_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down) \
+    {                                                                      \
+        derivative_vjp(out, g, down, NAME, NEXT);                          \
+    }                                                                      \
+    CR__OP(NAME) = {                                                       \
+        .name = #NAME,                                                     \
+        .doc = DOC,                                                        \
+        .kind = CR_OP_MAP,                                                 \
+        .min_inputs = 2,                                                   \
+        .max_inputs = 2,                                                   \
+        .inputs = "grad,x",                                                \
+        .vjp = NAME##_vjp,                                                 \
+        .reads = CR_READS_INPUT(0) | CR_READS_INPUT(1),                    \
+        .internal = CR__MAP_OF(NAME, .dtypes = CR__FLOATS),                \
+        .samples = CR__SAMPLES(S("f[2,3] f[2,3]"), S(VALUES)),             \
+    };
+#define DERIVATIVES(NAME, VALUES)                                                        \
+    DERIVATIVE(NAME##_curve, "grad times the second derivative of " #NAME " at x",       \
+               NAME##_third, VALUES)                                                     \
+    DERIVATIVE(NAME##_grad, "grad times the derivative of " #NAME " at x", NAME##_curve, \
+               VALUES)                                                                   \
+    static void NAME##_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)               \
+    {                                                                                    \
+        down[0] = NAME##_grad(g, cr_operand(out, 0));                                    \
+    }
+DERIVATIVES(logistic, "f[3]=1,2,3 f[3]=0,20,-20")
+DERIVATIVES(silu, "f[3]=1,2,3 f[3]=0,12,-12")
+DERIVATIVES(gelu_erf, "f[3]=1,2,3 f[3]=0,6,-6")
+DERIVATIVES(gelu_tanh, "f[3]=1,2,3 f[3]=0,5,-5")
+
+/* In f64 of x, where every digit counts: s(x) s(-x), and tanh' = 4 s'(2 x). In f32 of the
+ * value, which training keeps anyway: where that is near 1, little is left of 1 - y. */
+static void tanh_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    if (cr_dtype_of(out) == CR_F64)
+        down[0] = cr_mul(logistic_grad(g, cr_arg_tensor(cr_mul(cr_input(out, 0), 2))), 4);
+    else
+        down[0] = tanh_grad(g, cr_arg_tensor(out));
+}
+
+static void sigmoid_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    if (cr_dtype_of(out) == CR_F64)
+        down[0] = logistic_grad(g, cr_operand(out, 0));
+    else
+        down[0] = sigmoid_grad(g, cr_arg_tensor(out));
+}
+
 /* ---- the entries ---- */
 
 /* An operation without attributes and its public function. */
@@ -193,6 +300,37 @@ GRADIENT_OF(sigmoid, NULL, "grad y (1 - y): what sigmoid sends down",
     {                                                           \
         return cr__record_1(&cr__op_##NAME, x, NULL, site);     \
     }
+/* In f64 the derivative is made of x, in f32 of the value. */
+#define SATURATING(NAME, VJP, DOC, ...)                                    \
+    CR__OP(NAME) = {                                                       \
+        .name = #NAME,                                                     \
+        .doc = DOC,                                                        \
+        .kind = CR_OP_MAP,                                                 \
+        .min_inputs = 1,                                                   \
+        .max_inputs = 1,                                                   \
+        .inputs = "x",                                                     \
+        .vjp = VJP,                                                        \
+        .reads = Y,                                                        \
+        .internal = CR__MAP_OF(NAME, .dtypes = FLOATS, .reads_in_f64 = X), \
+        .samples = CR__SAMPLES(__VA_ARGS__),                               \
+    };                                                                     \
+    cr_tensor *cr_##NAME##_at(cr_tensor *x, const char *site)              \
+    {                                                                      \
+        return cr__record_1(&cr__op_##NAME, x, NULL, site);                \
+    }
+#define INTERNAL_UNARY(NAME, MAP, VJP, DOC, ...)       \
+    CR__OP(NAME) = {                                   \
+        .name = #NAME,                                 \
+        .doc = DOC,                                    \
+        .kind = CR_OP_MAP,                             \
+        .min_inputs = 1,                               \
+        .max_inputs = 1,                               \
+        .inputs = "x",                                 \
+        .vjp = VJP,                                    \
+        .reads = X,                                    \
+        .internal = CR__MAP_OF(MAP, .dtypes = FLOATS), \
+        .samples = CR__SAMPLES(__VA_ARGS__),           \
+    };
 #define FLOATS  CR__FLOATS
 #define NUMBERS CR__NUMBERS
 #define X       CR_READS_INPUT(0)
@@ -222,14 +360,25 @@ UNARY(reciprocal, FLOATS, NULL, reciprocal_vjp, Y, NULL, "1/x",
       S("f[2,3]{0.2,3}"), S("f[2]=0,2 -> -inf,-0.25 -> inf,0.25"))
 UNARY(sin, FLOATS, NULL, sin_vjp, X, NULL, "sine, x in radians", S("f[2,3]{-6,6}"))
 UNARY(cos, FLOATS, NULL, cos_vjp, X, NULL, "cosine, x in radians", S("f[2,3]{-6,6}"))
-UNARY(tanh, FLOATS, NULL, tanh_vjp, Y, NULL, "hyperbolic tangent",
+SATURATING(tanh, tanh_vjp, "hyperbolic tangent",
       S("f[2,3]"), S("f[2]=inf,-inf -> 0"))
-UNARY(sigmoid, FLOATS, NULL, sigmoid_vjp, Y, NULL, "1 / (1 + e^-x)",
+SATURATING(sigmoid, sigmoid_vjp, "1 / (1 + e^-x)",
       S("f[2,3]{-4,4}"), S("f[2]=inf,-inf -> 0"))
 UNARY(erf, FLOATS, NULL, erf_vjp, X, NULL, "2/sqrt(pi) times the integral of e^(-t^2) from 0 to x",
       S("f[2,3]"), S("f[2]=inf,-inf -> 0"))
 UNARY(relu, FLOATS, NULL, relu_vjp, Y, "0", "max(x, 0); NaN of NaN",
       S("f[2,3]"), S("f[4]=-1,0,2,-0 -> 0,0,1,0"), S("f[3]~=nan,inf,-inf"))
+UNARY(silu, FLOATS, NULL, silu_vjp, X, NULL, "x sigmoid(x)", S("f[2,3]"),
+      S("f[4]=inf,-inf,-12,12 -> 1,0,-6.7585467613783386e-05,1.0000675854676138 "
+        "-> 0,0,-6.1440462497741485e-05,-6.1440462497741485e-05"))
+INTERNAL_UNARY(gelu_erf, gelu_erf, gelu_erf_vjp, "x Phi(x), Phi being the normal distribution function",
+               S("f[2,3]"), S("f[2]=inf,-inf -> 1,0"))
+INTERNAL_UNARY(gelu_tanh, gelu_tanh, gelu_tanh_vjp,
+               "x sigmoid(sqrt(8/pi) (x + 0.044715 x^3))", S("f[2,3]"), S("f[2]=inf,-inf -> 1,0"))
+INTERNAL_UNARY(logistic, sigmoid, logistic_vjp,
+               "the sigmoid, whose derivative is made of x: for what keeps x anyway", S("f[2,3]"),
+               S("f[3]=inf,-inf,20 -> 0,0,2.0611536139418493e-09 "
+                 "-> 0,0,-2.0611536054451409e-09"))
 UNARY(logical_not, 0, cr__shape_bool, NULL, 0, NULL, "x == 0, a bool", S("f[2,3]"))
 /* clang-format on */
 
@@ -306,7 +455,8 @@ static void softplus_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     cr_tensor *x = cr_input(out, 0);
     cr_tensor *scaled = attrs->beta == 1 ? x : cr_mul(x, attrs->beta);
     cr_tensor *beyond = cr_gt(scaled, attrs->threshold.v);
-    down[0] = cr_where(beyond, g, cr_mul(g, cr_sigmoid(scaled)));
+    down[0] = cr_where(beyond, g,
+                       cr_mul(g, cr__record_1(&cr__op_logistic, scaled, NULL, NULL)));
 }
 
 CR__OP(softplus) = {
@@ -376,29 +526,6 @@ cr_tensor *cr_cast_at(cr_tensor *x, cr_dtype dtype, const char *site)
 
 /* ---- composites ---- */
 
-static cr_tensor *silu_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
-                              const void *attrs)
-{
-    (void)ctx, (void)n, (void)attrs;
-    return cr_mul(inputs[0], cr_sigmoid(inputs[0]));
-}
-
-CR__OP(silu) = {
-    .name = "silu",
-    .doc = "x sigmoid(x)",
-    .kind = CR_OP_COMPOSITE,
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .inputs = "x",
-    .expand = silu_expand,
-    .samples = CR__SAMPLES({ "f[2,3]", NULL }),
-};
-
-cr_tensor *cr_silu_at(cr_tensor *x, const char *site)
-{
-    return cr__record_1(&cr__op_silu, x, NULL, site);
-}
-
 typedef struct gelu_attrs {
     cr_approximate approximate;
 } gelu_attrs;
@@ -407,20 +534,14 @@ static cr_tensor *gelu_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                               const void *attrs)
 {
     const gelu_attrs *a = attrs;
-    cr_tensor *x = inputs[0], *odd; /* 2 Phi(x) - 1 */
     (void)n;
-    if (a->approximate != CR_APPROXIMATE_NONE && a->approximate != CR_APPROXIMATE_TANH) {
-        cr__op_fail(ctx, &cr__op_gelu, CR_ERR_ARGUMENT, NULL, "%d is no form of it",
-                    (int)a->approximate);
-        return NULL;
-    }
-    if (a->approximate == CR_APPROXIMATE_TANH) {
-        const double k = 0.7978845608028654; /* sqrt(2/pi) */
-        odd = cr_tanh(cr_mul(x, cr_add(cr_mul(cr_square(x), k * 0.044715), k)));
-    } else {
-        odd = cr_erf(cr_mul(x, 0.7071067811865476));
-    }
-    return cr_mul(cr_mul(x, 0.5), cr_add(odd, 1));
+    if (a->approximate == CR_APPROXIMATE_NONE)
+        return cr__record_1(&cr__op_gelu_erf, inputs[0], NULL, CR_HERE);
+    if (a->approximate == CR_APPROXIMATE_TANH)
+        return cr__record_1(&cr__op_gelu_tanh, inputs[0], NULL, CR_HERE);
+    cr__op_fail(ctx, &cr__op_gelu, CR_ERR_ARGUMENT, NULL, "%d is no form of it",
+                (int)a->approximate);
+    return NULL;
 }
 
 CR__OP(gelu) = {

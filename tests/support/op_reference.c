@@ -66,7 +66,7 @@ REF_SCALAR(tanh, tanh(x[0]))
 REF_SCALAR(sigmoid, 1 / (1 + exp(-x[0])))
 REF_SCALAR(erf, erf(x[0]))
 REF_SCALAR(relu, x[0] < 0 ? 0 : x[0])
-REF_SCALAR(silu, x[0] / (1 + exp(-x[0])))
+REF_SCALAR(silu, isinf(x[0]) ? fmax(x[0], 0) : x[0] / (1 + exp(-x[0])))
 REF_SCALAR(leaky_relu, x[0] > 0 ? x[0] : p[0] * x[0])
 REF_SCALAR(softplus, p[0] * x[0] > p[1] ? x[0] : log1p(exp(p[0] * x[0])) / p[0])
 REF_SCALAR(clamp, fmin(fmax(x[0], p[0]), p[1]))
@@ -93,6 +93,52 @@ REF_SCALAR(ge, x[0] >= x[1])
 REF_SCALAR(logical_and, x[0] != 0 && x[1] != 0)
 REF_SCALAR(logical_or, x[0] != 0 || x[1] != 0)
 REF_SCALAR(logical_not, x[0] == 0)
+static double ref_s(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+static double ref_phi(double x)
+{
+    return exp(-x * x / 2) / 2.5066282746310002;
+}
+
+/* The argument of the sigmoid in gelu's form with tanh, and its derivative. */
+static double ref_v(double x)
+{
+    return 1.5957691216057308 * (x + 0.044715 * x * x * x);
+}
+
+static double ref_v1(double x)
+{
+    return 1.5957691216057308 * (1 + 3 * 0.044715 * x * x);
+}
+
+static double ref_gelu_tanh_slope(double x)
+{
+    return ref_s(ref_v(x)) + x * ref_v1(x) * ref_s(ref_v(x)) * ref_s(-ref_v(x));
+}
+
+static double ref_gelu_tanh_bend(double x)
+{
+    double s1 = ref_s(ref_v(x)) * ref_s(-ref_v(x)), v1 = ref_v1(x);
+    return s1 * (2 * v1 + 6 * 1.5957691216057308 * 0.044715 * x * x -
+                 x * v1 * v1 * tanh(ref_v(x) / 2));
+}
+
+REF_SCALAR(gelu_erf, isinf(x[0]) ? fmax(x[0], 0) : x[0] * erfc(-x[0] / sqrt(2)) / 2)
+REF_SCALAR(gelu_tanh, isinf(x[0]) ? fmax(x[0], 0) : x[0] * ref_s(ref_v(x[0])))
+REF_SCALAR(logistic_grad, x[0] * ref_s(x[1]) * ref_s(-x[1]))
+REF_SCALAR(logistic_curve, -x[0] * ref_s(x[1]) * ref_s(-x[1]) * tanh(x[1] / 2))
+REF_SCALAR(silu_grad, x[0] * ref_s(x[1]) * (1 + x[1] * ref_s(-x[1])))
+REF_SCALAR(silu_curve, x[0] * ref_s(x[1]) * ref_s(-x[1]) * (2 - x[1] * tanh(x[1] / 2)))
+REF_SCALAR(gelu_erf_grad, x[0] * (erfc(-x[1] / sqrt(2)) / 2 + x[1] * ref_phi(x[1])))
+REF_SCALAR(gelu_erf_curve, x[0] * ref_phi(x[1]) * (2 - x[1] * x[1]))
+REF_SCALAR(gelu_tanh_grad, x[0] * ref_gelu_tanh_slope(x[1]))
+REF_SCALAR(gelu_tanh_curve, x[0] * ref_gelu_tanh_bend(x[1]))
+REF_SCALAR(below_largest, isinf(x[0]) && x[0] == x[1] ? 0 : x[0] - x[1])
+REF_SCALAR(zero_times, x[0] == 0 ? 0 : x[0] * x[1])
+
 #undef REF_SCALAR
 
 /* An elementwise operation; type 0: the type of the last input. */
@@ -132,6 +178,19 @@ static const ref_map ref_maps[] = {
     { .name = "custom_backward", .f = ref_custom_backward },
     { .name = "relu_grad", .f = ref_relu_grad },
     { .name = "tanh_grad", .f = ref_tanh_grad },
+    { .name = "logistic", .f = ref_sigmoid },
+    { .name = "gelu_erf", .f = ref_gelu_erf },
+    { .name = "gelu_tanh", .f = ref_gelu_tanh },
+    { .name = "logistic_grad", .f = ref_logistic_grad },
+    { .name = "logistic_curve", .f = ref_logistic_curve },
+    { .name = "silu_grad", .f = ref_silu_grad },
+    { .name = "silu_curve", .f = ref_silu_curve },
+    { .name = "gelu_erf_grad", .f = ref_gelu_erf_grad },
+    { .name = "gelu_erf_curve", .f = ref_gelu_erf_curve },
+    { .name = "gelu_tanh_grad", .f = ref_gelu_tanh_grad },
+    { .name = "gelu_tanh_curve", .f = ref_gelu_tanh_curve },
+    { .name = "below_largest", .f = ref_below_largest },
+    { .name = "zero_times", .f = ref_zero_times },
     { .name = "sigmoid_grad", .f = ref_sigmoid_grad },
     { .name = "add", .f = ref_add },
     { .name = "sub", .f = ref_sub },

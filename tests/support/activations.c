@@ -1,0 +1,98 @@
+#include "activations.h"
+
+#include <math.h>
+
+double sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+static long double bounded(double x)
+{
+    return isinf(x) ? copysignl(1e4L, (long double)x) : (long double)x;
+}
+
+static long double logistic(long double x)
+{
+    return 1 / (1 + expl(-x));
+}
+
+double logistic_slope(double x)
+{
+    return (double)(logistic(bounded(x)) * logistic(-bounded(x)));
+}
+
+double logistic_curve(double x)
+{
+    long double t = bounded(x), slope = logistic(t) * logistic(-t);
+    return (double)(-slope * tanhl(t / 2));
+}
+
+double silu(double x)
+{
+    return x == -(double)INFINITY ? -0.0
+                                  : (double)((long double)x * logistic((long double)x));
+}
+
+double silu_slope(double x)
+{
+    long double t = bounded(x);
+    return (double)(logistic(t) * (1 + t * logistic(-t)));
+}
+
+double silu_curve(double x)
+{
+    long double t = bounded(x);
+    return (double)(logistic(t) * logistic(-t) * (2 - t * tanhl(t / 2)));
+}
+
+static long double below(long double x)
+{
+    return erfcl(-x * 0.7071067811865475244L) / 2;
+}
+
+static long double density(long double x)
+{
+    return 0.39894228040143267794L * expl(-x * x / 2);
+}
+
+double gelu(double x)
+{
+    return x == -(double)INFINITY ? -0.0
+                                  : (double)((long double)x * below((long double)x));
+}
+
+double gelu_slope(double x)
+{
+    double slope = (double)(below(bounded(x)) + bounded(x) * density(bounded(x)));
+    return slope == 0 ? -0.0 : slope;
+}
+
+double gelu_curve(double x)
+{
+    return (double)(density(bounded(x)) * (2 - bounded(x) * bounded(x)));
+}
+
+/* v, of which the sigmoid is taken in gelu's form with tanh, and its derivatives. */
+#define K 1.5957691216057307118L
+#define C 0.044715L
+double gelu_tanh(double x)
+{
+    long double t = bounded(x), v = K * (t + C * t * t * t);
+    return x == -(double)INFINITY ? -0.0 : (double)((long double)x * logistic(v));
+}
+
+double gelu_tanh_slope(double x)
+{
+    long double t = bounded(x), v = K * (t + C * t * t * t), d = K * (1 + 3 * C * t * t);
+    return (double)(logistic(v) * (1 + t * d * logistic(-v)));
+}
+
+double gelu_tanh_curve(double x)
+{
+    long double t = bounded(x), v = K * (t + C * t * t * t), d = K * (1 + 3 * C * t * t);
+    long double bend = 2 * d + 6 * K * C * t * t - t * d * d * tanhl(v / 2);
+    return (double)(logistic(v) * logistic(-v) * bend);
+}
+#undef K
+#undef C

@@ -98,6 +98,22 @@ static void by_bindings(carrier *c)
     c->h = part[2];
 }
 
+/* What is kept is the enclosing scope's, which is the root scope here, until it is released. */
+static void by_keep_released(carrier *c)
+{
+    cr_tensor *next, *other, *unread;
+    {
+        CR_SCOPE(c->ctx);
+        next = cr_keep(advance(c, c->h));
+        other = cr_keep(cr_mul(next, 2));
+        unread = cr_keep(cr_exp(c->h));
+    }
+    cr_release(unread);
+    cr_release(c->h);
+    cr_release(other);
+    c->h = next;
+}
+
 /* What is kept is the enclosing scope's, which ends from time to time. */
 static void by_keep(carrier *c)
 {
@@ -218,6 +234,7 @@ static const form forms[] = {
     { "retain and release, without gradients", by_retain_no_grad, 0 },
     { "retain and release, as bindings do", by_bindings, 0 },
     { "keep", by_keep, 0 },
+    { "keep and release", by_keep_released, 0 },
     { "assign", by_assign, 0 },
     { "assign and read", by_assign_read, 0 },
     { "assign several times", by_assign_many, 0 },

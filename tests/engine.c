@@ -180,6 +180,40 @@ static void test_release(void)
     cr_close(ctx);
 }
 
+/* What cr_keep() has moved may be released before the scope that it is in now. */
+static void test_release_kept(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *kept[100], *w = cr_requires_grad(floats(ctx, 3)), *y;
+    cr_scope_push(ctx);
+    {
+        CR_SCOPE(ctx);
+        for (int i = 0; i < 100; i++)
+            kept[i] = cr_keep(cr_mul(w, i));
+        cr_keep(kept[99]);
+        cr_release(kept[0]);
+        ok(failed_with(ctx, CR_ERR_ARGUMENT, "not retained"), "not before it has moved");
+    }
+    y = cr_sum(cr_exp(cr_add(kept[0], cr_retain(kept[1]))));
+    for (int i = 0; i < 99; i++)
+        cr_release(kept[i]);
+    cr_release(kept[1]);
+    is_text(cr_message(ctx), "", "each is released, what is retained twice");
+    cr_add(kept[0], 1);
+    ok(failed_with(ctx, CR_ERR_SCOPE, "was released"), "and is not there any more");
+    cr_release(kept[0]);
+    ok(failed_with(ctx, CR_ERR_ARGUMENT, "not retained"), "nor released twice");
+    cr_requires_grad(cr_detach(kept[99]));
+    cr_assign(w, cr_mul(w, 2));
+    ok(cr_backward(y) == CR_OK && cr_item(cr_sum(cr_grad(w))) > 0,
+       "what reads them has its gradient");
+    cr_tensor *rest = cr_keep(cr_neg(kept[99]));
+    cr_release(kept[99]);
+    cr_scope_pop(ctx);
+    is_near(cr_item(cr_sum(rest)), -99 * 4.5, 0, "what was to move twice, too");
+    cr_close(ctx);
+}
+
 /* ---- reading ---- */
 
 static void test_reading(void)
@@ -361,6 +395,7 @@ int main(void)
     test_close(0);
     test_close(1);
     test_release();
+    test_release_kept();
     test_reading();
     test_numbers();
     test_random();

@@ -364,16 +364,19 @@ CR_API cr_status cr_scope_pop_at(cr_ctx *ctx, const char *site);
  * or by reference: next = cr_retain(...) in the scope, then cr_release(h) and h = next behind it.
  * Either takes the memory of one state, however many steps there are: a value that is known and has
  * no gradient to hand down holds nothing that it was computed from. With cr_keep() every state
- * stays, for itself, until the enclosing scope ends. What needs a gradient holds its graph with all that
- * vjps may read: to carry a loss or a recurrent state, carry a cr_detach() of it, or its number.
- * While something recorded and not yet computed reads a value, that value is kept: cr_item(loss),
+ * stays, for itself, until the enclosing scope ends, unless cr_release() ends that before: next =
+ * cr_keep(...) in the scope, then cr_release(h) and h = next behind it.
+ * What needs a gradient holds its graph with all that vjps may read: to carry a loss or a recurrent
+ * state, carry a cr_detach() of it, or its number. While something recorded and not yet computed reads a value, that value is kept: cr_item(loss),
  * then cr_item(accuracy) computes their network once. */
 
-/* Moves x to the enclosing scope: it outlives the present one. Returns x. */
+/* Moves x to the enclosing scope, when the present one ends: x outlives it, and is released with the
+ * enclosing one, or from then on by cr_release(). Returns x. */
 CR_API cr_tensor *cr_keep(cr_tensor *x);
 
 /* The reference count beneath, for bindings: each retain is matched by a release, or by the end of
- * the context. Releasing what was not retained is an error: scopes release what they hold. */
+ * the context. cr_release() of what is not retained, but was kept by cr_keep() and has moved, takes it
+ * from its scope. Releasing anything else is an error: scopes release what they hold. */
 CR_API cr_tensor *cr_retain(cr_tensor *x);
 CR_API void cr_release(cr_tensor *x);
 

@@ -43,9 +43,10 @@ struct cr_ctx {
     const cr_op *within; /* the composite being expanded */
     bool in_state; /* the library's floating point state has been entered: cr__state */
     cr__scope root, *scope;
-    int64_t retained; /* references given by cr_retain(), and not released */
-    int64_t keeps;    /* of all tensors: how often each is to be moved outwards */
-    int64_t n_nodes;  /* that somebody refers to */
+    int64_t retained;   /* references given by cr_retain(), and not released */
+    int64_t keeps;      /* of all tensors: how often each is to be moved outwards */
+    int64_t given_back; /* tensors that scopes list and do not hold: see cr_release() */
+    int64_t n_nodes;    /* that somebody refers to */
     cr__slab nodes, shapes, leaves, attrs[CR__ATTR_SLABS];
     struct cr__leaf *dirty;       /* with pending values or gradients */
     cr_tensor *dying;             /* released, but its inputs not yet */

@@ -165,7 +165,7 @@ static bool push_inputs(cr__plan *plan, uint32_t from)
 static bool is_held(const cr__scope *scope, const cr_tensor *x)
 {
     const cr_tensor *node = cr__resolve(x);
-    if (!node->op || node->flags & CR__FAILED)
+    if (!node->op || node->flags & CR__FAILED || x->given_back)
         return false;
     if (x->flags & (CR__RETAINED | CR__KEPT))
         return true;

@@ -84,7 +84,10 @@ struct cr_tensor {
     uint32_t pending : 1; /* not computed yet: counts in `readers` of its inputs */
     uint32_t shown : 1;   /* a leaf has its value, or is to get it: see cr__leaf.shown */
     uint32_t barred : 1;  /* beneath it a gradient that was needed does not flow */
-    uint32_t walk;        /* place in the walk in progress, plus 1; 0: not in it */
+    uint32_t moved : 1;   /* cr_keep() has moved it to the scope that it is in */
+    uint32_t
+        given_back : 1; /* cr_release() has ended that: its scope lists it, no more */
+    uint32_t walk;      /* place in the walk in progress, plus 1; 0: not in it */
 };
 _Static_assert(sizeof(cr_tensor) <= 128, "a node is at most two cache lines");
 

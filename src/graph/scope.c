@@ -39,17 +39,35 @@ void cr__make_recent(const cr_tensor *x)
         x->ctx->recent = x->seq;
 }
 
-/* Whether x, of a scope that ends, goes to the enclosing one. */
-static bool moves_out(cr_tensor *x)
+/* One cr_keep() of x has been seen to. */
+static void count_keep_off(cr_tensor *x)
 {
-    if (!(x->flags & CR__KEPT))
-        return false;
     x->ctx->keeps--;
     if (x->leaf && x->leaf->keeps)
         x->leaf->keeps--;
     else
         x->flags &= (uint16_t)~CR__KEPT;
+}
+
+/* Whether x, of a scope that ends, goes to the enclosing one. */
+static bool moves_out(cr_tensor *x)
+{
+    if (!(x->flags & CR__KEPT))
+        return false;
+    count_keep_off(x);
+    x->moved = true;
     return true;
+}
+
+/* The scope's list does not lead to x any more. */
+static void leave_scope(cr_tensor *x, const char *site)
+{
+    x->ended = site;
+    if (x->given_back)
+        x->ctx->given_back--;
+    x->given_back = false;
+    x->flags &= (uint16_t)~CR__SCOPED;
+    cr__drop(x);
 }
 
 void cr__scope_end(cr_ctx *ctx, const char *site)
@@ -63,9 +81,7 @@ void cr__scope_end(cr_ctx *ctx, const char *site)
             last = &x->link;
             parent->count++;
         } else {
-            x->ended = site;
-            x->flags &= (uint16_t)~CR__SCOPED;
-            cr__drop(x);
+            leave_scope(x, x->given_back ? NULL : site);
         }
     }
     scope->first = NULL;
@@ -76,6 +92,45 @@ void cr__scope_end(cr_ctx *ctx, const char *site)
         ctx->scope = parent;
         cr__free(ctx, scope);
     }
+}
+
+/* Takes what was given back out of the scopes' lists, and then lets it go: what is called
+ * when memory goes finds the lists whole. */
+static void sweep(cr_ctx *ctx)
+{
+    cr_tensor *gone = NULL;
+    for (cr__scope *scope = ctx->scope; scope; scope = scope->parent) {
+        cr_tensor **link = &scope->first;
+        while (*link) {
+            cr_tensor *x = *link;
+            if (!x->given_back) {
+                link = &x->link;
+                continue;
+            }
+            *link = x->link;
+            scope->count--;
+            x->link = gone;
+            gone = x;
+        }
+    }
+    for (cr_tensor *x; (x = gone);) {
+        gone = x->link;
+        leave_scope(x, NULL);
+    }
+}
+
+/* Ends what cr_keep() has begun. Lists lead one way only, so x waits in its scope's until
+ * a quarter of all tensors does: a sweep costs each of them a constant. */
+static void give_back(cr_tensor *x)
+{
+    cr_ctx *ctx = x->ctx;
+    while (x->flags & CR__KEPT)
+        count_keep_off(x);
+    x->flags &= (uint16_t)~CR__SCOPED;
+    x->moved = false;
+    x->given_back = true;
+    if (++ctx->given_back * 4 >= ctx->n_nodes)
+        sweep(ctx);
 }
 
 /* Computes what outlives the scope: kept tensors and what is pending on leaves. And what
@@ -194,9 +249,14 @@ void cr_release(cr_tensor *x)
                 cr__released_text(x));
         return;
     }
+    if (!(x->flags & CR__RETAINED) && x->moved) {
+        give_back(x);
+        return;
+    }
     if (!(x->flags & CR__RETAINED)) {
         cr_fail(ctx, CR_ERR_ARGUMENT,
-                "release: the tensor was not retained; its scope releases it");
+                "release: the tensor was not retained, nor kept beyond its scope, which "
+                "releases it");
         return;
     }
     if (x->leaf && x->leaf->retains && !(x->flags & CR__VERSION))

@@ -156,7 +156,7 @@ const char *cr__released_text(const cr_tensor *x)
     cr_ctx *ctx = x->ctx;
     char *text = next_text(ctx);
     size_t size = sizeof ctx->texts[0];
-    if (x->ended)
+    if (x->ended && !x->given_back)
         snprintf(text, size, "released with its scope: made at %s, it ended at %s",
                  x->site, x->ended);
     else

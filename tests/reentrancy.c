@@ -181,11 +181,13 @@ static void by_log(void)
     int now = which;
     which = -1;
     cr_scope_push(ctx);
-    for (int i = 0; i < 25100; i++)
-        cr_item(cr_mul(leaf, 2) ? retained : NULL), cr_mul(leaf, 3);
+    for (int i = 0; i < 50100; i++)
+        cr_mul(leaf, 2);
     which = now;
-    cr_assign(leaf, cr_mul(leaf, 1));
-    cr_eval(leaf);
+    for (int i = 0; i < 1000; i++) {
+        cr_assign(leaf, cr_mul(leaf, 1));
+        cr_eval(leaf);
+    }
     which = -1;
     cr_scope_pop(ctx);
 }

@@ -72,12 +72,16 @@ static void fail_system(cr_ctx *ctx, size_t bytes)
         bytes, cr__memory_used(&ctx->memory));
 }
 
+static const char in_allocator[] = "the allocator";
+
 static void *try_alloc(cr_ctx *ctx, size_t bytes, bool zeroed)
 {
     const cr__memory *memory = &ctx->memory;
     const char *outer = ctx->busy;
     block_header *block;
-    ctx->busy = "the allocator";
+    if (outer == in_allocator && !cr__may_change(ctx, "alloc"))
+        return NULL;
+    ctx->busy = in_allocator;
     if (zeroed && memory->alloc == system_alloc)
         block = calloc(1, bytes); /* knows which pages are fresh, and leaves them alone */
     else if ((block = memory->alloc(memory->user, bytes)) && zeroed)
@@ -137,7 +141,7 @@ void cr__free(cr_ctx *ctx, void *memory)
     if (block->account == KEPT)
         ctx->memory.kept -= block->bytes;
     const char *outer = ctx->busy;
-    ctx->busy = "the allocator";
+    ctx->busy = in_allocator;
     ctx->memory.free(ctx->memory.user, block, block->bytes);
     ctx->busy = outer;
 }

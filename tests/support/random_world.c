@@ -3,7 +3,13 @@
 #define _DEFAULT_SOURCE
 #include "random_world.h"
 #include "tap.h"
+#ifdef _WIN32 /* without pages that nobody may touch */
+#define mmap(at, bytes, ...)     malloc(bytes)
+#define munmap(at, bytes)        free(at)
+#define mprotect(at, bytes, ...) ((void)0)
+#else
 #include <sys/mman.h>
+#endif
 
 /* ---- chance ---- */
 

@@ -10,8 +10,8 @@
 #include "for_each_set.h"
 
 #define SOUND(SET) sound##SET
-static bool (*const sets[CR__ISAS])(const float *,
-                                    const double *) = { CR__EACH_SET(SOUND) };
+static bool (*const self_tests[CR__ISAS])(const float *,
+                                          const double *) = { CR__EACH_SET(SOUND) };
 
 /* Four operands: a, whose square loses its last bit; what is left of the square, negative;
  * a number that swallows a; a divisor, twice, which its reciprocal does not give back.
@@ -29,5 +29,5 @@ bool cr__arithmetic_is_sound(void)
     CR__FP_GUARD();
     for (int i = 0; i < CR__COUNT(given); i++)
         x[i] = given[i], y[i] = given_f64[i];
-    return sets[cr__isa_in_use()](x, y);
+    return self_tests[cr__isa_in_use()](x, y);
 }

@@ -298,7 +298,7 @@ static int end_cutting(cutting *c, int n)
 
 /* n parts of the given size, the last of them as much as is left; or of the sizes of a
  * list. Returns n. */
-static int cut(const cutting *c, int64_t n, int64_t size, const cr_dims *sizes)
+static int cut_parts(const cutting *c, int64_t n, int64_t size, const cr_dims *sizes)
 {
     int64_t from = 0;
     if (n > c->capacity)
@@ -346,10 +346,10 @@ int cr_split_at(cr_tensor *x, cr_dims sizes, int dim, cr_tensor **parts, int cap
         return end_cutting(&c, 0);
     if (sizes.given && sizes.n == 1 && sizes.v[0] > 0) {
         int64_t size = sizes.v[0], parts_of = c.size / size + (c.size % size != 0);
-        n = cut(&c, parts_of > 0 ? parts_of : 1, size, NULL);
+        n = cut_parts(&c, parts_of > 0 ? parts_of : 1, size, NULL);
     } else if (sizes.given && sizes.n > 1 && sizes.n <= CR_MAX_DIMS &&
                add_up(&c, &sizes)) {
-        n = cut(&c, sizes.n, 0, &sizes);
+        n = cut_parts(&c, sizes.n, 0, &sizes);
     } else {
         fail_sizes(&c, sizes);
     }
@@ -368,10 +368,10 @@ int cr_chunk_at(cr_tensor *x, int64_t chunks, int dim, cr_tensor **parts, int ca
         cr__op_fail(c.ctx, c.what, CR_ERR_ARGUMENT, NULL, "chunks is %lld, not above 0",
                     (long long)chunks);
     } else if (c.size == 0) {
-        n = cut(&c, chunks, 0, NULL);
+        n = cut_parts(&c, chunks, 0, NULL);
     } else {
         int64_t size = c.size / chunks + (c.size % chunks != 0);
-        n = cut(&c, c.size / size + (c.size % size != 0), size, NULL);
+        n = cut_parts(&c, c.size / size + (c.size % size != 0), size, NULL);
     }
     return end_cutting(&c, n);
 }

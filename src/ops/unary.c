@@ -226,13 +226,13 @@ static cr_tensor *gelu_tanh_third(cr_tensor *g, cr_arg arg)
 }
 
 #define DERIVATIVE(NAME, DOC, NEXT, VALUES)                                \
-    static cr_tensor *NAME(cr_tensor *g, cr_arg x)                         \
+    static cr_tensor *NAME##_of(cr_tensor *g, cr_arg x)                    \
     {                                                                      \
         return cr__record_2(&cr__op_##NAME, cr_arg_tensor(g), x, NULL);    \
     }                                                                      \
     static void NAME##_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down) \
     {                                                                      \
-        derivative_vjp(out, g, down, NAME, NEXT);                          \
+        derivative_vjp(out, g, down, NAME##_of, NEXT);                     \
     }                                                                      \
     CR__OP(NAME) = {                                                       \
         .name = #NAME,                                                     \
@@ -246,14 +246,14 @@ static cr_tensor *gelu_tanh_third(cr_tensor *g, cr_arg arg)
         .internal = CR__MAP_OF(NAME, .dtypes = CR__FLOATS),                \
         .samples = CR__SAMPLES(S("f[2,3] f[2,3]"), S(VALUES)),             \
     };
-#define DERIVATIVES(NAME, VALUES)                                                        \
-    DERIVATIVE(NAME##_curve, "grad times the second derivative of " #NAME " at x",       \
-               NAME##_third, VALUES)                                                     \
-    DERIVATIVE(NAME##_grad, "grad times the derivative of " #NAME " at x", NAME##_curve, \
-               VALUES)                                                                   \
-    static void NAME##_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)               \
-    {                                                                                    \
-        down[0] = NAME##_grad(g, cr_operand(out, 0));                                    \
+#define DERIVATIVES(NAME, VALUES)                                                  \
+    DERIVATIVE(NAME##_curve, "grad times the second derivative of " #NAME " at x", \
+               NAME##_third, VALUES)                                               \
+    DERIVATIVE(NAME##_grad, "grad times the derivative of " #NAME " at x",         \
+               NAME##_curve_of, VALUES)                                            \
+    static void NAME##_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)         \
+    {                                                                              \
+        down[0] = NAME##_grad_of(g, cr_operand(out, 0));                           \
     }
 DERIVATIVES(logistic, "f[3]=1,2,3 f[3]=0,20,-20")
 DERIVATIVES(silu, "f[3]=1,2,3 f[3]=0,12,-12")
@@ -265,7 +265,8 @@ DERIVATIVES(gelu_tanh, "f[3]=1,2,3 f[3]=0,5,-5")
 static void tanh_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     if (cr_dtype_of(out) == CR_F64)
-        down[0] = cr_mul(logistic_grad(g, cr_arg_tensor(cr_mul(cr_input(out, 0), 2))), 4);
+        down[0] =
+            cr_mul(logistic_grad_of(g, cr_arg_tensor(cr_mul(cr_input(out, 0), 2))), 4);
     else
         down[0] = tanh_grad(g, cr_arg_tensor(out));
 }
@@ -273,7 +274,7 @@ static void tanh_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 static void sigmoid_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     if (cr_dtype_of(out) == CR_F64)
-        down[0] = logistic_grad(g, cr_operand(out, 0));
+        down[0] = logistic_grad_of(g, cr_operand(out, 0));
     else
         down[0] = sigmoid_grad(g, cr_arg_tensor(out));
 }

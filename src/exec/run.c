@@ -195,10 +195,10 @@ static void let_go_inputs(const cr_tensor *x)
 
 static void finish(cr__plan *plan, bool success)
 {
-    bool any_stays = false;
+    bool any_settles = false;
     for (uint32_t i = 0; i < plan->n && success; i++) {
         give_value(plan, plan->nodes[i]);
-        any_stays |= cr__stays(plan->nodes[i]);
+        any_settles |= cr__settles(plan->nodes[i]);
     }
     for (uint32_t i = 0; i < plan->n && success; i++)
         let_go_inputs(plan->nodes[i]);
@@ -217,8 +217,8 @@ static void finish(cr__plan *plan, bool success)
         cr__buffer_release(plan->buffers[i]);
     }
     /* Last of all: what is beneath may go with it. */
-    for (uint32_t i = 0; i < plan->n && any_stays; i++)
-        if (cr__stays(plan->nodes[i]) && plan->nodes[i]->refs > 0)
+    for (uint32_t i = 0; i < plan->n && any_settles; i++)
+        if (plan->nodes[i]->refs > 0)
             cr__settle(plan->nodes[i]);
 }
 

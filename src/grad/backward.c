@@ -252,6 +252,7 @@ static bool visit(cr__walk *walk, cr_tensor *node, cr_tensor *g)
     }
     for (int j = 0; j < n; j++) {
         const cr_tensor *in = down[j] ? cr__input(node, j) : NULL;
+        walk->wasteful |= in && !in->walk;
         if (!in || !in->walk)
             continue;
         if (!check_cotangent(walk, node, j, in, down[j]) ||
@@ -298,7 +299,8 @@ void cr__walk_end(cr__walk *walk, bool let_go)
         if (let_go && walk->cotangents && walk->cotangents[i])
             cr__unsave(node);
     }
-    cr__disown(ctx, walk->since, NULL);
+    if (walk->wasteful)
+        cr__disown(ctx, walk->since, NULL);
     ctx->site = walk->context_site;
     ctx->within = walk->within;
     ctx->no_grad = walk->no_grad;

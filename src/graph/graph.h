@@ -381,6 +381,14 @@ void cr__cut(cr_tensor *x);
 /* What stays, is known, and has no gradient to hand down is data from now on: without
  * inputs, so that a value carried from step to step costs itself only. */
 void cr__settle(cr_tensor *x);
+CR__INLINE bool cr__settles(const cr_tensor *x)
+{
+    bool version = x->flags & CR__VERSION;
+    bool hands_down = !version && x->flags & CR__NEEDS_GRAD;
+    /* A leaf's pending value or gradient is cut when it is committed. */
+    return cr__stays(x) && x->n_inputs && !hands_down &&
+           (version ? x->leaf->committed == x : !(x->flags & CR__GRADIENT));
+}
 /* Something to come reads x (by is 1), or does no more (-1). */
 void cr__count_viewed(cr_tensor *x, int by);
 CR__INLINE void cr__count_reader(cr_tensor *x, int by)

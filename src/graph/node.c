@@ -182,12 +182,14 @@ void cr__unpend(cr_tensor *x)
  * them. */
 static void let_go_unread(cr_tensor *x)
 {
+    bool lets_go = !x->ctx->eager;
     for (int i = 0; i < x->n_inputs; i++) {
         cr_tensor *in = cr__input(x, i);
         if (in && x->pending)
             cr__count_reader(in, -1);
-        for (; in && !in->readers && !x->ctx->eager; in = cr__viewed(in))
-            cr__let_go(in);
+        for (; in && !in->readers && lets_go && !cr__stays(in); in = cr__viewed(in))
+            if (in->flags & CR__KNOWN)
+                cr__let_go(in);
     }
     x->pending = false;
 }
@@ -318,18 +320,8 @@ void cr__cut(cr_tensor *x)
 
 void cr__settle(cr_tensor *x)
 {
-    bool version = x->flags & CR__VERSION;
-    bool hands_down = !version && x->flags & CR__NEEDS_GRAD;
-    /* A leaf's pending value or gradient is cut when it is committed. */
-    bool pending = version ? x->leaf->committed != x : x->flags & CR__GRADIENT;
-    if (cr__stays(x) && x->n_inputs && !hands_down && !pending)
+    if (cr__settles(x))
         cr__cut(x);
-}
-
-static void count_save(cr_tensor *x, int by)
-{
-    if (x)
-        cr__count_reader(x, by);
 }
 
 /* Counts what the vjp of x reads up or down. */
@@ -338,16 +330,17 @@ static void count_saves(cr_tensor *x, int by)
     const cr__map *map = x->op->kind == CR_OP_MAP ? x->op->internal : NULL;
     bool wide = map && map->reads_in_f64 && x->dtype == CR_F64;
     unsigned reads = wide ? map->reads_in_f64 : x->op->reads;
+    cr_tensor *in;
     int n = x->n_inputs;
     for (int i = 0; i < n && i < CR__COUNT(x->op->reads_for); i++)
         if (cr__input(x, i))
             reads |= x->op->reads_for[i];
     /* Inputs beyond the bits are read if all are. */
     for (int i = 0; i < n && (i < 31 || ~reads << 1 == 0); i++)
-        if (i >= 31 || reads & CR_READS_INPUT(i))
-            count_save(cr__input(x, i), by);
+        if ((i >= 31 || reads & CR_READS_INPUT(i)) && (in = cr__input(x, i)))
+            cr__count_reader(in, by);
     if (reads & CR_READS_OUTPUT)
-        count_save(x, by);
+        cr__count_reader(x, by);
 }
 
 void cr__save(cr_tensor *x)

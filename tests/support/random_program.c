@@ -100,7 +100,7 @@ static void pop_scope(world *w)
         if (s->level == w->level && !s->retained && chance(w, 25) && cr_keep(s->t))
             s->level--;
         else if (s->level == w->level && chance(w, 5) && !s->retained)
-            s->retained = cr_retain(cr_watch(s->t)) != NULL;
+            s->retained = cr_retain(chance(w, 50) ? cr_watch(s->t) : s->t) != NULL;
     }
     for (int i = 0; i < PINS; i++)
         if (w->pins[i].level == w->level)
@@ -273,10 +273,56 @@ static cr_tensor *assign(world *w)
     unpin(w, x);
     if (cr_assign(x, value) == CR_OK)
         s->leaf = true;
-    if (chance(w, 30)) /* twice in a run */
+    bool twice = chance(w, 30); /* in a run */
+    int level = w->level;
+    if (twice)
         cr_assign(x, alike(w, x));
     settle(w);
+    /* What was assigned can be read as long as the leaf has it. */
+    if (!twice && w->level == level && chance(w, 60)) {
+        cr_eval(x);
+        note(w, value);
+    }
     return NULL;
+}
+
+/* A state is handed on from scope to scope, and only what is made of it may be read. */
+static cr_tensor *carry(world *w)
+{
+    slot *s = pick_slot(w, FLOATS, 0);
+    if (!s || !s->retained || s->leaf)
+        return NULL;
+    for (int64_t i = 1 + below(w, 4); i > 0; i--) {
+        cr_scope_push(w->ctx);
+        cr_tensor *next = cr_tanh(cr_add(cr_mul(s->t, 0.5), mirrored(w, s->t)));
+        if (chance(w, 30))
+            next = cr_detach(next);
+        next = cr_retain(next);
+        if (chance(w, 50))
+            note(w, cr_sum(cr_exp(next)));
+        cr_scope_pop(w->ctx);
+        unpin(w, s->t);
+        cr_release(s->t);
+        s->t = next;
+    }
+    if (chance(w, 50))
+        note(w, s->t);
+    return NULL;
+}
+
+/* Two results of what was made before: the second is recorded before the first is read. */
+static cr_tensor *read_twice(world *w)
+{
+    cr_tensor *x = pick(w, FLOATS, 0);
+    if (!x)
+        return NULL;
+    cr_tensor *y = cr_mul(cr_cos(x), 2), *view = mirrored(w, y);
+    cr_tensor *first = cr_sum(y), *second = chance(w, 50) ? cr_sum(cr_abs(view)) : view;
+    note(w, first);
+    if (chance(w, 30))
+        read_some(w);
+    note(w, second);
+    return y;
 }
 
 /* A step of training, of all leaves that the last pass has reached. */
@@ -345,7 +391,8 @@ static const action actions[] = {
     { 3, differentiate },   { 3, make_from_gradient },
     { 4, change_role },     { 6, assign },
     { 4, update },          { 7, change_scope },
-    { 1, toggle_grad },
+    { 1, toggle_grad },     { 4, carry },
+    { 3, read_twice },
 };
 
 static const action *choose_action(world *w)

@@ -211,6 +211,46 @@ static void test_many_beginnings(void)
     cr_close(ctx);
 }
 
+/* ---- Adam's second moment ---- */
+
+/* Constant gradients: the step is lr g / (|g| + eps), whatever their size. */
+static void check_adam(cr_dtype dtype, double g, double eps)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *w = cr_requires_grad(cr_zeros(ctx, CR_DIMS(2), .dtype = dtype));
+    cr_optim *optim = cr_optim_adam(cr_params_of(&w, NULL, 1), 0.125, .eps = eps);
+    double want = 0;
+    for (int t = 0; t < 50; t++) {
+        CR_SCOPE(ctx);
+        cr_set_grad(w, cr_full(ctx, CR_DIMS(2), g, .dtype = dtype));
+        cr_optim_step(optim);
+        want -= 0.125 * g / (fabs(g) + eps);
+    }
+    double got = cr_item(cr_sum(w)) / 2;
+    ok(fabs(got - want) <= 1e-5 * fabs(want), "adam, %s: 50 steps of %g, eps %g: %g (%g)",
+       cr_dtype_name(dtype), g, eps, want, got);
+    /* One enormous gradient is forgotten like others. */
+    for (int t = 0; t < 3; t++) {
+        CR_SCOPE(ctx);
+        cr_set_grad(w, cr_full(ctx, CR_DIMS(2), t ? 0 : g, .dtype = dtype));
+        cr_optim_step(optim);
+    }
+    ok(isfinite(cr_item(cr_sum(w))) && !cr_error(ctx), "and then it moves on");
+    cr_optim_free(optim);
+    cr_close(ctx);
+}
+
+static void test_adam_sizes(void)
+{
+    const double wide[] = { 1, -1e-3, 1e20, -1e150, 1e200, 1.7e308, 1e-200, -1e-300 };
+    const double narrow[] = { 1, -1e-3, 1e18, 1.9e19, -1e25, 3e38, 3.4028234e38, 1e-25 };
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+        check_adam(CR_F64, wide[i], fmin(fabs(wide[i]) / 4, 1e-8));
+    for (size_t i = 0; i < sizeof narrow / sizeof *narrow; i++)
+        check_adam(CR_F32, narrow[i], fmin(fabs(narrow[i]) / 4, 1e-8));
+    check_adam(CR_F32, -1e-30, 1e-31);
+}
+
 /* ---- the host's floating point state ---- */
 
 typedef enum host_state {
@@ -303,6 +343,7 @@ int main(void)
     test_norms();
     test_clip_arguments();
     test_plain_lists();
+    test_adam_sizes();
     test_many_parameters();
     test_many_beginnings();
     test_host_states();

@@ -138,6 +138,9 @@ CR_BINARY(div)          /* x / other                     d g / other, -g x / oth
 CR_API cr_tensor *cr_pow_at(cr_arg x, cr_arg exponent, const char *site);
 #define cr_pow(x, exponent) cr_pow_at(CR_ARG(x), CR_ARG(exponent), CR_HERE)
 
+CR_BINARY(hypot)        /* sqrt(x^2 + other^2)           d g x / h, g other / h; 0 at the origin */
+#define cr_hypot(x, other) cr_hypot_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
 CR_BINARY(maximum)      /* the larger; NaN wins          d g to the larger, g/2 each if equal */
 #define cr_maximum(x, other) cr_maximum_at(CR_ARG(x), CR_ARG(other), CR_HERE)
 

@@ -150,6 +150,17 @@ static void pow_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         down[1] = pow_down_y(cr_operand(out, 0), out, g);
 }
 
+/* ---- hypot ---- */
+
+/* g x / h: at the origin x and h are 0, and the quotient is. */
+static void hypot_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    cr_tensor *h = cr_where(cr_eq(out, 0), 1, out);
+    for (int i = 0; i < 2; i++)
+        if (cr_input_needs_grad(out, i))
+            down[i] = cr_mul(g, cr_div_at(cr_operand(out, i), cr_arg_tensor(h), NULL));
+}
+
 /* ---- maximum and minimum ---- */
 
 /* Half of g where the operands are equal; all of it where the other does not win, so that
@@ -337,6 +348,9 @@ ENTRY(pow, "x,exponent", CR__FLOATS, prepare_arithmetic, NULL, pow_vjp, X | Y, X
        S("n{0.5,2} f[2,3]"),
        S("f[3]=0,0,2 f[3]=0,2,3 -> 0,0,12 0,0,5.545177444479562 "
          "-> 0,2,24.317766166719343 0,0,16.16139027806495"))
+BINARY(hypot, CR__FLOATS, prepare_arithmetic, NULL, hypot_vjp, X | OUT, Y | OUT,
+       "sqrt(x^2 + y^2), whatever the size of the squares", S("f[2,3]{0.5,2} f[2,3]"),
+       S("f[2,3]{0.5,2} n"), S("n{0.5,2} f[2,3]"), S("f[2]=3,0 f[2]=4,-2"))
 BINARY(maximum, ANY_ORDER, prepare_arithmetic, NULL, maximum_vjp, X | Y, X | Y,
        "the larger of x and y; NaN wins", S("f[2,3] f[2,3]"), S("f[2,3] n"),
        S("f[3]=1,2,3 f[3]=1,3,2 -> 0.5,0,1 0.5,1,0"))

@@ -96,29 +96,41 @@ static int adam_states(const void *settings)
     return 2;
 }
 
-/* lr / (1 - beta1^t) and 1 / sqrt(1 - beta2^t) */
+/* The root of beta2 as the parameter's dtype has it. Its square takes beta2's place
+ * everywhere, so that one rounding does not make the average drift from its correction. */
+static double root_of_beta2(const adam_settings *settings, cr_dtype dtype)
+{
+    double root = sqrt(settings->betas.v[1]);
+    return dtype == CR_F64 ? root : (double)(float)root;
+}
+
+/* With c = sqrt(1 - beta2^t) / 2: c lr / (1 - beta1^t) and c eps. */
 static void adam_factors(const cr_optim *optim, cr_tensor *t, cr_dtype dtype,
                          cr_tensor **factors)
 {
     const adam_settings *settings = optim->settings;
-    const double *beta = settings->betas.v;
-    (void)dtype;
-    factors[0] = DIV(optim->lr, SUB(1, POW(beta[0], t)));
-    factors[1] = cr_rsqrt_at(SUB(1, POW(beta[1], t)), optim->site);
+    double root = root_of_beta2(settings, dtype);
+    cr_tensor *c = MUL(cr_sqrt_at(SUB(1, POW(root * root, t)), optim->site), 0.5);
+    factors[0] = DIV(MUL(c, optim->lr), SUB(1, POW(settings->betas.v[0], t)));
+    factors[1] = MUL(c, settings->eps);
 }
 
-/* The step from p by the gradient g. */
+/* The step from p by the gradient g. The second state is half the root of v: squares of
+ * large and of small gradients are no numbers of the dtype, and the root of an average of
+ * equal squares may be the largest number, rounded up. Numerator and denominator of the step
+ * are multiplied by c above, which leaves no factor beside the root that could overflow. */
 static void step_adam(const cr_optim *optim, cr__optim_slot *s, cr_tensor *p,
                       cr_tensor *g)
 {
     const adam_settings *settings = optim->settings;
-    double b1 = settings->betas.v[0], b2 = settings->betas.v[1];
+    double b1 = settings->betas.v[0];
+    double root = root_of_beta2(settings, cr_dtype_of(p));
     cr_tensor *m = ADD(MUL(s->state[0], b1), MUL(g, 1 - b1));
-    cr_tensor *v = ADD(MUL(s->state[1], b2), MUL(cr_square_at(g, optim->site), 1 - b2));
-    cr_tensor *size = ADD(MUL(cr_sqrt_at(v, optim->site), s->factors[1]), settings->eps);
+    cr_tensor *r = cr_hypot_at(CR_ARG(MUL(s->state[1], root)),
+                               CR_ARG(MUL(g, sqrt(1 - root * root) / 2)), optim->site);
     s->next_state[0] = m;
-    s->next_state[1] = v;
-    s->next_param = SUB(p, MUL(DIV(m, size), s->factors[0]));
+    s->next_state[1] = r;
+    s->next_param = SUB(p, MUL(DIV(m, ADD(r, s->factors[1])), s->factors[0]));
 }
 
 static void update_adam(const cr_optim *optim, cr__optim_slot *s)

@@ -247,6 +247,7 @@ static void binary(cr_ctx *ctx)
     IS(cr_mul(x, 2.5), 7.5);
     IS(cr_div(x, y), 1.5);
     IS(cr_pow(x, y), 9);
+    IS(cr_hypot(3.0, cr_mul(x, cr_div(4, x))), 5);
     IS(cr_maximum(x, y), 3);
     IS(cr_minimum(x, 2), 2);
     IS(cr_eq(x, 3), 1);

@@ -34,17 +34,19 @@
  * - A tensor belongs to the scope it was made in; you free nothing but contexts, modules,
  *   optimisers and pools.
  * - In an options struct zero always means the default. Options stand behind the other arguments,
- *   as `.name = value`, in any order. Where zero is legal and not the default, an option is CR_INT(0)
- *   or CR_REAL(0), or the argument is one by position.
- * - Each macro stands on a function whose name ends in _at, for bindings: options are a struct then,
- *   and the last argument, or the first member of the options, is the caller's place as text, "f.c:7".
- * - An array of tensors or numbers may be a literal: (cr_tensor *[]){ a, b }, in parentheses where a
- *   comma would end an argument. CR_ARRAY(cr_tensor *, a, b) is that in C and in C++.
- * - In C++17 everything is written in the same way; as an operand NULL is a NULL tensor (and so is the
- *   literal 0L), and the members of a struct that you fill in yourself, like cr_op, are named in the
- *   order in which they are declared. An array literal among options must be a variable there.
- *   In which order the arguments of a call are evaluated is the compiler's affair, in both: what
- *   draws random numbers, or assigns, stands in a statement of its own where the order matters.
+ *   as `.name = value`, in any order. Where zero is legal and not the default, an option is
+ *   CR_INT(0) or CR_REAL(0), or the argument is one by position.
+ * - Each macro stands on a function whose name ends in _at, for bindings: options are a struct
+ *   then, and the last argument, or the first member of the options, is the caller's place as text,
+ *   "f.c:7".
+ * - An array of tensors or numbers may be a literal: (cr_tensor *[]){ a, b }, in parentheses where
+ *   a comma would end an argument. CR_ARRAY(cr_tensor *, a, b) is that in C and in C++.
+ * - In C++17 everything is written in the same way; as an operand NULL is a NULL tensor (and so is
+ *   the literal 0L), and the members of a struct that you fill in yourself, like cr_op, are named
+ *   in the order in which they are declared. An array literal among options must be a variable
+ *   there. In which order the arguments of a call are evaluated is the compiler's affair, in both
+ *   languages: what draws random numbers, or assigns, stands in a statement of its own where the
+ *   order matters.
  * - The same program gives the same bits with any number of threads, lazily or eagerly, on every
  *   machine and instruction set, whatever floating point state and locale the host has set (which a
  *   call leaves as it found them); any NaN equals any NaN. An exception for now: f64's exp, expm1,

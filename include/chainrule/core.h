@@ -14,7 +14,7 @@ typedef struct cr_tensor cr_tensor; /* an immutable value, known or still to be 
 typedef struct cr_pool cr_pool;     /* worker threads, which contexts may share */
 typedef struct cr_module cr_module; /* a layer or a network: parameters and a forward pass */
 typedef struct cr_optim cr_optim;   /* an optimiser and its state */
-typedef struct cr_op cr_op;         /* an operation: section 8 */
+typedef struct cr_op cr_op;         /* an operation: operations.h */
 
 typedef enum cr_status {
     CR_OK = 0,
@@ -95,9 +95,9 @@ typedef struct cr_arg {
     } v;
 } cr_arg;
 
-/* The list of n integers at v; n above CR_MAX_DIMS gives a list that every operation refuses. Beside
- * it stand cr_arg_tensor(x), cr_arg_real(x), cr_arg_int(x) and cr_arg_uint(x), which make operands
- * for functions that end in _at. */
+/* The list of n integers at v; n above CR_MAX_DIMS gives a list that every operation refuses.
+ * Beside it stand cr_arg_tensor(x), cr_arg_real(x), cr_arg_int(x) and cr_arg_uint(x), which make
+ * operands for functions that end in _at. */
 static inline cr_dims cr_dims_of(const int64_t *v, int n)
 {
     cr_dims d;
@@ -160,10 +160,10 @@ CR_API const char *cr_message(cr_ctx *ctx);
 CR_API void cr_clear(cr_ctx *ctx);
 
 /* Code of yours that the library calls in the midst of something (kernels, parallel_for, the
- * allocator, the log, done functions, shape rules) must not use the context it is called for: every
- * such call but cr_fail(), cr_error() and plain questions is CR_ERR_ARGUMENT and does nothing. vjps,
- * expansions and functions under cr_gradcheck() record as anybody does, and may open scopes if they
- * end them; ending one that they have not opened is an error. */
+ * allocator, the log, done functions, shape rules) must not use the context it is called for:
+ * every such call but cr_fail(), cr_error() and plain questions is CR_ERR_ARGUMENT and does
+ * nothing. vjps, expansions and functions under cr_gradcheck() record as anybody does, and may
+ * open scopes if they end them; ending one that they have not opened is an error. */
 
 /* Records an error as the library does, for operations of your own and bindings; returns status.
  * The first error stays. */
@@ -181,9 +181,9 @@ CR_API const char *cr_isa(void);
 /* Bytes in use now, and at most since the context was opened: the elements of tensors, and all the
  * rest, the records of operations, shapes, scopes, names, modules and optimisers. Not what opening
  * the context takes, nor memory that is kept for what comes next, which is at most what was in use
- * once. What is used stays within memory_limit: beyond it is CR_ERR_MEMORY, and the context stays as
- * usable as before. (Memory for elements is rounded up, by an eighth and 300 bytes at most, and that
- * does not count.) cr_trim() gives kept memory of tensors back to the system. */
+ * once. What is used stays within memory_limit: beyond it is CR_ERR_MEMORY, and the context stays
+ * as usable as before. (Memory for elements is rounded up, by an eighth and 300 bytes at most, and
+ * that does not count.) cr_trim() gives kept memory of tensors back to the system. */
 CR_API size_t cr_memory_used(const cr_ctx *ctx);
 CR_API size_t cr_memory_peak(const cr_ctx *ctx);
 CR_API void cr_trim(cr_ctx *ctx);
@@ -223,10 +223,10 @@ typedef struct cr_make_opts {
 CR_API cr_tensor *cr_from_at(cr_ctx *ctx, cr_dtype dtype, cr_dims shape, const void *data,
                              const char *type, const char *site);
 
-/* Uses the caller's memory without copying it. usage: cr_borrow(ctx, dtype, shape, data, done, user).
- * It must stay unchanged until done(user, data) is called (done may be NULL), which happens once, when
- * the last tensor that needs it is gone; not if the result is NULL. Its type is checked as that of
- * cr_from(); bools are 0 or 1. */
+/* Uses the caller's memory without copying it. It must stay unchanged until done(user, data) is
+ * called (done may be NULL), which happens once, when the last tensor that needs it is gone; not if
+ * the result is NULL. Its type is checked as that of cr_from(); bools are 0 or 1.
+ * usage: cr_borrow(ctx, CR_F32, CR_DIMS(2, 3), data, done, user) */
 CR_API cr_tensor *cr_borrow_at(cr_ctx *ctx, cr_dtype dtype, cr_dims shape, const void *data,
                                void (*done)(void *user, const void *data), void *user,
                                const char *type, const char *site);
@@ -241,7 +241,7 @@ CR_API cr_tensor *cr_scalar_at(cr_ctx *ctx, cr_arg value, cr_make_opts opts);
  * cr_zeros(ctx, CR_DIMS(2, 3)), cr_ones(ctx, CR_NO_DIMS, .dtype = CR_F64) */
 CR_API cr_tensor *cr_full_at(cr_ctx *ctx, cr_dims shape, cr_arg value, cr_make_opts opts);
 #define cr_full(ctx, shape, ...)                              \
-    cr_full_at(ctx, shape, CR_ARG(CR_FIRST(__VA_ARGS__, 0)),   \
+    cr_full_at(ctx, shape, CR_ARG(CR_FIRST(__VA_ARGS__, 0)),  \
                CR_OPTS(cr_make_opts, __VA_ARGS__))
 #define cr_zeros(ctx, ...)                                    \
     cr_full_at(ctx, CR_FIRST(__VA_ARGS__, 0), cr_arg_int(0),  \
@@ -343,17 +343,16 @@ CR_API cr_status cr_scope_push(cr_ctx *ctx);
 CR_API cr_status cr_scope_pop_at(cr_ctx *ctx, const char *site);
 #define cr_scope_pop(ctx) cr_scope_pop_at(ctx, CR_HERE)
 
-/* A tensor that was released must not be used. Mostly that is an error (CR_ERR_SCOPE) that says where
- * it was made and where its scope ended; but its memory is used again, some thousand tensors later,
- * and then it is, in silence, another tensor. With cr_options.check or CHAINRULE_CHECK=1 memory of
- * tensors is never used again: each use of a released one is an error then, also in cr_ndim() and
- * its like. It costs 128 bytes for each tensor that there ever was, which count neither in
- * cr_memory_used() nor against the limit. */
+/* A tensor is held by its scope, by cr_retain(), by the leaf whose gradient it is. What none of
+ * them holds was released: it is not the caller's any more, whoever else still refers to it, and
+ * must not be used. That is an error (CR_ERR_SCOPE), which says where it was made and where its
+ * scope ended. But its memory is used again, some thousand tensors later, and then it is, in
+ * silence, another tensor. With cr_options.check or CHAINRULE_CHECK=1 memory of tensors is never
+ * used again: each use of a released one is an error then, also in cr_ndim() and its like. It costs
+ * 128 bytes for each tensor that there ever was, which count neither in cr_memory_used() nor
+ * against the limit. */
 
-/* What a scope has let go is not the caller's any more, whoever else still refers to it: every use
- * is CR_ERR_SCOPE. A tensor is held by its scope, by cr_retain(), by the leaf whose gradient it is.
- *
- * Values carried from step to step: a loop whose body is a scope hands a state on by assignment,
+/* Values carried from step to step: a loop whose body is a scope hands a state on by assignment,
  *
  *     cr_tensor *h = cr_zeros(ctx, CR_DIMS(64));
  *     for (...) {
@@ -367,16 +366,18 @@ CR_API cr_status cr_scope_pop_at(cr_ctx *ctx, const char *site);
  * stays, for itself, until the enclosing scope ends, unless cr_release() ends that before: next =
  * cr_keep(...) in the scope, then cr_release(h) and h = next behind it.
  * What needs a gradient holds its graph with all that vjps may read: to carry a loss or a recurrent
- * state, carry a cr_detach() of it, or its number. While something recorded and not yet computed reads a value, that value is kept: cr_item(loss),
+ * state, carry a cr_detach() of it, or its number.
+ *
+ * While something recorded and not yet computed reads a value, that value is kept: cr_item(loss),
  * then cr_item(accuracy) computes their network once. */
 
-/* Moves x to the enclosing scope, when the present one ends: x outlives it, and is released with the
- * enclosing one, or from then on by cr_release(). Returns x. */
+/* Moves x to the enclosing scope, when the present one ends: x outlives it, and is released with
+ * the enclosing one, or from then on by cr_release(). Returns x. */
 CR_API cr_tensor *cr_keep(cr_tensor *x);
 
 /* The reference count beneath, for bindings: each retain is matched by a release, or by the end of
- * the context. cr_release() of what is not retained, but was kept by cr_keep() and has moved, takes it
- * from its scope. Releasing anything else is an error: scopes release what they hold. */
+ * the context. cr_release() of what is not retained, but was moved here by cr_keep(), takes it from
+ * its scope. Releasing anything else is an error: scopes release what they hold. */
 CR_API cr_tensor *cr_retain(cr_tensor *x);
 CR_API void cr_release(cr_tensor *x);
 
@@ -429,9 +430,9 @@ CR_API cr_status cr_backward_at(cr_tensor *loss, cr_backward_opts opts);
                    CR_OPTS(cr_backward_opts, __VA_ARGS__))
 
 /* The gradient of a leaf (or watched tensor), owned by it: NULL until a backward pass reaches it,
- * which is not an error; CR_ERR_GRAD for a tensor that is neither. Read it before another one takes its place. cr_zero_grad() makes it NULL
- * again; cr_set_grad() replaces it by g (same shape and dtype), as clipping does. Both take effect
- * with the run, like assignments. */
+ * which is not an error; CR_ERR_GRAD for a tensor that is neither. Read it before another one takes
+ * its place. cr_zero_grad() makes it NULL again; cr_set_grad() replaces it by g (same shape and
+ * dtype), as clipping does. Both take effect with the run, like assignments. */
 CR_API cr_tensor *cr_grad(cr_tensor *leaf);
 CR_API cr_status cr_zero_grad(cr_tensor *leaf);
 CR_API cr_status cr_set_grad(cr_tensor *leaf, cr_tensor *g);
@@ -441,12 +442,12 @@ CR_API cr_status cr_set_grad(cr_tensor *leaf, cr_tensor *g);
  * with the next run and takes effect only if the whole run succeeds. No gradient flows through.
  * What becomes of tensors that were recorded before, in the run that replaces the value:
  *
- *     read, watched, kept, retained; leaves           computed before it is too late; stays
- *     no operation reads it (an accuracy, a norm)     computed before; stays
- *     a single element                                computed before; stays
- *     assigned, or given to cr_set_grad()             readable as long as the leaf has it
- *     operations have read it                         let go; computed again when it is read, unless
- *                                                     a leaf beneath it was replaced: CR_ERR_STALE
+ *     read, watched, kept, retained; leaves         computed before it is too late; stays
+ *     no operation reads it (an accuracy, a norm)   computed before; stays
+ *     a single element                              computed before; stays
+ *     assigned, or given to cr_set_grad()           readable as long as the leaf has it
+ *     operations have read it                       let go; computed again when it is read, unless
+ *                                                   a leaf beneath it was replaced: CR_ERR_STALE
  *
  * Assignment and cr_detach() read nothing in this sense, nor do vjps and the inside of modules,
  * optimisers and composites hold anything for the caller. CR_ERR_STALE is an error of that read
@@ -463,7 +464,8 @@ CR_API cr_tensor *cr_detach_at(cr_tensor *x, const char *site);
 /* grads[j] = sum over i of d ys[i] / d xs[j] (weighted by cotangents[i]); leaves' own gradients
  * stay untouched. xs may be intermediate. With .create_graph the result can be differentiated
  * again. An x that no y depends on is an error, or with .allow_unused a NULL.
- * usage: cr_gradients(&y, 1, &x, 1, &dx), cr_gradients(ys, 2, xs, 3, grads, .create_graph = true) */
+ * usage: cr_gradients(&y, 1, &x, 1, &dx),
+ *        cr_gradients(ys, 2, xs, 3, grads, .create_graph = true) */
 typedef struct cr_gradients_opts {
     const char *site CR_ZERO;
     cr_tensor *const *cotangents CR_ZERO; /* one for each y; default: ones */

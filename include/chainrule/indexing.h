@@ -6,7 +6,7 @@
 
 CR_BEGIN
 
-/* Picking by index tensors (i64, i32 or u8). An index outside is an error of the run. All that is
+/* Indices are i64, i32 or u8. An index outside is an error of the run. All that is
  * added to one element is summed as cr_sum() does, in an order that depends on the index alone; so
  * are the gradients of these operations. */
 
@@ -27,7 +27,8 @@ CR_API cr_tensor *cr_index_select_at(cr_tensor *x, int dim, cr_tensor *index, co
 
 /* x with alpha times source's slices added to those at index along dim    d g; to source: alpha g
  * index_select's adjoint.
- * usage: cr_index_add(x, 0, index, source), cr_index_add(x, 0, index, source, .alpha = CR_REAL(-1)) */
+ * usage: cr_index_add(x, 0, index, source),
+ *        cr_index_add(x, 0, index, source, .alpha = CR_REAL(-1)) */
 typedef struct cr_index_add_opts {
     const char *site CR_ZERO;
     cr_opt_real alpha CR_ZERO; /* default 1 */

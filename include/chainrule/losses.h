@@ -51,7 +51,7 @@ CR_API cr_tensor *cr_mse_loss_at(cr_tensor *x, cr_tensor *target, cr_loss_opts o
     cr_mse_loss_at(x, CR_FIRST(__VA_ARGS__, 0),        \
                    CR_OPTS(cr_loss_opts, __VA_ARGS__))
 
-/* -(p t ln s(x) + (1 - t) ln(1 - s(x))) w, s the sigmoid    d g w ((1 - t) s(x) - p t (1 - s(x))) / n
+/* -w (p t ln s + (1 - t) ln(1 - s)), s = sigmoid(x)    d g w ((1 - t) s - p t (1 - s)) / n
  * Without overflow; target t in [0, 1]; .weight w and .pos_weight p broadcast.
  * usage: cr_binary_cross_entropy_with_logits(x, target),
  *        cr_binary_cross_entropy_with_logits(x, target, .pos_weight = p) */

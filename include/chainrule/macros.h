@@ -1,6 +1,6 @@
-/* The macros beneath the interface, which nobody needs to read to use it: the caller's place as text,
- * optional trailing options, numbers or tensors in either place, lists. Each macro writes each of its
- * arguments once. */
+/* The macros beneath the interface, which nobody needs to read to use it: the caller's place as
+ * text, optional trailing options, numbers or tensors in either place, lists. Each macro writes
+ * each of its arguments once. */
 #ifndef CHAINRULE_MACROS_H
 #define CHAINRULE_MACROS_H
 
@@ -204,7 +204,7 @@ template <class T> static inline cr_opt_real CR_REAL(T x)
     return given;
 }
 
-/* data: a pointer, NULL, or an array, also one that is a literal, which does not become a pointer. */
+/* data: a pointer, NULL, or an array, also a literal one, which does not become a pointer. */
 template <class T>
 static inline cr_tensor *cr_from_(const char *site, cr_ctx *ctx, cr_dtype dtype, cr_dims shape,
                                   const T &data)
@@ -285,7 +285,8 @@ static inline cr_ctx *cr_no_grad_enter_(cr_ctx *ctx)
 
 #define CR_OPTS(T, ...)                                                                     \
     ((struct { T cr_opts; }){                                                               \
-        .cr_opts.site = CR_HERE CR_JOIN(CR_SET_, CR_COUNT(__VA_ARGS__))(cr_opts, __VA_ARGS__) \
+        .cr_opts.site = CR_HERE                                                             \
+        CR_JOIN(CR_SET_, CR_COUNT(__VA_ARGS__))(cr_opts, __VA_ARGS__)                       \
     }).cr_opts
 #define CR_SET(o, option) , .o option
 
@@ -353,7 +354,7 @@ static inline cr_ctx *cr_no_grad_enter_(cr_ctx *ctx)
         cr_read_at(x, name, bytes, CR_TYPE_BEHIND_(name), CR_HERE);         \
     })
 
-#define cr_eval(...)                          \
+#define cr_eval(...)                           \
     cr_eval_at((cr_tensor *[]){ __VA_ARGS__ }, \
                (int)(sizeof((cr_tensor *[]){ __VA_ARGS__ }) / sizeof(cr_tensor *)), CR_HERE)
 

@@ -74,7 +74,8 @@ CR_UNARY(erf)           /* 2/sqrt(pi) int_0^x e^(-t^2)   d g 2/sqrt(pi) e^(-x^2)
 CR_UNARY(relu)          /* max(x, 0); NaN of NaN         d g where x > 0, 0 at 0 */
 #define cr_relu(x) cr_relu_at(x, CR_HERE)
 
-CR_UNARY(silu)          /* x s(x), s the sigmoid         d g (s + x s (1 - s))      Elfwing et al., 2018 */
+/* silu: Elfwing et al., 2018 */
+CR_UNARY(silu)          /* x s(x), s the sigmoid         d g (s + x s (1 - s)) */
 #define cr_silu(x) cr_silu_at(x, CR_HERE)
 
 CR_UNARY(logical_not)   /* x == 0, a bool                d none                     any type */
@@ -116,8 +117,8 @@ CR_API cr_tensor *cr_gelu_at(cr_tensor *x, cr_gelu_opts opts);
  * bool < u8 < i32 < i64 the wider one is taken; f32 with f64 is an error: cr_cast() one. Integers
  * and bools divide as f32; pow takes floats. A number takes the tensor's dtype and must be a value
  * of it (a float rounds it): to multiply integers by 0.5, cast them. Shapes broadcast.
- * Comparisons give bools, take any two types and are exact, also of a float with an integer that its
- * type does not hold (2^53 + 1); logical ones take any types, too. */
+ * Comparisons give bools, take any two types and are exact, also of a float with an integer that
+ * its type does not hold (2^53 + 1); logical ones take any types, too. */
 #define CR_BINARY(name) \
     CR_API cr_tensor *cr_##name##_at(cr_arg x, cr_arg other, const char *site);
 
@@ -133,8 +134,8 @@ CR_BINARY(mul)          /* x other; bools: and           d g other, g x */
 CR_BINARY(div)          /* x / other                     d g / other, -g x / other^2 */
 #define cr_div(x, other) cr_div_at(CR_ARG(x), CR_ARG(other), CR_HERE)
 
-/* x^exponent; 0^0 is 1                   d g e x^(e-1), g x^e ln x; 0 and 0 at 0^0; towards x also 0
- * where the exponent is 0, of NaN too; towards the exponent 0 where x is 0 */
+/* x^exponent, e; 0^0 is 1    d g e x^(e-1), g x^e ln x; 0 and 0 at 0^0
+ * Towards x also 0 where the exponent is 0, of NaN too; towards the exponent 0 where x is 0. */
 CR_API cr_tensor *cr_pow_at(cr_arg x, cr_arg exponent, const char *site);
 #define cr_pow(x, exponent) cr_pow_at(CR_ARG(x), CR_ARG(exponent), CR_HERE)
 
@@ -172,8 +173,8 @@ CR_BINARY(logical_or)   /* x != 0 or other != 0          d none */
 #define cr_logical_or(x, other) cr_logical_or_at(CR_ARG(x), CR_ARG(other), CR_HERE)
 #undef CR_BINARY
 
-/* x where the bool tensor condition is true, other elsewhere     d g there, 0 elsewhere; and so for
- * other. Any type, different ones as above; of two numbers i64 if both are integers, else f32.
+/* x where the bool tensor condition is true, else other    d g there, 0 elsewhere; likewise other
+ * Any type, different ones as above; of two numbers i64 if both are integers, else f32.
  * The branch that is not taken is computed too, and what is infinite in its derivative there meets
  * a cotangent of 0: the gradient of where(x > 0, sqrt(x), 0) at x <= 0 is NaN, as everywhere. Keep
  * its argument inside before: where(x > 0, sqrt(clamp(x, 1e-12, INFINITY)), 0). */
@@ -182,13 +183,14 @@ CR_API cr_tensor *cr_where_at(cr_tensor *condition, cr_arg x, cr_arg other,
 #define cr_where(condition, x, other) \
     cr_where_at(condition, CR_ARG(x), CR_ARG(other), CR_HERE)
 
-/* min(max(x, min), max) for numbers min and max, -INFINITY and INFINITY for none; NaN stays NaN. Any
- * number type.    d g strictly between the bounds, 0 at them and beyond */
+/* min(max(x, min), max)    d g strictly between the bounds, 0 at them and beyond
+ * For numbers min and max, -INFINITY and INFINITY for none; NaN stays NaN. Any number type. */
 CR_API cr_tensor *cr_clamp_at(cr_tensor *x, cr_arg min, cr_arg max, const char *site);
 #define cr_clamp(x, min, max) cr_clamp_at(x, CR_ARG(min), CR_ARG(max), CR_HERE)
 
-/* x as another element type, as C converts; to bool: x != 0. A float that the integer type cannot
- * hold becomes its nearest value, NaN becomes 0.    d g, cast back; between floats */
+/* x as another element type, as C converts    d g, cast back; between floats
+ * To bool: x != 0. A float that the integer type cannot hold becomes its nearest value, NaN
+ * becomes 0. */
 CR_API cr_tensor *cr_cast_at(cr_tensor *x, cr_dtype dtype, const char *site);
 #define cr_cast(x, dtype) cr_cast_at(x, dtype, CR_HERE)
 

@@ -88,12 +88,12 @@ typedef struct cr_nn_linear_opts {
 } cr_nn_linear_opts;
 CR_API cr_module *cr_nn_linear_at(cr_ctx *ctx, int64_t in_features, int64_t out_features,
                                   cr_nn_linear_opts opts);
-#define cr_nn_linear(ctx, in_features, ...)                   \
+#define cr_nn_linear(ctx, in_features, ...)                            \
     cr_nn_linear_at(ctx, in_features, CR_FIRST(__VA_ARGS__, 0),        \
                     CR_OPTS(cr_nn_linear_opts, __VA_ARGS__))
 
-/* Row x[..] of weight [num_embeddings, embedding_dim], standard normal at first; x is of integers. The row
- * .padding_idx (negative: from the end) is zeros and gets no gradient. See cr_embedding.
+/* Row x[..] of weight [num_embeddings, embedding_dim], standard normal at first; x is of integers.
+ * The row .padding_idx (negative: from the end) is zeros and gets no gradient. See cr_embedding.
  * usage: cr_nn_embedding(ctx, 99, 64), cr_nn_embedding(ctx, 99, 64, .padding_idx = CR_INT(0)) */
 typedef struct cr_nn_embedding_opts {
     const char *site CR_ZERO;
@@ -131,7 +131,8 @@ CR_API cr_module *cr_nn_gelu_at(cr_ctx *ctx, cr_gelu_opts opts);
 #define cr_nn_gelu(...) \
     cr_nn_gelu_at(CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_gelu_opts, __VA_ARGS__))
 
-/* Dropout with probability p while training, the identity otherwise. usage: cr_nn_dropout(ctx, 0.2) */
+/* Dropout with probability p while training, the identity otherwise.
+ * usage: cr_nn_dropout(ctx, 0.2) */
 CR_API cr_module *cr_nn_dropout_at(cr_ctx *ctx, double p, cr_nn_opts opts);
 #define cr_nn_dropout(ctx, ...) \
     cr_nn_dropout_at(ctx, CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_nn_opts, __VA_ARGS__))

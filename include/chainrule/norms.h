@@ -16,11 +16,12 @@ CR_API cr_tensor *cr_softmax_at(cr_tensor *x, int dim, const char *site);
 CR_API cr_tensor *cr_log_softmax_at(cr_tensor *x, int dim, const char *site);
 #define cr_log_softmax(x, dim) cr_log_softmax_at(x, dim, CR_HERE)
 
-/* y weight + bias, y = (x - mean) / sqrt(var + eps)    d (h - mean h - y mean(h y)) / sqrt(var + eps)
+/* y weight + bias, y = (x - mean) / s, s = sqrt(var + eps)    d (h - mean h - y mean(h y)) / s
  * with h = g weight; to weight: the sum of g y. Over the last dimensions, which must equal
  * normalized_shape (the shape of weight and bias, either of which may be NULL); biased variance.
  * Ba et al., 2016.
- * usage: cr_layer_norm(x, CR_DIMS(64), weight, bias), cr_layer_norm(x, shape, NULL, NULL, .eps = 1e-6) */
+ * usage: cr_layer_norm(x, CR_DIMS(64), weight, bias),
+ *        cr_layer_norm(x, shape, NULL, NULL, .eps = 1e-6) */
 typedef struct cr_norm_opts {
     const char *site CR_ZERO;
     double eps CR_ZERO; /* above 0; default 1e-5 */
@@ -31,11 +32,11 @@ CR_API cr_tensor *cr_layer_norm_at(cr_tensor *x, cr_dims normalized_shape, cr_te
     cr_layer_norm_at(x, normalized_shape, weight, CR_FIRST(__VA_ARGS__, 0),          \
                      CR_OPTS(cr_norm_opts, __VA_ARGS__))
 
-/* y weight + bias as above, over all dimensions but 1    d as above; evaluating: g weight / sqrt(var + eps)
- * Per channel (x [N, C, ..]). training: with the batch's mean
- * and biased variance, and running = (1 - momentum) running + momentum batch (the unbiased
- * variance) is assigned to running_mean and running_var, unless they are NULL. Otherwise: with the
- * running statistics, which must be given. Ioffe and Szegedy, 2015.
+/* y weight + bias as above, over all dimensions but 1    d as above; evaluating: g weight / s
+ * Per channel (x [N, C, ..]). training: with the batch's mean and biased variance, and running =
+ * (1 - momentum) running + momentum batch (the unbiased variance) is assigned to running_mean and
+ * running_var, unless they are NULL. Otherwise: with the running statistics, which must be given.
+ * Ioffe and Szegedy, 2015.
  * usage: cr_batch_norm(x, mean, var, weight, bias, true, 0.1),
  *        cr_batch_norm(x, mean, var, NULL, NULL, false, 0.1, .eps = 1e-3) */
 CR_API cr_tensor *cr_batch_norm_at(cr_tensor *x, cr_tensor *running_mean, cr_tensor *running_var,

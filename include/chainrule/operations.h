@@ -33,7 +33,7 @@ typedef enum cr_attr_type {
 /* Why zero may stand for the default of an attribute. */
 enum {
     CR_ATTR_POSITIONAL = 1, /* the C function takes it by position: zero is zero */
-    CR_ATTR_POSITIVE = 2    /* only values above zero are legal: cr_apply() and cr_call() see to it */
+    CR_ATTR_POSITIVE = 2    /* only values above zero: cr_apply() and cr_call() see to it */
 };
 
 typedef struct cr_attr {
@@ -90,10 +90,10 @@ CR_API void cr_kernel_parallel(const cr_kernel *kernel, int n, void (*body)(void
  * of float, integer (i64) and bool tensors, absent inputs (-) and C numbers (n), with the range
  * of their values (default -2 to 2, integers 0 to 4; the upper bound of integers is excluded).
  * "~" behind a tensor: no gradient is asked for it; "!": all elements differ from each other. Exact
- * values, which repeat, follow "=", last: "f[3]=2,-0,inf". Where those are kinks, ties or infinities,
- * at which finite differences say nothing, the gradients stand behind "->": for each input that wants
- * one that of the result's sum, and behind a second "->" that of those gradients' sum (zeros if it is
- * not there): "f[3]=-1,0,2 -> 0,0,1". */
+ * values, which repeat, follow "=", last: "f[3]=2,-0,inf". Where those are kinks, ties or
+ * infinities, at which finite differences say nothing, the gradients stand behind "->": for each
+ * input that wants one that of the result's sum, and behind a second "->" that of those gradients'
+ * sum (zeros if it is not there): "f[3]=-1,0,2 -> 0,0,1". */
 typedef struct cr_sample {
     const char *inputs;
     const char *attrs CR_ZERO; /* as in cr_call(); NULL: none */

@@ -15,16 +15,16 @@ CR_BEGIN
  * NULL, with an error that names the parameter or the setting, if anything is wrong; a list of NULL
  * has no context, and gives NULL alone. cr_optim_free(NULL) is allowed. */
 
-/* A list of plain tensors. usage: cr_params_of((cr_tensor *[]){ w, b }, NULL, 2). names may be NULL,
- * and each name too: then it is the tensor's own (cr_named). The list and its copies of the names live
- * as long as the scope in which it is made. NULL, with an error if there is a tensor, if tensors is
- * NULL or any of them. */
+/* A list of plain tensors. names may be NULL, and each name too: then it is the tensor's own
+ * (cr_named). The list and its copies of the names live as long as the scope in which it is made.
+ * NULL, with an error if there is a tensor, if tensors is NULL or any of them.
+ * usage: cr_params_of((cr_tensor *[]){ w, b }, NULL, 2) */
 CR_API const cr_params *cr_params_of_at(cr_tensor *const *tensors, const char *const *names, int n,
                                         const char *site);
 #define cr_params_of(...) cr_params_of_at(__VA_ARGS__, CR_HERE)
 
-/* g += weight_decay p; m = momentum m + g (m = g at first); p -= lr (nesterov ? g + momentum m : m).
- * Sutskever et al., 2013.
+/* g += weight_decay p; m = momentum m + g (m = g at first);
+ * p -= lr (nesterov ? g + momentum m : m). Sutskever et al., 2013.
  * usage: cr_optim_sgd(params, 0.1), cr_optim_sgd(params, 0.1, .momentum = 0.9) */
 typedef struct cr_sgd_opts {
     const char *site CR_ZERO;

@@ -8,7 +8,7 @@ CR_BEGIN
 
 /* x @ other, the matrix product of the last two dimensions    d g @ other^T, x^T @ g
  * [.., m, k] @ [.., k, n], leading ones broadcast; a rank-1 operand is a row on the left, a column
- * on the right, and its dimension is dropped. Transposed operands are read in place. f32 and f64. */
+ * on the right, and its dimension is dropped. Transposed operands are read in place. Floats. */
 CR_API cr_tensor *cr_matmul_at(cr_tensor *x, cr_tensor *other, const char *site);
 #define cr_matmul(x, other) cr_matmul_at(x, other, CR_HERE)
 

@@ -22,7 +22,8 @@ typedef struct cr_reduce_opts {
 CR_API cr_tensor *cr_sum_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
 #define cr_sum(...) CR_REDUCE_(cr_sum_at, cr_reduce_opts, __VA_ARGS__)
 
-/* sum / count; of integers and bools an f32, correctly rounded; NaN of nothing    d g / count to each
+/* sum / count    d g / count to each
+ * Of integers and bools an f32, correctly rounded; NaN of nothing.
  * usage: cr_mean(x), cr_mean(x, -1, .keepdim = true) */
 CR_API cr_tensor *cr_mean_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
 #define cr_mean(...) CR_REDUCE_(cr_mean_at, cr_reduce_opts, __VA_ARGS__)
@@ -32,7 +33,7 @@ CR_API cr_tensor *cr_mean_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
 CR_API cr_tensor *cr_amax_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
 #define cr_amax(...) CR_REDUCE_(cr_amax_at, cr_reduce_opts, __VA_ARGS__)
 
-/* the smallest; NaN wins; of nothing: error   d g, shared evenly by all that are smallest, or NaN
+/* the smallest; NaN wins; of nothing: error    d g, shared evenly by all that are smallest, or NaN
  * usage: cr_amin(x), cr_amin(x, -1, .keepdim = true) */
 CR_API cr_tensor *cr_amin_at(cr_tensor *x, cr_dims dim, cr_reduce_opts opts);
 #define cr_amin(...) CR_REDUCE_(cr_amin_at, cr_reduce_opts, __VA_ARGS__)

@@ -22,7 +22,7 @@ CR_API cr_tensor *cr_transpose_at(cr_tensor *x, int dim0, int dim1, const char *
 #define cr_transpose(x, dim0, dim1) cr_transpose_at(x, dim0, dim1, CR_HERE)
 #define cr_t(x) cr_transpose_at(x, -2, -1, CR_HERE)
 
-/* size-1 (and new leading) dimensions repeated; -1 keeps a size    d g, summed over what is repeated */
+/* size-1 (and new leading) dimensions repeated; -1 keeps a size    d g, summed where repeated */
 CR_API cr_tensor *cr_expand_at(cr_tensor *x, cr_dims shape, const char *site);
 #define cr_expand(x, shape) cr_expand_at(x, shape, CR_HERE)
 
@@ -34,7 +34,8 @@ CR_API cr_tensor *cr_flip_at(cr_tensor *x, cr_dims dims, const char *site);
 CR_API cr_tensor *cr_unsqueeze_at(cr_tensor *x, int dim, const char *site);
 #define cr_unsqueeze(x, dim) cr_unsqueeze_at(x, dim, CR_HERE)
 
-/* dimensions of size 1 dropped: of those in dim (an int, a list, CR_ALL), or of all    d g, with them
+/* dimensions of size 1 dropped    d g, with them
+ * Of those in dim (an int, a list, CR_ALL), or of all.
  * usage: cr_squeeze(x), cr_squeeze(x, 0), cr_squeeze(x, CR_DIMS(0, 2)) */
 CR_API cr_tensor *cr_squeeze_at(cr_tensor *x, cr_dims dim, const char *site);
 #define cr_squeeze(...) CR_THIRD_(__VA_ARGS__, CR_SQUEEZE_2_, CR_SQUEEZE_1_, )(__VA_ARGS__)
@@ -59,11 +60,12 @@ CR_API cr_tensor *cr_slice_at(cr_tensor *x, int dim, int64_t start, int64_t end,
                 CR_OPTS(cr_slice_opts, __VA_ARGS__))
 
 /* x cut along dim into slices, which are views: each part has `size` (an int; the last may be
- * smaller), or the sizes of a list, whose sum is that of x; or there are `chunks` parts of one size,
- * rounded up, so that the last is smaller and there may be fewer. usage: cr_split(x, 2, 0, parts, n),
- * cr_split(x, CR_DIMS(1, 3), 0, parts, 2), cr_chunk(x, 3, -1, parts, 3).
- * Stores the parts, of which there may not be more than capacity, and NULL behind them. Returns
- * how many there are, or -1 with an error, all of parts being NULL then. */
+ * smaller), or the sizes of a list, whose sum is that of x; or there are `chunks` parts of one
+ * size, rounded up, so that the last is smaller and there may be fewer. Stores the parts, of which
+ * there may not be more than capacity, and NULL behind them. Returns how many there are, or -1 with
+ * an error, all of parts being NULL then.
+ * usage: cr_split(x, 2, 0, parts, n), cr_split(x, CR_DIMS(1, 3), 0, parts, 2),
+ *        cr_chunk(x, 3, -1, parts, 3) */
 CR_API int cr_split_at(cr_tensor *x, cr_dims sizes, int dim, cr_tensor **parts, int capacity,
                        const char *site);
 CR_API int cr_chunk_at(cr_tensor *x, int64_t chunks, int dim, cr_tensor **parts, int capacity,

@@ -4,7 +4,29 @@
  * group reads it element by element in the same shape; otherwise it begins a group. So a
  * value is made where it is needed, and what reads a group's values is in the group or
  * runs later: numbering groups as they are made, a node's group has a number no smaller
- * than any of its consumers', and they run in descending order. */
+ * than any of its consumers', and they run in descending order.
+ *
+ * Numbers. Nodes are placed from the last to the first, so that when a node's turn comes
+ * all its readers in this run are placed. Until then entry->group is the highest number
+ * of a group that reads it, which is the first of them to run, and entry->last the
+ * lowest, the last to run: after it the memory is free. The node joins entry->group or
+ * begins a group, whose number is above all there are; either way it is computed before
+ * it is read. Within a group nodes are linked, and computed, in order of creation.
+ * CR__STORE: somebody reads the value that does not find it in the group's registers:
+ * another group, the same one but not element by element, or what comes after the run.
+ *
+ * Held. A run that replaces a leaf's value is the last that can compute what was
+ * recorded on the old one. So it takes in what the user may still ask for (is_held), of
+ * all open scopes, among what was recorded since the last replacement: older tensors had
+ * their turn then. Of a scope that ends only what outlives it is held, and is computed
+ * also where no value is replaced. The rest is not going to be computed on its own
+ * account, and counts as a reader no more (unpend_rest).
+ *
+ * Stale. A node that has neither a value nor inputs: a replaced version or gradient, let
+ * go. What needs one cannot be computed. A target is an error about that read, which
+ * leaves what is pending on leaves as it is (ctx->spares); what is pending itself fails,
+ * and is rolled back; what is merely held is passed over, once and for all (CR__FAILED),
+ * and is an error when it is read. */
 #include "exec.h"
 
 #include <string.h>

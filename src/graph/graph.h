@@ -49,10 +49,10 @@ struct cr_tensor {
         cr_tensor *link;   /* the next of its scope */
         const char *ended; /* its scope has ended: where, or NULL */
     };
-    int32_t refs; /* 0: dead; ended, refs, ctx and site stay as they are */
+    int32_t refs; /* see node.c; 0: dead; ended, refs, ctx and site stay as they are */
     int32_t n_inputs;
     uint32_t readers; /* what is to come and reads its value: operations that are not
-                         computed yet, vjps, and views of it that such read */
+                         computed yet, vjps, and views of it that such read: node.c */
     uint16_t flags;
     uint8_t dtype;
     uint8_t
@@ -101,7 +101,7 @@ typedef struct cr__shown {
 /* A leaf: what cr_requires_grad() and cr_assign() make of a tensor. The user's tensor
  * becomes a handle; each value that it has had is a version, a node of its own, so that
  * what was recorded before an assignment sees the old value. Also holds the name and the
- * gradient of others. */
+ * gradient of others. What holds of its members: leaf.c. */
 typedef struct cr__leaf {
     int32_t refs; /* the handle and its versions */
     bool requires_grad;

@@ -1,5 +1,36 @@
 /* Leaves: gradients, assignment, versions; names and watched tensors. What is pending on
- * leaves is committed by a run that succeeds and rolled back by an error. */
+ * leaves is committed by a run that succeeds and rolled back by an error.
+ *
+ * What holds between any two calls, of a cr__leaf that has a handle:
+ *
+ * - The handle is the user's tensor and has no value, operation or inputs of its own.
+ *   Who records takes cr__resolve() of it: no node has a handle as its input, apart from
+ *   nodes that were recorded before it became one. Those hold the handle, as they did
+ *   before; cr__input() shows them `first`, the version that it was then. `first` is set
+ *   once, when the handle is made, if anybody besides the scope referred to the tensor.
+ * - `committed` is what the last run that succeeded has left, `version` what operations
+ *   recorded from now on read; `grad` and `grad_committed` likewise, NULL meaning that
+ *   there is none. Each of them, and `first`, is a reference. If version differs from
+ *   committed, or grad from grad_committed, something is pending and the leaf is in the
+ *   list ctx->dirty; off the list they are equal.
+ * - A pending version is a detach of the value that was assigned, so that computing it
+ *   computes that. Committing cuts it: a committed version has no inputs, unless it is
+ *   one that make_handle() has made of a value not computed yet (it is cut when it is:
+ *   see cr__settles()). A gradient is cut likewise, but may become a leaf itself: then
+ *   `grad` is a handle and its value is that of cr__resolve(grad).
+ * - version and committed have CR__KEEP. A replaced version loses it, and its value
+ *   unless a vjp to come reads it; if it has no inputs it cannot be computed again: it
+ *   is stale. One that was pending and is replaced before any run is an ordinary node
+ *   from then on.
+ * - `shown` of the tensor that a pending or committed version or gradient is another
+ *   name for says that its value is readable at no cost as long as the leaf has it:
+ *   cr__let_go() and the search for what is held pass it by. leaf->shown and
+ *   leaf->grad_shown find that tensor when the leaf loses the value. They are no
+ *   references, since an assignment must not make its operand live on: the seq tells
+ *   whether the node is still that tensor.
+ *
+ * Of a leaf that only bears a name or a watched gradient, `handle` is the tensor, which
+ * has no CR__HANDLE, and of the values only the gradients are in use. */
 #include "graph.h"
 
 #include <stdio.h>

@@ -1,5 +1,33 @@
 /* Nodes, shapes and attributes: where their memory comes from, and when it goes. Freeing
- * is iterative: a chain of any length needs no stack. */
+ * is iterative: a chain of any length needs no stack.
+ *
+ * A node lives as long as somebody refers to it, its value as long as somebody is to
+ * read it. Two counts:
+ *
+ * `refs` is the number of references: of the list of its scope, of the nodes whose input
+ * it is, of the leaf whose version or gradient it is, of each cr_retain(). At 0 the node
+ * is put on ctx->dying, from which bury() takes one after the other: a node is never
+ * freed by the one that lost it, so whoever loses references calls bury(), or
+ * cr__drop(), at the end.
+ *
+ * `readers` is the number of those that are to come and will read the value. It is,
+ * always, the sum of
+ *     - the places in which x is an input of a node with `pending` (recorded, and
+ *       neither computed yet nor given up),
+ *     - the reads of the value by the vjps of nodes with CR__SAVES, x itself included,
+ *       and
+ *     - the views of x, while they have inputs, whose own `readers` is above 0.
+ * So a change from 0 to 1 or back is passed on through views (cr__count_viewed()). Who
+ * takes `pending`, CR__SAVES or the inputs from a node gives up what it counts for:
+ * cr__unpend(), cr__unsave(), lose_inputs(). Inputs are counted by cr__input(): when one
+ * becomes a handle its count goes over to the leaf's `first`.
+ *
+ * A value is let go (cr__let_go()) when nothing reads it, no flag keeps it (CR__KEEP:
+ * data, what was read, watched, kept, versions) and no leaf shows it. It can be computed
+ * again as long as the node has its inputs. These go for good by cr__cut(), of what is
+ * known and stays: by cr__settle(), as soon as no gradient flows through it, and when a
+ * leaf's value or gradient is committed. A node that is cut and has lost its value is
+ * stale. */
 #include "graph.h"
 
 #include <string.h>

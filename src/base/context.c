@@ -47,14 +47,11 @@ const char *cr_message(cr_ctx *ctx)
     return ctx->status == CR_OK ? "" : ctx->message;
 }
 
-bool cr__may_change(cr_ctx *ctx, const char *what)
+void cr__fail_busy(cr_ctx *ctx, const char *what)
 {
-    if (CR__LIKELY(!ctx->busy))
-        return true;
     cr_fail(ctx, CR_ERR_ARGUMENT,
             "%s: called from inside %s, where the context must not be used; do it after",
             what, ctx->busy);
-    return false;
 }
 
 void cr__log(cr_ctx *ctx, const char *format, ...)

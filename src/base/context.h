@@ -92,7 +92,14 @@ CR__INLINE void cr__state_end(const cr__state *state)
         cr__state_enter(ctx, needed)
 
 /* False with the error if the host's code is being called in the midst of something. */
-bool cr__may_change(cr_ctx *ctx, const char *what);
+void cr__fail_busy(cr_ctx *ctx, const char *what);
+CR__INLINE bool cr__may_change(cr_ctx *ctx, const char *what)
+{
+    if (CR__LIKELY(!ctx->busy))
+        return true;
+    cr__fail_busy(ctx, what);
+    return false;
+}
 
 /* A remark to the log callback, if there is one. */
 void cr__log(cr_ctx *ctx, const char *format, ...) CR_FORMAT(2, 3);

@@ -21,6 +21,8 @@ typedef struct reg {
 
 enum { CALL, INDEX, LOAD, FILL, KEEP };
 
+#define INPUTS 3 /* of a member, at most */
+
 typedef struct instruction {
     uint8_t kind, n_src;
     uint8_t size;         /* of an element: LOAD, FILL, KEEP */
@@ -39,6 +41,7 @@ typedef struct program {
     int64_t numel;
     cr_tensor **members;
     uint16_t *last_use; /* of a member's value, by place: the last member to read it */
+    uint16_t *made_by;  /* of each input, INPUTS for a member: see made_by() */
     uint16_t *reg_of;   /* a member's register */
     uint16_t *temps;    /* free numbers */
     instruction *code;
@@ -77,14 +80,16 @@ static bool make_room(program *p)
     for (uint32_t at = p->group->first; at; at = plan->entries[at - 1].next)
         slots += 2u * (size_t)plan->nodes[at - 1]->n_inputs;
     cr__list *list = &plan->ctx->run_lists[CR__PROGRAM];
+    size_t each_member = sizeof(cr_tensor *) + (2 + INPUTS) * sizeof(uint16_t);
     size_t each = sizeof(instruction) + sizeof(reg) + sizeof(uint64_t) +
                   sizeof(cr__strided) + sizeof(cr_tensor *) + sizeof(uint16_t);
-    if (!cr__list_reserve(plan->ctx, list, slots * each + members * 32 + 256))
+    if (!cr__list_reserve(plan->ctx, list, slots * each + members * each_member + 256))
         return false;
     char *at = list->at;
     p->members = (cr_tensor **)(void *)carve(&at, members * sizeof *p->members);
     p->last_use = (uint16_t *)(void *)carve(&at, members * sizeof *p->last_use);
     p->reg_of = (uint16_t *)(void *)carve(&at, members * sizeof *p->reg_of);
+    p->made_by = (uint16_t *)(void *)carve(&at, INPUTS * members * sizeof *p->made_by);
     p->temps = (uint16_t *)(void *)carve(&at, slots * sizeof *p->temps);
     p->code = (instruction *)(void *)carve(&at, slots * sizeof *p->code);
     p->regs = (reg *)(void *)carve(&at, slots * sizeof *p->regs);
@@ -193,10 +198,18 @@ static int member(const program *p, cr_tensor *x)
     return entry && !view && entry->group == p->number ? (int)entry->next : 0;
 }
 
-static uint16_t operand(program *p, cr_tensor *x)
+/* The place, plus 1, of the member that makes the k-th input of the one at place; 0: it is
+ * made outside. */
+static int made_by(const program *p, int place, int k)
 {
-    int place = member(p, x);
-    return place ? p->reg_of[place - 1] : outside(p, x);
+    return p->made_by[INPUTS * place + k];
+}
+
+/* The k-th input, a tensor, of the member at place. */
+static uint16_t operand(program *p, int place, int k)
+{
+    int by = made_by(p, place, k);
+    return by ? p->reg_of[by - 1] : outside(p, cr__input(p->members[place], k));
 }
 
 /* ---- building ---- */
@@ -217,6 +230,7 @@ static void find_members(program *p)
         for (int k = 0; k < x->n_inputs; k++) {
             cr_tensor *in = cr__input(x, k);
             int of = in ? member(p, in) : 0;
+            p->made_by[INPUTS * place + k] = (uint16_t)of;
             if (of)
                 p->last_use[of - 1] = (uint16_t)place;
         }
@@ -228,8 +242,7 @@ static void free_temps(program *p, int place)
 {
     const cr_tensor *x = p->members[place];
     for (int k = 0; k < x->n_inputs; k++) {
-        cr_tensor *in = cr__input(x, k);
-        int of = in ? member(p, in) : 0;
+        int of = made_by(p, place, k);
         if (!of || p->last_use[of - 1] != place)
             continue;
         p->last_use[of - 1] = UINT16_MAX; /* once, if it is an operand twice */
@@ -275,14 +288,14 @@ static cr__map_fn *kernel_for(program *p, uint16_t *src, const cr_tensor *x,
 }
 
 /* Operands, then parameters. */
-static void find_operands(program *p, cr_tensor *x, const cr__map *map, cr_dtype dtype,
+static void find_operands(program *p, int place, const cr__map *map, cr_dtype dtype,
                           uint16_t *src)
 {
+    const cr_tensor *x = p->members[place];
     cr_arg params[4];
-    for (int k = 0; k < x->n_inputs; k++) {
-        cr_tensor *in = cr__input(x, k);
-        src[k] = in ? operand(p, in) : immediate(p, cr_operand(x, k), dtype);
-    }
+    for (int k = 0; k < x->n_inputs; k++)
+        src[k] = cr__input(x, k) ? operand(p, place, k)
+                                 : immediate(p, cr_operand(x, k), dtype);
     if (map->n_params)
         map->params(x->attrs, params);
     for (int i = 0; i < map->n_params; i++)
@@ -312,7 +325,7 @@ static bool build_map(program *p, int place)
     const cr__map *map = x->op->internal;
     cr_dtype dtype = operand_dtype(x, map);
     uint16_t src[4];
-    find_operands(p, x, map, dtype, src);
+    find_operands(p, place, map, dtype, src);
     cr__map_fn *fn = kernel_for(p, src, x, dtype, map);
     if (!fn)
         return false;
@@ -360,7 +373,7 @@ static bool build(program *p)
     find_members(p);
     for (int i = 0; i < p->n_members; i++) {
         if (p->members[i] == p->group->reduce)
-            p->result = operand(p, cr__input(p->group->reduce, 0));
+            p->result = operand(p, i, 0);
         else if (!build_map(p, i))
             return false;
     }

@@ -200,10 +200,11 @@ static void finish(cr__plan *plan, bool success)
         give_value(plan, plan->nodes[i]);
         any_settles |= cr__settles(plan->nodes[i]);
     }
-    for (uint32_t i = 0; i < plan->n && success; i++)
-        let_go_inputs(plan->nodes[i]);
-    for (uint32_t i = 0; i < plan->n; i++) {
+    /* From the last: what is beneath is known to be of this run. */
+    for (uint32_t i = plan->n; i-- > 0;) {
         cr_tensor *x = plan->nodes[i];
+        if (success)
+            let_go_inputs(x);
         x->run = 0;
         if (success)
             continue;
@@ -218,7 +219,7 @@ static void finish(cr__plan *plan, bool success)
     }
     /* Last of all: what is beneath may go with it. */
     for (uint32_t i = 0; i < plan->n && any_settles; i++)
-        if (plan->nodes[i]->refs > 0)
+        if (plan->nodes[i]->refs > 0 && cr__settles(plan->nodes[i]))
             cr__settle(plan->nodes[i]);
 }
 

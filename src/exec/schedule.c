@@ -391,10 +391,10 @@ static void settle_inputs(cr__plan *plan, const cr_tensor *x)
 
 static void settle_views(cr__plan *plan)
 {
-    for (uint32_t i = 0; i < plan->n; i++)
+    for (uint32_t i = 0; i < plan->n && plan->views; i++)
         if (plan->nodes[i]->op->kind == CR_OP_VIEW)
             see_through(plan, plan->nodes[i]);
-    for (uint32_t i = 0; i < plan->n; i++)
+    for (uint32_t i = 0; i < plan->n && plan->views; i++)
         settle_inputs(plan, plan->nodes[i]);
     /* From the last: then the readers of a node that remain are outside of this run. */
     plan->unpended = true;

@@ -183,8 +183,8 @@ CR__INLINE bool cr__has_dims(const cr__shape *shape, const cr_dims *dims)
 
 CR__INLINE bool cr__same_shape(const cr__shape *a, const cr__shape *b)
 {
-    return a == b ||
-           (a->ndim == b->ndim && memcmp(a->dims, b->dims, sizeof a->dims) == 0);
+    return a == b || (a->ndim == b->ndim && a->numel == b->numel &&
+                      (a->ndim == 0 || memcmp(a->dims, b->dims, sizeof a->dims) == 0));
 }
 
 /* The same shape and dtype. */
@@ -211,7 +211,8 @@ CR__INLINE void *cr__value(cr_tensor *x)
 typedef bool cr__prepare(cr_ctx *ctx, const cr_op *op, cr_arg *operands, int n);
 
 /* CR_OP_MAP. Recording makes the dtypes of all operands equal (numbers take the tensors')
- * unless prepare does it, and broadcasts. Operands go to the kernel in order, then the
+ * unless prepare does it, and broadcasts; float tensors of one type and shape, and numbers
+ * of it, fit as they are. Operands go to the kernel in order, then the
  * parameters. */
 typedef struct cr__map {
     cr__map_code code;

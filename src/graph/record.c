@@ -501,6 +501,70 @@ static cr_tensor *record_call(call *c, const void *attrs)
     return x;
 }
 
+/* ---- the everyday map ---- */
+
+/* Whether a number is one of the float type, without a look at each of its digits. */
+static bool surely_fits(cr_arg number, cr_dtype dtype)
+{
+    const int64_t exact = 1 << 24;
+    if (number.kind == CR_ARG_INT)
+        return number.v.i <= exact && number.v.i >= -exact;
+    if (number.kind != CR_ARG_REAL)
+        return false;
+    uint64_t exponent = number.v.u << 1 >> 53; /* of the double's bits: 1023 is 2^0 */
+    return exponent < (dtype == CR_F32 ? 1023u + 127 : 2047u);
+}
+
+/* Whether all that the operation is given fits as it is: one or two operands, float tensors
+ * of one type and shape and numbers of it, no attributes, no rule for the shape. Then there
+ * is nothing to prepare, to broadcast or to infer. The first tensor, or NULL. */
+static cr_tensor *fits_as_it_is(const cr_ctx *ctx, const cr_op *op,
+                                const cr_arg *operands, int n)
+{
+    const cr__map *map = op->internal;
+    cr_tensor *first = NULL;
+    if (op->kind != CR_OP_MAP || op->shape || op->attrs_size || map->own || ctx->eager ||
+        n > 2 || n < op->min_inputs || (n > op->min_inputs && n > op->max_inputs))
+        return NULL;
+    for (int i = 0; i < n; i++) {
+        cr_tensor *x = operands[i].v.tensor;
+        if (operands[i].kind != CR_ARG_TENSOR)
+            continue;
+        if (!cr__alive(x) || x->ctx != ctx)
+            return NULL;
+        if (!first)
+            first = x;
+        else if (!cr__same_type(x, first))
+            return NULL;
+    }
+    if (!first || !cr__is_float((cr_dtype)first->dtype) ||
+        (map->dtypes && !(map->dtypes >> first->dtype & 1)))
+        return NULL;
+    for (int i = 0; i < n; i++)
+        if (operands[i].kind != CR_ARG_TENSOR &&
+            !surely_fits(operands[i], (cr_dtype)first->dtype))
+            return NULL;
+    return first;
+}
+
+static cr_tensor *record_as_it_is(cr_ctx *ctx, const cr_op *op, const cr_arg *operands,
+                                  int n, const cr_tensor *first, const char *site)
+{
+    call c; /* what numbers and shapes need of it is not used */
+    c.ctx = ctx;
+    c.op = op;
+    c.n = n;
+    c.site = ctx->site ? ctx->site : site ? site : op->name;
+    c.operands = c.few_operands;
+    for (int i = 0; i < n; i++) {
+        c.operands[i] = operands[i];
+        if (operands[i].kind == CR_ARG_TENSOR)
+            c.operands[i].v.tensor = cr__resolve(operands[i].v.tensor);
+    }
+    first->shape->refs++;
+    return make_node(&c, (cr_dtype)first->dtype, first->shape, NULL);
+}
+
 cr_tensor *cr__record(cr_ctx *ctx, const cr_op *op, const cr_arg *operands, int n,
                       const void *attrs, const char *site)
 {
@@ -509,6 +573,9 @@ cr_tensor *cr__record(cr_ctx *ctx, const cr_op *op, const cr_arg *operands, int 
             ctx = operands[i].v.tensor->ctx;
     if (!ctx || ctx->status != CR_OK || !cr__may_change(ctx, op->name))
         return NULL;
+    const cr_tensor *first = fits_as_it_is(ctx, op, operands, n);
+    if (first)
+        return record_as_it_is(ctx, op, operands, n, first, site);
     /* Operands that are numbers are converted without arithmetic. */
     CR__STATE_GUARD(ctx, op->attrs_size || op->kind == CR_OP_COMPOSITE);
     /* The outermost operation gives its name and site to all that it is made of. */

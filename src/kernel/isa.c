@@ -4,7 +4,6 @@
 
 #include "chainrule.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,17 +70,13 @@ static cr__isa choose(void)
     return best;
 }
 
-cr__isa cr__isa_in_use(void)
+atomic_int cr__isa_chosen;
+
+/* The first choice stays, should the environment change meanwhile. */
+int cr__isa_choose(void)
 {
-    static atomic_int chosen; /* plus 1; 0: not yet. Threads that race choose the same. */
-    int isa = atomic_load_explicit(&chosen, memory_order_relaxed);
-    if (!isa) {
-        /* the first choice stays, should the environment change meanwhile */
-        int mine = (int)choose() + 1;
-        if (atomic_compare_exchange_strong(&chosen, &isa, mine))
-            isa = mine;
-    }
-    return (cr__isa)(isa - 1);
+    int before = 0, mine = (int)choose() + 1;
+    return atomic_compare_exchange_strong(&cr__isa_chosen, &before, mine) ? mine : before;
 }
 
 const char *cr_isa(void)

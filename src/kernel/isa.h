@@ -4,6 +4,7 @@
 #define CR_KERNEL_ISA_H
 
 #include "../base/compiler.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 
 /* A machine has one and all before it that its kind knows. */
@@ -17,7 +18,14 @@ typedef enum cr__isa {
 
 /* The set in use: the best this processor has, or what CHAINRULE_ISA names if the
  * processor has it. Chosen at the first call and constant from then on. */
-cr__isa cr__isa_in_use(void);
+extern atomic_int
+    cr__isa_chosen; /* plus 1; 0: not yet. Threads that race choose the same. */
+int cr__isa_choose(void);
+CR__INLINE cr__isa cr__isa_in_use(void)
+{
+    int chosen = atomic_load_explicit(&cr__isa_chosen, memory_order_relaxed);
+    return (cr__isa)((CR__LIKELY(chosen) ? chosen : cr__isa_choose()) - 1);
+}
 const char *cr__isa_name(cr__isa isa);
 /* Whether this build and this processor have it. */
 bool cr__isa_usable(cr__isa isa);

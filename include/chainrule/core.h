@@ -495,9 +495,9 @@ CR_API size_t cr_explain_no_grad(cr_tensor *x, char *text, size_t capacity);
  * usage: cr_gradcheck(f, NULL, &x, 1), cr_gradcheck(f, NULL, xs, 2, .second_order = true) */
 typedef struct cr_gradcheck_opts {
     const char *site CR_ZERO;
-    double eps CR_ZERO;       /* default 1e-6 */
-    double atol CR_ZERO;      /* default 1e-5 */
-    double rtol CR_ZERO;      /* default 1e-3 */
+    double eps CR_ZERO;        /* default 1e-6 */
+    double atol CR_ZERO;       /* default 1e-5 */
+    double rtol CR_ZERO;       /* default 1e-3 */
     bool second_order CR_ZERO; /* also the gradients of the gradients */
 } cr_gradcheck_opts;
 typedef cr_tensor *cr_function(cr_ctx *ctx, cr_tensor *const *inputs, int n, void *user);

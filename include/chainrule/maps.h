@@ -90,7 +90,7 @@ CR_API cr_tensor *cr_leaky_relu_at(cr_tensor *x, double negative_slope, const ch
  * usage: cr_softplus(x), cr_softplus(x, .beta = 2, .threshold = CR_REAL(0)) */
 typedef struct cr_softplus_opts {
     const char *site CR_ZERO;
-    double beta CR_ZERO;        /* above 0; default 1 */
+    double beta CR_ZERO;           /* above 0; default 1 */
     cr_opt_real threshold CR_ZERO; /* default 20 */
 } cr_softplus_opts;
 CR_API cr_tensor *cr_softplus_at(cr_tensor *x, cr_softplus_opts opts);

@@ -18,16 +18,16 @@ typedef enum cr_op_kind {
 
 /* An attribute: a member of the operation's attribute struct. */
 typedef enum cr_attr_type {
-    CR_ATTR_BOOL,   /* bool */
-    CR_ATTR_INT,    /* int64_t */
-    CR_ATTR_REAL,   /* double */
-    CR_ATTR_NUMBER, /* cr_arg: an integer stays one */
-    CR_ATTR_DIMS,   /* cr_dims */
-    CR_ATTR_REALS,  /* cr_reals */
+    CR_ATTR_BOOL,     /* bool */
+    CR_ATTR_INT,      /* int64_t */
+    CR_ATTR_REAL,     /* double */
+    CR_ATTR_NUMBER,   /* cr_arg: an integer stays one */
+    CR_ATTR_DIMS,     /* cr_dims */
+    CR_ATTR_REALS,    /* cr_reals */
     CR_ATTR_OPT_INT,  /* cr_opt_int */
     CR_ATTR_OPT_REAL, /* cr_opt_real */
-    CR_ATTR_WORD,   /* an int-sized enum: the place of the word in words */
-    CR_ATTR_DTYPE   /* cr_dtype */
+    CR_ATTR_WORD,     /* an int-sized enum: the place of the word in words */
+    CR_ATTR_DTYPE     /* cr_dtype */
 } cr_attr_type;
 
 /* Why zero may stand for the default of an attribute. */

@@ -187,7 +187,7 @@ static element gradient_reference(cr__map_code code, cr_dtype t, double g, doubl
 {
     element e;
     if (code == CR__MAP_relu_grad)
-        return from_double(t, y > 0 ? g : 0);
+        return from_double(t, y <= 0 ? 0 : g);
     if (code == CR__MAP_tanh_grad) {
         e = from_double(t, y * y);
         e = from_double(t, 1 - as_double(t, e));

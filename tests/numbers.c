@@ -455,6 +455,84 @@ static void test_tails(cr_ctx *ctx)
         }
 }
 
+/* What maps.h says of the gradients of sigmoid and tanh in f32. */
+static void test_gradients_from_results(cr_ctx *ctx)
+{
+    enum { N = 40001 };
+    static float x[N], g[N];
+    for (int k = 0; k < 2; k++) {
+        CR_SCOPE(ctx);
+        double worst = 0, worst_below = 0, first_zero = 100;
+        for (int i = 0; i < N; i++)
+            x[i] = (float)(i - N / 2) * 1e-3f;
+        cr_tensor *leaf = cr_requires_grad(cr_from(ctx, CR_F32, CR_DIMS(N), x));
+        cr_backward(cr_sum(k ? cr_tanh(leaf) : cr_sigmoid(leaf)));
+        cr_read(cr_grad(leaf), g, sizeof g);
+        for (int i = 0; i < N; i++) {
+            double want = k ? tanh_slope(x[i]) : logistic_slope(x[i]);
+            double error = fabs(g[i] - want);
+            worst = fmax(worst, error);
+            worst_below = x[i] < 0 ? fmax(worst_below, error / want) : worst_below;
+            if (x[i] > 0 && g[i] == 0)
+                first_zero = fmin(first_zero, x[i]);
+        }
+        ok(worst < (k ? 0x1p-23 : 1.1 * 0x1p-24), "%s: within %.3g",
+           k ? "tanh" : "sigmoid", worst);
+        ok(k || worst_below < 5e-7, "sigmoid below 0: all digits: %.3g", worst_below);
+        is_near(first_zero, k ? 9.01 : 17.3, 0.02, "0 from there on");
+        cr_tensor *wide = cr_cast(leaf, CR_F64);
+        wide = k ? cr_tanh(wide) : cr_sigmoid(wide);
+        cr_zero_grad(leaf);
+        cr_backward(cr_sum(cr_cast(wide, CR_F32)));
+        cr_read(cr_grad(leaf), g, sizeof g);
+        worst = 0;
+        for (int i = 0; i < N; i++) {
+            double want = k ? tanh_slope(x[i]) : logistic_slope(x[i]);
+            worst = fmax(worst, fabs(g[i] - want) / want);
+        }
+        ok(worst < 1e-7, "by way of f64 all digits everywhere: %.3g", worst);
+    }
+}
+
+/* ---- NaN in a function that chooses ---- */
+
+/* Where the value is NaN the cotangent is not lost: it passes, or becomes NaN. */
+static void test_nan_passes(cr_ctx *ctx)
+{
+    static const struct {
+        const char *op, *attrs;
+        double want; /* of a cotangent of 3 */
+    } all[] = {
+        { "relu", NULL, 3 },
+        { "leaky_relu", "negative_slope=0.25", 0.75 },
+        { "clamp", "min=-1,max=1", 3 },
+        { "clamp", "min=-1", 3 },
+        { "clamp", "max=1", 3 },
+        { "abs", NULL, 3 },
+        { "softplus", NULL, (double)NAN },
+        { "gelu", NULL, (double)NAN },
+        { "silu", NULL, (double)NAN },
+        { "square", NULL, (double)NAN },
+    };
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+        for (int dtype = CR_F32; dtype <= CR_F64; dtype++) {
+            CR_SCOPE(ctx);
+            cr_tensor *x =
+                cr_requires_grad(cr_full(ctx, CR_DIMS(5), NAN, .dtype = (cr_dtype)dtype));
+            cr_backward(cr_mul(cr_sum(call(x, all[k].op, all[k].attrs)), 3));
+            is_near(cr_item(cr_amax(cr_grad(x))), all[k].want, 0, "%s %s at NaN",
+                    all[k].op, all[k].attrs ? all[k].attrs : "");
+        }
+    CR_SCOPE(ctx);
+    for (int k = 0; k < 4; k++) {
+        cr_tensor *x = cr_requires_grad(cr_full(ctx, CR_DIMS(2), k < 2 ? NAN : 1));
+        cr_tensor *y = cr_requires_grad(cr_full(ctx, CR_DIMS(2), k < 2 ? 1 : NAN));
+        cr_backward(cr_mul(cr_sum(k % 2 ? cr_minimum(x, y) : cr_maximum(x, y)), 3));
+        is_near(cr_item(cr_sum(cr_grad(x))), 6, 0, "maximum and minimum with NaN");
+        is_near(cr_item(cr_sum(cr_grad(y))), 6, 0, "in either place");
+    }
+}
+
 /* ---- infinite times zero ---- */
 
 static void is_limit(cr_ctx *ctx, const char *op, const char *attrs, double x,
@@ -535,6 +613,8 @@ int main(void)
     cr_ctx *ctx = cr_open(NULL);
     test_scattered_sums();
     test_tails(ctx);
+    test_gradients_from_results(ctx);
+    test_nan_passes(ctx);
     test_infinities(ctx);
     test_means_of_constant_rows(ctx);
     test_layer_norm_extremes(ctx);

@@ -486,23 +486,16 @@ static void clamp_params(const void *attrs, cr_arg *params)
     params[1] = a->max;
 }
 
-/* g where min < out < max. */
+/* 0 where out is a bound; g where it is not, also of NaN. */
 static void clamp_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     const clamp_attrs *a = cr_attrs(out);
     cr_arg y = cr_arg_tensor(out);
-    cr_tensor *above = NULL, *below = NULL;
     down[0] = g;
     if (cr__arg_double(a->min) != -INFINITY)
-        above = cr_gt_at(y, as_used(a->min), NULL);
+        down[0] = cr_where(cr_le_at(y, as_used(a->min), NULL), 0, down[0]);
     if (cr__arg_double(a->max) != INFINITY)
-        below = cr_lt_at(y, as_used(a->max), NULL);
-    if (above && below)
-        above = cr_logical_and(above, below);
-    else if (below)
-        above = below;
-    if (above)
-        down[0] = cr_where(above, g, 0);
+        down[0] = cr_where(cr_ge_at(y, as_used(a->max), NULL), 0, down[0]);
 }
 
 CR__OP(clamp) = {

@@ -17,11 +17,6 @@ static void neg_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr_neg(g);
 }
 
-static void abs_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
-{
-    down[0] = cr_mul(g, cr_sign(cr_input(out, 0)));
-}
-
 static void exp_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     down[0] = cr_mul(g, out);
@@ -101,6 +96,13 @@ static void relu_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = relu_grad(g, cr_arg_tensor(out));
 }
 
+/* -g where x < 0, otherwise what relu sends down: g, also of NaN, and 0 at 0. */
+static void abs_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    cr_arg x = cr_operand(out, 0);
+    down[0] = cr_where(cr_lt_at(x, cr_arg_real(0), NULL), cr_neg(g), relu_grad(g, x));
+}
+
 /* Constant in y wherever it is differentiable. */
 static void relu_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
@@ -154,7 +156,7 @@ static void sigmoid_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     {                                                                          \
         return cr__record_2(&cr__op_##NAME##_grad, cr_arg_tensor(g), y, NULL); \
     }
-GRADIENT_OF(relu, "0", "grad where y > 0, else 0: what relu sends down",
+GRADIENT_OF(relu, "0", "grad, but 0 where y <= 0: what relu sends down",
             S("f[3]=1,2,3 f[3]=-1,0,2 -> 0,0,1 0"))
 GRADIENT_OF(tanh, NULL, "grad (1 - y^2): what tanh sends down",
             S("f[3]=1,2,0 f[3]=-1,0,1"))

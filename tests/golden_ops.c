@@ -5,8 +5,7 @@
  * The format of the files is that of tests/golden/README.md. Prints a line for each
  * operation, as TAP, and last how many cases passed, failed and are not offered. */
 #define _POSIX_C_SOURCE 200809L
-#include "tap.h"
-#include <chainrule.h>
+#include "engine.h"
 #include <dirent.h>
 #include <stdlib.h>
 
@@ -212,22 +211,6 @@ TAP_FORMAT(2, 3) static bool complain(const golden_case *c, const char *format, 
     return false;
 }
 
-static double element(cr_dtype dtype, const void *data, int64_t i)
-{
-    switch (dtype) {
-    case CR_F64:
-        return ((const double *)data)[i];
-    case CR_F32:
-        return (double)((const float *)data)[i];
-    case CR_I64:
-        return (double)((const int64_t *)data)[i];
-    case CR_I32:
-        return (double)((const int32_t *)data)[i];
-    default:
-        return (double)((const uint8_t *)data)[i];
-    }
-}
-
 static bool equal(double got, double want)
 {
     if (isnan(want) || isinf(want))
@@ -239,7 +222,7 @@ static bool equal(double got, double want)
 static bool has_limit(const golden_case *c, int64_t i, double got, double want)
 {
     return strcmp(c->op, "silu") == 0 && isnan(want) && got == 0 &&
-           element(c->in[0].dtype, c->in[0].data, i) == -(double)INFINITY;
+           number_at(c->in[0].dtype, c->in[0].data, i) == -(double)INFINITY;
 }
 
 static bool same_values(const golden_case *c, const char *what, int place, cr_tensor *x,
@@ -250,7 +233,8 @@ static bool same_values(const golden_case *c, const char *what, int place, cr_te
     if (!data && want->numel)
         return complain(c, "%s %d: %s", what, place, cr_message(cr_ctx_of(x)));
     for (int64_t i = 0; i < want->numel; i++) {
-        double g = element(want->dtype, data, i), w = element(want->dtype, want->data, i);
+        double g = number_at(want->dtype, data, i),
+               w = number_at(want->dtype, want->data, i);
         if (equal(g, w) || has_limit(c, i, g, w))
             continue;
         if (wrong == 0)

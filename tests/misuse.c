@@ -1,22 +1,9 @@
 /* Calls that a program makes by mistake and that would go unnoticed: each is an error with a
  * cure. And what an operation of the user's own gets wrong. */
 #define _POSIX_C_SOURCE 200809L /* setenv */
-#include "tap.h"
-#include <chainrule.h>
+#include "engine.h"
 #include <limits.h>
 #include <stdlib.h>
-
-/* Whether the pending error is this one, with this text; clears it. */
-static bool failed(cr_ctx *ctx, cr_status status, const char *text)
-{
-    bool as_expected = cr_error(ctx) == status && strstr(cr_message(ctx), text);
-    if (!as_expected)
-        diag("  %s: %s", cr_status_name(cr_error(ctx)), cr_message(ctx));
-    cr_clear(ctx);
-    return as_expected;
-}
-#define FAILS(call, status, text) \
-    ((void)(call), ok(failed(ctx, CR_ERR_##status, text), "%s", text))
 
 /* ---- gradients ---- */
 
@@ -45,7 +32,8 @@ static void test_leaves(cr_ctx *ctx)
     ok(!cr_grad(cr_requires_grad(cr_ones(ctx, CR_DIMS(1)))) && !cr_error(ctx),
        "of a leaf neither");
     cr_no_grad_pop(ctx);
-    ok(failed(ctx, CR_ERR_ARGUMENT, "no_grad_pop: gradients are on"), "an unmatched pop");
+    ok(failed_with(ctx, CR_ERR_ARGUMENT, "no_grad_pop: gradients are on"),
+       "an unmatched pop");
     ok(cr_grad_enabled(ctx), "changes nothing");
     is_text(cr_message(ctx), "", "no error");
 }

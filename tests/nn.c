@@ -1,7 +1,6 @@
 /* Modules and initialisers: the tree and its names, modes, every forward against its
  * formula, lifetime, messages, and what is left when memory runs out. */
-#include "tap.h"
-#include <chainrule.h>
+#include "engine.h"
 #include <stdlib.h>
 
 /* The elements of an f64 or f32 tensor, as doubles; freed by the caller. */
@@ -31,16 +30,6 @@ static double distance(cr_tensor *x, const double *want, int64_t n)
 static cr_tensor *f64(cr_ctx *ctx, cr_dims dims, const double *data)
 {
     return cr_from(ctx, CR_F64, dims, data);
-}
-
-/* True if the pending error is this one and its message holds the text; clears it. */
-static bool failed_with(cr_ctx *ctx, cr_status status, const char *text)
-{
-    bool as_expected = cr_error(ctx) == status && strstr(cr_message(ctx), text);
-    if (!as_expected)
-        diag("  %s: %s", cr_status_name(cr_error(ctx)), cr_message(ctx));
-    cr_clear(ctx);
-    return as_expected;
 }
 
 /* ---- the tree ---- */

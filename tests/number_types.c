@@ -1,20 +1,7 @@
 /* Operands of different types: which type the result has, that its values and gradients are
  * those of operands that were cast by hand, and that comparisons of floats with integers are
  * exact, whatever the float's type can hold. */
-#include "tap.h"
-#include <chainrule.h>
-
-/* Whether the pending error is this one, with this text; clears it. */
-static bool failed(cr_ctx *ctx, cr_status status, const char *text)
-{
-    bool as_expected = cr_error(ctx) == status && strstr(cr_message(ctx), text);
-    if (!as_expected)
-        diag("  %s: %s", cr_status_name(cr_error(ctx)), cr_message(ctx));
-    cr_clear(ctx);
-    return as_expected;
-}
-#define FAILS(call, status, text) \
-    ((void)(call), ok(failed(ctx, CR_ERR_##status, text), "%s", text))
+#include "engine.h"
 
 /* ---- the type of the result ---- */
 
@@ -56,7 +43,7 @@ static void check_pair(cr_ctx *ctx, const char *name, binary *f, cr_dtype a, cr_
         want = CR_DTYPE_DEFAULT;
     cr_tensor *z = f(cr_arg_tensor(x), cr_arg_tensor(y), CR_HERE);
     if (!want || !common) {
-        ok(failed(ctx, CR_ERR_DTYPE, "cr_cast()"), "%s(%s, %s) is refused", name,
+        ok(failed_with(ctx, CR_ERR_DTYPE, "cr_cast()"), "%s(%s, %s) is refused", name,
            cr_dtype_name(a), cr_dtype_name(b));
         return;
     }

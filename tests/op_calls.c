@@ -1,26 +1,13 @@
 /* What the table of operations does not show: the words of errors, attributes as text and
  * as structs, operations of the user's own, what batch norm leaves behind, and the exact
  * values at the edges of softmax, losses and picks. */
-#include "tap.h"
-#include <chainrule.h>
+#include "engine.h"
 #include <stdlib.h>
 
 static cr_tensor *f64(cr_ctx *ctx, cr_dims dims, const double *v)
 {
     return cr_from(ctx, CR_F64, dims, v);
 }
-
-/* Whether the pending error is this one, with this text; clears it. */
-static bool failed(cr_ctx *ctx, cr_status status, const char *text)
-{
-    bool as_expected = cr_error(ctx) == status && strstr(cr_message(ctx), text);
-    if (!as_expected)
-        diag("  %s: %s", cr_status_name(cr_error(ctx)), cr_message(ctx));
-    cr_clear(ctx);
-    return as_expected;
-}
-#define FAILS(call, status, text) \
-    ((void)(call), ok(failed(ctx, CR_ERR_##status, text), "%s", text))
 
 /* ---- the words of errors ---- */
 
@@ -153,7 +140,7 @@ static void test_cutting(cr_ctx *ctx)
     cr_fail(ctx, CR_ERR_IO, "before");
     parts[0] = x;
     is_int(cr_chunk(x, 1, 0, parts, 1), -1, "an error is pending");
-    ok(!parts[0] && failed(ctx, CR_ERR_IO, "before"), "and stays");
+    ok(!parts[0] && failed_with(ctx, CR_ERR_IO, "before"), "and stays");
 }
 
 static void test_index_add(cr_ctx *ctx)

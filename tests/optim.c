@@ -1,7 +1,6 @@
 /* Optimisers against plain double re-implementations, clipping by its properties, and
  * steps that fail: they change nothing. */
-#include "tap.h"
-#include <chainrule.h>
+#include "engine.h"
 #include <stdlib.h>
 
 enum { PARAMS = 2, LARGEST = 6, STEPS = 100 };
@@ -207,15 +206,6 @@ static void test_learning_rate(void)
 }
 
 /* ---- errors ---- */
-
-static bool failed_with(cr_ctx *ctx, cr_status status, const char *text)
-{
-    bool as_expected = cr_error(ctx) == status && strstr(cr_message(ctx), text);
-    if (!as_expected)
-        diag("  %s: %s", cr_status_name(cr_error(ctx)), cr_message(ctx));
-    cr_clear(ctx);
-    return as_expected;
-}
 
 static void test_settings(void)
 {

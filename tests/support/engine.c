@@ -1,5 +1,5 @@
-/* What the tests of the engine share: small tensors, and whether a call failed as it
- * should. */
+/* What tests share beside the harness: small tensors, elements of arrays, and whether a call
+ * failed as it should. */
 #include "engine.h"
 
 bool failed_with(cr_ctx *ctx, cr_status status, const char *text)
@@ -11,6 +11,22 @@ bool failed_with(cr_ctx *ctx, cr_status status, const char *text)
              cr_message(ctx), text);
     cr_clear(ctx);
     return good;
+}
+
+double number_at(cr_dtype dtype, const void *data, int64_t i)
+{
+    switch (dtype) {
+    case CR_F64:
+        return ((const double *)data)[i];
+    case CR_F32:
+        return (double)((const float *)data)[i];
+    case CR_I64:
+        return (double)((const int64_t *)data)[i];
+    case CR_I32:
+        return (double)((const int32_t *)data)[i];
+    default:
+        return (double)((const uint8_t *)data)[i];
+    }
 }
 
 cr_tensor *floats(cr_ctx *ctx, int n)

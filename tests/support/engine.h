@@ -1,5 +1,5 @@
-/* What the tests of the engine share: small tensors, and whether a call failed as it
- * should. */
+/* What tests share beside the harness: small tensors, elements of arrays, and whether a call
+ * failed as it should. */
 #ifndef TESTS_SUPPORT_ENGINE_H
 #define TESTS_SUPPORT_ENGINE_H
 
@@ -10,6 +10,11 @@
 /* True if the pending error is this one (any, if CR_OK) and its message holds the text;
  * clears it. */
 bool failed_with(cr_ctx *ctx, cr_status status, const char *text);
+#define FAILS(call, status, text) \
+    ((void)(call), ok(failed_with(ctx, CR_ERR_##status, text), "%s", text))
+
+/* The i-th element of an array. */
+double number_at(cr_dtype dtype, const void *data, int64_t i);
 
 cr_tensor *floats(cr_ctx *ctx, int n);
 

@@ -1,7 +1,7 @@
 /* Calls of operations: a sample's inputs as tensors, in whatever form; the results and
  * gradients as arrays; comparing them. */
 #include "op_run.h"
-#include "tap.h"
+#include "engine.h"
 
 /* ---- calls ---- */
 
@@ -92,22 +92,6 @@ static void store(cr_dtype dtype, void *data, int64_t i, double x)
     }
 }
 
-static double load(cr_dtype dtype, const void *data, int64_t i)
-{
-    switch (dtype) {
-    case CR_F64:
-        return ((const double *)data)[i];
-    case CR_F32:
-        return (double)((const float *)data)[i];
-    case CR_I64:
-        return (double)((const int64_t *)data)[i];
-    case CR_I32:
-        return (double)((const int32_t *)data)[i];
-    default:
-        return (double)((const uint8_t *)data)[i];
-    }
-}
-
 static cr_dtype dtype_in(const manner *m, const array *a)
 {
     if (a->dtype == CR_F64)
@@ -173,7 +157,8 @@ static bool multiply(const cr_array *in, int n, cr_array *out, void *user)
         return false;
     for (int64_t i = 0; i < out->numel; i++)
         store(out->dtype, out->data, i,
-              load(out->dtype, in[0].data, i) * load(out->dtype, in[n - 1].data, i));
+              number_at(out->dtype, in[0].data, i) *
+                  number_at(out->dtype, in[n - 1].data, i));
     return true;
 }
 
@@ -183,7 +168,8 @@ static bool multiply_back(const cr_array *in, int n, const cr_array *out,
     (void)user;
     for (int k = 0; k < n; k++)
         for (int64_t i = 0; down[k].data && i < out->numel; i++) {
-            double x = load(g->dtype, g->data, i) * load(g->dtype, in[n - 1 - k].data, i);
+            double x = number_at(g->dtype, g->data, i) *
+                       number_at(g->dtype, in[n - 1 - k].data, i);
             store(g->dtype, down[k].data, i, n == 1 ? 2 * x : x);
         }
     return true;
@@ -246,7 +232,7 @@ static array array_of(cr_tensor *x)
     const void *data = cr_data(x);
     a.v = calloc((size_t)a.numel + 1, sizeof *a.v);
     for (int64_t i = 0; data && i < a.numel; i++)
-        a.v[i] = load(a.dtype, data, i);
+        a.v[i] = number_at(a.dtype, data, i);
     return a;
 }
 

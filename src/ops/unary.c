@@ -283,57 +283,38 @@ static void sigmoid_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 
 /* ---- the entries ---- */
 
-/* An operation without attributes and its public function. */
-#define UNARY(NAME, DTYPES, SHAPE, VJP, READS, KINKS, DOC, ...) \
-    CR__OP(NAME) = {                                            \
-        .name = #NAME,                                          \
-        .doc = DOC,                                             \
-        .kind = CR_OP_MAP,                                      \
-        .min_inputs = 1,                                        \
-        .max_inputs = 1,                                        \
-        .inputs = "x",                                          \
-        .shape = SHAPE,                                         \
-        .vjp = VJP,                                             \
-        .reads = READS,                                         \
-        .internal = CR__MAP_OF(NAME, .dtypes = DTYPES),         \
-        .samples = CR__SAMPLES(__VA_ARGS__),                    \
-        .kinks = KINKS,                                         \
-    };                                                          \
-    cr_tensor *cr_##NAME##_at(cr_tensor *x, const char *site)   \
-    {                                                           \
-        return cr__record_1(&cr__op_##NAME, x, NULL, site);     \
-    }
-/* In f64 the derivative is made of x, in f32 of the value. */
-#define SATURATING(NAME, VJP, DOC, ...)                                    \
-    CR__OP(NAME) = {                                                       \
-        .name = #NAME,                                                     \
-        .doc = DOC,                                                        \
-        .kind = CR_OP_MAP,                                                 \
-        .min_inputs = 1,                                                   \
-        .max_inputs = 1,                                                   \
-        .inputs = "x",                                                     \
-        .vjp = VJP,                                                        \
-        .reads = Y,                                                        \
-        .internal = CR__MAP_OF(NAME, .dtypes = FLOATS, .reads_in_f64 = X), \
-        .samples = CR__SAMPLES(__VA_ARGS__),                               \
-    };                                                                     \
-    cr_tensor *cr_##NAME##_at(cr_tensor *x, const char *site)              \
-    {                                                                      \
-        return cr__record_1(&cr__op_##NAME, x, NULL, site);                \
-    }
-#define INTERNAL_UNARY(NAME, MAP, VJP, DOC, ...)       \
-    CR__OP(NAME) = {                                   \
-        .name = #NAME,                                 \
-        .doc = DOC,                                    \
-        .kind = CR_OP_MAP,                             \
-        .min_inputs = 1,                               \
-        .max_inputs = 1,                               \
-        .inputs = "x",                                 \
-        .vjp = VJP,                                    \
-        .reads = X,                                    \
-        .internal = CR__MAP_OF(MAP, .dtypes = FLOATS), \
-        .samples = CR__SAMPLES(__VA_ARGS__),           \
+#define ENTRY(NAME, MAP, SHAPE, VJP, READS, KINKS, DOC, ...) \
+    CR__OP(NAME) = {                                         \
+        .name = #NAME,                                       \
+        .doc = DOC,                                          \
+        .kind = CR_OP_MAP,                                   \
+        .min_inputs = 1,                                     \
+        .max_inputs = 1,                                     \
+        .inputs = "x",                                       \
+        .shape = SHAPE,                                      \
+        .vjp = VJP,                                          \
+        .reads = READS,                                      \
+        .internal = MAP,                                     \
+        .samples = CR__SAMPLES(__VA_ARGS__),                 \
+        .kinks = KINKS,                                      \
     };
+#define FUNCTION(NAME)                                        \
+    cr_tensor *cr_##NAME##_at(cr_tensor *x, const char *site) \
+    {                                                         \
+        return cr__record_1(&cr__op_##NAME, x, NULL, site);   \
+    }
+/* An operation without attributes and its public function. */
+#define UNARY(NAME, DTYPES, SHAPE, VJP, READS, KINKS, DOC, ...)                    \
+    ENTRY(NAME, CR__MAP_OF(NAME, .dtypes = DTYPES), SHAPE, VJP, READS, KINKS, DOC, \
+          __VA_ARGS__)                                                             \
+    FUNCTION(NAME)
+/* In f64 the derivative is made of x, in f32 of the value. */
+#define SATURATING(NAME, VJP, DOC, ...)                                              \
+    ENTRY(NAME, CR__MAP_OF(NAME, .dtypes = FLOATS, .reads_in_f64 = X), NULL, VJP, Y, \
+          NULL, DOC, __VA_ARGS__)                                                    \
+    FUNCTION(NAME)
+#define INTERNAL_UNARY(NAME, MAP, VJP, DOC, ...) \
+    ENTRY(NAME, CR__MAP_OF(MAP, .dtypes = FLOATS), NULL, VJP, X, NULL, DOC, __VA_ARGS__)
 #define FLOATS  CR__FLOATS
 #define NUMBERS CR__NUMBERS
 #define X       CR_READS_INPUT(0)

@@ -96,9 +96,9 @@ void cr_close(cr_ctx *ctx)
     cr__scope_end(ctx, NULL);
     if (ctx->n_nodes)
         cr__slab_each(&ctx->nodes, let_die);
-    for (size_t i = 0; i < sizeof ctx->walk_lists / sizeof *ctx->walk_lists; i++)
+    for (int i = 0; i < CR__COUNT(ctx->walk_lists); i++)
         cr__list_free(ctx, &ctx->walk_lists[i]);
-    for (size_t i = 0; i < sizeof ctx->run_lists / sizeof *ctx->run_lists; i++)
+    for (int i = 0; i < CR__COUNT(ctx->run_lists); i++)
         cr__list_free(ctx, &ctx->run_lists[i]);
     cr__slab_close(ctx, &ctx->nodes);
     cr__slab_close(ctx, &ctx->shapes);

@@ -17,9 +17,9 @@ typedef enum cr__isa {
 } cr__isa;
 
 /* The set in use: the best this processor has, or what CHAINRULE_ISA names if the
- * processor has it. Chosen at the first call and constant from then on. */
-extern atomic_int
-    cr__isa_chosen; /* plus 1; 0: not yet. Threads that race choose the same. */
+ * processor has it. Chosen at the first call and constant from then on. What is chosen is
+ * it plus 1, and 0 before; threads that race choose the same. */
+extern atomic_int cr__isa_chosen;
 int cr__isa_choose(void);
 CR__INLINE cr__isa cr__isa_in_use(void)
 {

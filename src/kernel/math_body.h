@@ -305,8 +305,9 @@ CR__FN vf ma_pow(vf x, vf y)
  *
  * All are made of E = e^-t, t >= 0, so that their tails keep their digits; where E may be a
  * subnormal number while it still counts, E 2^32 stands for it (ma_exp_up). |x| is cut where E
- * has become 0, so that nothing infinite meets a 0. Functions are within 5 ulp, derivatives
- * within 6, but near their zeros, where they are within 6 ulp of 1/2. */
+ * has become 0, so that nothing infinite meets a 0. Functions are within 5 ulp, first
+ * derivatives within 6 and second ones within 9, but near their zeros, where these are ulp of
+ * 1/2. */
 
 /* The nearest number to x of -limit..limit; NaN passes. */
 CR__FN vf ma_clip(vf x, float limit)

@@ -349,6 +349,11 @@ static void test_overflow_on_the_way(cr_ctx *ctx)
     is_near(cr_item(call(outlier, "var", NULL)), 1e35, 1e29, "var with one large number");
     is_near(cr_item(cr_mse_loss(outlier, cr_zeros(ctx, CR_DIMS(N)))), 1e35, 1e29,
             "mse_loss");
+    float apart[3] = { 1.6e38f, -1.6e38f, -1.6e38f };
+    is_normalised(ctx, apart, 3, 1e-5, "numbers whose distance can be held");
+    x = cr_from(ctx, CR_F32, CR_DIMS(3), apart);
+    is_near(cr_item(cr_var(x)), (double)INFINITY, 0, "their var, which cannot");
+    is_near(cr_item(cr_var(cr_mul(x, 2))), (double)NAN, 0, "var where x - mean cannot");
     cr_tensor *tiny = cr_full(ctx, CR_DIMS(N), 1e-40);
     is_near(cr_item(cr_mean(tiny)), cr_item(cr_amax(tiny)), 2e-45,
             "the mean of tiny numbers");

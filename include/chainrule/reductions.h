@@ -8,7 +8,8 @@ CR_BEGIN
 
 /* Reductions over dim: an int, a list CR_DIMS(0, 2), or CR_ALL; behind the first argument it may be
  * left out, and then is CR_ALL. .keepdim leaves what was reduced with size 1. Sums, means and
- * variances of floats overflow only if the result does.
+ * variances of floats overflow only if the result does; but where an x - mean is more than its type
+ * holds, which takes numbers above half the largest, a variance and what normalises by it are NaN.
  *
  * usage: cr_sum(x), cr_sum(x, -1), cr_sum(x, CR_DIMS(0, 2)), cr_sum(x, CR_ALL, .keepdim = true) */
 typedef struct cr_reduce_opts {

@@ -47,6 +47,8 @@ grep -nE '	| $' $files | complain "tabs or blanks at the end"
 grep -LE '^/\*' $files | complain "a file opens with what it owns"
 wc -l $files | awk '$2 != "total" && $1 > 1200' |
     complain "a file has at most 1200 lines"
+awk 'length > 100 { print FILENAME ":" FNR ": " length }' include/*.h include/*/*.h |
+    complain "a public header has at most 100 columns"
 
 shared=$build/libchainrule.so
 if [ -e "$shared" ] && ! nm "$shared" | grep -qE '__(asan|tsan)_'; then

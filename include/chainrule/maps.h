@@ -11,8 +11,8 @@
 CR_BEGIN
 
 /* Element by element, one input; floats, unless said otherwise. Each line says what an operation
- * computes and what it sends down. What chooses (abs, relu, clamp, maximum..) loses no NaN: where its
- * value is NaN, g passes. */
+ * computes and what it sends down. What chooses (abs, relu, clamp, maximum..) loses no NaN: where
+ * its value is NaN, g passes. */
 #define CR_UNARY(name) CR_API cr_tensor *cr_##name##_at(cr_tensor *x, const char *site);
 
 CR_UNARY(neg)           /* -x                            d -g                       also integers */
@@ -60,12 +60,12 @@ CR_UNARY(sin)           /* sine, radians                 d g cos x */
 CR_UNARY(cos)           /* cosine, radians               d -g sin x */
 #define cr_cos(x) cr_cos_at(x, CR_HERE)
 
-/* The gradients of sigmoid and tanh in f32 are made of the result, which the next layer keeps anyway.
- * Their absolute error is at most 1.1 2^-24 g (tanh: 2^-23 g), but what is left of a small 1 - result
- * has few digits: they are 1% off from x = 12.7 on and 0 from 17.3 on (tanh: |x| = 6.7 and 9.01);
- * sigmoid's below 0 has all its digits. Made of x, as in f64, they would be right to the last digits
- * everywhere, at 2% more time and up to twice the memory of activations in a deep stack of layers. Who
- * needs the digits takes f64: cr_cast(cr_sigmoid(cr_cast(x, CR_F64)), CR_F32). */
+/* The gradients of sigmoid and tanh in f32 are made of the result, which the next layer keeps
+ * anyway. Their absolute error is at most 1.1 2^-24 g (tanh: 2^-23 g), but what is left of a small
+ * 1 - result has few digits: they are 1% off from x = 12.7 on and 0 from 17.3 on (tanh: |x| = 6.7
+ * and 9.01); sigmoid's below 0 has all its digits. Made of x, as in f64, they would be right to the
+ * last digits everywhere, at 2% more time and up to twice the memory of activations in a deep stack
+ * of layers. Who needs the digits takes f64: cr_cast(cr_sigmoid(cr_cast(x, CR_F64)), CR_F32). */
 CR_UNARY(tanh)          /* hyperbolic tangent            d g (1 - tanh^2 x) */
 #define cr_tanh(x) cr_tanh_at(x, CR_HERE)
 

@@ -21,12 +21,40 @@ typedef cr__map_fn *forms[4];
     { NAME(name##_vv), NAME(name##_uv), NAME(name##_vu), NAME(name##_uu) }
 /* clang-format on */
 
-/* Sines far out, where reducing the argument is libm's work. Not a template, so that
+/* Sines far out: libm gets angles within an eighth of a turn only, where every libm is good;
+ * not all reduce large ones well. x = m 2^e; its turns, x/(2 pi), are taken modulo one in
+ * 96 bits of fraction (Payne and Hanek, 1983), of which 2^-62 is sure. Not a template, so that
  * every set gets the same bits. */
+static float sincos_far_one(float x, bool cosine)
+{
+    /* 1/(2 pi), 32 bits before the point and 224 behind it: enough for the largest e, 104 */
+    static const uint32_t inverse[] = { 0,          0x28be60db, 0x9391054a, 0x7f09d5f4,
+                                        0x7d4d3770, 0x36d8a566, 0x4f10e410, 0x7f9458ea };
+    uint32_t bits, word[3];
+    memcpy(&bits, &x, sizeof bits);
+    if (x - x != 0)
+        return x - x;
+    const uint64_t m = (bits & 0x7fffff) | 0x800000;
+    const int at = (int)(bits >> 23 & 255) - 118; /* e + 32: where the turns' point is */
+    for (int i = 0; i < 3; i++) {
+        uint64_t both = (uint64_t)inverse[at / 32 + i] << 32 | inverse[at / 32 + i + 1];
+        word[i] = (uint32_t)(both << at % 32 >> 32);
+    }
+    const uint64_t turns = (m * word[0] << 32) + m * word[1] + (m * word[2] >> 32);
+    const uint64_t quadrant = (turns + (UINT64_C(1) << 61)) >> 62;
+    const double angle =
+        (double)(int64_t)(turns - (quadrant << 62)) * 0x1.921fb54442d18p-62;
+    const uint64_t form = quadrant + cosine;
+    double y = form & 1 ? cos(angle) : sin(angle);
+    if ((form >> 1 & 1) != (!cosine && bits >> 31))
+        y = -y;
+    return (float)y;
+}
+
 static void sincos_far(float *out, const float *x, int n, bool cosine)
 {
-    for (int i = 0; i < n; i++)
-        out[i] = (float)(cosine ? cos((double)x[i]) : sin((double)x[i]));
+    for (int i = 0; i < n; i++) /* the other lanes are not asked for */
+        out[i] = fabsf(x[i]) <= 8192 ? 0 : sincos_far_one(x[i], cosine);
 }
 
 /* ---- plain loops ---- */

@@ -368,6 +368,10 @@ static bool in_child(void *arg)
 
 static void test_fork(void)
 {
+#ifdef _WIN32
+    skip(1, "there are no forks");
+    return;
+#endif
     cr_ctx *ctx = cr_open(&(cr_options){ .threads = 2 });
     cr_item(cr_sum(floats(ctx, 100000)));
     ok(tap_child(in_child, ctx), "a context of the parent's says so in a child");

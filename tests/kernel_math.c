@@ -1,8 +1,9 @@
 /* The f32 functions of every instruction set against libm in f64: at most 2 ulp. Every
- * 257th float, or every one with --all; special values; pow over pairs. */
+ * 257th float, or of another step: kernel_math STEP; special values; pow over pairs. */
 #include "../src/kernel/rows.h"
 #include "activations.h"
 #include "tap.h"
+#include <stdlib.h>
 
 #define N 1024 /* inputs in a call */
 
@@ -203,7 +204,7 @@ static void test_pow(cr__isa isa)
 
 int main(int argc, char **argv)
 {
-    uint32_t step = argc > 1 && strcmp(argv[1], "--all") == 0 ? 1 : 257;
+    uint32_t step = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 257;
     for (cr__isa isa = CR__GENERIC; isa < CR__ISAS; isa++) {
         if (!cr__isa_usable(isa))
             continue;

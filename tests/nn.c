@@ -557,6 +557,20 @@ static void test_orthogonal(cr_ctx *ctx)
     ok(cr_init_orthogonal(w, 1) == CR_OK, "orthogonal: nothing to do without elements");
 }
 
+/* What fails when the initialiser computes it is the initialiser's status. */
+static void test_orthogonal_fails(cr_ctx *ctx)
+{
+    cr_tensor *w = cr_requires_grad(cr_zeros(ctx, CR_DIMS(2, 2)));
+    cr_tensor *bad =
+        cr_retain(cr_embedding(w, cr_full(ctx, CR_DIMS(1), 5, .dtype = CR_I64)));
+    cr_clear(ctx);
+    cr_status status = cr_init_orthogonal(w, 1);
+    ok(status == cr_error(ctx), "orthogonal: the status %s is the error %s",
+       cr_status_name(status), cr_status_name(cr_error(ctx)));
+    cr_clear(ctx);
+    cr_release(bad);
+}
+
 static void test_init_errors(cr_ctx *ctx)
 {
     CR_SCOPE(ctx);
@@ -696,6 +710,7 @@ int main(void)
     test_distributions(ctx, CR_F64);
     test_distributions(ctx, CR_F32);
     test_orthogonal(ctx);
+    test_orthogonal_fails(ctx);
     test_init_errors(ctx);
     test_gains();
     ok(cr_error(ctx) == CR_OK, "no error is left: %s", cr_message(ctx));

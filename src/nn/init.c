@@ -268,6 +268,24 @@ static void orthogonalise(double *value, double *other, int64_t rows, int64_t co
     transpose(value, other, cols, rows);
 }
 
+/* In a scope, whose end computes the value. */
+static void assign_orthogonal(cr_tensor *param, double gain, const char *site)
+{
+    cr_ctx *ctx = cr_ctx_of(param);
+    CR_SCOPE(ctx);
+    int64_t rows = cr_size(param, 0), cols = cr_numel(param) / rows;
+    size_t bytes = (size_t)cr_numel(param) * sizeof(double);
+    cr_make_opts opts = { .site = site, .dtype = CR_F64 };
+    double *host = cr__alloc(ctx, 2 * bytes);
+    if (host && cr_read(cr_randn_at(ctx, cr_shape(param), opts), host, bytes) == CR_OK) {
+        orthogonalise(host, host + rows * cols, rows, cols);
+        cr_tensor *q = cr_from_at(ctx, CR_F64, cr_shape(param), host, NULL, site);
+        q = cr_mul_at(cr_arg_tensor(q), cr_arg_real(gain), site);
+        cr_assign_at(param, cr_cast_at(q, cr_dtype_of(param), site), site);
+    }
+    cr__free(ctx, host);
+}
+
 cr_status cr_init_orthogonal_at(cr_tensor *param, double gain, const char *site)
 {
     CR__FP_GUARD();
@@ -277,18 +295,6 @@ cr_status cr_init_orthogonal_at(cr_tensor *param, double gain, const char *site)
     cr_status status = fans(param, gain, &init, &fan_in, &fan_out);
     if (status != CR_OK || cr_numel(param) == 0)
         return status;
-    cr_ctx *ctx = cr_ctx_of(param);
-    CR_SCOPE(ctx);
-    int64_t rows = cr_size(param, 0), cols = cr_numel(param) / rows;
-    size_t bytes = (size_t)cr_numel(param) * sizeof(double);
-    cr_make_opts opts = { .site = init.site, .dtype = CR_F64 };
-    double *host = cr__alloc(ctx, 2 * bytes);
-    if (host && cr_read(cr_randn_at(ctx, cr_shape(param), opts), host, bytes) == CR_OK) {
-        orthogonalise(host, host + rows * cols, rows, cols);
-        cr_tensor *q = cr_from_at(ctx, CR_F64, cr_shape(param), host, NULL, init.site);
-        q = cr_mul_at(cr_arg_tensor(q), cr_arg_real(gain), init.site);
-        cr_assign_at(param, cr_cast_at(q, cr_dtype_of(param), init.site), init.site);
-    }
-    cr__free(ctx, host);
-    return cr_error(ctx);
+    assign_orthogonal(param, gain, init.site);
+    return cr_error(cr_ctx_of(param));
 }

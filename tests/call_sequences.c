@@ -200,7 +200,7 @@ static cr_dims some_dims(world *w)
     for (int i = 0; i < CR_MAX_DIMS; i++)
         v[i] = sizes[below(w, 8)];
     if (chance(w, 2))
-        v[0] = (int64_t)next_random(&w->rng) >> below(w, 64);
+        v[0] = chance(w, 50) ? INT64_MAX : -below(w, 5);
     return chance(w, 1) ? cr_dims_of(v, 12) : cr_dims_of(v, n);
 }
 

@@ -16,6 +16,8 @@ static void test_leaves(cr_ctx *ctx)
     FAILS(cr_requires_grad(h), GRAD,
           "cr_watch() keeps its gradient, cr_detach() cuts it");
     FAILS(cr_requires_grad(h), GRAD, "misuse.c:");
+    FAILS(cr_assign(NULL, plain), NULL, "assign: the tensor is NULL");
+    FAILS(cr_set_grad(NULL, plain), NULL, "set_grad: the tensor is NULL");
     is_int(cr_backward(cr_sum(cr_square(h))), CR_OK, "the history of what was refused");
     is_near(cr_item(cr_sum(cr_grad(w))), 36, 0, "is still there");
     ok(cr_requires_grad(cr_detach(h)), "a detached one becomes a leaf");

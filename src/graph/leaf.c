@@ -279,10 +279,10 @@ cr_status cr_zero_grad(cr_tensor *x)
 
 cr_status cr_set_grad(cr_tensor *x, cr_tensor *g)
 {
-    if (!x)
+    cr_ctx *ctx = x ? x->ctx : g ? g->ctx : NULL;
+    if (!ctx)
         return CR_ERR_NULL;
-    cr_ctx *ctx = x->ctx;
-    if (!check_holder(x, "set_grad") || !cr__usable(ctx, g, "set_grad", NULL))
+    if (!cr__usable(ctx, x, "set_grad", NULL) || !check_holder(x, "set_grad") || !cr__usable(ctx, g, "set_grad", NULL))
         return cr__refuse(ctx);
     if (!cr__same_type(g, x))
         return cr_fail(ctx, CR_ERR_SHAPE,
@@ -319,9 +319,8 @@ cr_tensor *cr_watch(cr_tensor *x)
 
 /* ---- assignment ---- */
 
-static bool check_assign(cr_tensor *x, cr_tensor *value, const char *site)
+static bool check_assign(cr_ctx *ctx, cr_tensor *x, cr_tensor *value, const char *site)
 {
-    cr_ctx *ctx = x->ctx;
     if (!cr__usable(ctx, x, "assign", site) || !cr__usable(ctx, value, "assign", site))
         return false;
     if (!cr__same_type(x, value))
@@ -341,11 +340,11 @@ static bool check_assign(cr_tensor *x, cr_tensor *value, const char *site)
 
 cr_status cr_assign_at(cr_tensor *x, cr_tensor *value, const char *site)
 {
-    if (!x)
+    cr_ctx *ctx = x ? x->ctx : value ? value->ctx : NULL;
+    if (!ctx)
         return CR_ERR_NULL;
-    cr_ctx *ctx = x->ctx;
     site = ctx->site ? ctx->site : site;
-    if (!check_assign(x, value, site) || (!(x->flags & CR__HANDLE) && !make_handle(x)))
+    if (!check_assign(ctx, x, value, site) || (!(x->flags & CR__HANDLE) && !make_handle(x)))
         return cr__refuse(ctx);
     x->shape->refs++;
     cr_tensor *v = cr__node_alone(ctx, (cr_dtype)x->dtype, x->shape, site);

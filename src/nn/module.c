@@ -643,6 +643,8 @@ cr_tensor *cr_nn_forward_at(cr_module *module, cr_tensor *x, const char *site)
     root->running++;
     cr_tensor *y = cr__nn_run(module, x, site);
     root->running--;
+    if (cr_error(module->ctx))
+        return NULL;
     /* What comes out of a network is what users look at, also after the optimiser's step. */
     return y && !root->running ? cr_watch(y) : y;
 }

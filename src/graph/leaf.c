@@ -282,7 +282,8 @@ cr_status cr_set_grad(cr_tensor *x, cr_tensor *g)
     cr_ctx *ctx = x ? x->ctx : g ? g->ctx : NULL;
     if (!ctx)
         return CR_ERR_NULL;
-    if (!cr__usable(ctx, x, "set_grad", NULL) || !check_holder(x, "set_grad") || !cr__usable(ctx, g, "set_grad", NULL))
+    if (!cr__usable(ctx, x, "set_grad", NULL) || !check_holder(x, "set_grad") ||
+        !cr__usable(ctx, g, "set_grad", NULL))
         return cr__refuse(ctx);
     if (!cr__same_type(g, x))
         return cr_fail(ctx, CR_ERR_SHAPE,
@@ -344,7 +345,8 @@ cr_status cr_assign_at(cr_tensor *x, cr_tensor *value, const char *site)
     if (!ctx)
         return CR_ERR_NULL;
     site = ctx->site ? ctx->site : site;
-    if (!check_assign(ctx, x, value, site) || (!(x->flags & CR__HANDLE) && !make_handle(x)))
+    if (!check_assign(ctx, x, value, site) ||
+        (!(x->flags & CR__HANDLE) && !make_handle(x)))
         return cr__refuse(ctx);
     x->shape->refs++;
     cr_tensor *v = cr__node_alone(ctx, (cr_dtype)x->dtype, x->shape, site);

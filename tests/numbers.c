@@ -330,8 +330,8 @@ static void test_overflow_on_the_way(cr_ctx *ctx)
                 signs[5] = { 3e38f, 3e38f, -3e38f, 3e38f, -3e38f };
     const double large[2] = { 1.7e308, 1.7e308 };
     cr_tensor *x = cr_from(ctx, CR_F32, CR_DIMS(2), two);
-    is_near(cr_item(cr_mean(x)), 3e38f, 0, "the mean of large numbers");
-    is_near(cr_item(cr_mean(cr_mul(x, 1))), 3e38f, 0, "computed ones");
+    is_near(cr_item(cr_mean(x)), two[0], 0, "the mean of large numbers");
+    is_near(cr_item(cr_mean(cr_mul(x, 1))), two[0], 0, "computed ones");
     is_near(cr_item(cr_mean(cr_from(ctx, CR_F64, CR_DIMS(2), large))), 1.7e308, 0, "f64");
     is_near(cr_item(cr_sum(cr_from(ctx, CR_F32, CR_DIMS(5), signs))), 3e38f, 1e32,
             "a sum");
@@ -384,7 +384,7 @@ static void test_means_of_integers(cr_ctx *ctx)
     }
     is_int(wrong, 0, "of random integers");
     cr_tensor *flags = cr_lt(cr_arange(ctx, 0, 9, 1), 2);
-    is_near(cr_item(cr_mean(flags)), (double)(2 / 9.0f), 0, "of bools");
+    is_near(cr_item(cr_mean(flags)), (double)(float)(2 / 9.0), 0, "of bools");
 }
 
 /* ---- tails ---- */

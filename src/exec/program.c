@@ -225,6 +225,7 @@ static void find_members(program *p)
         int place = p->n_members++;
         next = entry->next;
         entry->next = (uint32_t)place + 1;
+        CR__ASSERT(x->n_inputs <= INPUTS);
         p->members[place] = x;
         p->last_use[place] = (uint16_t)place;
         for (int k = 0; k < x->n_inputs; k++) {

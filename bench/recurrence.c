@@ -36,7 +36,8 @@ static void open_net(net *w)
     w->inputs = filled(ctx, 0, CR_DIMS(w->steps, w->batch, w->hidden), 1);
     w->target = filled(ctx, 9, CR_DIMS(w->batch, w->hidden), 1);
     w->params[0] = (cr_param){ "input", cr_requires_grad(filled(ctx, 1, square, scale)) };
-    w->params[1] = (cr_param){ "hidden", cr_requires_grad(filled(ctx, 2, square, scale)) };
+    w->params[1] =
+        (cr_param){ "hidden", cr_requires_grad(filled(ctx, 2, square, scale)) };
     w->params[2] =
         (cr_param){ "bias", cr_requires_grad(cr_zeros(ctx, CR_DIMS(w->hidden))) };
     cr_params params = { .ctx = ctx, .n = 3, .list = w->params };
@@ -66,9 +67,10 @@ static void train(net *w)
     double recorded = bench_seconds();
     size_t nodes = (cr_memory_used(w->ctx) - before) / 128;
     double value = cr_item(loss);
-    printf("loss %.6f: %zu nodes, peak %.1f MB, recorded in %.2f ms, computed in %.1f ms\n",
-           value, nodes, (double)cr_memory_peak(w->ctx) / 1e6, (recorded - begin) * 1e3,
-           (bench_seconds() - recorded) * 1e3);
+    printf(
+        "loss %.6f: %zu nodes, peak %.1f MB, recorded in %.2f ms, computed in %.1f ms\n",
+        value, nodes, (double)cr_memory_peak(w->ctx) / 1e6, (recorded - begin) * 1e3,
+        (bench_seconds() - recorded) * 1e3);
 }
 
 int main(int argc, char **argv)

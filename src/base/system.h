@@ -50,7 +50,7 @@ void cr__signal_all(cr__signal *signal);
 
 int64_t cr__nanoseconds(void); /* from any start, never backwards */
 int cr__cores(void);           /* that this process may use; at least 1 */
-int cr__process_id(void);      /* another one in a forked child */
+int cr__process_id(void);      /* another number in a forked child; no system call */
 
 /* Advice only. */
 void cr__prefer_huge_pages(void *block, size_t bytes);

@@ -126,9 +126,26 @@ int cr__cores(void)
     return online < 1 ? 1 : online > INT16_MAX ? INT16_MAX : (int)online;
 }
 
+/* Counted by the handler of forks: a run asks, and does not call the system. The count is the
+ * process's, and only a child that has no other threads yet changes it. */
+static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
+static bool watched;
+static int forks;
+
+static void count_fork(void)
+{
+    forks++;
+}
+
+static void watch_forks(void)
+{
+    watched = pthread_atfork(NULL, NULL, count_fork) == 0;
+}
+
 int cr__process_id(void)
 {
-    return (int)getpid();
+    pthread_once(&watch_once, watch_forks);
+    return watched ? forks : (int)getpid();
 }
 
 #define PAGE ((uintptr_t)4096)

@@ -10,35 +10,53 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { MOST = 1000 };
+enum { MOST = 1000, WORKERS = 32 };
 
-/* ---- every index exactly once ---- */
+/* ---- every chunk exactly once, and no two of a worker at a time ---- */
 
 typedef struct tally {
-    atomic_int calls[MOST];
+    cr__team *team;
+    int workers; /* numbers are below */
+    atomic_int calls[MOST], inside[WORKERS], faults;
     int64_t squares[MOST]; /* plain: TSan sees whether the job's end orders them */
 } tally;
 
-static void count_index(void *arg, int i)
+static void count_chunk(void *arg, int64_t chunk, int worker)
 {
     tally *t = arg;
-    atomic_fetch_add_explicit(&t->calls[i], 1, memory_order_relaxed);
-    t->squares[i] = (int64_t)i * i;
+    atomic_fetch_add_explicit(&t->calls[chunk], 1, memory_order_relaxed);
+    t->squares[chunk] = chunk * chunk;
+    if (worker < 0 || worker >= t->workers ||
+        atomic_fetch_add_explicit(&t->inside[worker], 1, memory_order_relaxed)) {
+        atomic_fetch_add(&t->faults, 1);
+        return;
+    }
+    /* plain, too: two of the same number would race */
+    int64_t *scratch = cr__team_scratch(t->team, worker);
+    *scratch = chunk;
+    for (int i = 0; i < 20 && *(volatile int64_t *)scratch == chunk; i++)
+        continue;
+    if (*scratch != chunk)
+        atomic_fetch_add(&t->faults, 1);
+    atomic_fetch_sub_explicit(&t->inside[worker], 1, memory_order_relaxed);
 }
 
-/* A job of n chunks: did each run once, and is its work seen here? */
+/* A job of n chunks: did each run once, by a worker that did nothing else meanwhile, and is
+ * its work seen here? */
 static bool runs_once(cr__team *team, tally *t, int n)
 {
     memset(t, 0, sizeof *t);
-    cr__parallel(team, n, count_index, t);
+    t->team = team;
+    t->workers = cr__team_size(team) < n ? cr__team_size(team) : n;
+    cr__parallel(team, n, count_chunk, t);
     for (int i = 0; i < MOST; i++)
         if (atomic_load(&t->calls[i]) != (i < n) ||
             t->squares[i] != (i < n) * (int64_t)i * i)
             return false;
-    return true;
+    return atomic_load(&t->faults) == 0;
 }
 
-static void test_indices(int threads)
+static void test_chunks(int threads)
 {
     static tally t;
     cr_ctx *ctx = cr_open(&(cr_options){ .threads = threads });
@@ -46,7 +64,8 @@ static void test_indices(int threads)
     is_int(cr__team_size(ctx->team), threads, "a team of %d", threads);
     for (int n = 0; n <= 64; n++)
         once = once && runs_once(ctx->team, &t, n);
-    ok(once, "%d threads: every index once, up to 64 chunks", threads);
+    ok(once, "%d threads: every chunk once, each by a worker of its own, up to 64 chunks",
+       threads);
     ok(runs_once(ctx->team, &t, MOST), "and %d chunks", MOST);
     for (int i = 0; i < 2000 && once; i++)
         once = runs_once(ctx->team, &t, 1 + i % 5);
@@ -62,7 +81,7 @@ static void test_indices(int threads)
         const char *scratch = cr__team_scratch(ctx->team, i);
         apart = apart && scratch[0] == i + 1 && scratch[CR__SCRATCH_BYTES - 1] == i + 1;
     }
-    ok(apart, "scratch memory of its own for each chunk");
+    ok(apart, "scratch memory of its own for each worker");
     cr_close(ctx);
 }
 
@@ -84,17 +103,24 @@ static void test_default(void)
 }
 
 /* Work on a worker while the caller has none: its caller sleeps meanwhile. */
-static void sleep_long(void *arg, int i)
+static void sleep_long(void *arg, int64_t chunk, int worker)
 {
-    (void)arg;
-    usleep(i ? 3000 : 1000);
+    (void)arg, (void)worker;
+    usleep(chunk ? 3000 : 1000);
 }
 
-static void nested(void *arg, int i)
+static void square_chunk(void *arg, int64_t chunk, int worker)
+{
+    (void)worker;
+    ((int64_t *)arg)[chunk] += 1 + chunk * chunk;
+}
+
+static void nested(void *arg, int64_t chunk, int worker)
 {
     void **both = arg;
-    if (i == 0)
-        cr__parallel(both[0], 10, count_index, both[1]);
+    (void)worker;
+    if (chunk == 0)
+        cr__parallel(both[0], 10, square_chunk, both[1]);
     else
         usleep(100);
 }
@@ -106,11 +132,11 @@ static void test_long_and_nested(void)
     for (int i = 0; i < 3; i++)
         cr__parallel(ctx->team, 2, sleep_long, NULL);
     ok(runs_once(ctx->team, &t, 10), "after waiting for a long chunk");
-    memset(&t, 0, sizeof t);
-    cr__parallel(ctx->team, 2, nested, (void *[]){ ctx->team, &t });
+    int64_t squares[10] = { 0 };
+    cr__parallel(ctx->team, 2, nested, (void *[]){ ctx->team, squares });
     bool once = true;
     for (int i = 0; i < 10; i++)
-        once = once && atomic_load(&t.calls[i]) == 1;
+        once = once && squares[i] == 1 + i * i;
     ok(once, "a job within a job runs on its caller");
     cr_close(ctx);
 }
@@ -119,6 +145,7 @@ static void test_long_and_nested(void)
 
 typedef struct sharer {
     cr_pool *pool;
+    int threads; /* 0: as many as the pool */
     tally t;
     bool passed;
 } sharer;
@@ -126,10 +153,10 @@ typedef struct sharer {
 static void *share(void *arg)
 {
     sharer *s = arg;
-    cr_ctx *ctx = cr_open(&(cr_options){ .pool = s->pool });
+    cr_ctx *ctx = cr_open(&(cr_options){ .pool = s->pool, .threads = s->threads });
     s->passed = ctx != NULL;
     for (int i = 0; i < 2000 && s->passed; i++)
-        s->passed = runs_once(ctx->team, &s->t, 1 + i % 9);
+        s->passed = runs_once(ctx->team, &s->t, i % 100 ? 1 + i % 9 : MOST);
     cr_close(ctx);
     return NULL;
 }
@@ -154,6 +181,18 @@ static void test_shared_pool(void)
     is_int(cr__team_size(ctx->team), 2, "or less, if asked for");
     cr_close(ctx);
     cr_pool_close(pool);
+
+    pool = cr_pool_open(8);
+    for (int i = 0; i < 3; i++) {
+        sharers[i].pool = pool;
+        sharers[i].threads = 2 + 2 * i;
+        pthread_create(&threads[i], NULL, share, &sharers[i]);
+    }
+    for (int i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+        ok(sharers[i].passed, "teams of 2, 4 and 6 share a pool of 8: context %d", i);
+    }
+    cr_pool_close(pool);
     cr_pool_close(cr_pool_open(0));
     cr_pool_close(NULL);
 }
@@ -167,6 +206,45 @@ static void backwards(void *user, int n, void (*body)(void *, int), void *arg)
         body(arg, i);
 }
 
+typedef struct host_call {
+    void (*body)(void *, int);
+    void *arg;
+    int i;
+} host_call;
+
+static void *call_body(void *arg)
+{
+    const host_call *call = arg;
+    call->body(call->arg, call->i);
+    return NULL;
+}
+
+/* A thread for each call but the first. */
+static void on_threads(void *user, int n, void (*body)(void *, int), void *arg)
+{
+    pthread_t threads[WORKERS];
+    host_call calls[WORKERS];
+    (void)user;
+    for (int i = 0; i < n; i++)
+        calls[i] = (host_call){ body, arg, i };
+    for (int i = 1; i < n; i++)
+        pthread_create(&threads[i], NULL, call_body, &calls[i]);
+    call_body(&calls[0]);
+    for (int i = 1; i < n; i++)
+        pthread_join(threads[i], NULL);
+}
+
+static void test_host_threads(void)
+{
+    static tally t;
+    bool once = true;
+    cr_ctx *ctx = cr_open(&(cr_options){ .threads = 4, .parallel_for = on_threads });
+    for (int i = 0; i < 100 && once; i++)
+        once = runs_once(ctx->team, &t, i % 10 ? i : MOST);
+    ok(once, "the host's threads: every chunk once, by a worker of its own");
+    cr_close(ctx);
+}
+
 static void test_host(void)
 {
     static tally t;
@@ -174,7 +252,7 @@ static void test_host(void)
     cr_ctx *ctx = cr_open(
         &(cr_options){ .threads = 5, .parallel_for = backwards, .parallel_user = &jobs });
     is_int(cr__team_size(ctx->team), 5, "the host's job system has the threads it says");
-    ok(runs_once(ctx->team, &t, 20), "every index once");
+    ok(runs_once(ctx->team, &t, 20), "every chunk once");
     is_int(jobs, 1, "by one call");
     ok(runs_once(ctx->team, &t, 1), "a single chunk");
     is_int(jobs, 1, "runs on the caller");
@@ -194,10 +272,10 @@ static bool denormals_flushed(void)
     return tiny * half == 0;
 }
 
-static void look_around(void *arg, int i)
+static void look_around(void *arg, int64_t chunk, int worker)
 {
     inside *seen = arg;
-    (void)i;
+    (void)chunk, (void)worker;
     if (denormals_flushed())
         atomic_fetch_add(&seen->flushed, 1);
     if (!pthread_equal(pthread_self(), seen->caller)) {
@@ -246,7 +324,7 @@ static void test_inside(void)
     /* a worker inherits the mode from the thread that started it */
     ctx = cr_open(&(cr_options){ .threads = 4 });
     seen = (inside){ .caller = pthread_self() };
-    cr__parallel(ctx->team, 4, count_index, &(tally){ 0 });
+    cr__parallel(ctx->team, 4, sleep_long, NULL);
     uint64_t entered = cr__fp_enter(); /* the caller's part, as a run does it */
     for (int i = 0; i < 100 && atomic_load(&seen.elsewhere) < 4; i++)
         cr__parallel(ctx->team, 8, look_around, &seen);
@@ -355,15 +433,48 @@ static void test_results(void)
     cr_pool_close(pool);
 }
 
+/* ---- chunks by cost ---- */
+
+static void test_cost(void)
+{
+    cr_ctx *one = cr_open(&(cr_options){ .threads = 1 });
+    cr_ctx *four = cr_open(&(cr_options){ .threads = 4 });
+    is_int(cr__chunks(1e9, 1000, one->team), 1, "one thread has nothing to cut for");
+    is_int(cr__chunks(10e3, 1000, four->team), 1, "10 us are not worth another thread");
+    is_int(cr__chunks(100e3, 3, four->team), 3, "no more chunks than there are grains");
+    is_int(cr__chunks(1e9, 0, four->team), 1, "at least one");
+    bool paid = true, short_enough = true, even = true;
+    for (double ns = 20e3; ns < 1e12; ns *= 1.07) {
+        int64_t n = cr__chunks(ns, INT64_MAX, four->team);
+        paid = paid && n > 1 && ns / (double)n >= (n > 4 ? 20e3 : 8e3);
+        short_enough = short_enough && ns / (double)n <= 50e3;
+        even = even && (n < 4 || n % 4 == 0);
+    }
+    ok(paid, "chunks are worth handing out");
+    ok(short_enough, "and not above 50 us");
+    ok(even, "as many for each thread");
+    int64_t begin = 0, end = 0, count = INT64_MAX / 2, n = 1000003;
+    bool whole = true;
+    for (int64_t i = 0; i < n && whole; i++) {
+        int64_t before = end;
+        cr__part(count, 64, i, n, &begin, &end);
+        whole = begin == before && end >= begin;
+    }
+    ok(whole && end == count, "a million parts of 2^62 are all of it");
+    cr_close(one);
+    cr_close(four);
+}
+
 int main(void)
 {
-    test_indices(1);
-    test_indices(2);
-    test_indices(4);
+    for (int threads = 1; threads <= 16; threads++)
+        test_chunks(threads);
+    test_cost();
     test_default();
     test_long_and_nested();
     test_shared_pool();
     test_host();
+    test_host_threads();
     test_inside();
     test_fork();
     test_results();

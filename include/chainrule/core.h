@@ -123,7 +123,8 @@ typedef struct cr_options {
     cr_pool *pool;       /* worker threads to share with other contexts */
 
     /* The host's own job system: calls body(arg, i) for each i below n, in any order and on any
-     * threads, and returns when all are done. Replaces the pool. */
+     * threads, and returns when all are done. n is at most `threads`; each call takes work until
+     * there is no more, so that those that run late have nothing to do. Replaces the pool. */
     void (*parallel_for)(void *user, int n, void (*body)(void *arg, int i), void *arg);
     void *parallel_user;
 

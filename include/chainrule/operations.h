@@ -76,10 +76,17 @@ typedef struct cr_kernel {
     void *scratch; /* as many bytes as the operation's scratch() asked for, or NULL */
     char *message; /* where to say why it failed: capacity bytes */
     size_t capacity;
-    void *workers; /* for cr_kernel_parallel() */
+    void *workers; /* for cr_kernel_chunks() */
 } cr_kernel;
 
-/* Inside a kernel: calls body(arg, i) for each i below n, on the context's threads. */
+/* Inside a kernel: calls body(arg, chunk, worker) for each chunk below n, on the context's threads,
+ * and returns when all are done. Chunks of 20 to 50 microseconds are best, however many: a thread
+ * that is done with one takes the next. worker says who runs it: it is below n and the number of
+ * threads, and no two chunks that run at the same time have the same one. Bodies start no jobs of
+ * their own. Results must not depend on the cut. */
+CR_API void cr_kernel_chunks(const cr_kernel *kernel, int64_t n,
+                             void (*body)(void *arg, int64_t chunk, int worker), void *arg);
+/* The same for bodies that need not know their worker. */
 CR_API void cr_kernel_parallel(const cr_kernel *kernel, int n, void (*body)(void *arg, int i),
                                void *arg);
 

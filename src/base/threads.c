@@ -23,24 +23,29 @@
 #define SPIN_SHORT 2000
 
 /* The pool's state is one word, so that every step is one atomic operation on it: the
- * number of the latest job, flags, and how many workers have joined that job. A worker
- * joins only while the job is open; the caller closes it once all indices are handed out,
- * and waits for those who joined. So a worker that comes late misses the job instead of
- * delaying it, and the job's members are not written while anyone may read them. */
+ * number of the latest job, flags, how many more workers may join that job, and how many
+ * are in it. A worker joins only while the job is open and has places; the place it takes
+ * is its number, the caller being worker 0. The caller closes the job once all chunks are
+ * handed out, and waits for those who joined. So a worker that comes late misses the job
+ * instead of delaying it, and the job's members are not written while anyone may read
+ * them. */
 #define JOB_ONE      ((uint64_t)1 << 32)
 #define QUITTING     ((uint64_t)1 << 31)
 #define OPEN         ((uint64_t)1 << 30)
 #define CALLER_WAITS ((uint64_t)1 << 29)
+#define PLACE_ONE    ((uint64_t)1 << 16)
+#define PLACES       ((uint64_t)0xfff << 16)
 #define JOINED       ((uint64_t)0xffff)
+_Static_assert(MAX_THREADS <= PLACES / PLACE_ONE, "a place for each thread");
 
 struct cr_pool {
     /* one cache line, which goes to a worker as a whole when a job begins */
     CR__ALIGNED(64) _Atomic uint64_t state;
     cr__body *body;
     void *arg;
-    int n;
-    atomic_int next;     /* index to hand out */
-    atomic_int sleepers; /* workers that wait for `wake`, or are about to */
+    int64_t n;
+    _Atomic int64_t next; /* chunk to hand out */
+    atomic_int sleepers;  /* workers that wait for `wake`, or are about to */
 
     CR__ALIGNED(64) atomic_bool busy; /* a job is in progress; guards what follows */
     bool started;
@@ -101,16 +106,16 @@ static uint64_t wait_for_job(cr_pool *pool, uint64_t seen)
     return state;
 }
 
-/* False if the job of that state is over. */
-static bool join_job(cr_pool *pool, uint64_t state)
+/* The worker's number; 0 if the job of that state is over, or full. */
+static int join_job(cr_pool *pool, uint64_t state)
 {
     uint64_t job = state / JOB_ONE;
-    while (state & OPEN && state / JOB_ONE == job)
-        if (atomic_compare_exchange_weak_explicit(&pool->state, &state, state + 1,
-                                                  memory_order_acquire,
-                                                  memory_order_acquire))
-            return true;
-    return false;
+    while (state & OPEN && state & PLACES && state / JOB_ONE == job)
+        if (atomic_compare_exchange_weak_explicit(
+                &pool->state, &state, state - PLACE_ONE + 1, memory_order_acquire,
+                memory_order_acquire))
+            return (int)((state & PLACES) / PLACE_ONE);
+    return 0;
 }
 
 static void leave_job(cr_pool *pool)
@@ -123,26 +128,28 @@ static void leave_job(cr_pool *pool)
     }
 }
 
-static void work_on_job(cr_pool *pool)
+/* Runs chunks until all n are handed out. */
+static void take_chunks(_Atomic int64_t *next, int64_t n, cr__body *body, void *arg,
+                        int worker)
 {
-    cr__body *body = pool->body;
-    void *arg = pool->arg;
-    int n = pool->n, i;
-    while ((i = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed)) < n)
-        body(arg, i);
+    int64_t chunk;
+    while ((chunk = atomic_fetch_add_explicit(next, 1, memory_order_relaxed)) < n)
+        body(arg, chunk, worker);
 }
 
 static void worker_main(void *arg)
 {
     cr_pool *pool = arg;
     uint64_t state = 0; /* before the first job */
-    while (!((state = wait_for_job(pool, state)) & QUITTING))
-        if (join_job(pool, state)) {
-            uint64_t saved = cr__fp_enter();
-            work_on_job(pool);
-            cr__fp_leave(saved);
-            leave_job(pool);
-        }
+    while (!((state = wait_for_job(pool, state)) & QUITTING)) {
+        int worker = join_job(pool, state);
+        if (!worker)
+            continue;
+        uint64_t saved = cr__fp_enter();
+        take_chunks(&pool->next, pool->n, pool->body, pool->arg, worker);
+        cr__fp_leave(saved);
+        leave_job(pool);
+    }
 }
 
 /* A thread that cannot be had is done without. */
@@ -157,19 +164,20 @@ static void start_workers(cr_pool *pool)
 
 /* ---- jobs ---- */
 
-static void publish_job(cr_pool *pool, int n, cr__body *body, void *arg)
+/* `places` workers may join, besides the caller. */
+static void publish_job(cr_pool *pool, int places, int64_t n, cr__body *body, void *arg)
 {
     pool->body = body;
     pool->arg = arg;
     pool->n = n;
     atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
     uint64_t job = atomic_load_explicit(&pool->state, memory_order_relaxed) / JOB_ONE + 1;
-    atomic_store(&pool->state, job * JOB_ONE | OPEN);
+    atomic_store(&pool->state, job * JOB_ONE | OPEN | (uint64_t)places * PLACE_ONE);
     int asleep = atomic_load(&pool->sleepers);
     if (asleep == 0)
         return;
     cr__lock_take(&pool->lock);
-    for (int i = 0; i < asleep && i < n - 1; i++)
+    for (int i = 0; i < asleep && i < places; i++)
         cr__signal_one(&pool->wake);
     cr__lock_give(&pool->lock);
 }
@@ -198,15 +206,15 @@ static void finish_job(cr_pool *pool)
 
 /* False, and nothing is done, if the pool has a job already: of another context, or the
  * one that the caller is part of. */
-static bool pool_run(cr_pool *pool, int n, cr__body *body, void *arg)
+static bool pool_run(cr_pool *pool, int workers, int64_t n, cr__body *body, void *arg)
 {
     if (pool->threads == 1 ||
         atomic_exchange_explicit(&pool->busy, true, memory_order_acquire))
         return false;
     if (!pool->started)
         start_workers(pool);
-    publish_job(pool, n, body, arg);
-    work_on_job(pool);
+    publish_job(pool, workers - 1, n, body, arg);
+    take_chunks(&pool->next, n, body, arg, 0);
     finish_job(pool);
     atomic_store_explicit(&pool->busy, false, memory_order_release);
     return true;
@@ -304,7 +312,7 @@ cr__team *cr__team_open(cr_ctx *ctx, const cr_options *options)
     cr__team *team = cr__alloc(ctx, sizeof *team);
     if (!team)
         return NULL;
-    /* for all chunks at once, because it must not fail later; pages are taken by their
+    /* for all workers at once, because it must not fail later; pages are taken by their
      * first use */
     if (choose_threads(ctx, team, options ? options : &defaults))
         team->scratch_memory =
@@ -333,35 +341,59 @@ int cr__team_size(const cr__team *team)
     return team->size;
 }
 
-void *cr__team_scratch(cr__team *team, int i)
+void *cr__team_scratch(cr__team *team, int worker)
 {
-    CR__ASSERT(i >= 0 && i < team->size);
-    return team->scratch + (size_t)i * CR__SCRATCH_BYTES;
+    CR__ASSERT(worker >= 0 && worker < team->size);
+    return team->scratch + (size_t)worker * CR__SCRATCH_BYTES;
 }
 
-/* A body as the host's threads run it. */
-typedef struct guarded_job {
+/* A job as the host's threads run it: each of its calls is a worker, so that one that runs
+ * them one after the other has the first do everything. */
+typedef struct host_job {
     cr__body *body;
     void *arg;
-} guarded_job;
+    int64_t n;
+    _Atomic int64_t next;
+} host_job;
 
-static void guarded_body(void *arg, int i)
+static void host_worker(void *arg, int worker)
 {
-    const guarded_job *g = arg;
+    host_job *job = arg;
     uint64_t saved = cr__fp_enter();
-    g->body(g->arg, i);
+    take_chunks(&job->next, job->n, job->body, job->arg, worker);
     cr__fp_leave(saved);
 }
 
-void cr__parallel(cr__team *team, int n, cr__body *body, void *arg)
+void cr__parallel(cr__team *team, int64_t n, cr__body *body, void *arg)
 {
-    if (n > 1 && team->parallel_for) {
-        guarded_job g = { body, arg };
-        team->parallel_for(team->user, n, guarded_body, &g);
+    int workers = n < team->size ? (int)n : team->size;
+    if (workers > 1 && team->parallel_for) {
+        host_job job = { body, arg, n, 0 };
+        team->parallel_for(team->user, workers, host_worker, &job);
         return;
     }
-    if (n > 1 && team->pool && pool_run(team->pool, n, body, arg))
+    if (workers > 1 && team->pool && pool_run(team->pool, workers, n, body, arg))
         return;
-    for (int i = 0; i < n; i++)
-        body(arg, i);
+    for (int64_t chunk = 0; chunk < n; chunk++)
+        body(arg, chunk, 0);
+}
+
+/* A thread takes a few microseconds to be told and to answer: it gets no less than LEAST.
+ * Chunks of CHUNK are long beside what handing one out takes, and short beside the work, so
+ * that threads end together. In nanoseconds. */
+#define LEAST 8e3
+#define CHUNK 40e3
+
+int64_t cr__chunks(double nanoseconds, int64_t grains, const cr__team *team)
+{
+    double size = team->size, chunks;
+    if (team->size == 1 || nanoseconds < 2 * LEAST)
+        return 1;
+    if (nanoseconds < CHUNK * size)
+        chunks = nanoseconds < LEAST * size ? nanoseconds / LEAST : size;
+    else if (nanoseconds < CHUNK * (double)grains)
+        chunks = size * (double)(1 + (int64_t)(nanoseconds / (CHUNK * size)));
+    else
+        return grains > 1 ? grains : 1;
+    return chunks < (double)grains ? (int64_t)chunks : grains > 1 ? grains : 1;
 }

@@ -1,5 +1,5 @@
 /* Threads that compute. A team is what one context computes with: a pool, or the host's
- * job system, and scratch memory for each chunk of work. */
+ * job system, and scratch memory for each worker. */
 #ifndef CR_BASE_THREADS_H
 #define CR_BASE_THREADS_H
 
@@ -9,27 +9,35 @@
 
 typedef struct cr__team cr__team;
 
-/* Memory of one chunk of work, aligned to 64 bytes; its content is lost between jobs. */
+/* Memory of one worker, aligned to 64 bytes; its content is lost between chunks. */
 #define CR__SCRATCH_BYTES ((size_t)512 << 10)
 
-/* How many chunks a job is best cut into: the threads of the team, at least 1. */
+/* The threads of the team, at least 1. */
 int cr__team_size(const cr__team *team);
 
-/* Scratch memory of chunk i < cr__team_size(). */
-void *cr__team_scratch(cr__team *team, int i);
+/* Scratch memory of worker < cr__team_size(). */
+void *cr__team_scratch(cr__team *team, int worker);
 
-/* Calls body(arg, i) for every i below n, on the team's threads, and returns when all are
- * done. With n == 1 it runs on the caller. Bodies do not nest jobs. */
-typedef void cr__body(void *arg, int i);
-void cr__parallel(cr__team *team, int n, cr__body *body, void *arg);
+/* Calls body(arg, chunk, worker) for every chunk below n, on the team's threads, and
+ * returns when all are done. n may be much larger than the team. worker is below
+ * cr__team_size() and below n, and no two chunks that run at the same time have the same
+ * one. With n == 1 the chunk runs on the caller, as worker 0. Bodies do not nest jobs. */
+typedef void cr__body(void *arg, int64_t chunk, int worker);
+void cr__parallel(cr__team *team, int64_t n, cr__body *body, void *arg);
 
-/* The part [*begin, *end) of 0..count that chunk i of n owns, cut at multiples of grain.
- */
-static inline void cr__part(int64_t count, int64_t grain, int i, int n, int64_t *begin,
-                            int64_t *end)
+/* How many chunks work that takes one thread so long is best cut into, at most `grains`: 1
+ * if the whole is not worth telling another thread; else at least one for each worker,
+ * as far as it pays, and none of more than 40 us. Bits must not depend on it. */
+int64_t cr__chunks(double nanoseconds, int64_t grains, const cr__team *team);
+
+/* The part [*begin, *end) of 0..count that chunk i of n owns, cut at multiples of grain. */
+static inline void cr__part(int64_t count, int64_t grain, int64_t i, int64_t n,
+                            int64_t *begin, int64_t *end)
 {
-    int64_t grains = (count + grain - 1) / grain;
-    int64_t from = grains * i / n * grain, to = grains * (i + 1) / n * grain;
+    /* grains * i / n, whose product may be larger than there are numbers */
+    int64_t grains = (count + grain - 1) / grain, each = grains / n, odd = grains % n;
+    int64_t from = (each * i + odd * i / n) * grain;
+    int64_t to = (each * (i + 1) + odd * (i + 1) / n) * grain;
     *begin = from < count ? from : count;
     *end = to < count ? to : count;
 }

@@ -432,10 +432,10 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void map_part(void *arg, int part)
+static void map_part(void *arg, int64_t part, int worker)
 {
     const program *p = arg;
-    char *scratch = cr__team_scratch(p->plan->ctx->team, part);
+    char *scratch = cr__team_scratch(p->plan->ctx->team, worker);
     int64_t begin, end;
     cr__part(p->numel, p->tile, part, p->parts, &begin, &end);
     for (int64_t at = begin; at < end; at += p->tile)
@@ -513,10 +513,10 @@ static void end_rows(const program *p, char *scratch, int64_t first, int64_t row
 }
 
 /* One long row, each part some of its spans. */
-static void row_part(void *arg, int part)
+static void row_part(void *arg, int64_t part, int worker)
 {
     const program *p = arg;
-    char *scratch = cr__team_scratch(p->plan->ctx->team, part);
+    char *scratch = cr__team_scratch(p->plan->ctx->team, worker);
     int64_t begin, end, blocks = sum_blocks(p);
     cr__part((blocks + p->span - 1) / p->span, 1, part, p->parts, &begin, &end);
     for (int64_t s = begin; s < end; s++)
@@ -550,10 +550,10 @@ static void run_row(program *p)
 }
 
 /* Rows that tiles hold several of, or that are several tiles long. */
-static void rows_part(void *arg, int part)
+static void rows_part(void *arg, int64_t part, int worker)
 {
     const program *p = arg;
-    char *scratch = cr__team_scratch(p->plan->ctx->team, part);
+    char *scratch = cr__team_scratch(p->plan->ctx->team, worker);
     int64_t begin, end, size = (int64_t)p->kernel->out_size;
     /* Kernels write whole vectors: parts begin where a vector does. */
     cr__part(p->rows, CR__PAD, part, p->parts, &begin, &end);

@@ -296,13 +296,13 @@ static void seek(const plan *p, int64_t batch, product *part)
     }
 }
 
-static void gemm_part(void *arg, int i)
+static void gemm_part(void *arg, int64_t i, int worker)
 {
     const plan *p = arg;
     product part = p->whole;
     int64_t begin = 0, end = p->batches, row = 0, rows = part.m, column = 0,
             columns = part.n;
-    part.scratch = cr__team_scratch(p->team, i);
+    part.scratch = cr__team_scratch(p->team, worker);
     if (p->down) {
         cr__part(part.m, 1, i / p->across, p->down, &row, &rows);
         cr__part(part.n, grain_of(p, p->across), i % p->across, p->across, &column,
@@ -349,7 +349,7 @@ void cr__gemm_for(cr__isa isa, const cr__gemm_job *job, cr__team *team)
     plan_packing(&p);
     plan_parts(&p);
     if (p.parts == 1)
-        gemm_part(&p, 0);
+        gemm_part(&p, 0, 0);
     else
         cr__parallel(team, p.parts, gemm_part, &p);
 }

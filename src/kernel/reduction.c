@@ -211,7 +211,7 @@ typedef struct reduce_plan {
     int parts;
 } reduce_plan;
 
-/* A chunk's scratch memory. */
+/* A worker's scratch memory. */
 #define ACC_BYTES    (CR__LANES * COLUMNS * 8)
 #define STACK_BYTES  (64 * COLUMNS * 8)
 #define GATHER_BYTES (CR__BLOCK * 8)
@@ -342,10 +342,10 @@ static int64_t strip_at(const reduce_plan *p, int64_t strip, int64_t *width)
     return strip / p->row_strips * line + column;
 }
 
-static void reduce_part(void *arg, int part)
+static void reduce_part(void *arg, int64_t part, int worker)
 {
     const reduce_plan *p = arg;
-    char *scratch = cr__team_scratch(p->team, part);
+    char *scratch = cr__team_scratch(p->team, worker);
     int64_t begin, end, size = (int64_t)p->in_size, out_size = (int64_t)p->out_size;
     if (p->rows) {
         cr__part(p->outputs, 16, part, p->parts, &begin, &end);
@@ -520,10 +520,10 @@ static place_fn *const places[CR_DTYPES] = {
     [CR_I32] = i32_place, [CR_U8] = u8_place,   [CR_BOOL] = u8_place,
 };
 
-static void place_part(void *arg, int part)
+static void place_part(void *arg, int64_t part, int worker)
 {
     const place_job *job = arg;
-    char *gather = cr__team_scratch(job->team, part);
+    char *gather = cr__team_scratch(job->team, worker);
     size_t size = size_of(job->dtype);
     cr__strided x = job->reduced;
     int64_t begin, end;
@@ -610,10 +610,10 @@ static int64_t integer_at(const void *x, cr_dtype dtype, int64_t i)
                              : ((const uint8_t *)x)[i];
 }
 
-static void mean_part(void *arg, int part)
+static void mean_part(void *arg, int64_t part, int worker)
 {
     const mean_job *job = arg;
-    char *gather = cr__team_scratch(job->team, part);
+    char *gather = cr__team_scratch(job->team, worker);
     cr__strided x = job->reduced;
     size_t size = size_of(job->dtype);
     int64_t begin, end;

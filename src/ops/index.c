@@ -85,8 +85,10 @@ static void copy_whole(const cr_kernel *kernel)
 typedef struct pick_walk {
     const cr_kernel *kernel;
     const cr_array *index;
-    int ndim, dim, axis, chunks;
+    int ndim, dim, axis;
     bool adds;
+    int64_t chunks;
+    int64_t strip;                /* of sums of floats: see strip_of() */
     int64_t dims[CR_MAX_DIMS];    /* of the index */
     int64_t strides[CR_MAX_DIMS]; /* its own */
     int64_t other[CR_MAX_DIMS];   /* those of what is picked from or added to; 0 at dim */
@@ -132,11 +134,12 @@ static void pick_row(const pick_walk *w, int64_t at, int64_t base, int64_t n)
     }
 }
 
-static void pick_chunk(void *arg, int chunk)
+static void pick_chunk(void *arg, int64_t chunk, int worker)
 {
     const pick_walk *w = arg;
     int last = w->ndim - 1;
     int64_t begin, end, rows = 1, dims[CR_MAX_DIMS], from[CR_MAX_DIMS] = { 0 };
+    (void)worker;
     memcpy(dims, w->dims, sizeof dims);
     cr__part(dims[w->axis], 1, chunk, w->chunks, &begin, &end);
     dims[w->axis] = end - begin;
@@ -195,7 +198,7 @@ static cr_status gather_kernel(const cr_kernel *kernel)
     if (status != CR_OK || index->numel == 0)
         return status;
     pick_walk walk = pick_begin(kernel, x, attrs->dim, false);
-    cr_kernel_parallel(kernel, walk.chunks, pick_chunk, &walk);
+    cr_kernel_chunks(kernel, walk.chunks, pick_chunk, &walk);
     return CR_OK;
 }
 
@@ -264,14 +267,33 @@ static cr_status scatter_add_shape(cr_infer *infer)
  * line, if they are neighbours. */
 #define STRIP 16
 
+/* A worker's groups, with their memory behind them; SIZE_MAX: more than there can be. */
+static size_t sorting_bytes(int64_t rows, int64_t n)
+{
+    size_t bytes = cr__groups_bytes(rows, n);
+    return bytes < SIZE_MAX - sizeof(cr__groups) ? bytes + sizeof(cr__groups) : SIZE_MAX;
+}
+
+/* Those of the worker: zero before its first chunk, and then cleared once. */
+static cr__groups *groups_of(const pick_walk *w, int worker)
+{
+    int64_t n = w->dims[w->dim], rows = size_at(&w->kernel->out.dims, w->dim);
+    char *memory = w->kernel->scratch;
+    memory += (size_t)worker * sorting_bytes(rows, n);
+    cr__groups *groups = (cr__groups *)(void *)memory;
+    if (!groups->counts)
+        *groups = cr__groups_in(groups + 1, rows, n);
+    return groups;
+}
+
 /* The lines along dim from element `from` of the index on, `width` of them. */
-static void scatter_lines(const pick_walk *w, cr__groups *groups, int chunk, int64_t from,
-                          int64_t to, int64_t width)
+static void scatter_lines(const pick_walk *w, int worker, int64_t from, int64_t to,
+                          int64_t width)
 {
     const cr_kernel *kernel = w->kernel;
     cr_dtype dtype = kernel->out.dtype, index = w->index->dtype;
     int64_t size = (int64_t)cr_dtype_size(dtype), stride = w->strides[w->dim];
-    void *scratch = cr__team_scratch(kernel->workers, chunk);
+    void *scratch = cr__team_scratch(kernel->workers, worker);
     cr__scatter_few few = {
         .job = { .dtype = dtype,
                  .from = (const char *)kernel->in[2].data + from * size,
@@ -286,10 +308,11 @@ static void scatter_lines(const pick_walk *w, cr__groups *groups, int chunk, int
         .n = w->dims[w->dim],
         .rows = size_at(&kernel->out.dims, w->dim),
     };
-    if (!groups->counts) {
+    if (w->strip) {
         cr__scatter_into_few(&few, scratch);
         return;
     }
+    cr__groups *groups = groups_of(w, worker);
     cr__groups_sort(groups, few.index, index, stride, few.n);
     cr__scatter(&few.job, groups, 0, groups->count, scratch);
 }
@@ -302,24 +325,27 @@ static int64_t strip_of(cr_dtype dtype, int64_t rows, cr_dims index, int64_t dim
     return cr__scatter_is_few(dtype, rows, n, width) ? width : 0;
 }
 
+/* No worker has groups yet. */
+static void groups_clear(const pick_walk *w)
+{
+    const cr_kernel *kernel = w->kernel;
+    int64_t workers = cr__team_size(kernel->workers);
+    size_t bytes = sorting_bytes(size_at(&kernel->out.dims, w->dim), w->dims[w->dim]);
+    for (int64_t i = 0; i < workers && i < w->chunks; i++)
+        memset((char *)kernel->scratch + (size_t)i * bytes, 0, sizeof(cr__groups));
+}
+
 /* The lines of a chunk. */
-static void scatter_chunk(void *arg, int chunk)
+static void scatter_chunk(void *arg, int64_t chunk, int worker)
 {
     const pick_walk *w = arg;
-    const cr_kernel *kernel = w->kernel;
-    int64_t n = w->dims[w->dim], rows = size_at(&kernel->out.dims, w->dim);
     int64_t begin, end, at[CR_MAX_DIMS] = { 0 }, dims[CR_MAX_DIMS], steps[CR_MAX_DIMS];
-    int64_t strip = strip_of(kernel->out.dtype, rows, w->index->dims, w->dim);
-    cr__groups groups = { 0 };
-    if (!strip)
-        groups = cr__groups_in(
-            (char *)kernel->scratch + (size_t)chunk * cr__groups_bytes(rows, n), rows, n);
-    memcpy(dims, w->dims, sizeof dims);
-    dims[w->dim] = 1;
-    cr__part(dims[w->axis], 1, chunk, w->chunks, &begin, &end);
+    for (int i = 0; i < w->ndim; i++) {
+        dims[i] = i == w->dim ? 1 : w->dims[i];
+        steps[i] = i == w->ndim - 1 && w->strip ? w->strip : 1;
+    }
+    cr__part(dims[w->axis], steps[w->axis], chunk, w->chunks, &begin, &end);
     dims[w->axis] = end - begin;
-    for (int i = 0; i < w->ndim; i++)
-        steps[i] = i == w->ndim - 1 && strip ? strip : 1;
     for (bool more = begin < end; more;) {
         int last = w->ndim - 1;
         int64_t from = begin * w->strides[w->axis], to = begin * w->other[w->axis];
@@ -329,7 +355,7 @@ static void scatter_chunk(void *arg, int chunk)
             from += at[i] * w->strides[i];
             to += at[i] * w->other[i];
         }
-        scatter_lines(w, &groups, chunk, from, to, width);
+        scatter_lines(w, worker, from, to, width);
         more = false;
         for (int i = last; i >= 0 && !more; i--) {
             more = (at[i] += steps[i]) < dims[i];
@@ -350,13 +376,19 @@ static cr_status scatter_add_kernel(const cr_kernel *kernel)
     if (index->numel == 0)
         return CR_OK;
     pick_walk walk = pick_begin(kernel, &kernel->out, attrs->dim, true);
-    cr_kernel_parallel(kernel, walk.chunks,
-                       cr__is_float(kernel->out.dtype) ? scatter_chunk : pick_chunk,
-                       &walk);
+    if (!cr__is_float(kernel->out.dtype)) {
+        cr_kernel_chunks(kernel, walk.chunks, pick_chunk, &walk);
+        return CR_OK;
+    }
+    walk.strip = strip_of(kernel->out.dtype, size_at(&kernel->out.dims, attrs->dim),
+                          index->dims, attrs->dim);
+    if (!walk.strip)
+        groups_clear(&walk);
+    cr_kernel_chunks(kernel, walk.chunks, scatter_chunk, &walk);
     return CR_OK;
 }
 
-/* Groups for each chunk that there may be. */
+/* Groups for each worker that there may be. */
 static size_t scatter_add_scratch(const cr_tensor *out)
 {
     const cr__dim_attrs *attrs = cr_attrs(out);
@@ -370,7 +402,7 @@ static size_t scatter_add_scratch(const cr_tensor *out)
     for (int i = 0; i < dims.n; i++)
         most = i != attrs->dim && dims.v[i] > most ? dims.v[i] : most;
     most = cr__team_size(out->ctx->team) < most ? cr__team_size(out->ctx->team) : most;
-    bytes = cr__groups_bytes(size_at(&x, attrs->dim), size_at(&dims, attrs->dim));
+    bytes = sorting_bytes(size_at(&x, attrs->dim), size_at(&dims, attrs->dim));
     return __builtin_mul_overflow(bytes, (size_t)most, &bytes) ? SIZE_MAX : bytes;
 }
 
@@ -421,7 +453,7 @@ typedef struct slices {
     const cr_array *index;
     int64_t outer, size, inner, n;
     double alpha;
-    int chunks;
+    int64_t chunks;
     bool few;          /* rows of one element: needs no groups */
     bool by_outer;     /* how chunks are cut */
     cr__groups groups; /* of the index */
@@ -441,9 +473,10 @@ static slices slices_of(const cr_kernel *kernel, const cr_dims *dims, int64_t di
     return s;
 }
 
-static void select_chunk(void *arg, int chunk)
+static void select_chunk(void *arg, int64_t chunk, int worker)
 {
     const slices *s = arg;
+    (void)worker;
     const char *from = s->kernel->in[0].data;
     char *to = s->kernel->out.data;
     size_t size = cr_dtype_size(s->kernel->out.dtype);
@@ -469,7 +502,7 @@ static cr_status select_slices(const cr_kernel *kernel, int64_t dim)
         return status;
     s.chunks = cr__kernel_chunks(kernel, kernel->out.numel / 4 + s.outer * s.n * 2,
                                  s.outer * s.n);
-    cr_kernel_parallel(kernel, s.chunks, select_chunk, &s);
+    cr_kernel_chunks(kernel, s.chunks, select_chunk, &s);
     return CR_OK;
 }
 
@@ -576,7 +609,7 @@ static cr_status index_add_shape(cr_infer *infer)
 
 /* A chunk owns a range of the outer dimension, or of the positions that are sorted by
  * row, or, of integers, of columns. */
-static void add_some(void *arg, int chunk)
+static void add_some(void *arg, int64_t chunk, int worker)
 {
     const slices *s = arg;
     const cr_array *out = &s->kernel->out;
@@ -600,7 +633,7 @@ static void add_some(void *arg, int chunk)
             .width = s->inner,
             .alpha = s->alpha,
         };
-        void *scratch = cr__team_scratch(s->kernel->workers, chunk);
+        void *scratch = cr__team_scratch(s->kernel->workers, worker);
         if (s->few)
             cr__scatter_into_few(&(cr__scatter_few){ job, s->index->data, s->index->dtype,
                                                      1, s->n, s->size },
@@ -644,7 +677,7 @@ static cr_status index_add_kernel(const cr_kernel *kernel)
     s.by_outer = s.few || s.outer >= s.groups.count;
     s.chunks = cr__kernel_chunks(kernel, kernel->in[2].numel,
                                  s.by_outer ? s.outer : s.groups.count);
-    cr_kernel_parallel(kernel, s.chunks, add_some, &s);
+    cr_kernel_chunks(kernel, s.chunks, add_some, &s);
     return CR_OK;
 }
 

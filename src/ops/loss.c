@@ -203,11 +203,10 @@ static cr_status class_pick_kernel(const cr_kernel *kernel)
 
 typedef struct class_job {
     const cr_kernel *kernel;
-    int64_t outer, inner;
-    int chunks;
+    int64_t outer, inner, chunks;
 } class_job;
 
-static void place_chunk(void *arg, int chunk)
+static void place_chunk(void *arg, int64_t chunk, int worker)
 {
     const class_job *job = arg;
     const class_attrs *attrs = job->kernel->attrs;
@@ -215,6 +214,7 @@ static void place_chunk(void *arg, int chunk)
     char *out = job->kernel->out.data;
     int64_t size = (int64_t)cr_dtype_size(g->dtype), begin, end;
     int64_t row = attrs->classes * job->inner * size;
+    (void)worker;
     cr__part(job->outer, 1, chunk, job->chunks, &begin, &end);
     memset(out + begin * row, 0, (size_t)((end - begin) * row));
     for (int64_t i = begin * job->inner; i < end * job->inner; i++) {
@@ -236,7 +236,7 @@ static cr_status class_place_kernel(const cr_kernel *kernel)
         return status;
     job.outer = target->numel / job.inner;
     job.chunks = cr__kernel_chunks(kernel, kernel->out.numel / 8, job.outer);
-    cr_kernel_parallel(kernel, job.chunks, place_chunk, &job);
+    cr_kernel_chunks(kernel, job.chunks, place_chunk, &job);
     return CR_OK;
 }
 

@@ -2,27 +2,41 @@
 #include "opaque.h"
 #include "ops.h"
 
-/* A thread takes some microseconds to be asked and to answer. */
-#define CHUNK_WORK 16384
+void cr_kernel_chunks(const cr_kernel *kernel, int64_t n,
+                      void (*body)(void *arg, int64_t chunk, int worker), void *arg)
+{
+    if (!kernel || !body)
+        return;
+    if (kernel->workers)
+        cr__parallel(kernel->workers, n, body, arg);
+    else
+        for (int64_t chunk = 0; chunk < n; chunk++)
+            body(arg, chunk, 0);
+}
+
+/* A body that needs no worker. */
+typedef struct plain_body {
+    void (*body)(void *arg, int i);
+    void *arg;
+} plain_body;
+
+static void run_plain(void *arg, int64_t chunk, int worker)
+{
+    const plain_body *plain = arg;
+    (void)worker;
+    plain->body(plain->arg, (int)chunk);
+}
 
 void cr_kernel_parallel(const cr_kernel *kernel, int n, void (*body)(void *arg, int i),
                         void *arg)
 {
-    if (!kernel || !body)
-        return;
-    if (kernel->workers && n > 1)
-        cr__parallel(kernel->workers, n, body, arg);
-    else
-        for (int i = 0; i < n; i++)
-            body(arg, i);
+    if (body)
+        cr_kernel_chunks(kernel, n, run_plain, &(plain_body){ body, arg });
 }
 
-int cr__kernel_chunks(const cr_kernel *kernel, int64_t work, int64_t limit)
+int64_t cr__kernel_chunks(const cr_kernel *kernel, int64_t work, int64_t grains)
 {
-    int64_t n = kernel->workers ? cr__team_size(kernel->workers) : 1;
-    n = n < limit ? n : limit;
-    n = n < work / CHUNK_WORK ? n : work / CHUNK_WORK;
-    return n < 1 ? 1 : (int)n;
+    return kernel->workers ? cr__chunks((double)work, grains, kernel->workers) : 1;
 }
 
 bool cr__index_dtype(cr_infer *infer, int input)

@@ -18,8 +18,8 @@ bool cr__index_dtype(cr_infer *infer, int input);
 /* The place of element i of an array as text, "[2, 0]". */
 const char *cr__place_text(const cr_array *x, int64_t i, char *text, size_t capacity);
 
-/* How many chunks `work` is worth being cut into: at most one for each thread, and at
- * most limit; 1 for little work. The unit of work is about a nanosecond. */
-int cr__kernel_chunks(const cr_kernel *kernel, int64_t work, int64_t limit);
+/* How many chunks `work` is best cut into, at most `grains`: cr__chunks(). The unit of work
+ * is about a nanosecond. */
+int64_t cr__kernel_chunks(const cr_kernel *kernel, int64_t work, int64_t grains);
 
 #endif

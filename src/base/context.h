@@ -20,51 +20,55 @@ typedef struct cr__scope {
 
 #define CR__ATTR_SLABS 6
 
+/* What every node touches comes first. */
 struct cr_ctx {
-    cr__memory memory;
-    cr__team *team;
-    void (*log)(void *user, const char *line);
-    void *log_user;
-    bool eager;
-    bool check; /* memory of dead nodes is not used again */
-    int pid;    /* of the process that opened it */
-    cr_rng rng;
-
     cr_status status; /* the pending error */
     bool error_seen;
     bool spares; /* the pending error concerns a read: what is pending on leaves stays */
-    char message[1024];
+    bool eager;
+    bool check;    /* memory of dead nodes is not used again */
+    bool running;  /* a run is in progress */
+    bool walking;  /* a backward walk is */
+    bool in_state; /* the library's floating point state has been entered: cr__state */
+    bool remarked; /* it has been said that a scope is large */
+    int no_grad;
+    const char *busy; /* the host's code that is being called and must not change the
+                         context: "a kernel", ...; NULL: none. See cr__may_change() */
 
     /* graph */
     uint64_t next_seq;
-    uint64_t recent; /* the first seq that is recent: see cr__recent() */
-    int no_grad;
     const char *site;    /* overrides the caller's, inside composites and vjps */
     const cr_op *within; /* the composite being expanded */
-    bool in_state; /* the library's floating point state has been entered: cr__state */
-    cr__scope root, *scope;
-    int64_t retained;   /* references given by cr_retain(), and not released */
-    int64_t keeps;      /* of all tensors: how often each is to be moved outwards */
-    int64_t given_back; /* tensors that scopes list and do not hold: see cr_release() */
-    int64_t n_nodes;    /* that somebody refers to */
-    cr__slab nodes, shapes, leaves, attrs[CR__ATTR_SLABS];
-    struct cr__leaf *dirty;       /* with pending values or gradients */
+    cr__scope *scope;
+    int64_t n_nodes;              /* that somebody refers to */
     cr_tensor *dying;             /* released, but its inputs not yet */
     cr_tensor *dead, **last_dead; /* nodes whose memory may be used again, in order of
                                      death; see cr__node_memory() */
     size_t n_dead;
-    bool remarked;      /* it has been said that a scope is large */
-    char texts[4][320]; /* see cr__dims_text() */
-    int next_text;
+    cr__memory memory;
 
-    const char *busy; /* the host's code that is being called and must not change the
-                         context: "a kernel", ...; NULL: none. See cr__may_change() */
+    cr__scope root;
     cr__scope *floor; /* scopes from here outwards were not opened by the vjp or expansion
                          in progress, and are not its to end; NULL: none is */
-    bool running;     /* a run is in progress */
-    bool walking;     /* a backward walk is */
-    cr__list walk_lists[4],
-        run_lists[8]; /* memory of walks and runs, kept between them */
+    uint64_t recent;  /* the first seq that is recent: see cr__recent() */
+    int64_t retained; /* references given by cr_retain(), and not released */
+    int64_t keeps;    /* of all tensors: how often each is to be moved outwards */
+    int64_t given_back; /* tensors that scopes list and do not hold: see cr_release() */
+    cr__slab nodes, shapes, leaves, scopes, attrs[CR__ATTR_SLABS];
+    cr__list shape_table; /* all shapes, by their hash: see cr__shape_of() */
+    size_t shape_buckets, n_shapes;
+    struct cr__leaf *dirty; /* with pending values or gradients */
+    cr__list walk_lists[4], run_lists[8],
+        sort_list; /* memory of walks and runs, kept between them */
+
+    cr__team *team;
+    int pid; /* of the process that opened it */
+    cr_rng rng;
+    void (*log)(void *user, const char *line);
+    void *log_user;
+    char message[1024];
+    char texts[4][320]; /* see cr__dims_text() */
+    int next_text;
 };
 
 /* CR__FP_GUARD() where it may have been entered already, of which the context knows: a

@@ -45,6 +45,7 @@ void cr__memory_init(cr__memory *memory, const cr_options *options)
         memory->user = options->memory_user;
     }
     memory->limit = (size_t)CR__MAX_BYTES;
+    memory->borrowed.size = (sizeof(cr__buffer) + 15) / 16 * 16;
 }
 
 void cr__memory_begin(cr__memory *memory, const cr_options *options)
@@ -275,7 +276,7 @@ cr__buffer *cr__buffer_new(cr_ctx *ctx, size_t bytes)
 cr__buffer *cr__buffer_borrow(cr_ctx *ctx, const void *data, size_t bytes,
                               void (*done)(void *, const void *), void *user)
 {
-    cr__buffer *buffer = cr__alloc_unset(ctx, sizeof *buffer);
+    cr__buffer *buffer = cr__slab_new(ctx, &ctx->memory.borrowed);
     if (buffer)
         *buffer = (cr__buffer){
             .data = (void *)(uintptr_t)data,
@@ -306,17 +307,39 @@ void cr__buffer_release(cr__buffer *buffer)
     CR__ASSERT(buffer->refs == 0);
     cr_ctx *ctx = buffer->ctx;
     cr__memory *memory = &ctx->memory;
-    if (!buffer->borrowed)
-        memory->taken -= buffer->bytes;
-    if (buffer->size_class != NO_CLASS) {
-        buffer->next_free = memory->free_buffers[buffer->size_class];
-        memory->free_buffers[buffer->size_class] = buffer;
-        memory->cached += block_bytes(buffer);
+    if (buffer->borrowed) {
+        if (buffer->done)
+            cr__lent_back(ctx, buffer->done, buffer->user, buffer->data);
+        cr__slab_free(memory, &memory->borrowed, buffer);
         return;
     }
-    if (buffer->done)
-        cr__lent_back(ctx, buffer->done, buffer->user, buffer->data);
-    cr__free(ctx, buffer);
+    memory->taken -= buffer->bytes;
+    if (buffer->size_class == NO_CLASS) {
+        cr__free(ctx, buffer);
+        return;
+    }
+    buffer->next_free = memory->free_buffers[buffer->size_class];
+    memory->free_buffers[buffer->size_class] = buffer;
+    memory->cached += block_bytes(buffer);
+}
+
+/* In front of it stands its buffer. */
+#define POOLED_HEAD ((size_t)16)
+
+void *cr__pooled_new(cr_ctx *ctx, size_t bytes)
+{
+    cr__buffer *buffer =
+        bytes <= (size_t)CR__MAX_BYTES ? cr__buffer_new(ctx, bytes + POOLED_HEAD) : NULL;
+    if (!buffer)
+        return NULL;
+    *(cr__buffer **)buffer->data = buffer;
+    return (char *)buffer->data + POOLED_HEAD;
+}
+
+void cr__pooled_free(void *memory)
+{
+    if (memory)
+        cr__buffer_release(*(cr__buffer **)(void *)((char *)memory - POOLED_HEAD));
 }
 
 /* ---- slabs ---- */
@@ -327,7 +350,7 @@ void cr__buffer_release(cr__buffer *buffer)
 
 typedef struct slab_chunk {
     struct slab_chunk *next;
-    size_t size; /* a power of two; what the allocators need themselves is left to them */
+    size_t size; /* what the allocators need themselves is left to them */
 } slab_chunk;
 #define ALLOCATORS_OWN ((size_t)64)
 
@@ -347,22 +370,50 @@ static char *end_of_records(const cr__slab *slab, slab_chunk *chunk)
 /* Under a limit they stay small: what is kept for records comes on top. */
 #define LIMIT_CHUNKS 64
 
-static bool add_chunk(cr_ctx *ctx, cr__slab *slab)
+/* A chunk for at least so many records, if the limit allows. */
+static bool add_chunk(cr_ctx *ctx, cr__slab *slab, size_t records)
 {
-    slab_chunk *newest = slab->chunks;
+    slab_chunk *newest = slab->ahead ? slab->ahead : slab->chunks;
+    size_t all = records * slab->size + sizeof *newest + 63 + ALLOCATORS_OWN;
     size_t size = !newest                     ? FIRST_CHUNK
                   : newest->size < LAST_CHUNK ? 2 * newest->size
                                               : LAST_CHUNK;
+    size = size < all ? all : size;
     while (size > FIRST_CHUNK && size > ctx->memory.limit / LIMIT_CHUNKS)
         size /= 2;
-    slab_chunk *added = allocate(ctx, size - ALLOCATORS_OWN, true, KEPT);
+    slab_chunk *added = allocate(ctx, size - ALLOCATORS_OWN, false, KEPT);
     if (!added)
         return false;
-    *added = (slab_chunk){ newest, size };
-    slab->chunks = added;
-    slab->fresh = first_record(added);
-    slab->end = end_of_records(slab, added);
+    *added = (slab_chunk){ slab->ahead, size };
+    slab->ahead = added;
+    slab->room +=
+        (size_t)(end_of_records(slab, added) - first_record(added)) / slab->size;
     return true;
+}
+
+bool cr__slab_reserve(cr_ctx *ctx, cr__slab *slab, size_t records)
+{
+    while (slab->room < records)
+        if (!add_chunk(ctx, slab, records - slab->room))
+            return false;
+    return true;
+}
+
+/* The next record that was never used; there is room. */
+static void *fresh_record(cr__slab *slab)
+{
+    if (slab->fresh == slab->end) {
+        slab_chunk *begun = slab->ahead;
+        slab->ahead = begun->next;
+        begun->next = slab->chunks;
+        slab->chunks = begun;
+        slab->fresh = first_record(begun);
+        slab->end = end_of_records(slab, begun);
+    }
+    void *record = slab->fresh;
+    slab->fresh += slab->size;
+    slab->room--;
+    return record;
 }
 
 void *cr__slab_new(cr_ctx *ctx, cr__slab *slab)
@@ -373,14 +424,12 @@ void *cr__slab_new(cr_ctx *ctx, cr__slab *slab)
         cr__fail_limit(ctx, slab->size);
         return NULL;
     }
-    if (record) {
+    if (record)
         slab->free = *(void **)record;
-    } else {
-        if (slab->fresh == slab->end && !add_chunk(ctx, slab))
-            return NULL;
-        record = slab->fresh;
-        slab->fresh += slab->size;
-    }
+    else if (cr__slab_reserve(ctx, slab, 1))
+        record = fresh_record(slab);
+    else
+        return NULL;
     ctx->memory.kept -= slab->size;
     return record;
 }
@@ -395,36 +444,59 @@ void cr__slab_each(cr__slab *slab, void (*visit)(void *record))
     }
 }
 
+static void free_chunks(cr_ctx *ctx, slab_chunk *chunk)
+{
+    for (slab_chunk *next; chunk; chunk = next) {
+        next = chunk->next;
+        cr__free(ctx, chunk);
+    }
+}
+
 void cr__slab_close(cr_ctx *ctx, cr__slab *slab)
 {
-    for (slab_chunk *c = slab->chunks, *next; c; c = next) {
-        next = c->next;
-        cr__free(ctx, c);
-    }
+    free_chunks(ctx, slab->chunks);
+    free_chunks(ctx, slab->ahead);
     *slab = (cr__slab){ .size = slab->size };
 }
 
 /* ---- lists ---- */
 
-bool cr__list_reserve(cr_ctx *ctx, cr__list *list, size_t bytes)
+bool cr__list_grow(cr_ctx *ctx, cr__list *list, size_t bytes)
 {
-    if (bytes <= list->capacity)
-        return true;
-    size_t capacity = list->capacity + list->capacity / 2;
-    if (capacity < bytes)
-        capacity = bytes < 256 ? 256 : bytes;
-    void *grown = allocate(ctx, capacity, true, KEPT);
-    if (!grown)
-        return false;
-    if (list->capacity)
-        memcpy(grown, list->at, list->capacity);
-    cr__free(ctx, list->at);
-    *list = (cr__list){ grown, capacity };
+    if (bytes > list->capacity) {
+        size_t capacity = list->capacity + list->capacity / 2;
+        if (capacity < bytes)
+            capacity = bytes < 256 ? 256 : bytes;
+        void *grown = allocate(ctx, capacity, true, KEPT);
+        if (!grown)
+            return false;
+        if (list->capacity)
+            memcpy(grown, list->at, list->capacity);
+        cr__free(ctx, list->at);
+        list->at = grown;
+        list->capacity = capacity;
+    }
+    list->wanted = bytes;
     return true;
+}
+
+/* How many uses in a row with less than a quarter of it let a list go, and how much is kept in
+ * any case. */
+#define IDLE_USES 16
+#define FEW_BYTES ((size_t)64 << 10)
+
+void cr__list_rest(cr_ctx *ctx, cr__list *list)
+{
+    bool large = list->capacity > FEW_BYTES;
+    list->idle = large && list->wanted < list->capacity / 4 ? list->idle + 1 : 0;
+    list->wanted = 0;
+    if (list->idle == IDLE_USES ||
+        (large && list->capacity > ctx->memory.limit / LIMIT_CHUNKS))
+        cr__list_free(ctx, list);
 }
 
 void cr__list_free(cr_ctx *ctx, cr__list *list)
 {
     cr__free(ctx, list->at);
-    *list = (cr__list){ NULL, 0 };
+    *list = (cr__list){ 0 };
 }

@@ -54,6 +54,11 @@ CR__INLINE cr__buffer *cr__buffer_retain(cr__buffer *buffer)
 }
 void cr__buffer_release(cr__buffer *buffer); /* NULL is allowed */
 
+/* Memory that comes and goes in every step, from that pool: with undefined content, aligned to
+ * 16; NULL with the error recorded. cr__pooled_free() accepts NULL. */
+void *cr__pooled_new(cr_ctx *ctx, size_t bytes);
+void cr__pooled_free(void *memory);
+
 #define CR__SIZE_CLASSES 256
 #define CR__SLAB_RECORD  2048
 
@@ -62,12 +67,16 @@ void cr__buffer_release(cr__buffer *buffer); /* NULL is allowed */
 typedef struct cr__slab {
     size_t size; /* of a record, a multiple of 16 */
     void *free;  /* linked through the records' first word */
-    char *fresh; /* never used records: [fresh, end) */
+    char *fresh; /* never used records of the newest chunk in use: [fresh, end) */
     char *end;
-    void *chunks;
+    void *chunks; /* in use, the newest first */
+    void *ahead;  /* not in use yet */
+    size_t room;  /* records that were never used, in all chunks */
 } cr__slab;
-/* Not zeroed, unless it was never used; NULL with the error recorded. */
+/* With undefined content; NULL with the error recorded. */
 void *cr__slab_new(cr_ctx *ctx, cr__slab *slab);
+/* Room for so many records that were never used; false with the error recorded. */
+bool cr__slab_reserve(cr_ctx *ctx, cr__slab *slab, size_t records);
 
 /* `taken`: whatever there is, tensors' elements and all records; `kept` of it for the next
  * record or plan (free records of slabs, lists). The difference is used, and stands against
@@ -78,6 +87,7 @@ typedef struct cr__memory {
     void *user;
     size_t limit, taken, kept, peak, cached;
     cr__buffer *free_buffers[CR__SIZE_CLASSES];
+    cr__slab borrowed; /* the records of borrowed buffers */
 } cr__memory;
 CR__INLINE size_t cr__memory_used(const cr__memory *memory)
 {
@@ -111,15 +121,23 @@ void cr__memory_trim(cr_ctx *ctx);
 void cr__slab_each(cr__slab *slab, void (*visit)(void *record));
 void cr__slab_close(cr_ctx *ctx, cr__slab *slab);
 
-/* A list that grows: CR__LIST(int) ints; cr__list_reserve(ctx, &ints.list, n, sizeof
- * *ints.at). */
+/* A list that grows, kept from one use to the next. */
 typedef struct cr__list {
     void *at;
     size_t capacity; /* bytes */
+    size_t wanted;   /* bytes: the most that the present use has asked for */
+    int idle;        /* uses in a row that have wanted much less than there is */
 } cr__list;
 /* Room for bytes, keeping the content; false with the error recorded. New memory is
  * zeroed. */
-bool cr__list_reserve(cr_ctx *ctx, cr__list *list, size_t bytes);
+bool cr__list_grow(cr_ctx *ctx, cr__list *list, size_t bytes);
+CR__INLINE bool cr__list_reserve(cr_ctx *ctx, cr__list *list, size_t bytes)
+{
+    return CR__LIKELY(bytes <= list->wanted) || cr__list_grow(ctx, list, bytes);
+}
+/* A use is over. The memory is kept for the next one, unless several in a row would have done
+ * with far less, or a limit is close. */
+void cr__list_rest(cr_ctx *ctx, cr__list *list);
 void cr__list_free(cr_ctx *ctx, cr__list *list);
 
 /* *out = a * b for sizes of tensors; false if that leaves 0..CR__MAX_BYTES. */

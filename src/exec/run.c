@@ -223,12 +223,10 @@ static void finish(cr__plan *plan, bool success)
             cr__settle(plan->nodes[i]);
 }
 
-/* Lists that were large once are not kept: the memory is the program's. */
-static void trim_lists(cr_ctx *ctx)
+static void rest_lists(cr_ctx *ctx)
 {
     for (int i = 0; i < CR__COUNT(ctx->run_lists); i++)
-        if (ctx->run_lists[i].capacity > (size_t)1 << 20)
-            cr__list_free(ctx, &ctx->run_lists[i]);
+        cr__list_rest(ctx, &ctx->run_lists[i]);
 }
 
 static bool may_run(cr_ctx *ctx)
@@ -273,7 +271,7 @@ cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
                    cr__plan_memory(&plan) && compute(&plan) && ctx->status == CR_OK;
     finish(&plan, success);
     ctx->running = false;
-    trim_lists(ctx);
+    rest_lists(ctx);
     if (!success)
         cr__undo(ctx);
     else if (commit)

@@ -419,7 +419,7 @@ cr_tensor *cr__original(const cr__plan *plan, cr_tensor *x)
     if (!reads_through(plan, x))
         return x;
     const cr__seen *seen = &plan->views[plan->entries[x->run - 1].slot - 1];
-    bool same = cr__same_shape(seen->base->shape, x->shape) && shows_all(seen);
+    bool same = seen->base->shape == x->shape && shows_all(seen);
     return same ? seen->base : x;
 }
 
@@ -491,8 +491,7 @@ static uint32_t choose_group(cr__plan *plan, cr_tensor *x)
     if (x->op->kind == CR_OP_MAP && entry->group != CR__NO_GROUP &&
         !(entry->flags & CR__INDIRECT)) {
         const cr__group *group = &plan->groups[entry->group];
-        if (group->shape && group->count < MAX_PROGRAM &&
-            cr__same_shape(group->shape, x->shape))
+        if (group->shape && group->count < MAX_PROGRAM && group->shape == x->shape)
             return entry->group;
     }
     return begin_group(plan, x);
@@ -519,7 +518,7 @@ static bool place_node(cr__plan *plan, cr_tensor *x)
     for (int k = 0; k < x->n_inputs; k++) {
         cr_tensor *in = cr__input(x, k);
         if (in && in->run)
-            use(plan, in, g, by_element && cr__same_shape(in->shape, group->shape));
+            use(plan, in, g, by_element && in->shape == group->shape);
     }
     return true;
 }

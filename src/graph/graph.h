@@ -10,12 +10,14 @@
 
 /* ---- shapes ---- */
 
-/* Sizes, shared by counting. */
+/* Sizes. Interned: equal shapes of a context are one, so that `==` compares them. */
 typedef struct cr__shape {
-    int32_t refs;
-    int32_t ndim;
+    int64_t refs; /* 0: it waits in the table for the next that has these sizes */
     int64_t numel;
+    int32_t ndim;
+    uint32_t hash;
     int64_t dims[CR_MAX_DIMS]; /* zero behind the last */
+    struct cr__shape *next;    /* in its bucket of the table */
 } cr__shape;
 
 /* ---- nodes ---- */
@@ -90,6 +92,7 @@ struct cr_tensor {
     uint32_t walk;      /* place in the walk in progress, plus 1; 0: not in it */
 };
 _Static_assert(sizeof(cr_tensor) <= 128, "a node is at most two cache lines");
+#define CR__NODE_BYTES ((sizeof(cr_tensor) + 15) / 16 * 16)
 
 /* What was assigned: another name for the leaf's value, and readable at no cost as long
  * as the leaf has it. Not counted: it may be gone, and then its seq is another. */
@@ -181,16 +184,10 @@ CR__INLINE bool cr__has_dims(const cr__shape *shape, const cr_dims *dims)
            memcmp(shape->dims, dims->v, (size_t)dims->n * sizeof *dims->v) == 0;
 }
 
-CR__INLINE bool cr__same_shape(const cr__shape *a, const cr__shape *b)
-{
-    return a == b || (a->ndim == b->ndim && a->numel == b->numel &&
-                      (a->ndim == 0 || memcmp(a->dims, b->dims, sizeof a->dims) == 0));
-}
-
 /* The same shape and dtype. */
 CR__INLINE bool cr__same_type(const cr_tensor *x, const cr_tensor *y)
 {
-    return x->dtype == y->dtype && cr__same_shape(x->shape, y->shape);
+    return x->dtype == y->dtype && x->shape == y->shape;
 }
 
 CR__INLINE int64_t cr__numel(const cr_tensor *x)
@@ -227,6 +224,14 @@ typedef struct cr__map {
      * bytes. */
     void (*source)(const void *attrs, void *params);
 } cr__map;
+
+/* What the vjp of op reads for whatever input of the dtype: bits CR_READS_... What it reads for
+ * one of them alone comes on top (op->reads_for). */
+CR__INLINE unsigned cr__reads_always(const cr_op *op, unsigned dtype)
+{
+    const cr__map *map = dtype == CR_F64 && op->kind == CR_OP_MAP ? op->internal : NULL;
+    return map && map->reads_in_f64 ? map->reads_in_f64 : op->reads;
+}
 
 #define CR__FLOATS  ((1u << CR_F32) | (1u << CR_F64))
 #define CR__INTS    ((1u << CR_I64) | (1u << CR_I32) | (1u << CR_U8))
@@ -349,13 +354,75 @@ bool cr__type_fits(const char *type, cr_dtype dtype);
 cr_tensor *cr__node_alone(cr_ctx *ctx, cr_dtype dtype, cr__shape *shape,
                           const char *site);
 cr_tensor *cr__node_new(cr_ctx *ctx, cr_dtype dtype, cr__shape *shape, const char *site);
-cr__shape *cr__shape_new(cr_ctx *ctx, cr_dims dims);
-void cr__shape_release(cr_ctx *ctx, cr__shape *shape);
+/* A reference to the shape of these sizes, whose product has been checked; NULL with the
+ * error. */
+cr__shape *cr__shape_of(cr_ctx *ctx, cr_dims dims);
+CR__INLINE void cr__shape_release(cr_ctx *ctx, cr__shape *shape)
+{
+    if (--shape->refs == 0)
+        ctx->memory.kept += ctx->shapes.size;
+}
 void *cr__attrs_new(cr_ctx *ctx, size_t size); /* not zeroed */
 void cr__attrs_free(cr_ctx *ctx, void *attrs, size_t size);
 
-/* Memory for a node, with undefined content. */
-cr_tensor *cr__node_memory(cr_ctx *ctx);
+/* Users hold handles of dead nodes by mistake: what was released, or what it has become,
+ * must not be taken for another tensor. So memory of nodes is used again in the order in
+ * which they died, and not before this many others have died. */
+#define CR__LONG_DEAD 2048
+
+/* Memory for a node, with undefined content; NULL with the error. */
+cr_tensor *cr__node_memory_fresh(cr_ctx *ctx);
+CR__INLINE cr_tensor *cr__node_memory(cr_ctx *ctx)
+{
+    cr_tensor *x = ctx->dead;
+    if (CR__UNLIKELY(ctx->n_dead <= CR__LONG_DEAD ||
+                     !cr__may_use(&ctx->memory, CR__NODE_BYTES)))
+        return cr__node_memory_fresh(ctx);
+    ctx->dead = x->next_dead;
+    ctx->n_dead--;
+    ctx->memory.kept -= CR__NODE_BYTES;
+    __builtin_prefetch(ctx->dead, 1);
+    __builtin_prefetch((char *)ctx->dead + 64, 1);
+    return x;
+}
+
+/* A new node in that memory, of which the caller holds the only reference: no operation, inputs or
+ * value, nor any marks. */
+CR__INLINE void cr__node_init(cr_tensor *x, cr_ctx *ctx, unsigned dtype, cr__shape *shape,
+                              const char *site)
+{
+    ctx->n_nodes++;
+    x->link = NULL;
+    x->refs = 1;
+    x->n_inputs = 0;
+    x->readers = 0;
+    x->flags = 0;
+    x->dtype = (uint8_t)dtype;
+    x->kinds = 0;
+    x->ctx = ctx;
+    x->op = NULL;
+    x->within = ctx->within;
+    x->site = ctx->site ? ctx->site : site;
+    x->seq = ctx->next_seq++;
+    x->shape = shape;
+    x->attrs = NULL;
+    x->leaf = NULL;
+    x->run = 0;
+    x->pending = x->shown = x->barred = x->moved = x->given_back = false;
+    x->walk = 0;
+}
+
+/* x, which is new, becomes the present scope's: its reference is the scope's. */
+CR__INLINE void cr__scope_take(cr_tensor *x)
+{
+    cr__scope *scope = x->ctx->scope;
+    x->flags |= CR__SCOPED;
+    x->link = scope->first;
+    scope->first = x;
+    scope->count++;
+}
+/* x leaves a scope, which ended there (NULL: it was released), and dies if that was all. */
+void cr__scope_release(cr_ctx *ctx, cr_tensor *x, const char *site);
 void cr__retain(cr_tensor *x);
 void cr__drop(cr_tensor *x); /* NULL is allowed */
 
@@ -409,7 +476,12 @@ void cr__disown(cr_ctx *ctx, uint64_t since, const cr_tensor *result);
 /* A vjp of x may come: what it reads is to be kept. And: it has been recorded for good.
  */
 void cr__save(cr_tensor *x);
-void cr__unsave(cr_tensor *x);
+void cr__unsave_now(cr_tensor *x);
+CR__INLINE void cr__unsave(cr_tensor *x)
+{
+    if (x->flags & CR__SAVES)
+        cr__unsave_now(x);
+}
 /* x is no view any more: what it was a view of is not saved on its account. */
 void cr__leave_viewed(cr_tensor *x);
 /* Forgets the value of x, if it is known and nothing keeps it: neither a flag, nor what is

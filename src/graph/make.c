@@ -209,7 +209,7 @@ static cr_tensor *blank(const making *m, cr_dtype dtype, cr_dims dims)
     if (dtype <= CR_DTYPE_DEFAULT || dtype >= CR_DTYPES)
         cr__op_fail(ctx, ctx->within, CR_ERR_DTYPE, NULL, "%d is no dtype", (int)dtype);
     else if (cr__dims_numel(ctx, ctx->within, dims, dtype, &numel))
-        return cr__node_new(ctx, dtype, cr__shape_new(ctx, dims), NULL);
+        return cr__node_new(ctx, dtype, cr__shape_of(ctx, dims), NULL);
     return NULL;
 }
 

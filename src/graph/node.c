@@ -32,29 +32,6 @@
 
 #include <string.h>
 
-/* ---- shapes ---- */
-
-cr__shape *cr__shape_new(cr_ctx *ctx, cr_dims dims)
-{
-    cr__shape *shape = cr__slab_new(ctx, &ctx->shapes);
-    if (!shape)
-        return NULL;
-    shape->refs = 1;
-    shape->ndim = dims.n;
-    shape->numel = 1;
-    for (int i = 0; i < dims.n; i++)
-        shape->numel *= dims.v[i];
-    for (int i = 0; i < CR_MAX_DIMS; i++)
-        shape->dims[i] = i < dims.n ? dims.v[i] : 0;
-    return shape;
-}
-
-void cr__shape_release(cr_ctx *ctx, cr__shape *shape)
-{
-    if (shape && --shape->refs == 0)
-        cr__slab_free(&ctx->memory, &ctx->shapes, shape);
-}
-
 /* ---- attributes ---- */
 
 /* The slab for records of size bytes, NULL if they are too large for any. */
@@ -69,7 +46,7 @@ static cr__slab *slab_for(cr_ctx *ctx, size_t size)
 void *cr__attrs_new(cr_ctx *ctx, size_t size)
 {
     cr__slab *slab = slab_for(ctx, size);
-    return slab ? cr__slab_new(ctx, slab) : cr__alloc(ctx, size);
+    return slab ? cr__slab_new(ctx, slab) : cr__pooled_new(ctx, size);
 }
 
 void cr__attrs_free(cr_ctx *ctx, void *attrs, size_t size)
@@ -80,40 +57,31 @@ void cr__attrs_free(cr_ctx *ctx, void *attrs, size_t size)
     if (slab)
         cr__slab_free(&ctx->memory, slab, attrs);
     else
-        cr__free(ctx, attrs);
+        cr__pooled_free(attrs);
 }
 
 /* ---- nodes ---- */
 
-/* Users hold handles of dead nodes by mistake: what was released, or what it has become,
- * must not be taken for another tensor. So memory of nodes is used again in the order in
- * which they died, and not before this many others have died. */
-#define LONG_DEAD 2048
-
-cr_tensor *cr__node_memory(cr_ctx *ctx)
+/* While fewer are dead, memory of nodes is fresh; so there is always as much of it ahead as that
+ * may take: a graph whose like there has been finds room. */
+cr_tensor *cr__node_memory_fresh(cr_ctx *ctx)
 {
-    cr_tensor *x = ctx->dead;
-    if (ctx->n_dead <= LONG_DEAD)
-        return cr__slab_new(ctx, &ctx->nodes);
-    if (CR__UNLIKELY(!cr__may_use(&ctx->memory, ctx->nodes.size))) {
-        cr__fail_limit(ctx, ctx->nodes.size);
+    if (ctx->n_dead > CR__LONG_DEAD) {
+        cr__fail_limit(ctx, CR__NODE_BYTES);
         return NULL;
     }
-    ctx->dead = x->next_dead;
-    ctx->n_dead--;
-    ctx->memory.kept -= ctx->nodes.size;
-    __builtin_prefetch(ctx->dead, 1);
-    __builtin_prefetch((char *)ctx->dead + 64, 1);
-    return x;
+    size_t ahead = CR__LONG_DEAD - ctx->n_dead + 1;
+    return cr__slab_reserve(ctx, &ctx->nodes, ahead) ? cr__slab_new(ctx, &ctx->nodes)
+                                                     : NULL;
 }
 
 static void note_dead(cr_ctx *ctx, cr_tensor *x)
 {
-    if (ctx->check) {
-        ctx->memory.taken -= ctx->nodes.size;
+    if (CR__UNLIKELY(ctx->check)) {
+        ctx->memory.taken -= CR__NODE_BYTES;
         return;
     }
-    ctx->memory.kept += ctx->nodes.size;
+    ctx->memory.kept += CR__NODE_BYTES;
     x->next_dead = NULL;
     *(ctx->n_dead ? ctx->last_dead : &ctx->dead) = x;
     ctx->last_dead = &x->next_dead;
@@ -124,31 +92,19 @@ cr_tensor *cr__node_alone(cr_ctx *ctx, cr_dtype dtype, cr__shape *shape, const c
 {
     cr_tensor *x = shape ? cr__node_memory(ctx) : NULL;
     if (!x) {
-        cr__shape_release(ctx, shape);
+        if (shape)
+            cr__shape_release(ctx, shape);
         return NULL;
     }
-    ctx->n_nodes++;
-    *x = (cr_tensor){ .refs = 1,
-                      .dtype = (uint8_t)dtype,
-                      .ctx = ctx,
-                      .site = ctx->site ? ctx->site
-                              : site    ? site
-                                        : "?",
-                      .within = ctx->within,
-                      .seq = ctx->next_seq++,
-                      .shape = shape };
+    cr__node_init(x, ctx, dtype, shape, site ? site : "?");
     return x;
 }
 
 cr_tensor *cr__node_new(cr_ctx *ctx, cr_dtype dtype, cr__shape *shape, const char *site)
 {
     cr_tensor *x = cr__node_alone(ctx, dtype, shape, site);
-    if (!x)
-        return NULL;
-    x->flags = CR__SCOPED;
-    ctx->scope->count++;
-    x->link = ctx->scope->first;
-    ctx->scope->first = x;
+    if (x)
+        cr__scope_take(x);
     return x;
 }
 
@@ -159,7 +115,7 @@ void cr__retain(cr_tensor *x)
 
 /* Gives up a reference; what nobody refers to any more is put on the list of the dying.
  */
-static void lose(cr_ctx *ctx, cr_tensor *x)
+CR__INLINE void lose(cr_ctx *ctx, cr_tensor *x)
 {
     if (x && --x->refs == 0) {
         x->next_dead = ctx->dying;
@@ -222,27 +178,31 @@ static void let_go_unread(cr_tensor *x)
     x->pending = false;
 }
 
-static void lose_inputs(cr_tensor *x)
+static void lose_listed_inputs(cr_tensor *x)
+{
+    for (int i = 0; i < x->n_inputs; i++)
+        lose(x->ctx, x->in[0].list[i]);
+    cr__pooled_free(x->in[0].list);
+}
+
+CR__INLINE void lose_inputs(cr_ctx *ctx, cr_tensor *x)
 {
     if (!(x->flags & CR__COMPUTED))
         let_go_unread(x);
-    if (x->readers)
+    if (CR__UNLIKELY(x->readers))
         cr__count_viewed(x, -1);
-    if (x->n_inputs > 3) {
-        for (int i = 0; i < x->n_inputs; i++)
-            lose(x->ctx, x->in[0].list[i]);
-        cr__free(x->ctx, x->in[0].list);
-    } else {
+    if (CR__UNLIKELY(x->n_inputs > 3))
+        lose_listed_inputs(x);
+    else
         for (int i = 0; i < x->n_inputs; i++)
             if (cr__kind(x, i) == CR_ARG_TENSOR)
-                lose(x->ctx, x->in[i].tensor);
-    }
+                lose(ctx, x->in[i].tensor);
     x->n_inputs = 0;
 }
 
-static void forget_value(cr_tensor *x)
+CR__INLINE void forget_value(cr_tensor *x)
 {
-    if (x->flags & CR__KNOWN && x->shape->numel != 1)
+    if (x->shape->numel != 1 && x->flags & CR__KNOWN)
         cr__buffer_release(x->value.buffer);
     x->flags &= (uint16_t)~CR__KNOWN;
 }
@@ -311,23 +271,39 @@ static void lose_leaf(cr_ctx *ctx, cr_tensor *x)
     }
 }
 
+/* x, which nobody refers to any more, goes; what only it referred to is dying. */
+CR__INLINE void bury_one(cr_ctx *ctx, cr_tensor *x)
+{
+    if (CR__UNLIKELY(x->flags & CR__KEPT))
+        ctx->keeps -= 1 + (x->leaf ? (int64_t)x->leaf->keeps : 0);
+    cr__unsave(x);
+    forget_value(x);
+    if (CR__UNLIKELY(x->leaf))
+        lose_leaf(ctx, x);
+    lose_inputs(ctx, x);
+    if (x->attrs)
+        cr__attrs_free(ctx, x->attrs, x->op->attrs_size);
+    cr__shape_release(ctx, x->shape);
+    note_dead(ctx, x);
+    ctx->n_nodes--;
+}
+
 static void bury(cr_ctx *ctx)
 {
-    while (ctx->dying) {
-        cr_tensor *x = ctx->dying;
+    for (cr_tensor *x; (x = ctx->dying);) {
         ctx->dying = x->next_dead;
-        if (x->flags & CR__KEPT)
-            ctx->keeps -= 1 + (x->leaf ? (int64_t)x->leaf->keeps : 0);
-        cr__unsave(x);
-        forget_value(x);
-        lose_leaf(ctx, x);
-        lose_inputs(x);
-        if (x->attrs)
-            cr__attrs_free(ctx, x->attrs, x->op->attrs_size);
-        cr__shape_release(ctx, x->shape);
-        note_dead(ctx, x);
-        ctx->n_nodes--;
+        bury_one(ctx, x);
     }
+}
+
+void cr__scope_release(cr_ctx *ctx, cr_tensor *x, const char *site)
+{
+    x->ended = site;
+    x->flags &= (uint16_t)~CR__SCOPED;
+    if (--x->refs)
+        return;
+    bury_one(ctx, x);
+    bury(ctx);
 }
 
 void cr__drop(cr_tensor *x)
@@ -341,7 +317,7 @@ void cr__drop(cr_tensor *x)
 void cr__cut(cr_tensor *x)
 {
     cr__unsave(x);
-    lose_inputs(x);
+    lose_inputs(x->ctx, x);
     x->flags |= CR__CUT;
     bury(x->ctx);
 }
@@ -355,20 +331,21 @@ void cr__settle(cr_tensor *x)
 /* Counts what the vjp of x reads up or down. */
 static void count_saves(cr_tensor *x, int by)
 {
-    const cr__map *map = x->op->kind == CR_OP_MAP ? x->op->internal : NULL;
-    bool wide = map && map->reads_in_f64 && x->dtype == CR_F64;
-    unsigned reads = wide ? map->reads_in_f64 : x->op->reads;
+    const cr_op *op = x->op;
+    unsigned reads = cr__reads_always(op, x->dtype);
     cr_tensor *in;
     int n = x->n_inputs;
-    for (int i = 0; i < n && i < CR__COUNT(x->op->reads_for); i++)
-        if (cr__input(x, i))
-            reads |= x->op->reads_for[i];
+    for (int i = 0; i < n && i < CR__COUNT(op->reads_for); i++)
+        if (op->reads_for[i] && cr__input(x, i))
+            reads |= op->reads_for[i];
+    if (reads & CR_READS_OUTPUT)
+        cr__count_reader(x, by);
+    if (reads == CR_READS_OUTPUT)
+        return;
     /* Inputs beyond the bits are read if all are. */
     for (int i = 0; i < n && (i < 31 || ~reads << 1 == 0); i++)
         if ((i >= 31 || reads & CR_READS_INPUT(i)) && (in = cr__input(x, i)))
             cr__count_reader(in, by);
-    if (reads & CR_READS_OUTPUT)
-        cr__count_reader(x, by);
 }
 
 void cr__save(cr_tensor *x)
@@ -377,10 +354,8 @@ void cr__save(cr_tensor *x)
     count_saves(x, 1);
 }
 
-void cr__unsave(cr_tensor *x)
+void cr__unsave_now(cr_tensor *x)
 {
-    if (!(x->flags & CR__SAVES))
-        return;
     x->flags &= (uint16_t)~CR__SAVES;
     count_saves(x, -1);
 }
@@ -426,16 +401,17 @@ static void insertion_sort(cr_tensor **nodes, size_t n)
 static bool place_sort(cr_ctx *ctx, cr_tensor **nodes, size_t n, uint64_t least,
                        uint64_t range)
 {
-    cr_tensor **places = cr__alloc(ctx, (size_t)range * sizeof *places);
-    if (!places)
+    const size_t bytes = (size_t)range * sizeof(cr_tensor *);
+    if (!cr__list_reserve(ctx, &ctx->sort_list, bytes))
         return false;
+    cr_tensor **places = memset(ctx->sort_list.at, 0, bytes);
     for (size_t i = 0; i < n; i++)
         places[nodes[i]->seq - least] = nodes[i];
     size_t k = 0;
     for (uint64_t i = 0; i < range; i++)
         if (places[i])
             nodes[k++] = places[i];
-    cr__free(ctx, places);
+    cr__list_rest(ctx, &ctx->sort_list);
     return true;
 }
 
@@ -443,10 +419,9 @@ static bool place_sort(cr_ctx *ctx, cr_tensor **nodes, size_t n, uint64_t least,
 static bool radix_sort(cr_ctx *ctx, cr_tensor **nodes, size_t n, uint64_t least,
                        uint64_t range)
 {
-    cr_tensor **memory = cr__alloc_unset(ctx, n * sizeof *memory), **from = nodes,
-              **to = memory;
-    if (!memory)
+    if (!cr__list_reserve(ctx, &ctx->sort_list, n * sizeof *nodes))
         return false;
+    cr_tensor **from = nodes, **to = ctx->sort_list.at;
     for (int shift = 0; shift < 64 && range >> shift; shift += 8) {
         size_t places[257] = { 0 };
         for (size_t i = 0; i < n; i++)
@@ -461,7 +436,7 @@ static bool radix_sort(cr_ctx *ctx, cr_tensor **nodes, size_t n, uint64_t least,
     }
     if (from != nodes)
         memcpy(nodes, from, n * sizeof *nodes);
-    cr__free(ctx, memory);
+    cr__list_rest(ctx, &ctx->sort_list);
     return true;
 }
 

@@ -17,9 +17,10 @@ static void init_graph(cr_ctx *ctx)
 {
     ctx->next_seq = 1;
     ctx->scope = &ctx->root;
-    ctx->nodes.size = slab_size(sizeof(cr_tensor));
+    ctx->nodes.size = CR__NODE_BYTES;
     ctx->shapes.size = slab_size(sizeof(cr__shape));
     ctx->leaves.size = slab_size(sizeof(cr__leaf));
+    ctx->scopes.size = slab_size(sizeof(cr__scope));
     for (int i = 0; i < CR__ATTR_SLABS; i++)
         ctx->attrs[i].size = attr_sizes[i];
 }
@@ -100,9 +101,13 @@ void cr_close(cr_ctx *ctx)
         cr__list_free(ctx, &ctx->walk_lists[i]);
     for (int i = 0; i < CR__COUNT(ctx->run_lists); i++)
         cr__list_free(ctx, &ctx->run_lists[i]);
+    cr__list_free(ctx, &ctx->sort_list);
+    cr__list_free(ctx, &ctx->shape_table);
     cr__slab_close(ctx, &ctx->nodes);
     cr__slab_close(ctx, &ctx->shapes);
     cr__slab_close(ctx, &ctx->leaves);
+    cr__slab_close(ctx, &ctx->scopes);
+    cr__slab_close(ctx, &ctx->memory.borrowed);
     for (int i = 0; i < CR__ATTR_SLABS; i++)
         cr__slab_close(ctx, &ctx->attrs[i]);
     if (ctx->team)

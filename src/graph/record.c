@@ -234,7 +234,7 @@ static bool broadcast(call *c)
 
 static void free_call(call *c)
 {
-    cr__free(c->ctx, c->memory);
+    cr__pooled_free(c->memory);
 }
 
 /* Copies the operands, since preparing changes them. */
@@ -250,8 +250,8 @@ static bool init_call(call *c, cr_ctx *ctx, const cr_op *op, const cr_arg *opera
     c->dims = c->few_dims;
     if (n > FEW) {
         size_t count = (size_t)n;
-        c->memory =
-            cr__alloc(ctx, count * (sizeof(cr_arg) + sizeof(cr_dims) + sizeof(cr_dtype)));
+        c->memory = cr__pooled_new(
+            ctx, count * (sizeof(cr_arg) + sizeof(cr_dims) + sizeof(cr_dtype)));
         if (!c->memory)
             return false;
         c->operands = c->memory;
@@ -319,7 +319,7 @@ static cr__shape *shape_of(const call *c, const cr_dims *dims)
             return x->shape;
         }
     }
-    return cr__shape_new(c->ctx, *dims);
+    return cr__shape_of(c->ctx, *dims);
 }
 
 /* That of an operation without a shape rule. */
@@ -342,7 +342,7 @@ static bool attach_inputs(cr_tensor *x, const call *c, unsigned *flags)
     bool barred = false;
     *flags = 0;
     if (c->n > 3) {
-        x->in[0].list = cr__alloc(c->ctx, (size_t)c->n * sizeof(cr_tensor *));
+        x->in[0].list = cr__pooled_new(c->ctx, (size_t)c->n * sizeof(cr_tensor *));
         if (!x->in[0].list)
             return false;
     }
@@ -459,7 +459,7 @@ static cr_tensor *expand_composite(call *c, const void *attrs)
 {
     cr_tensor *few[FEW], **inputs = few, *x = NULL;
     if (c->n > FEW) {
-        inputs = cr__alloc(c->ctx, (size_t)c->n * sizeof *inputs);
+        inputs = cr__pooled_new(c->ctx, (size_t)c->n * sizeof *inputs);
         if (!inputs)
             return NULL;
     }
@@ -469,7 +469,7 @@ static cr_tensor *expand_composite(call *c, const void *attrs)
     x = c->op->expand(c->ctx, inputs, c->n, attrs);
     cr__floor_end(c->ctx, floor, c->op->name);
     if (inputs != few)
-        cr__free(c->ctx, inputs);
+        cr__pooled_free(inputs);
     if (!x && c->ctx->status == CR_OK)
         cr__op_fail(c->ctx, c->op, CR_ERR_NULL, NULL, "its expansion gave nothing");
     else if (!x)
@@ -504,7 +504,7 @@ static cr_tensor *record_call(call *c, const void *attrs)
 /* ---- the everyday map ---- */
 
 /* Whether a number is one of the float type, without a look at each of its digits. */
-static bool surely_fits(cr_arg number, cr_dtype dtype)
+CR__INLINE bool surely_fits(cr_arg number, cr_dtype dtype)
 {
     const int64_t exact = 1 << 24;
     if (number.kind == CR_ARG_INT)
@@ -515,67 +515,111 @@ static bool surely_fits(cr_arg number, cr_dtype dtype)
     return exponent < (dtype == CR_F32 ? 1023u + 127 : 2047u);
 }
 
-/* Whether all that the operation is given fits as it is: one or two operands, float tensors
- * of one type and shape and numbers of it, no attributes, no rule for the shape. Then there
- * is nothing to prepare, to broadcast or to infer. The first tensor, or NULL. */
-static cr_tensor *fits_as_it_is(const cr_ctx *ctx, const cr_op *op,
-                                const cr_arg *operands, int n)
+/* Whether the operation takes n operands and has no attributes, no rule for the shape and no
+ * operand of another type. */
+CR__INLINE bool is_plain(const cr_op *op, int n)
+{
+    return op->kind == CR_OP_MAP && !op->shape && !op->attrs_size &&
+           n == op->min_inputs && n >= op->max_inputs &&
+           !((const cr__map *)op->internal)->own;
+}
+
+/* Whether all operands fit as they are: float tensors of one type and shape, which `first` is
+ * among, and numbers of it. Then there is nothing to prepare, to broadcast or to infer. */
+CR__INLINE bool fit_as_they_are(const cr_op *op, const cr_arg *operands, int n,
+                                const cr_tensor *first)
 {
     const cr__map *map = op->internal;
-    cr_tensor *first = NULL;
-    if (op->kind != CR_OP_MAP || op->shape || op->attrs_size || map->own || ctx->eager ||
-        n > 2 || n < op->min_inputs || (n > op->min_inputs && n > op->max_inputs))
-        return NULL;
+    if (!cr__is_float((cr_dtype)first->dtype) ||
+        (map->dtypes && !(map->dtypes >> first->dtype & 1)))
+        return false;
     for (int i = 0; i < n; i++) {
-        cr_tensor *x = operands[i].v.tensor;
+        const cr_tensor *x = operands[i].v.tensor;
+        if (operands[i].kind != CR_ARG_TENSOR) {
+            if (!surely_fits(operands[i], (cr_dtype)first->dtype))
+                return false;
+        } else if (!cr__alive(x) || x->ctx != first->ctx || !cr__same_type(x, first)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What the inputs of a new node, which is plain, hand on to it: their flags, and whether any is
+ * barred. They are counted, and so are the reads of the vjp that may come. */
+CR__INLINE void link_inputs(cr_tensor *x, const cr_arg *operands, int n)
+{
+    const cr_op *op = x->op;
+    unsigned flags = 0, kinds = 0, reads = 0;
+    bool barred = false;
+    for (int i = 0; i < n; i++) {
+        kinds |= ((unsigned)operands[i].kind - CR_ARG_TENSOR) << 2 * i;
+        x->in[i].u = operands[i].v.u;
         if (operands[i].kind != CR_ARG_TENSOR)
             continue;
-        if (!cr__alive(x) || x->ctx != ctx)
-            return NULL;
-        if (!first)
-            first = x;
-        else if (!cr__same_type(x, first))
-            return NULL;
+        cr_tensor *in = cr__resolve(operands[i].v.tensor);
+        x->in[i].tensor = in;
+        flags |= in->flags;
+        barred |= in->barred;
+        reads |= op->reads_for[i];
     }
-    if (!first || !cr__is_float((cr_dtype)first->dtype) ||
-        (map->dtypes && !(map->dtypes >> first->dtype & 1)))
-        return NULL;
-    for (int i = 0; i < n; i++)
-        if (operands[i].kind != CR_ARG_TENSOR &&
-            !surely_fits(operands[i], (cr_dtype)first->dtype))
-            return NULL;
-    return first;
-}
-
-static cr_tensor *record_as_it_is(cr_ctx *ctx, const cr_op *op, const cr_arg *operands,
-                                  int n, const cr_tensor *first, const char *site)
-{
-    call c; /* what numbers and shapes need of it is not used */
-    c.ctx = ctx;
-    c.op = op;
-    c.n = n;
-    c.site = ctx->site ? ctx->site : site ? site : op->name;
-    c.operands = c.few_operands;
+    bool flows = flags & CR__NEEDS_GRAD;
+    if (flows && !x->ctx->no_grad && op->vjp) {
+        x->flags |= CR__NEEDS_GRAD | CR__SAVES;
+        reads |= cr__reads_always(op, x->dtype);
+        x->readers = reads >> 31; /* its own: CR_READS_OUTPUT */
+    } else {
+        barred |= flows;
+        reads = 0;
+    }
     for (int i = 0; i < n; i++) {
-        c.operands[i] = operands[i];
-        if (operands[i].kind == CR_ARG_TENSOR)
-            c.operands[i].v.tensor = cr__resolve(operands[i].v.tensor);
+        if (operands[i].kind != CR_ARG_TENSOR)
+            continue;
+        cr_tensor *in = x->in[i].tensor;
+        in->refs++;
+        in->flags |= CR__CONSUMED;
+        cr__count_reader(in, 1);
+        in->readers += reads >> i & 1;
     }
-    first->shape->refs++;
-    return make_node(&c, (cr_dtype)first->dtype, first->shape, NULL);
+    x->kinds = (uint8_t)kinds;
+    x->barred = barred;
 }
 
-cr_tensor *cr__record(cr_ctx *ctx, const cr_op *op, const cr_arg *operands, int n,
-                      const void *attrs, const char *site)
+/* The node of a plain operation on operands that fit as they are; NULL if they are others, or
+ * with the error. */
+CR__INLINE cr_tensor *record_plain(const cr_op *op, const cr_arg *operands, int n,
+                                   const char *site)
 {
-    for (int i = 0; i < n && !ctx; i++)
-        if (operands[i].kind == CR_ARG_TENSOR && operands[i].v.tensor)
-            ctx = operands[i].v.tensor->ctx;
+    const cr_tensor *first = operands[0].v.tensor;
+    if (n == 2 && operands[0].kind != CR_ARG_TENSOR)
+        first = operands[1].v.tensor;
+    if ((operands[0].kind != CR_ARG_TENSOR && operands[n - 1].kind != CR_ARG_TENSOR) ||
+        !first)
+        return NULL;
+    cr_ctx *ctx = first->ctx;
+    if (ctx->status != CR_OK || ctx->busy || ctx->eager || !is_plain(op, n) ||
+        !fit_as_they_are(op, operands, n, first))
+        return NULL;
+    cr_tensor *x = cr__node_memory(ctx);
+    if (CR__UNLIKELY(!x))
+        return NULL;
+    first->shape->refs++;
+    cr__node_init(x, ctx, first->dtype, first->shape, site ? site : op->name);
+    x->op = op;
+    x->n_inputs = n;
+    x->pending = true;
+    link_inputs(x, operands, n);
+    cr__scope_take(x);
+    return x;
+}
+
+/* ---- all others ---- */
+
+static cr_tensor *record_any(cr_ctx *ctx, const cr_op *op, const cr_arg *operands, int n,
+                             const void *attrs, const char *site)
+{
     if (!ctx || ctx->status != CR_OK || !cr__may_change(ctx, op->name))
         return NULL;
-    const cr_tensor *first = fits_as_it_is(ctx, op, operands, n);
-    if (first)
-        return record_as_it_is(ctx, op, operands, n, first, site);
     /* Operands that are numbers are converted without arithmetic. */
     CR__STATE_GUARD(ctx, op->attrs_size || op->kind == CR_OP_COMPOSITE);
     /* The outermost operation gives its name and site to all that it is made of. */
@@ -598,6 +642,15 @@ cr_tensor *cr__record(cr_ctx *ctx, const cr_op *op, const cr_arg *operands, int 
     return x;
 }
 
+cr_tensor *cr__record(cr_ctx *ctx, const cr_op *op, const cr_arg *operands, int n,
+                      const void *attrs, const char *site)
+{
+    for (int i = 0; i < n && !ctx; i++)
+        if (operands[i].kind == CR_ARG_TENSOR && operands[i].v.tensor)
+            ctx = operands[i].v.tensor->ctx;
+    return record_any(ctx, op, operands, n, attrs, site);
+}
+
 cr_tensor *cr__record_n(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
                         const void *attrs, const char *site)
 {
@@ -606,25 +659,27 @@ cr_tensor *cr__record_n(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, 
         ctx = inputs[i] ? inputs[i]->ctx : NULL;
     if (!ctx || ctx->status != CR_OK)
         return NULL;
-    if (n > FEW && !(operands = cr__alloc(ctx, (size_t)n * sizeof *operands)))
+    if (n > FEW && !(operands = cr__pooled_new(ctx, (size_t)n * sizeof *operands)))
         return NULL;
     for (int i = 0; i < n; i++)
         operands[i] = cr_arg_tensor(inputs[i]);
     cr_tensor *x = cr__record(ctx, op, operands, n, attrs, site);
     if (operands != few)
-        cr__free(ctx, operands);
+        cr__pooled_free(operands);
     return x;
 }
 
 cr_tensor *cr__record_1(const cr_op *op, cr_tensor *x, const void *attrs,
                         const char *site)
 {
-    cr_arg operand = cr_arg_tensor(x);
-    return cr__record(NULL, op, &operand, 1, attrs, site);
+    const cr_arg operand = cr_arg_tensor(x);
+    cr_tensor *plain = record_plain(op, &operand, 1, site);
+    return CR__LIKELY(plain) ? plain : cr__record(NULL, op, &operand, 1, attrs, site);
 }
 
 cr_tensor *cr__record_2(const cr_op *op, cr_arg x, cr_arg y, const char *site)
 {
     const cr_arg operands[] = { x, y };
-    return cr__record(NULL, op, operands, 2, NULL, site);
+    cr_tensor *plain = record_plain(op, operands, 2, site);
+    return CR__LIKELY(plain) ? plain : cr__record(NULL, op, operands, 2, NULL, site);
 }

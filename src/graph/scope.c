@@ -7,7 +7,7 @@ cr_status cr_scope_push(cr_ctx *ctx)
         return CR_ERR_NULL;
     if (!cr__may_change(ctx, "scope_push"))
         return ctx->status;
-    cr__scope *scope = cr__alloc(ctx, sizeof *scope);
+    cr__scope *scope = cr__slab_new(ctx, &ctx->scopes);
     if (!scope)
         return CR_ERR_MEMORY;
     *scope = (cr__scope){ .parent = ctx->scope, .since = ctx->next_seq };
@@ -59,15 +59,12 @@ static bool moves_out(cr_tensor *x)
     return true;
 }
 
-/* The scope's list does not lead to x any more. */
-static void leave_scope(cr_tensor *x, const char *site)
+/* The scope's list does not lead to x any more, which cr_release() has ended. */
+static void leave_given_back(cr_tensor *x)
 {
-    x->ended = site;
-    if (x->given_back)
-        x->ctx->given_back--;
+    x->ctx->given_back--;
     x->given_back = false;
-    x->flags &= (uint16_t)~CR__SCOPED;
-    cr__drop(x);
+    cr__scope_release(x->ctx, x, NULL);
 }
 
 void cr__scope_end(cr_ctx *ctx, const char *site)
@@ -76,12 +73,16 @@ void cr__scope_end(cr_ctx *ctx, const char *site)
     cr_tensor *kept = NULL, **last = &kept;
     for (cr_tensor *x = scope->first, *next; x; x = next) {
         next = x->link;
+        __builtin_prefetch(next, 1);
+        __builtin_prefetch((char *)next + 64, 1);
         if (parent && moves_out(x)) {
             *last = x;
             last = &x->link;
             parent->count++;
+        } else if (CR__UNLIKELY(x->given_back)) {
+            leave_given_back(x);
         } else {
-            leave_scope(x, x->given_back ? NULL : site);
+            cr__scope_release(ctx, x, site);
         }
     }
     scope->first = NULL;
@@ -90,7 +91,7 @@ void cr__scope_end(cr_ctx *ctx, const char *site)
         *last = parent->first;
         parent->first = kept;
         ctx->scope = parent;
-        cr__free(ctx, scope);
+        cr__slab_free(&ctx->memory, &ctx->scopes, scope);
     }
 }
 
@@ -115,7 +116,7 @@ static void sweep(cr_ctx *ctx)
     }
     for (cr_tensor *x; (x = gone);) {
         gone = x->link;
-        leave_scope(x, NULL);
+        leave_given_back(x);
     }
 }
 

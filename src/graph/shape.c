@@ -1,9 +1,118 @@
-/* Shapes: the rules that operations share, and shapes as text. */
+/* Shapes: the table of them, the rules that operations share, and shapes as text. */
 #include "../base/text.h"
 #include "graph.h"
 
 #include <stdio.h>
 #include <string.h>
+
+/* ---- the table ---- */
+
+/* Chains from buckets, a power of two of them. What nothing refers to any more stays, uncounted,
+ * until the table is full; so a step finds the shapes of the one before. */
+#define FEWEST_BUCKETS 64
+
+static cr__shape **bucket_of(const cr_ctx *ctx, uint32_t hash)
+{
+    return (cr__shape **)ctx->shape_table.at + (hash & (ctx->shape_buckets - 1));
+}
+
+static uint32_t hash_dims(const cr_dims *dims)
+{
+    uint64_t hash = (uint64_t)dims->n;
+    for (int i = 0; i < dims->n; i++) {
+        hash = (hash ^ (uint64_t)dims->v[i]) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 32;
+    }
+    return (uint32_t)hash;
+}
+
+/* Takes out what nothing refers to. */
+static void sweep_shapes(cr_ctx *ctx)
+{
+    for (size_t i = 0; i < ctx->shape_buckets; i++) {
+        cr__shape **link = bucket_of(ctx, (uint32_t)i), *shape;
+        while ((shape = *link)) {
+            if (shape->refs) {
+                link = &shape->next;
+                continue;
+            }
+            *link = shape->next;
+            ctx->n_shapes--;
+            ctx->memory.kept -=
+                ctx->shapes.size; /* it was counted when it was released */
+            cr__slab_free(&ctx->memory, &ctx->shapes, shape);
+        }
+    }
+}
+
+/* Each chain comes apart into two. */
+static bool more_buckets(cr_ctx *ctx)
+{
+    size_t old = ctx->shape_buckets, n = old ? 2 * old : FEWEST_BUCKETS;
+    if (!cr__list_reserve(ctx, &ctx->shape_table, n * sizeof(cr__shape *)))
+        return false;
+    ctx->shape_buckets = n;
+    for (size_t i = 0; i < old; i++) {
+        cr__shape *chain = *bucket_of(ctx, (uint32_t)i);
+        *bucket_of(ctx, (uint32_t)i) = *bucket_of(ctx, (uint32_t)(i + old)) = NULL;
+        for (cr__shape *shape; (shape = chain);) {
+            cr__shape **bucket = bucket_of(ctx, shape->hash);
+            chain = shape->next;
+            shape->next = *bucket;
+            *bucket = shape;
+        }
+    }
+    return true;
+}
+
+/* Sweeping pays for itself: at least half as many shapes as there are buckets come before the
+ * next time. */
+static bool make_room(cr_ctx *ctx)
+{
+    if (ctx->n_shapes < ctx->shape_buckets)
+        return true;
+    sweep_shapes(ctx);
+    return ctx->n_shapes < ctx->shape_buckets / 2 || more_buckets(ctx);
+}
+
+static cr__shape *new_shape(cr_ctx *ctx, const cr_dims *dims, uint32_t hash)
+{
+    cr__shape *shape = make_room(ctx) ? cr__slab_new(ctx, &ctx->shapes) : NULL;
+    if (!shape)
+        return NULL;
+    cr__shape **bucket = bucket_of(ctx, hash);
+    *shape = (cr__shape){
+        .refs = 1, .numel = 1, .ndim = dims->n, .hash = hash, .next = *bucket
+    };
+    for (int i = 0; i < dims->n; i++) {
+        shape->dims[i] = dims->v[i];
+        shape->numel *= dims->v[i];
+    }
+    *bucket = shape;
+    ctx->n_shapes++;
+    return shape;
+}
+
+cr__shape *cr__shape_of(cr_ctx *ctx, cr_dims dims)
+{
+    uint32_t hash = hash_dims(&dims);
+    cr__shape *shape = ctx->shape_buckets ? *bucket_of(ctx, hash) : NULL;
+    while (shape && !(shape->hash == hash && cr__has_dims(shape, &dims)))
+        shape = shape->next;
+    if (!shape)
+        return new_shape(ctx, &dims, hash);
+    if (!shape->refs) {
+        if (!cr__may_use(&ctx->memory, ctx->shapes.size)) {
+            cr__fail_limit(ctx, ctx->shapes.size);
+            return NULL;
+        }
+        ctx->memory.kept -= ctx->shapes.size;
+    }
+    shape->refs++;
+    return shape;
+}
+
+/* ---- rules ---- */
 
 bool cr__resolve_dim(cr_infer *infer, int64_t *dim, int ndim)
 {

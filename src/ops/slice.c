@@ -484,9 +484,9 @@ static cr_tensor *stack_expand(cr_ctx *ctx, cr_tensor *const *xs, int n,
                                const void *attributes)
 {
     const join_attrs *attrs = attributes;
-    cr_tensor *out = NULL, **raised = cr__alloc(ctx, (size_t)n * sizeof *raised);
+    cr_tensor *out = NULL, **raised = cr__pooled_new(ctx, (size_t)n * sizeof *raised);
     for (int i = 0; raised && i < n; i++) {
-        if (!cr__same_shape(xs[0]->shape, xs[i]->shape)) {
+        if (xs[0]->shape != xs[i]->shape) {
             cr__op_fail(ctx, &cr__op_stack, CR_ERR_SHAPE, NULL,
                         "shapes differ: input 0 is %s, input %d is %s",
                         cr__shape_text(xs[0]), i, cr__shape_text(xs[i]));
@@ -497,7 +497,7 @@ static cr_tensor *stack_expand(cr_ctx *ctx, cr_tensor *const *xs, int n,
     if (raised && !cr_error(ctx))
         out = cr_cat(raised, n, (int)attrs->dim);
 done:
-    cr__free(ctx, raised);
+    cr__pooled_free(raised);
     return out;
 }
 

@@ -94,15 +94,12 @@ static void *try_alloc(cr_ctx *ctx, size_t bytes, bool zeroed)
     return block + 1;
 }
 
-static void *allocate(cr_ctx *ctx, size_t bytes, bool zeroed, account where)
+/* NULL without an error. */
+static void *obtain_block(cr_ctx *ctx, size_t bytes, bool zeroed, account where)
 {
     cr__memory *memory = &ctx->memory;
     size_t all = bytes + sizeof(block_header);
     void *block = NULL;
-    if (where == USED && bytes <= (size_t)CR__MAX_BYTES && !cr__may_use(memory, all)) {
-        cr__fail_limit(ctx, bytes);
-        return NULL;
-    }
     if (bytes <= (size_t)CR__MAX_BYTES) {
         block = try_alloc(ctx, all, zeroed);
         if (!block && memory->cached) {
@@ -110,15 +107,26 @@ static void *allocate(cr_ctx *ctx, size_t bytes, bool zeroed, account where)
             block = try_alloc(ctx, all, zeroed);
         }
     }
-    if (!block) {
-        fail_system(ctx, bytes);
+    if (!block)
         return NULL;
-    }
     ((block_header *)block - 1)->account = where;
     if (where != BY_ELEMENTS)
         memory->taken += all;
     if (where == KEPT)
         memory->kept += all;
+    return block;
+}
+
+static void *allocate(cr_ctx *ctx, size_t bytes, bool zeroed, account where)
+{
+    if (where == USED && bytes <= (size_t)CR__MAX_BYTES &&
+        !cr__may_use(&ctx->memory, bytes + sizeof(block_header))) {
+        cr__fail_limit(ctx, bytes);
+        return NULL;
+    }
+    void *block = obtain_block(ctx, bytes, zeroed, where);
+    if (!block)
+        fail_system(ctx, bytes);
     return block;
 }
 
@@ -461,38 +469,53 @@ void cr__slab_close(cr_ctx *ctx, cr__slab *slab)
 
 /* ---- lists ---- */
 
+#define FEWEST_BYTES ((size_t)1 << 10)
+
+static void replace_list(cr_ctx *ctx, cr__list *list, void *at, size_t capacity)
+{
+    cr__free(ctx, list->at);
+    list->at = at;
+    list->capacity = capacity;
+}
+
 bool cr__list_grow(cr_ctx *ctx, cr__list *list, size_t bytes)
 {
     if (bytes > list->capacity) {
         size_t capacity = list->capacity + list->capacity / 2;
         if (capacity < bytes)
-            capacity = bytes < 256 ? 256 : bytes;
+            capacity = bytes < FEWEST_BYTES ? FEWEST_BYTES : bytes;
         void *grown = allocate(ctx, capacity, true, KEPT);
         if (!grown)
             return false;
         if (list->capacity)
             memcpy(grown, list->at, list->capacity);
-        cr__free(ctx, list->at);
-        list->at = grown;
-        list->capacity = capacity;
+        replace_list(ctx, list, grown, capacity);
     }
     list->wanted = bytes;
     return true;
 }
 
-/* How many uses in a row with less than a quarter of it let a list go, and how much is kept in
- * any case. */
-#define IDLE_USES 16
-#define FEW_BYTES ((size_t)64 << 10)
+/* A list goes when uses that would have done with a quarter of it have wanted so many times its
+ * size: then making it again is little beside what they did. And how much is kept in any case. */
+#define IDLE_SIZES 16
+#define FEW_BYTES  ((size_t)1 << 20)
 
 void cr__list_rest(cr_ctx *ctx, cr__list *list)
 {
-    bool large = list->capacity > FEW_BYTES;
-    list->idle = large && list->wanted < list->capacity / 4 ? list->idle + 1 : 0;
+    const size_t capacity = list->capacity, more = list->wanted / 16 + 64;
+    const size_t next = list->wanted + 2 * more;
+    list->idle = list->wanted < capacity / 4 ? list->idle + list->wanted : 0;
+    bool nearly_full = list->wanted && list->wanted + more > capacity;
     list->wanted = 0;
-    if (list->idle == IDLE_USES ||
-        (large && list->capacity > ctx->memory.limit / LIMIT_CHUNKS))
+    if (capacity > FEW_BYTES && (list->idle / IDLE_SIZES > capacity ||
+                                 capacity > ctx->memory.limit / LIMIT_CHUNKS)) {
         cr__list_free(ctx, list);
+    } else if (
+        nearly_full) { /* the next use, a step like this one, may want a little more */
+        void *larger = obtain_block(ctx, next, true, KEPT);
+        if (larger)
+            replace_list(ctx, list, larger, next);
+    }
 }
 
 void cr__list_free(cr_ctx *ctx, cr__list *list)

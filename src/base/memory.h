@@ -126,7 +126,7 @@ typedef struct cr__list {
     void *at;
     size_t capacity; /* bytes */
     size_t wanted;   /* bytes: the most that the present use has asked for */
-    int idle;        /* uses in a row that have wanted much less than there is */
+    size_t idle;     /* what uses in a row have wanted, each much less than there is */
 } cr__list;
 /* Room for bytes, keeping the content; false with the error recorded. New memory is
  * zeroed. */
@@ -135,8 +135,8 @@ CR__INLINE bool cr__list_reserve(cr_ctx *ctx, cr__list *list, size_t bytes)
 {
     return CR__LIKELY(bytes <= list->wanted) || cr__list_grow(ctx, list, bytes);
 }
-/* A use is over. The memory is kept for the next one, unless several in a row would have done
- * with far less, or a limit is close. */
+/* A use is over. The memory is kept for the next one, unless many in a row would have done with
+ * far less, or there is a limit that it comes close to. */
 void cr__list_rest(cr_ctx *ctx, cr__list *list);
 void cr__list_free(cr_ctx *ctx, cr__list *list);
 

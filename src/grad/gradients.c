@@ -178,12 +178,12 @@ static cr_status run_request(request *r, cr_tensor **grads)
     if (!cr__may_walk(r->ctx, request_name, r->opts->site))
         return r->ctx->status;
     size_t n_ys = (size_t)r->n_ys, n_xs = (size_t)r->n_xs;
-    r->nodes = cr__alloc(r->ctx, 2 * (n_ys + n_xs) * sizeof *r->nodes);
+    r->nodes = cr__pooled_new(r->ctx, 2 * (n_ys + n_xs) * sizeof *r->nodes);
     r->found = r->nodes ? r->nodes + 2 * n_ys + n_xs : NULL;
     bool done = r->nodes && check_request(r) && differentiate(r);
     if (done && n_xs)
         memcpy(grads, r->found, n_xs * sizeof *grads);
-    cr__free(r->ctx, r->nodes);
+    cr__pooled_free(r->nodes);
     return done ? CR_OK : r->ctx->status;
 }
 

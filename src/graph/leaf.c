@@ -472,12 +472,12 @@ cr_tensor *cr_named(cr_tensor *x, const char *name)
         return NULL;
     cr__leaf *leaf = cr__leaf_of(x);
     size_t bytes = name ? strlen(name) + 1 : 0;
-    char *copy = leaf && bytes ? cr__alloc(x->ctx, bytes) : NULL;
+    char *copy = leaf && bytes ? cr__pooled_new(x->ctx, bytes) : NULL;
     if (!leaf || (bytes && !copy))
         return NULL;
     if (copy)
         memcpy(copy, name, bytes);
-    cr__free(x->ctx, leaf->name);
+    cr__pooled_free(leaf->name);
     leaf->name = copy;
     return x;
 }

@@ -266,7 +266,7 @@ static void lose_leaf(cr_ctx *ctx, cr_tensor *x)
         leaf->grad = leaf->grad_committed = NULL;
     }
     if (--leaf->refs == 0) {
-        cr__free(ctx, leaf->name);
+        cr__pooled_free(leaf->name);
         cr__slab_free(&ctx->memory, &ctx->leaves, leaf);
     }
 }

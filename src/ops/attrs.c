@@ -405,11 +405,13 @@ bool cr__attrs_parse(cr_ctx *ctx, const cr_op *op, const char *text, void **attr
 {
     uint64_t none = 0;
     *attrs = NULL;
-    if (op->attrs_size && !(*attrs = cr__alloc(ctx, op->attrs_size)))
+    if (op->attrs_size && !(*attrs = cr__pooled_new(ctx, op->attrs_size)))
         return false;
+    if (*attrs)
+        memset(*attrs, 0, op->attrs_size);
     if (parse_all(ctx, op, text, *attrs ? *attrs : &none))
         return true;
-    cr__free(ctx, *attrs);
+    cr__pooled_free(*attrs);
     *attrs = NULL;
     return false;
 }

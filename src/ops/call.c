@@ -53,7 +53,7 @@ static cr_tensor *leave(const entry *e, const cr_op *op, cr_tensor *const *input
 {
     e->ctx->site = e->outer_site;
     cr_tensor *x = cr__record_n(e->ctx, op, inputs, n, attrs, site);
-    cr__free(e->ctx, attrs);
+    cr__pooled_free(attrs);
     return x;
 }
 
@@ -62,7 +62,7 @@ static bool copy_attrs(cr_ctx *ctx, const cr_op *op, const void *attrs, void **c
 {
     if (!attrs || !op->attrs_size)
         return cr__attrs_parse(ctx, op, NULL, copy);
-    *copy = cr__alloc(ctx, op->attrs_size);
+    *copy = cr__pooled_new(ctx, op->attrs_size);
     if (!*copy)
         return false;
     memcpy(*copy, attrs, op->attrs_size);

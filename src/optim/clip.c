@@ -142,8 +142,8 @@ static bool collect_gradients(const cr_params *params, gradients *found)
         n += cr_grad(params->list[i].tensor) != NULL;
     if (!n)
         return true;
-    found->params = cr__alloc(found->ctx, (4 * n + 1) * sizeof(cr_tensor *) +
-                                              n * sizeof *found->names);
+    found->params = cr__pooled_new(found->ctx, (4 * n + 1) * sizeof(cr_tensor *) +
+                                                   n * sizeof *found->names);
     if (!found->params)
         return false;
     found->values = found->params + n;
@@ -181,7 +181,7 @@ static void close_gradients(gradients *g)
 {
     for (int i = 0; i < g->n && !cr_error(g->ctx); i++)
         cr_set_grad(g->params[i], g->values[i]);
-    cr__free(g->ctx, g->params);
+    cr__pooled_free(g->params);
 }
 
 /* ---- the norm ---- */
@@ -215,7 +215,7 @@ static cr_tensor *joint_norm(gradients *g)
     int inputs = 1;
     for (int i = 0; i < g->n; i++)
         bytes += strlen(g->names[i]) + 2;
-    char *text = cr__alloc(g->ctx, bytes);
+    char *text = cr__pooled_new(g->ctx, bytes);
     for (int i = 0; text && i < g->n; i++) {
         int more = norm_inputs(g->values[i], g->site, g->inputs + inputs);
         inputs += more;
@@ -226,7 +226,7 @@ static cr_tensor *joint_norm(gradients *g)
     if (text)
         g->inputs[0] =
             cr_from_at(g->ctx, CR_U8, CR_DIMS((int64_t)bytes), text, NULL, g->site);
-    cr__free(g->ctx, text);
+    cr__pooled_free(text);
     return cr_error(g->ctx) ? NULL
                             : cr_apply_at(&norm_op, g->inputs, inputs, NULL, g->site);
 }

@@ -159,12 +159,12 @@ static void hash_map(cr__map_code code, cr_dtype in, cr_dtype to, unsigned unifo
 static void hash_maps(void)
 {
     for (cr__map_code code = 1; code < CR__MAP_CODES; code++)
-        for (cr_dtype in = CR_F32; in < CR_DTYPES; in++)
+        for (cr_dtype in = CR_F32; in <= CR_BOOL; in++)
             for (unsigned uniform = 0; uniform < 8; uniform++) {
                 if (cr__map_rows[code].form == CR__FORM_SOURCE)
                     continue;
                 if (code == CR__MAP_cast) {
-                    for (cr_dtype to = CR_F32; uniform == 0 && to < CR_DTYPES; to++)
+                    for (cr_dtype to = CR_F32; uniform == 0 && to <= CR_BOOL; to++)
                         hash_map(code, in, to, 0);
                     continue;
                 }
@@ -185,7 +185,7 @@ static void hash_reductions(cr__team *team)
                                          { 2, 9001, 1, 3 }
     };
     for (cr__reduce_code code = 0; code < CR__REDUCE_CODES; code++)
-        for (cr_dtype t = CR_F32; t < CR_DTYPES; t++)
+        for (cr_dtype t = CR_F32; t <= CR_BOOL; t++)
             for (int s = 0; cr__reduce_find(code, t) && s < 4; s++) {
                 const int64_t *d = shapes[s];
                 cr__reduce_job job = { .kernel = cr__reduce_find(code, t),

@@ -444,7 +444,7 @@ int main(void)
     for (cr__isa isa = CR__GENERIC; isa < CR__ISAS; isa++) {
         if (!cr__isa_usable(isa))
             continue;
-        for (cr_dtype t = CR_F32; t < CR_DTYPES; t++) {
+        for (cr_dtype t = CR_F32; t <= CR_BOOL; t++) {
             fill(t);
             test_reductions(isa, t, one->team, four->team);
         }
@@ -455,6 +455,7 @@ int main(void)
         test_large(isa, one->team, four->team);
     }
     test_copies(1, four->team);
+    test_copies(2, four->team);
     test_copies(4, four->team);
     test_copies(8, four->team);
     cr_close(one);

@@ -4,7 +4,7 @@
 #     base <- kernel <- graph <- { ops, exec } <- grad <- { nn, optim, data, io, flow } <- dist
 #
 # nn, optim, data, io, flow and dist use the library like any user: the public header, plus
-# what knows no tensors in base: memory, lookup and fp. cli, examples and bench use the public
+# what knows no tensors in base: memory, lookup, fp and dtype. cli, examples and bench use the public
 # header only.
 set -eu
 cd "$(dirname "$0")/.."
@@ -34,8 +34,8 @@ function complain(why) {
         complain("src/" folder " is not in the order of folders: tools/check_includes.sh")
     else if (split(what, there, "/") != 3 || there[1] != ".." || !(there[2] in rank))
         complain("write \"../folder/file.h\", with a folder of src/")
-    else if (rank[folder] >= 5 && what !~ "^../base/(memory|lookup|fp)\\.h$")
-        complain(folder " uses the public header, and memory, lookup and fp of base")
+    else if (rank[folder] >= 5 && what !~ "^../base/(memory|lookup|fp|dtype)\\.h$")
+        complain(folder " uses the public header, and memory, lookup, fp and dtype of base")
     else if (there[2] != folder && rank[there[2]] >= rank[folder])
         complain(there[2] " does not stand to the left of " folder)
 }

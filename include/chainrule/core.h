@@ -33,7 +33,15 @@ typedef enum cr_status {
     CR_ERR_UNSUPPORTED
 } cr_status;
 
-/* Element types. Zero, where an option asks for a dtype, means the default (f32). */
+/* Element types. Zero, where an option asks for a dtype, means the default (f32).
+ *
+ * bf16 and f16 are stored in 16 bits and computed in f32: an operation gives what it gives of the
+ * same values in f32, rounded once, to nearest, ties to even; what is too large becomes infinite.
+ * So sums, means and products add in f32, and softmax, norms and losses are f32 inside. Random
+ * numbers are those of f32, rounded; cr_rand() rounds down, to stay below 1. A C number beside
+ * such a tensor must be one that its type can hold, and takes part as an f32; comparisons round it
+ * to the type. A gradient has the type of its tensor. In arrays they are uint16_t, holding the
+ * bits, or a type of the compiler's own. */
 typedef enum cr_dtype {
     CR_DTYPE_DEFAULT = 0,
     CR_F32,
@@ -42,6 +50,8 @@ typedef enum cr_dtype {
     CR_I32,
     CR_U8,
     CR_BOOL,
+    CR_BF16, /* the upper half of an f32: its range, 8 binary digits */
+    CR_F16,  /* IEEE 754's binary16: 11 digits, at most 65504 */
     CR_DTYPES /* one past the last */
 } cr_dtype;
 
@@ -219,8 +229,9 @@ typedef struct cr_make_opts {
  * usage: cr_from(ctx, CR_F32, CR_DIMS(3), (float[]){ 1, 2, 3 }). Bools are bytes: 0 is false.
  * Where data points to numbers of a C type that is not the dtype's, size and kind, it is
  * CR_ERR_DTYPE: doubles are no f32; int64_t is i64, whichever type that is; char and unsigned char
- * are u8 and bool. What points to void, or to no numbers, is taken as it is. For cr_from_at() the
- * type is its name in C, "double", or NULL for one that is not to be compared. */
+ * are u8 and bool; uint16_t is bf16 and f16. What points to void, or to no numbers, is taken as it
+ * is. For cr_from_at() the type is its name in C, "double", or NULL for one that is not to be
+ * compared. */
 CR_API cr_tensor *cr_from_at(cr_ctx *ctx, cr_dtype dtype, cr_dims shape, const void *data,
                              const char *type, const char *site);
 
@@ -279,7 +290,7 @@ CR_API cr_tensor *cr_eye_at(cr_ctx *ctx, int64_t n, cr_make_opts opts);
     cr_eye_at(ctx, CR_FIRST(__VA_ARGS__, 0),    \
               CR_OPTS(cr_make_opts, __VA_ARGS__))
 
-/* Uniform in [0, 1); standard normal (Box-Muller). f32 or f64. See cr_seed().
+/* Uniform in [0, 1); standard normal (Box-Muller). Floats. See cr_seed().
  * usage: cr_rand(ctx, CR_DIMS(2, 3)), cr_randn(ctx, CR_DIMS(2, 3), .dtype = CR_F64) */
 CR_API cr_tensor *cr_rand_at(cr_ctx *ctx, cr_dims shape, cr_make_opts opts);
 CR_API cr_tensor *cr_randn_at(cr_ctx *ctx, cr_dims shape, cr_make_opts opts);
@@ -393,7 +404,7 @@ CR_API bool cr_grad_enabled(const cr_ctx *ctx);
 
 /* ---- Gradients --------------------------------------------------------------------- */
 
-/* Makes x (f32 or f64) a leaf: backward passes accumulate into its gradient, and go no further.
+/* Makes x (a float) a leaf: backward passes accumulate into its gradient, and go no further.
  * Returns x. usage: cr_requires_grad(x), cr_requires_grad(x, false).
  *
  * cr_requires_grad(x, false) freezes a leaf, as PyTorch does: it stays one, operations pass no
@@ -492,7 +503,7 @@ CR_API size_t cr_explain_no_grad(cr_tensor *x, char *text, size_t capacity);
  * message that names the input and element. Tolerance |a - b| <= atol + rtol |b|, and no slope is
  * infinite. What would agree with any gradient is an error: a result that no gradient connects
  * with a perturbed input (a constant, or a function of your own tensor instead of the copy), an
- * f32 input that needs a gradient. f leaves scopes and CR_NO_GRAD as it finds them.
+ * input that needs a gradient and is no f64. f leaves scopes and CR_NO_GRAD as it finds them.
  * usage: cr_gradcheck(f, NULL, &x, 1), cr_gradcheck(f, NULL, xs, 2, .second_order = true) */
 typedef struct cr_gradcheck_opts {
     const char *site CR_ZERO;

@@ -103,6 +103,8 @@ static const struct {
     [CR_I32] = { "i32", 4 },
     [CR_U8] = { "u8", 1 },
     [CR_BOOL] = { "bool", 1 },
+    [CR_BF16] = { "bf16", 2 },
+    [CR_F16] = { "f16", 2 },
 };
 
 const char *cr_dtype_name(cr_dtype dtype)

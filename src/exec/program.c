@@ -4,7 +4,8 @@
  *
  * An instruction's operands are registers: memory of a tensor (bound), a temporary in the
  * thread's scratch memory, or one element (uniform). What kernels cannot read in place is
- * loaded into a temporary first. */
+ * loaded into a temporary first. Registers of bf16 and f16 are f32: what is read is widened, what
+ * is made rounded, and narrowed where it is stored. */
 #include "exec.h"
 
 #include <string.h>
@@ -19,7 +20,7 @@ typedef struct reg {
     int32_t temp; /* its number, from 1; 0: none */
 } reg;
 
-enum { CALL, INDEX, LOAD, FILL, KEEP };
+enum { CALL, INDEX, LOAD, FILL, KEEP, WIDEN, ROUND, NARROW };
 
 #define INPUTS 3 /* of a member, at most */
 
@@ -29,9 +30,11 @@ typedef struct instruction {
     uint16_t dst, src[4]; /* registers */
     union {
         cr__map_fn *fn;
-        char *at; /* KEEP: where element 0 goes */
+        char *at;             /* KEEP, NARROW: where element 0 goes */
+        const cr__half *half; /* WIDEN, ROUND */
     } to;
-    const void *extra; /* LOAD: the cr__strided; INDEX: parameters */
+    const void
+        *extra; /* LOAD: the cr__strided; INDEX: parameters; NARROW: the cr__half */
 } instruction;
 
 typedef struct program {
@@ -155,8 +158,8 @@ static bool all_strides_zero(const cr__strided *s)
     return true;
 }
 
-/* A value made outside the program. */
-static uint16_t outside(program *p, cr_tensor *x)
+/* A value made outside the program, as it is stored. */
+static uint16_t stored_value(program *p, cr_tensor *x)
 {
     cr__source source = cr__source_of(p->plan, x);
     size_t size = cr_dtype_size((cr_dtype)x->dtype);
@@ -179,6 +182,31 @@ static uint16_t outside(program *p, cr_tensor *x)
     p->loaded[t] = x;
     emit(p, LOAD, t, (int)size)->extra = s;
     return t;
+}
+
+/* The same, widened. */
+static uint16_t widened_value(program *p, cr_tensor *x)
+{
+    const cr_dtype dtype = (cr_dtype)x->dtype;
+    for (int i = p->n_regs; i-- > 0 && i > p->n_regs - 16;)
+        if (p->loaded[i] == x)
+            return (uint16_t)i;
+    uint16_t r = stored_value(p, x);
+    p->loaded[r] = NULL;
+    if (is_uniform(p, r))
+        r = filled(p, r, dtype);
+    uint16_t t = new_temp(p, CR_F32);
+    instruction *code = emit(p, WIDEN, t, 0);
+    code->n_src = 1;
+    code->src[0] = r;
+    code->to.half = cr__half_find(dtype);
+    p->loaded[t] = x;
+    return t;
+}
+
+static uint16_t outside(program *p, cr_tensor *x)
+{
+    return cr__is_half((cr_dtype)x->dtype) ? widened_value(p, x) : stored_value(p, x);
 }
 
 static uint16_t immediate(program *p, cr_arg number, cr_dtype dtype)
@@ -279,7 +307,8 @@ static cr__map_fn *kernel_for(program *p, uint16_t *src, const cr_tensor *x,
         for (int i = x->n_inputs; i-- > 0;)
             if (uniform >> i & 1) {
                 const cr_tensor *in = cr__input(x, i);
-                src[i] = filled(p, src[i], in ? (cr_dtype)in->dtype : dtype);
+                src[i] = filled(p, src[i],
+                                cr__register_dtype(in ? (cr_dtype)in->dtype : dtype));
                 break;
             }
     }
@@ -293,14 +322,15 @@ static void find_operands(program *p, int place, const cr__map *map, cr_dtype dt
                           uint16_t *src)
 {
     const cr_tensor *x = p->members[place];
+    const cr_dtype number = cr__register_dtype(dtype);
     cr_arg params[4];
     for (int k = 0; k < x->n_inputs; k++)
         src[k] = cr__input(x, k) ? operand(p, place, k)
-                                 : immediate(p, cr_operand(x, k), dtype);
+                                 : immediate(p, cr_operand(x, k), number);
     if (map->n_params)
         map->params(x->attrs, params);
     for (int i = 0; i < map->n_params; i++)
-        src[x->n_inputs + i] = immediate(p, params[i], dtype);
+        src[x->n_inputs + i] = immediate(p, params[i], number);
 }
 
 /* Whether a stored result is made in a temporary and copied. Kernels write whole vectors:
@@ -315,9 +345,31 @@ static bool needs_copy(const program *p)
 static uint16_t result_reg(program *p, cr_tensor *x, bool bound)
 {
     if (!bound)
-        return new_temp(p, (cr_dtype)x->dtype);
+        return new_temp(p, cr__register_dtype((cr_dtype)x->dtype));
     return new_reg(p, (reg){ .data = cr__destination(p->plan, x),
                              .step = (int32_t)cr_dtype_size((cr_dtype)x->dtype) });
+}
+
+/* What was computed in f32 becomes a value of its type: in the register, for members that read
+ * it, and in memory. */
+static void round_result(program *p, int place, uint16_t r, bool stored)
+{
+    cr_tensor *x = p->members[place];
+    const cr__half *half = cr__half_find((cr_dtype)x->dtype);
+    instruction *code;
+    if (p->last_use[place] != place) {
+        code = emit(p, ROUND, r, 0);
+        code->n_src = 1;
+        code->src[0] = r;
+        code->to.half = half;
+    }
+    if (stored) {
+        code = emit(p, NARROW, r, 2);
+        code->n_src = 1;
+        code->src[0] = r;
+        code->to.at = cr__destination(p->plan, x);
+        code->extra = half;
+    }
 }
 
 static bool build_map(program *p, int place)
@@ -330,9 +382,10 @@ static bool build_map(program *p, int place)
     cr__map_fn *fn = kernel_for(p, src, x, dtype, map);
     if (!fn)
         return false;
+    bool half = cr__is_half((cr_dtype)x->dtype);
     bool stored = cr__entry_of(p->plan, x)->flags & CR__STORE,
-         copied = stored && needs_copy(p);
-    uint16_t dst = result_reg(p, x, stored && !copied);
+         copied = stored && needs_copy(p) && !half;
+    uint16_t dst = result_reg(p, x, stored && !copied && !half);
     instruction *code = emit(p, map->source ? INDEX : CALL, dst, 0);
     code->to.fn = fn;
     code->n_src = (uint8_t)(x->n_inputs + map->n_params);
@@ -343,6 +396,8 @@ static bool build_map(program *p, int place)
         map->source(x->attrs, &p->numbers[p->n_numbers]);
         p->n_numbers += 4;
     }
+    if (half)
+        round_result(p, place, dst, stored);
     if (copied) {
         code = emit(p, KEEP, dst, (int)cr_dtype_size((cr_dtype)x->dtype));
         code->n_src = 1;
@@ -420,6 +475,16 @@ static void run_tile(const program *p, char *scratch, int64_t start, int64_t n)
             break;
         case FILL:
             fill(dst, src[0], code->size, n);
+            break;
+        case WIDEN:
+            code->to.half->widen((float *)(void *)dst, src[0], n);
+            break;
+        case ROUND:
+            code->to.half->round((float *)(void *)dst, src[0], n);
+            break;
+        case NARROW:
+            ((const cr__half *)code->extra)
+                ->narrow((uint16_t *)(void *)(code->to.at + start * 2), src[0], n);
             break;
         default:
             memcpy(code->to.at + start * code->size, src[0], (size_t)(n * code->size));

@@ -56,6 +56,7 @@ static int element_text(char *text, size_t capacity, cr_dtype dtype, const void 
     int64_t i = 0;
     float f;
     double d;
+    uint16_t half;
     int32_t i32;
     switch (dtype) {
     case CR_F32:
@@ -64,6 +65,10 @@ static int element_text(char *text, size_t capacity, cr_dtype dtype, const void 
     case CR_F64:
         memcpy(&d, at, sizeof d);
         return real_text(text, capacity, d);
+    case CR_BF16:
+    case CR_F16:
+        memcpy(&half, at, sizeof half);
+        return real_text(text, capacity, cr__half_value(dtype, half));
     case CR_BOOL:
         return snprintf(text, capacity, "%s", *(const char *)at ? "true" : "false");
     case CR_I32:

@@ -173,11 +173,6 @@ CR__INLINE bool cr__stays(const cr_tensor *x)
     return (x->flags & both) == both;
 }
 
-CR__INLINE bool cr__is_float(cr_dtype dtype)
-{
-    return dtype == CR_F32 || dtype == CR_F64;
-}
-
 CR__INLINE bool cr__has_dims(const cr__shape *shape, const cr_dims *dims)
 {
     return shape->ndim == dims->n &&
@@ -233,7 +228,7 @@ CR__INLINE unsigned cr__reads_always(const cr_op *op, unsigned dtype)
     return map && map->reads_in_f64 ? map->reads_in_f64 : op->reads;
 }
 
-#define CR__FLOATS  ((1u << CR_F32) | (1u << CR_F64))
+#define CR__FLOATS  (1u << CR_F32 | 1u << CR_F64 | 1u << CR_BF16 | 1u << CR_F16)
 #define CR__INTS    ((1u << CR_I64) | (1u << CR_I32) | (1u << CR_U8))
 #define CR__NUMBERS (CR__FLOATS | CR__INTS)
 

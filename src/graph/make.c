@@ -31,34 +31,47 @@ static uint64_t rounded_shift(uint64_t bits, int n)
     return (bits + ((UINT64_C(1) << (n - 1)) - 1) + (bits >> n & 1)) >> n;
 }
 
-/* The f32 nearest to x, as its bits. */
-static uint32_t nearest_f32(double x)
+/* A format narrower than f64: digits behind the point, the largest exponent, which is the bias
+ * too. */
+typedef struct format {
+    int fraction, most, bits;
+} format;
+
+/* The number of that format nearest to x, as its bits. A carry goes on into the exponent, and to
+ * infinity. */
+static uint32_t nearest(double x, format f)
 {
     const uint64_t bits = bits_of(x), mantissa = bits & MANTISSA;
-    const uint32_t sign = (uint32_t)(bits >> 32) & UINT32_C(0x80000000);
-    const int e = exponent_of(bits);
-    uint64_t rounded;
-    if (e == 1024)
-        rounded = mantissa ? 0x7fc00000 : 0x7f800000;
-    else if (e > 127)
-        rounded = 0x7f800000;
-    else if (e >= -126) /* a carry goes on into the exponent, and to infinity */
-        rounded = rounded_shift((uint64_t)(e + 127) << 52 | mantissa, 29);
-    else
-        rounded = rounded_shift(mantissa | HIDDEN_BIT, -97 - e);
+    const uint32_t sign = (uint32_t)(bits >> 63) << (f.bits - 1);
+    const uint32_t infinity = (2 * (uint32_t)f.most + 1) << f.fraction;
+    const int e = exponent_of(bits), least = 1 - f.most, lost = 52 - f.fraction;
+    uint64_t rounded = infinity;
+    if (e == 1024 && mantissa)
+        rounded |= UINT64_C(1) << (f.fraction - 1);
+    else if (e >= least && e <= f.most)
+        rounded = rounded_shift((uint64_t)(e + f.most) << 52 | mantissa, lost);
+    else if (e < least)
+        rounded = rounded_shift(mantissa | HIDDEN_BIT, lost + least - e);
     return sign | (uint32_t)rounded;
 }
 
-/* False if x is finite and the f32 is not. */
+/* False if x is finite and the number stored is not. */
 static bool store_float(double x, cr_dtype dtype, void *dst)
 {
+    static const format formats[CR_DTYPES] = {
+        [CR_F32] = { 23, 127, 32 }, [CR_BF16] = { 7, 127, 16 }, [CR_F16] = { 10, 15, 16 }
+    };
+    const format f = formats[dtype];
     if (dtype == CR_F64) {
         memcpy(dst, &x, sizeof x);
         return true;
     }
-    uint32_t narrow = nearest_f32(x);
-    memcpy(dst, &narrow, sizeof narrow);
-    return (narrow & 0x7fffffff) != 0x7f800000 || (bits_of(x) << 1) == 0xffe0000000000000;
+    const uint32_t narrow = nearest(x, f),
+                   size = narrow & ((UINT32_C(1) << (f.bits - 1)) - 1);
+    const uint16_t half = (uint16_t)narrow;
+    memcpy(dst, f.bits == 32 ? (const void *)&narrow : &half, (size_t)f.bits / 8);
+    return size != (2 * (uint32_t)f.most + 1) << f.fraction ||
+           (bits_of(x) << 1) == 0xffe0000000000000;
 }
 
 /* Integers of more bits than f64 has are rounded. */
@@ -157,9 +170,10 @@ bool cr__type_fits(const char *type, cr_dtype dtype)
         { "long double", sizeof(long double), FLOATING },
     };
     static const unsigned kinds[CR_DTYPES] = {
-        [CR_F32] = 1u << FLOATING, [CR_F64] = 1u << FLOATING,
-        [CR_I64] = 1u << SIGNED,   [CR_I32] = 1u << SIGNED,
-        [CR_U8] = 1u << BYTE,      [CR_BOOL] = 1u << BYTE | 1u << TRUTH,
+        [CR_F32] = 1u << FLOATING,  [CR_F64] = 1u << FLOATING,
+        [CR_I64] = 1u << SIGNED,    [CR_I32] = 1u << SIGNED,
+        [CR_U8] = 1u << BYTE,       [CR_BOOL] = 1u << BYTE | 1u << TRUTH,
+        [CR_BF16] = 1u << UNSIGNED, [CR_F16] = 1u << UNSIGNED,
     };
     for (int i = 0; type && i < CR__COUNT(types); i++)
         if (strcmp(type, types[i].name) == 0)

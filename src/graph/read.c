@@ -123,10 +123,15 @@ double cr_item(cr_tensor *x)
 {
     const cr_tensor *node = known_single(x, "item");
     float narrow;
+    uint16_t half;
     if (!node)
         return NAN;
     if (node->dtype == CR_F64)
         return node->value.scalar;
+    if (cr__is_half((cr_dtype)node->dtype)) {
+        memcpy(&half, &node->value, sizeof half);
+        return cr__half_value((cr_dtype)node->dtype, half);
+    }
     if (node->dtype != CR_F32)
         return cr__arg_double(cr_arg_int(integer_of(node)));
     memcpy(&narrow, &node->value, sizeof narrow);

@@ -1,4 +1,4 @@
-/* Copies between contiguous and strided memory. Elements are moved as bytes of size 1, 4
+/* Copies between contiguous and strided memory. Elements are moved as bytes of size 1, 2, 4
  * or 8; this file knows no types. */
 #include "kernel.h"
 #include <string.h>
@@ -31,7 +31,7 @@ static view merged(const cr__strided *x)
     return v;
 }
 
-/* n elements between flat (contiguous) and side (one every stride elements). The three
+/* n elements between flat (contiguous) and side (one every stride elements). The four
  * sizes are the same loop over another type; memcpy is how one element is moved without a
  * claim on its type. */
 #define RUN(T)                                                \
@@ -50,6 +50,8 @@ static void strided_run(char *flat, char *side, int64_t stride, size_t size, int
         RUN(uint32_t);
     else if (size == 8)
         RUN(uint64_t);
+    else if (size == 2)
+        RUN(uint16_t);
     else
         RUN(uint8_t);
 }

@@ -7,6 +7,7 @@
 #ifndef CR_KERNEL_KERNEL_H
 #define CR_KERNEL_KERNEL_H
 
+#include "../base/dtype.h"
 #include "../base/fp.h"
 #include "../base/threads.h"
 #include "chainrule.h"
@@ -28,7 +29,7 @@ bool cr__arithmetic_is_sound(void);
 /* ---- copies ---- */
 
 /* dst[0..count) = elements start, start+1, .. of src in row-major order; and the reverse.
- * size is that of an element: 1, 4 or 8. These write exactly count elements. */
+ * size is that of an element: 1, 2, 4 or 8. These write exactly count elements. */
 void cr__copy_range(void *dst, const cr__strided *src, size_t size, int64_t start,
                     int64_t count);
 void cr__store_range(const cr__strided *dst, const void *src, size_t size, int64_t start,
@@ -73,8 +74,26 @@ typedef struct cr__random_params {
 
 /* The kernel for operands of type in (where: of x; cast: from in to out) in the
  * instruction set in use; bit j of uniform says that src[j] is uniform. NULL if there is
- * none. */
+ * none. Kernels for bf16 and f16 are those of f32, and read and write f32: see cr__half. */
 cr__map_fn *cr__map_find(cr__map_code code, cr_dtype in, cr_dtype out, unsigned uniform);
+
+/* ---- bf16 and f16 ---- */
+
+/* Computing is in f32: elements are widened when they are loaded, what a map gives is rounded,
+ * and narrowed when it is stored. Rounding is to nearest, ties to even, and happens once: casts
+ * and sources that begin with more than an f32 holds (f64, i64, i32, arange, linspace) give the
+ * f32 that is rounded to odd, from which nothing is rounded wrongly. */
+typedef struct cr__half {
+    void (*widen)(float *dst, const uint16_t *src, int64_t n);
+    void (*round)(float *dst, const float *src, int64_t n); /* dst may be src */
+    void (*narrow)(uint16_t *dst, const float *src, int64_t n);
+} cr__half;
+
+/* NULL for other types. They read and write exactly n elements. */
+const cr__half *cr__half_find(cr_dtype dtype);
+
+/* One element. */
+double cr__half_value(cr_dtype dtype, uint16_t bits);
 
 /* ---- reductions ---- */
 

@@ -319,6 +319,31 @@ static const forms bool_maps[CR__MAP_CODES] = {
     LOOP_UNARY(P##_to_i64, T, int64_t, a) \
     LOOP_UNARY(P##_to_i32, T, int32_t, a) \
     LOOP_UNARY(P##_to_u8, T, uint8_t, a)
+
+/* f32 rounded to odd: towards zero, the last digit 1 if something is lost. Rounded again, to
+ * nearest and to two digits less or fewer, it gives what the number itself would. */
+static float odd_f32(double x)
+{
+    float near = (float)x;
+    uint32_t bits;
+    if ((double)near == x || x != x)
+        return near;
+    memcpy(&bits, &near, sizeof bits);
+    bits -= fabs((double)near) > fabs(x);
+    bits |= 1;
+    memcpy(&near, &bits, sizeof near);
+    return near;
+}
+
+/* What lies below the 53 digits of an f64 goes into the last of them. */
+static float odd_f32_of_i64(int64_t x)
+{
+    const uint64_t size = x < 0 ? 0 - (uint64_t)x : (uint64_t)x;
+    const uint64_t kept = size >> 11 | ((size & 0x7ff) != 0);
+    const double all = size >> 53 ? (double)kept * 2048 : (double)size;
+    return odd_f32(x < 0 ? -all : all);
+}
+
 #define BOOL_CAST(P, T) LOOP_UNARY(P##_to_bool, T, uint8_t, a != 0)
 FLOAT_CASTS(f32, float)
 FLOAT_CASTS(f64, double)
@@ -328,6 +353,9 @@ INTEGER_CASTS(u8, uint8_t)
 LOOP_UNARY(f32_to_f64, float, double, a)
 LOOP_UNARY(f64_to_f32, double, float, a)
 LOOP_UNARY(f32_to_f32, float, float, a)
+LOOP_UNARY(f64_to_odd, double, float, odd_f32(a))
+LOOP_UNARY(i64_to_odd, int64_t, float, odd_f32_of_i64(a))
+LOOP_UNARY(i32_to_odd, int32_t, float, odd_f32(a))
 LOOP_UNARY(f64_to_f64, double, double, a)
 BOOL_CAST(f32, float)
 BOOL_CAST(f64, double)
@@ -335,14 +363,17 @@ BOOL_CAST(i64, int64_t)
 BOOL_CAST(i32, int32_t)
 BOOL_CAST(u8, uint8_t)
 
-#define CAST_ROW(P)                                                          \
+#define CAST_ROW(P, HALF)                                                    \
     {                                                                        \
         [CR_F32] = P##_to_f32, [CR_F64] = P##_to_f64, [CR_I64] = P##_to_i64, \
         [CR_I32] = P##_to_i32, [CR_U8] = P##_to_u8, [CR_BOOL] = P##_to_bool, \
+        [CR_BF16] = P##_to_##HALF, [CR_F16] = P##_to_##HALF,                 \
     }
 static cr__map_fn *const casts[CR_DTYPES][CR_DTYPES] = {
-    [CR_F32] = CAST_ROW(f32), [CR_F64] = CAST_ROW(f64), [CR_I64] = CAST_ROW(i64),
-    [CR_I32] = CAST_ROW(i32), [CR_U8] = CAST_ROW(u8),   [CR_BOOL] = CAST_ROW(u8),
+    [CR_F32] = CAST_ROW(f32, f32),  [CR_F64] = CAST_ROW(f64, odd),
+    [CR_I64] = CAST_ROW(i64, odd),  [CR_I32] = CAST_ROW(i32, odd),
+    [CR_U8] = CAST_ROW(u8, f32),    [CR_BOOL] = CAST_ROW(u8, f32),
+    [CR_BF16] = CAST_ROW(f32, f32), [CR_F16] = CAST_ROW(f32, f32),
 };
 
 /* ---- from indices ---- */
@@ -359,25 +390,27 @@ static cr__map_fn *const casts[CR_DTYPES][CR_DTYPES] = {
         }                                                               \
     }
 ARANGE(f32_arange, float, double, p.start + at * p.step)
+ARANGE(half_arange, float, double, odd_f32(p.start + at * p.step))
 ARANGE(f64_arange, double, double, p.start + at * p.step)
 ARANGE(i64_arange, int64_t, uint64_t, (uint64_t)p.int_start + at * (uint64_t)p.int_step)
 ARANGE(i32_arange, int32_t, uint64_t, (uint64_t)p.int_start + at * (uint64_t)p.int_step)
 ARANGE(u8_arange, uint8_t, uint64_t, (uint64_t)p.int_start + at * (uint64_t)p.int_step)
 
-#define LINSPACE(name, T)                                                   \
-    LOOP_KERNEL(name)                                                       \
-    {                                                                       \
-        T *out = dst;                                                       \
-        const int64_t first = *(const int64_t *)src[0];                     \
-        const cr__linspace_params p = *(const cr__linspace_params *)src[1]; \
-        for (int64_t i = 0; i < n; i++) {                                   \
-            int64_t at = first + i, left = p.count - 1 - at;                \
-            out[i] = (T)(at < p.count / 2 ? p.start + (double)at * p.step   \
-                                          : p.end - (double)left * p.step); \
-        }                                                                   \
+#define LINSPACE(name, T, rounded)                                              \
+    LOOP_KERNEL(name)                                                           \
+    {                                                                           \
+        T *out = dst;                                                           \
+        const int64_t first = *(const int64_t *)src[0];                         \
+        const cr__linspace_params p = *(const cr__linspace_params *)src[1];     \
+        for (int64_t i = 0; i < n; i++) {                                       \
+            int64_t at = first + i, left = p.count - 1 - at;                    \
+            out[i] = rounded(at < p.count / 2 ? p.start + (double)at * p.step   \
+                                              : p.end - (double)left * p.step); \
+        }                                                                       \
     }
-LINSPACE(f32_linspace, float)
-LINSPACE(f64_linspace, double)
+LINSPACE(f32_linspace, float, (float))
+LINSPACE(half_linspace, float, odd_f32)
+LINSPACE(f64_linspace, double, (double))
 
 /* Calls for each element of a random source: at, and words, its block of PER elements. */
 #define RANDOM(name, T, PER, expression)                                            \
@@ -408,6 +441,9 @@ static double normal(double u, double v, int at)
 }
 
 RANDOM(f32_rand, float, 4, (float)(words[at] >> 8) * 0x1p-24f)
+/* Those of f32 rounded down, so that they stay below 1. */
+RANDOM(bf16_rand, float, 4, (float)(words[at] >> 24) * 0x1p-8f)
+RANDOM(f16_rand, float, 4, (float)(words[at] >> 21) * 0x1p-11f)
 RANDOM(f64_rand, double, 2, uniform53(words + 2 * at))
 RANDOM(f32_randn, float, 4,
        (float)normal(((double)words[at & 2] + 1) * 0x1p-32, words[at | 1] * 0x1p-32, at))
@@ -418,10 +454,21 @@ static cr__map_fn *const sources[CR__MAP_CODES][CR_DTYPES] = {
                          [CR_F64] = f64_arange,
                          [CR_I64] = i64_arange,
                          [CR_I32] = i32_arange,
-                         [CR_U8] = u8_arange },
-    [CR__MAP_linspace] = { [CR_F32] = f32_linspace, [CR_F64] = f64_linspace },
-    [CR__MAP_rand] = { [CR_F32] = f32_rand, [CR_F64] = f64_rand },
-    [CR__MAP_randn] = { [CR_F32] = f32_randn, [CR_F64] = f64_randn },
+                         [CR_U8] = u8_arange,
+                         [CR_BF16] = half_arange,
+                         [CR_F16] = half_arange },
+    [CR__MAP_linspace] = { [CR_F32] = f32_linspace,
+                           [CR_F64] = f64_linspace,
+                           [CR_BF16] = half_linspace,
+                           [CR_F16] = half_linspace },
+    [CR__MAP_rand] = { [CR_F32] = f32_rand,
+                       [CR_F64] = f64_rand,
+                       [CR_BF16] = bf16_rand,
+                       [CR_F16] = f16_rand },
+    [CR__MAP_randn] = { [CR_F32] = f32_randn,
+                        [CR_F64] = f64_randn,
+                        [CR_BF16] = f32_randn,
+                        [CR_F16] = f32_randn },
 };
 
 /* ---- finding one ---- */
@@ -440,6 +487,7 @@ typedef struct tables {
         {                                                                            \
             [CR_F32] = f32_maps##SET, [CR_F64] = f64_maps##SET, [CR_I64] = i64_maps, \
             [CR_I32] = i32_maps, [CR_U8] = u8_maps, [CR_BOOL] = bool_maps,           \
+            [CR_BF16] = f32_maps##SET, [CR_F16] = f32_maps##SET,                     \
         }                                                                            \
     }
 static const tables sets[CR__ISAS] = { CR__EACH_SET(TABLES) };

@@ -44,6 +44,8 @@ const cr__reduce_kernel *cr__reduce_find_for(cr__isa isa, cr__reduce_code code,
 /* The kernel's join of `width` neighbouring results at once; out may be x. */
 typedef void cr__join_fn(void *out, const void *x, const void *y, int64_t width);
 cr__join_fn *cr__reduce_joins(const cr__reduce_kernel *kernel);
+/* cr__half_find() in a given instruction set. */
+const cr__half *cr__half_find_for(cr__isa isa, cr_dtype dtype);
 /* cr__gemm() in a given instruction set. */
 void cr__gemm_for(cr__isa isa, const cr__gemm_job *job, cr__team *team);
 

@@ -11,8 +11,8 @@
  *     CR__HAS_SQUARES      v_square and d_square exist; CR__HAS_LINES: v_lines does
  *
  * and defines these words. v_ ones are of vf, CR__W floats; those in brackets have a twin
- * d_ of vd, half as many doubles. vi and vl are int32 and int64 of the same widths, vm and
- * vmd masks of their lanes; what + - * / and integer operators do is the compiler's vector
+ * d_ of vd, half as many doubles. vi and vl are int32 and int64 of the same widths, vu and vul
+ * unsigned ones, vhalf as many uint16 as vf has floats, vm and vmd masks of their lanes; what + - * / and integer operators do is the compiler's vector
  * extensions.
  *
  *     [load store]         a whole vector, anywhere
@@ -62,6 +62,7 @@
 #define vm           CR__V(vm)
 #define vmd          CR__V(vmd)
 #define vbytes       CR__V(vbytes)
+#define vhalf        CR__V(vhalf)
 #define v_load       CR__V(v_load)
 #define v_fill       CR__V(v_fill)
 #define v_store      CR__V(v_store)

@@ -6,6 +6,7 @@ typedef float vh __attribute__((vector_size(2 * CR__W)));
 typedef double vd __attribute__((vector_size(4 * CR__W)));
 typedef int64_t vl __attribute__((vector_size(4 * CR__W)));
 typedef uint64_t vul __attribute__((vector_size(4 * CR__W)));
+typedef uint16_t vhalf __attribute__((vector_size(2 * CR__W)));
 typedef int8_t vbytes __attribute__((vector_size(CR__W)));
 
 CR__FN vf v_load(const float *p)

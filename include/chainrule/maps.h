@@ -119,7 +119,7 @@ CR_API cr_tensor *cr_gelu_at(cr_tensor *x, cr_gelu_opts opts);
 
 /* Element by element, two operands: tensors or C numbers in either place, at least one tensor.
  * Of tensors of different types bools and integers take the other's float type, and of
- * bool < u8 < i32 < i64 the wider one is taken; f32 with f64 is an error: cr_cast() one. Integers
+ * bool < u8 < i32 < i64 the wider one is taken; two float types are an error: cr_cast(). Integers
  * and bools divide as f32; pow takes floats. A number takes the tensor's dtype and must be a value
  * of it (a float rounds it): to multiply integers by 0.5, cast them. Shapes broadcast.
  * Comparisons give bools, take any two types and are exact, also of a float with an integer that

@@ -146,6 +146,10 @@ struct cr_op {
     cr_tensor *(*expand)(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                          const void *attrs) CR_ZERO;
 
+    /* Whether bf16 and f16 inputs are cast to f32 before it, and an f32 result back after it: it
+     * computes in f32, and rounds once. Else it gets them as they are. */
+    bool widens CR_ZERO;
+
     /* The library's other kinds: how to run it. Its form depends on the kind; not for users. */
     const void *internal CR_ZERO;
 

@@ -10,8 +10,9 @@ CR_BEGIN
  * left alone, and so is what it knows about them. A step is a set of assignments: lazy, all or
  * nothing. lr is 0 or more.
  *
- * It takes the parameters that the list names when it is made: leaves (cr_requires_grad), f32 or
- * f64, each once. The list may be any: cr_nn_params() of a module, or cr_params_of() of tensors.
+ * It takes the parameters that the list names when it is made: leaves (cr_requires_grad), floats,
+ * each once. Of bf16 and f16 the state is f32, and so is the update, which is rounded at its end.
+ * The list may be any: cr_nn_params() of a module, or cr_params_of() of tensors.
  * NULL, with an error that names the parameter or the setting, if anything is wrong; a list of NULL
  * has no context, and gives NULL alone. cr_optim_free(NULL) is allowed. */
 

@@ -346,7 +346,7 @@ static bool check_loss(cr_tensor *loss, const cr_backward_opts *opts)
     snprintf(label, sizeof label, *name ? "the loss \"%.50s\"" : "the loss", name);
     if (!cr__is_float((cr_dtype)loss->dtype))
         cr__grad_fail(ctx, CR_ERR_GRAD, what, opts->site, NULL,
-                      "%s is %s, and only f32 and f64 have gradients", label,
+                      "%s is %s, and only floats have gradients", label,
                       cr_dtype_name(loss->dtype));
     else if (!opts->cotangent && cr__numel(loss) != 1)
         cr__grad_fail(ctx, CR_ERR_GRAD, what, opts->site,

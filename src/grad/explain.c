@@ -112,7 +112,7 @@ size_t cr_explain_no_grad(cr_tensor *x, char *at, size_t capacity)
         if (cuts > NAMED_CUTS)
             say(&out, "; and so at %zu more places", cuts - NAMED_CUTS);
         if (!cuts && !cr__is_float((cr_dtype)x->dtype))
-            say(&out, "it is %s, and only f32 and f64 have gradients",
+            say(&out, "it is %s, and only floats have gradients",
                 cr_dtype_name(x->dtype));
         else if (!cuts)
             say(&out, "no tensor beneath it was marked by cr_requires_grad()");

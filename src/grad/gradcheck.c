@@ -376,10 +376,11 @@ static bool read_inputs(check *c, cr_tensor *const *inputs)
             continue;
         if (!cr__usable(c->ctx, inputs[i], check_name, c->opts.site))
             return false;
-        if (cr_dtype_of(inputs[i]) == CR_F32 && cr_needs_grad(inputs[i]))
+        if (cr_dtype_of(inputs[i]) != CR_F64 && cr_needs_grad(inputs[i]))
             return !cr__grad_fail(c->ctx, CR_ERR_DTYPE, check_name, c->opts.site,
                                   "cast it with cr_cast(x, CR_F64)",
-                                  "input %d needs a gradient and is f32", i);
+                                  "input %d needs a gradient and is %s", i,
+                                  cr_dtype_name(cr_dtype_of(inputs[i])));
         marked |= cr_dtype_of(inputs[i]) == CR_F64 && cr_needs_grad(inputs[i]);
     }
     for (int i = 0; i < c->n; i++) {

@@ -37,7 +37,7 @@ static bool check_tensors(const request *r, cr_tensor *const *xs, int n, const c
         nodes[i] = cr__resolve(xs[i]);
         if (!cr__is_float((cr_dtype)nodes[i]->dtype)) {
             cr__grad_fail(r->ctx, CR_ERR_GRAD, request_name, r->opts->site, NULL,
-                          "%s[%d] is %s, and only f32 and f64 have gradients", list, i,
+                          "%s[%d] is %s, and only floats have gradients", list, i,
                           cr_dtype_name(nodes[i]->dtype));
             return false;
         }

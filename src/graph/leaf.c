@@ -197,10 +197,10 @@ cr_tensor *cr_requires_grad_at(cr_tensor *x, bool on, const char *site)
     if (!on && !(x->flags & CR__HANDLE))
         return freeze_other(x, site);
     if (!cr__is_float((cr_dtype)x->dtype) && on) {
-        cr_fail(
-            x->ctx, CR_ERR_DTYPE,
-            "requires_grad: a %s tensor has no gradient (%s); cr_cast() it to f32 or f64",
-            cr_dtype_name((cr_dtype)x->dtype), site ? site : "?");
+        cr_fail(x->ctx, CR_ERR_DTYPE,
+                "requires_grad: a %s tensor has no gradient (%s); cr_cast() it to a "
+                "float type",
+                cr_dtype_name((cr_dtype)x->dtype), site ? site : "?");
         return NULL;
     }
     if (!(x->flags & CR__HANDLE) && x->flags & CR__NEEDS_GRAD) {

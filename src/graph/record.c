@@ -501,18 +501,59 @@ static cr_tensor *record_call(call *c, const void *attrs)
     return x;
 }
 
+/* ---- bf16 and f16 ---- */
+
+/* The bf16 or f16 among the operands of an operation that widens such, or 0; the other floats are
+ * to be of the same type. */
+static cr_dtype half_among(const call *c)
+{
+    cr_dtype half = CR_DTYPE_DEFAULT, other = CR_DTYPE_DEFAULT;
+    for (int i = 0; i < c->n && c->op->widens; i++) {
+        const cr_tensor *x = tensor_at(c, i);
+        cr_dtype dtype = cr__alive(x) ? (cr_dtype)x->dtype : CR_DTYPE_DEFAULT;
+        if (!half && cr__is_half(dtype))
+            half = dtype;
+        else if (cr__is_float(dtype) && dtype != half)
+            other = dtype;
+    }
+    if (half && other)
+        cr__op_fail(c->ctx, c->op, CR_ERR_DTYPE, "cr_cast() one of them",
+                    "dtypes differ: %s and %s", cr_dtype_name(half),
+                    cr_dtype_name(other));
+    return half;
+}
+
+static cr_tensor *cast(cr_tensor *x, cr_dtype dtype)
+{
+    return x ? cr_cast_at(x, dtype, NULL) : NULL;
+}
+
+static cr_tensor *record_widened(call *c, const void *attrs, cr_dtype half)
+{
+    for (int i = 0; i < c->n; i++) {
+        cr_tensor *x = tensor_at(c, i);
+        if (cr__alive(x) && x->dtype == half &&
+            !(c->operands[i].v.tensor = cast(x, CR_F32)))
+            return NULL;
+    }
+    cr_tensor *x = record_call(c, attrs);
+    return x && x->dtype == CR_F32 ? cast(x, half) : x;
+}
+
 /* ---- the everyday map ---- */
 
 /* Whether a number is one of the float type, without a look at each of its digits. */
 CR__INLINE bool surely_fits(cr_arg number, cr_dtype dtype)
 {
-    const int64_t exact = 1 << 24;
+    const int64_t exact = dtype == CR_F16 ? 1 << 15 : 1 << 24;
     if (number.kind == CR_ARG_INT)
         return number.v.i <= exact && number.v.i >= -exact;
     if (number.kind != CR_ARG_REAL)
         return false;
     uint64_t exponent = number.v.u << 1 >> 53; /* of the double's bits: 1023 is 2^0 */
-    return exponent < (dtype == CR_F32 ? 1023u + 127 : 2047u);
+    return exponent < (dtype == CR_F64   ? 2047u
+                       : dtype == CR_F16 ? 1023u + 15
+                                         : 1023u + 127);
 }
 
 /* Whether the operation takes n operands and has no attributes, no rule for the shape and no
@@ -620,8 +661,9 @@ static cr_tensor *record_any(cr_ctx *ctx, const cr_op *op, const cr_arg *operand
 {
     if (!ctx || ctx->status != CR_OK || !cr__may_change(ctx, op->name))
         return NULL;
+    bool composed = op->kind == CR_OP_COMPOSITE || op->widens;
     /* Operands that are numbers are converted without arithmetic. */
-    CR__STATE_GUARD(ctx, op->attrs_size || op->kind == CR_OP_COMPOSITE);
+    CR__STATE_GUARD(ctx, op->attrs_size || composed);
     /* The outermost operation gives its name and site to all that it is made of. */
     const char *outer_site = ctx->site;
     const cr_op *outer = ctx->within;
@@ -630,11 +672,13 @@ static cr_tensor *record_any(cr_ctx *ctx, const cr_op *op, const cr_arg *operand
         return NULL;
     c.site = outer_site ? outer_site : site ? site : op->name;
     ctx->site = c.site;
-    if (!outer && op->kind == CR_OP_COMPOSITE)
+    const cr_dtype half = half_among(&c);
+    composed = op->kind == CR_OP_COMPOSITE || half;
+    if (!outer && composed)
         ctx->within = op;
     uint64_t since = ctx->next_seq;
-    cr_tensor *x = record_call(&c, attrs);
-    if (!outer && op->kind == CR_OP_COMPOSITE)
+    cr_tensor *x = half ? record_widened(&c, attrs, half) : record_call(&c, attrs);
+    if (!outer && composed)
         cr__disown(ctx, since, x);
     ctx->site = outer_site;
     ctx->within = outer;

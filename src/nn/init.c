@@ -2,6 +2,7 @@
  * one computes on the host. */
 #include "nn.h"
 
+#include "../base/dtype.h"
 #include "../base/fp.h"
 
 #include <math.h>
@@ -29,18 +30,26 @@ double cr_init_gain(const char *activation, double slope)
     return NAN;
 }
 
-/* shift + factor x, x being uniform or normal. */
-static cr_tensor *scaled(cr_tensor *x, double factor, double shift, const char *site)
+/* shift + factor x as dtype, x being uniform or normal. */
+static cr_tensor *scaled(cr_tensor *x, double factor, double shift, cr_dtype dtype,
+                         const char *site)
 {
     x = cr_mul_at(cr_arg_tensor(x), cr_arg_real(factor), site);
-    return shift == 0 ? x : cr_add_at(cr_arg_tensor(x), cr_arg_real(shift), site);
+    x = shift == 0 ? x : cr_add_at(cr_arg_tensor(x), cr_arg_real(shift), site);
+    return cr__is_half(dtype) ? cr_cast_at(x, dtype, site) : x;
+}
+
+/* How random numbers for values of that type are made. */
+static cr_make_opts random_opts(cr_dtype dtype, const char *site)
+{
+    return (cr_make_opts){ .site = site, .dtype = cr__register_dtype(dtype) };
 }
 
 cr_tensor *cr__nn_uniform(cr_ctx *ctx, cr_dims dims, double low, double high,
                           cr_dtype dtype, const char *site)
 {
-    cr_tensor *x = cr_rand_at(ctx, dims, (cr_make_opts){ .site = site, .dtype = dtype });
-    return scaled(x, high - low, low, site);
+    cr_tensor *x = cr_rand_at(ctx, dims, random_opts(dtype, site));
+    return scaled(x, high - low, low, dtype, site);
 }
 
 /* The call of an initialiser, for its messages. */
@@ -51,17 +60,18 @@ typedef struct initialiser {
 static cr_status assign_uniform(cr_tensor *param, double low, double high,
                                 const initialiser *init)
 {
-    return cr_assign_at(
-        param, scaled(cr_rand_like_at(param, init->site), high - low, low, init->site),
-        init->site);
+    cr_tensor *x = cr__nn_uniform(cr_ctx_of(param), cr_shape(param), low, high,
+                                  cr_dtype_of(param), init->site);
+    return cr_assign_at(param, x, init->site);
 }
 
 static cr_status assign_normal(cr_tensor *param, double mean, double std,
                                const initialiser *init)
 {
-    return cr_assign_at(
-        param, scaled(cr_randn_like_at(param, init->site), std, mean, init->site),
-        init->site);
+    const cr_dtype dtype = cr_dtype_of(param);
+    cr_tensor *x =
+        cr_randn_at(cr_ctx_of(param), cr_shape(param), random_opts(dtype, init->site));
+    return cr_assign_at(param, scaled(x, std, mean, dtype, init->site), init->site);
 }
 
 /* The pending error, or that of a parameter that is none. */
@@ -75,10 +85,9 @@ static cr_status check_target(cr_tensor *param, const initialiser *init)
     cr_dtype dtype = cr_dtype_of(param);
     if (dtype == CR_DTYPE_DEFAULT) /* released: said as elsewhere */
         return cr_eval_at(&param, 1, init->site);
-    if (dtype != CR_F32 && dtype != CR_F64)
-        return cr_fail(ctx, CR_ERR_DTYPE,
-                       "%s: %s is %s; initialisers take f32 and f64 (%s)", init->name,
-                       cr_name(param), cr_dtype_name(dtype), init->site);
+    if (!cr__is_float(dtype))
+        return cr_fail(ctx, CR_ERR_DTYPE, "%s: %s is %s; initialisers take floats (%s)",
+                       init->name, cr_name(param), cr_dtype_name(dtype), init->site);
     return CR_OK;
 }
 

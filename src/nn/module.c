@@ -3,6 +3,7 @@
  * not recursion. */
 #include "nn.h"
 
+#include "../base/dtype.h"
 #include "../base/fp.h"
 
 #include <math.h>
@@ -198,8 +199,8 @@ bool cr__nn_float(const cr_module *module, cr_dtype dtype, const char *site)
 {
     if (!module || cr_error(module->ctx))
         return false;
-    return dtype == CR_DTYPE_DEFAULT || dtype == CR_F32 || dtype == CR_F64 ||
-           wrong_argument(module, CR_ERR_DTYPE, site, "dtype is %s; f32 or f64",
+    return dtype == CR_DTYPE_DEFAULT || cr__is_float(dtype) ||
+           wrong_argument(module, CR_ERR_DTYPE, site, "dtype is %s, which is no float",
                           cr_dtype_name(dtype));
 }
 

@@ -56,7 +56,7 @@ cr_module *cr__nn_new(cr_ctx *ctx, const cr__nn_kind *kind, const void *settings
 cr_module *cr__nn_done(cr_module *module);
 
 /* Checks of arguments, false with an error that names the module: a size is 1 or more; a
- * number is finite and in [least, most]; a dtype is f32 or f64, 0 standing for f32. */
+ * number is finite and in [least, most]; a dtype is a float, 0 standing for f32. */
 bool cr__nn_size(const cr_module *module, const char *what, int64_t size,
                  const char *site);
 bool cr__nn_number(const cr_module *module, const char *what, double x, double least,

@@ -32,7 +32,8 @@ static cr_arg as_used(cr_arg x)
 static cr_dtype wider(cr_dtype a, cr_dtype b)
 {
     static const int rank[CR_DTYPES] = {
-        [CR_BOOL] = 1, [CR_U8] = 2, [CR_I32] = 3, [CR_I64] = 4, [CR_F32] = 5, [CR_F64] = 5
+        [CR_BOOL] = 1, [CR_U8] = 2,  [CR_I32] = 3,  [CR_I64] = 4,
+        [CR_F32] = 5,  [CR_F64] = 5, [CR_BF16] = 5, [CR_F16] = 5
     };
     return rank[b] > rank[a] ? b : a;
 }
@@ -240,7 +241,10 @@ static bool compare_exactly(cr_arg *x, cr_arg *n)
 /* Whether the float type holds the number as it is. Reals are rounded to it. */
 static bool holds(cr_dtype dtype, cr_arg number)
 {
-    const int digits = dtype == CR_F32 ? 24 : 53;
+    const int digits = dtype == CR_F64    ? 53
+                       : dtype == CR_F32  ? 24
+                       : dtype == CR_BF16 ? 8
+                                          : 11;
     uint64_t size = number.v.u;
     if (number.kind == CR_ARG_INT && number.v.i < 0)
         size = 0 - size;
@@ -248,20 +252,30 @@ static bool holds(cr_dtype dtype, cr_arg number)
            size >> __builtin_ctzll(size) < (uint64_t)1 << digits;
 }
 
+/* In bf16 and f16 numbers are f32, and what is compared with them is not. */
+static void round_number(cr_dtype dtype, cr_arg *number)
+{
+    uint16_t bits;
+    if (cr__is_half(dtype) && cr__number_store(*number, dtype, &bits))
+        *number = cr_arg_real(cr__half_value(dtype, bits));
+}
+
 /* Makes a float tensor and a number, or an integer tensor, comparable as they are. */
 static bool prepare_float(cr_ctx *ctx, cr_arg *x, cr_arg *n)
 {
     const cr_dtype real = (cr_dtype)x->v.tensor->dtype;
     if (is_number(*n)) {
-        if (holds(real, *n))
+        if (holds(real, *n)) {
+            round_number(real, n);
             return true;
+        }
         *n = cr_arg_tensor(cr_scalar_at(ctx, *n, (cr_make_opts){ .dtype = CR_I64 }));
         if (!n->v.tensor)
             return false;
     }
     if (n->v.tensor->dtype == CR_I64)
         return compare_exactly(x, n);
-    if (n->v.tensor->dtype == CR_I32 && real == CR_F32)
+    if (n->v.tensor->dtype == CR_I32 && real != CR_F64)
         return cast_operand(x, CR_F64) && cast_operand(n, CR_F64);
     return cast_operand(n, real);
 }

@@ -28,8 +28,7 @@ static cr_status contract_shape(cr_infer *infer)
     for (int i = 0; i < 2; i++)
         if (!cr__is_float(infer->in_dtype[i]))
             return cr__op_fail(ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
-                               "takes f32 and f64, not %s",
-                               cr_dtype_name(infer->in_dtype[i]));
+                               "takes floats, not %s", cr_dtype_name(infer->in_dtype[i]));
     if (infer->in_dtype[0] != infer->in_dtype[1])
         return cr__op_fail(ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
                            "types differ: %s @ %s", cr_dtype_name(infer->in_dtype[0]),
@@ -97,6 +96,7 @@ CR__OP(contract) = {
     .name = "contract",
     .doc = "the matrix product [.., m, k] @ [.., k, n] with equal leading dimensions",
     .kind = CR_OP_CONTRACT,
+    .widens = true,
     .min_inputs = 2,
     .max_inputs = 2,
     .inputs = "x,other",

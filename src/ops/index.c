@@ -48,6 +48,8 @@ CR__INLINE void move_one(void *to, int64_t at, const void *from, int64_t i, size
         memcpy((char *)to + 4 * at, (const char *)from + 4 * i, 4);
     else if (size == 8)
         memcpy((char *)to + 8 * at, (const char *)from + 8 * i, 8);
+    else if (size == 2)
+        memcpy((char *)to + 2 * at, (const char *)from + 2 * i, 2);
     else
         ((char *)to)[at] = ((const char *)from)[i];
 }
@@ -418,6 +420,7 @@ CR__OP(scatter_add) = {
     .name = "scatter_add",
     .doc = "x with src[i,j,k] added at [i,index[i,j,k],k] (for dim 1): gather's adjoint",
     .kind = CR_OP_OPAQUE,
+    .widens = true,
     .min_inputs = 3,
     .max_inputs = 3,
     .inputs = "x,index,src",
@@ -705,6 +708,7 @@ CR__OP(index_add) = {
     .name = "index_add",
     .doc = "x with alpha source added to its slices index along dim",
     .kind = CR_OP_OPAQUE,
+    .widens = true,
     .min_inputs = 3,
     .max_inputs = 3,
     .inputs = "x,index,source",

@@ -66,6 +66,7 @@ CR__OP(mse_loss) = {
     .name = "mse_loss",
     .doc = "(x - target)^2",
     .kind = CR_OP_COMPOSITE,
+    .widens = true,
     .min_inputs = 2,
     .max_inputs = 2,
     .inputs = "x,target",
@@ -118,6 +119,7 @@ CR__OP(binary_cross_entropy_with_logits) = {
     .doc =
         "-(pos_weight target ln s(x) + (1 - target) ln(1 - s(x))) weight, s the sigmoid",
     .kind = CR_OP_COMPOSITE,
+    .widens = true,
     .min_inputs = 2,
     .max_inputs = 4,
     .inputs = "x,target,weight,pos_weight",
@@ -346,6 +348,7 @@ CR__OP(class_pick) = {
     .name = "class_pick",
     .doc = "-x at the class of each target, 0 where it is ignored",
     .kind = CR_OP_OPAQUE,
+    .widens = true,
     .min_inputs = 2,
     .max_inputs = 2,
     .inputs = "x,target",
@@ -364,6 +367,7 @@ CR__OP(class_place) = {
     .doc =
         "-x placed at the class of each target, 0 elsewhere: the adjoint of class_pick",
     .kind = CR_OP_OPAQUE,
+    .widens = true,
     .min_inputs = 2,
     .max_inputs = 2,
     .inputs = "x,target",
@@ -381,6 +385,7 @@ CR__OP(class_weights) = {
     .name = "class_weights",
     .doc = "the weight of the class of each target, 0 where it is ignored",
     .kind = CR_OP_OPAQUE,
+    .widens = true,
     .min_inputs = 2,
     .max_inputs = 2,
     .inputs = "weight,target",
@@ -424,7 +429,7 @@ static bool class_loss_begin(class_loss *c, cr_tensor *const *inputs, int n)
     c->weight = cr__optional(inputs, n, 2);
     int rank = cr_ndim(c->x);
     if (!cr__is_float(cr_dtype_of(c->x)))
-        return bad(c, CR_ERR_DTYPE, "cr_cast() converts", "x is not f32 or f64");
+        return bad(c, CR_ERR_DTYPE, "cr_cast() converts", "x is no float");
     if (rank == 0)
         return bad(c, CR_ERR_SHAPE, NULL, "x is [N, C, ..] or [C]");
     c->classes = (class_attrs){ .dim = rank > 1 };
@@ -603,6 +608,7 @@ CR__OP(nll_loss) = {
     .name = "nll_loss",
     .doc = "-x[target], x being log-probabilities",
     .kind = CR_OP_COMPOSITE,
+    .widens = true,
     .min_inputs = 2,
     .max_inputs = 3,
     .inputs = "x,target,weight",
@@ -620,6 +626,7 @@ CR__OP(cross_entropy) = {
     .name = "cross_entropy",
     .doc = "nll_loss of log_softmax(x); target: class indices, or probabilities",
     .kind = CR_OP_COMPOSITE,
+    .widens = true,
     .min_inputs = 2,
     .max_inputs = 3,
     .inputs = "x,target,weight",

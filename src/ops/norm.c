@@ -48,6 +48,7 @@ CR__OP(softmax) = {
     .name = "softmax",
     .doc = "e^x / sum e^x along dim, without overflow; 0 in a row of -inf",
     .kind = CR_OP_COMPOSITE,
+    .widens = true,
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
@@ -76,6 +77,7 @@ CR__OP(log_softmax) = {
     .name = "log_softmax",
     .doc = "x - ln sum e^x along dim, without overflow; NaN in a row of -inf",
     .kind = CR_OP_COMPOSITE,
+    .widens = true,
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
@@ -97,8 +99,8 @@ static bool normal_arguments(cr_ctx *ctx, const cr_op *op, cr_tensor *x, double 
 {
     cr_dtype dtype = cr_dtype_of(x);
     if (!cr__is_float(dtype))
-        cr__op_fail(ctx, op, CR_ERR_DTYPE, "cr_cast() converts",
-                    "takes f32 and f64, not %s", cr_dtype_name(dtype));
+        cr__op_fail(ctx, op, CR_ERR_DTYPE, "cr_cast() converts", "takes floats, not %s",
+                    cr_dtype_name(dtype));
     else if (!(eps > 0))
         cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL, "eps is %g, not above 0", eps);
     return cr_error(ctx) == CR_OK;
@@ -112,6 +114,17 @@ static bool has_shape(cr_ctx *ctx, const cr_op *op, const char *name, cr_tensor 
         return true;
     cr__op_fail(ctx, op, CR_ERR_SHAPE, NULL, "%s is %s, not %s", name, cr__shape_text(p),
                 cr__dims_text(ctx, want));
+    return false;
+}
+
+/* Two floats of different types, one of which is bf16 or f16, do not meet by being widened. */
+static bool of_one_type(cr_ctx *ctx, const cr_op *op, cr_tensor *x, cr_tensor *p)
+{
+    const cr_dtype a = cr_dtype_of(x), b = p ? cr_dtype_of(p) : a;
+    if (a == b || !(cr__is_half(a) || cr__is_half(b)))
+        return true;
+    cr__op_fail(ctx, op, CR_ERR_DTYPE, "cr_cast() one of them",
+                "dtypes differ: %s and %s", cr_dtype_name(a), cr_dtype_name(b));
     return false;
 }
 
@@ -162,6 +175,7 @@ CR__OP(layer_norm) = {
     .name = "layer_norm",
     .doc = "(x - mean) / sqrt(var + eps) weight + bias over the last dimensions",
     .kind = CR_OP_COMPOSITE,
+    .widens = true,
     .min_inputs = 1,
     .max_inputs = 3,
     .inputs = "x,weight,bias",
@@ -220,7 +234,8 @@ static bool batch_norm_fits(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     }
     int64_t channels = cr_size(x, channel_dim(x));
     for (int i = 1; i < n; i++)
-        if (!has_shape(ctx, &cr__op_batch_norm, names[i], inputs[i], CR_DIMS(channels)))
+        if (!has_shape(ctx, &cr__op_batch_norm, names[i], inputs[i], CR_DIMS(channels)) ||
+            !of_one_type(ctx, &cr__op_batch_norm, x, inputs[i]))
             return false;
     bool running = cr__optional(inputs, n, 1) && cr__optional(inputs, n, 2);
     if (attrs->training && channels > 0 && cr_numel(x) <= channels)
@@ -244,15 +259,27 @@ static cr_tensor *per_channel(cr_tensor *p, int rank)
     return cr_reshape(p, dims);
 }
 
+/* x, or a cast of it, if it is bf16 or f16: those are computed in f32. */
+static cr_tensor *widened(cr_tensor *x)
+{
+    return x && cr__is_half(cr_dtype_of(x)) ? cr_cast(x, CR_F32) : x;
+}
+
+static cr_tensor *cast_to(cr_tensor *x, cr_dtype dtype)
+{
+    return x && cr_dtype_of(x) != dtype ? cr_cast(x, dtype) : x;
+}
+
 /* running = (1 - momentum) running + momentum batch. */
 static void track(cr_ctx *ctx, cr_tensor *running, cr_tensor *batch, double momentum)
 {
     if (!running)
         return;
     cr_no_grad_push(ctx);
-    cr_tensor *old = cr_mul(running, 1 - momentum);
+    cr_tensor *old = cr_mul(widened(running), 1 - momentum);
     batch = cr_reshape(batch, cr_shape(running));
-    (void)cr_assign(running, cr_add(old, cr_mul(batch, momentum)));
+    cr_tensor *moved = cr_add(old, cr_mul(batch, momentum));
+    (void)cr_assign(running, cast_to(moved, cr_dtype_of(running)));
     cr_no_grad_pop(ctx);
 }
 
@@ -265,6 +292,7 @@ static cr_dims all_but(int rank, int dim)
     return dims;
 }
 
+/* Running statistics are assigned, so the operation cannot be given casts of them. */
 static cr_tensor *batch_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                                     const void *attributes)
 {
@@ -275,6 +303,9 @@ static cr_tensor *batch_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
               *running_var = var;
     if (!batch_norm_fits(ctx, inputs, n, attrs))
         return NULL;
+    const cr_dtype dtype = cr_dtype_of(x);
+    x = widened(x), mean = widened(mean), var = widened(var);
+    weight = widened(weight), bias = widened(bias);
     int rank = cr_ndim(x);
     cr_dims over = all_but(rank, channel_dim(x));
     cr_tensor *centred, *scale;
@@ -287,7 +318,7 @@ static cr_tensor *batch_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
     }
     scale = weight ? cr_mul(scale, per_channel(weight, rank)) : scale;
     cr_tensor *out = cr_mul(centred, scale);
-    out = bias ? cr_add(out, per_channel(bias, rank)) : out;
+    out = cast_to(bias ? cr_add(out, per_channel(bias, rank)) : out, dtype);
     if (out && attrs->training) {
         track(ctx, running_mean, mean, attrs->momentum);
         if (running_var) {

@@ -150,6 +150,7 @@ static void extremum_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         .name = #NAME,                                                         \
         .doc = DOC,                                                            \
         .kind = CR_OP_REDUCE,                                                  \
+        .widens = true,                                                        \
         .min_inputs = 1,                                                       \
         .max_inputs = 1,                                                       \
         .inputs = "x",                                                         \
@@ -246,6 +247,7 @@ static void rrms_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         .name = #NAME,                                                                \
         .doc = DOC,                                                                   \
         .kind = CR_OP_REDUCE,                                                         \
+        .widens = true,                                                               \
         .min_inputs = 1,                                                              \
         .max_inputs = 1,                                                              \
         .inputs = "x",                                                                \
@@ -385,6 +387,7 @@ static const cr_attr var_rows[] = {
         .name = #NAME,                                                     \
         .doc = DOC,                                                        \
         .kind = CR_OP_COMPOSITE,                                           \
+        .widens = true,                                                    \
         .min_inputs = 1,                                                   \
         .max_inputs = 1,                                                   \
         .inputs = "x",                                                     \

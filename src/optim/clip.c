@@ -3,6 +3,7 @@
  * are scaled by a power of two, so that no other bit depends on it. */
 #include "rule.h"
 
+#include "../base/dtype.h"
 #include "../base/fp.h"
 
 #include <float.h>
@@ -257,8 +258,11 @@ static factors clip_factors(cr_tensor *norm, double max_norm, const char *site)
 
 static cr_tensor *clip_one(cr_tensor *g, const factors *f, const char *site)
 {
+    const cr_dtype dtype = cr_dtype_of(g);
+    g = cr__is_half(dtype) ? cr_cast_at(g, CR_F32, site) : g;
     g = cr_mul_at(cr_arg_tensor(g), cr_arg_tensor(f->power), site);
-    return cr_mul_at(cr_arg_tensor(g), cr_arg_tensor(f->rest), site);
+    g = cr_mul_at(cr_arg_tensor(g), cr_arg_tensor(f->rest), site);
+    return cr__is_half(dtype) ? cr_cast_at(g, dtype, site) : g;
 }
 
 static cr_tensor *clip_by_norm(gradients *g, double max_norm)
@@ -297,6 +301,12 @@ cr_tensor *cr_clip_grad_norm_at(const cr_params *params, double max_norm,
     return g.ctx && cr_error(g.ctx) ? NULL : norm;
 }
 
+/* The largest number of each type of gradients. */
+static const double most_of[CR_DTYPES] = { [CR_F32] = (double)FLT_MAX,
+                                           [CR_F64] = DBL_MAX,
+                                           [CR_BF16] = 0x1.fep127,
+                                           [CR_F16] = 65504 };
+
 cr_status cr_clip_grad_value_at(const cr_params *params, double clip_value,
                                 const char *site)
 {
@@ -306,9 +316,8 @@ cr_status cr_clip_grad_value_at(const cr_params *params, double clip_value,
     if (open_gradients(params, clip_value, "clip_grad_value", "clip_value", site, &g)) {
         cr_no_grad_push(g.ctx);
         for (int i = 0; i < g.n; i++) {
-            /* A bound that f32 cannot hold is none. */
-            bool none =
-                cr_dtype_of(g.values[i]) == CR_F32 && clip_value > (double)FLT_MAX;
+            /* A bound that the dtype cannot hold is none. */
+            bool none = clip_value > most_of[cr_dtype_of(g.values[i])];
             double bound = none ? (double)INFINITY : clip_value;
             g.values[i] =
                 cr_clamp_at(g.values[i], cr_arg_real(-bound), cr_arg_real(bound), site);

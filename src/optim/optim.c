@@ -3,6 +3,7 @@
  * nothing. What is recorded is its rule's matter (rules.c). */
 #include "rule.h"
 
+#include "../base/dtype.h"
 #include "../base/fp.h"
 #include "../base/lookup.h"
 
@@ -80,8 +81,8 @@ static bool check_param(const cr_optim *o, const cr_params *params, int i,
     const char *what = cr__param_text(&params->list[i], i, text, sizeof text);
     cr_dtype dtype = cr_dtype_of(x);
     int twin = cr__lookup_find(seen, cr__hash_pointer(x), same_param, o->slots, x);
-    if (dtype != CR_F32 && dtype != CR_F64)
-        cr_fail(o->ctx, CR_ERR_DTYPE, "%s: %s is %s; parameters are f32 or f64 (%s)",
+    if (!cr__is_float(dtype))
+        cr_fail(o->ctx, CR_ERR_DTYPE, "%s: %s is %s; parameters are floats (%s)",
                 o->rule->name, what, cr_dtype_name(dtype), o->site);
     else if (!cr_is_leaf(x))
         cr_fail(o->ctx, CR_ERR_GRAD,
@@ -99,9 +100,11 @@ static bool check_param(const cr_optim *o, const cr_params *params, int i,
 static bool add_slot(cr_optim *o, cr_tensor *param)
 {
     cr__optim_slot *s = &o->slots[o->n++];
+    cr_make_opts opts = { .site = o->site,
+                          .dtype = cr__register_dtype(cr_dtype_of(param)) };
     s->param = cr_retain(param);
     for (int k = 0; k < o->states; k++)
-        if ((s->state[k] = cr_full_like_at(param, cr_arg_int(0), o->site)))
+        if ((s->state[k] = cr_full_at(o->ctx, cr_shape(param), cr_arg_int(0), opts)))
             cr_retain(s->state[k]);
     return !cr_error(o->ctx);
 }
@@ -231,7 +234,7 @@ static cr_tensor *const *factors_of(cr_optim *o, const cr__optim_slot *s)
     if (!o->rule->factors)
         return NULL;
     cr__optim_counter *c = &o->counters[s->counter];
-    cr_dtype dtype = cr_dtype_of(s->param);
+    cr_dtype dtype = cr__register_dtype(cr_dtype_of(s->param));
     cr_tensor **factors = c->factors[dtype == CR_F64];
     if (!c->next)
         c->next = cr_add_at(cr_arg_tensor(c->count), cr_arg_int(1), o->site);
@@ -244,6 +247,20 @@ static cr_tensor *const *factors_of(cr_optim *o, const cr__optim_slot *s)
     return factors;
 }
 
+/* Parameters of bf16 and f16 are updated in f32, in which their state is, and rounded once. */
+static void record_update(cr_optim *o, cr__optim_slot *s)
+{
+    const cr_dtype dtype = cr_dtype_of(s->param);
+    s->value = s->param;
+    if (cr__is_half(dtype)) {
+        s->value = cr_cast_at(s->param, CR_F32, o->site);
+        s->grad = cr_cast_at(s->grad, CR_F32, o->site);
+    }
+    o->rule->update(o, s);
+    if (cr__is_half(dtype) && !cr_error(o->ctx))
+        s->next_param = cr_cast_at(s->next_param, dtype, o->site);
+}
+
 static void record_step(cr_optim *o)
 {
     split_counters(o);
@@ -252,7 +269,7 @@ static void record_step(cr_optim *o)
         if (!s->grad)
             continue;
         s->factors = factors_of(o, s);
-        o->rule->update(o, s);
+        record_update(o, s);
     }
 }
 

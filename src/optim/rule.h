@@ -25,8 +25,9 @@ typedef struct cr__setting {
 typedef struct cr__optim_slot {
     cr_tensor *param, *state[CR__RULE_STATES];
     int counter;
-    /* During a step: the gradient, or NULL, the factors, and the new values. */
-    cr_tensor *grad, *const *factors, *next_param, *next_state[CR__RULE_STATES];
+    /* During a step: the parameter's value and gradient, or NULL, the factors, and the new values.
+     * Of bf16 and f16 all are f32. */
+    cr_tensor *value, *grad, *const *factors, *next_param, *next_state[CR__RULE_STATES];
 } cr__optim_slot;
 
 typedef struct cr__rule {

@@ -42,7 +42,7 @@ static int sgd_states(const void *settings)
 static void update_sgd(const cr_optim *optim, cr__optim_slot *s)
 {
     const cr_sgd_opts *opts = optim->settings;
-    cr_tensor *p = s->param, *g = s->grad;
+    cr_tensor *p = s->value, *g = s->grad;
     if (opts->weight_decay != 0)
         g = ADD(g, MUL(p, opts->weight_decay));
     if (opts->momentum != 0) {
@@ -138,14 +138,14 @@ static void update_adam(const cr_optim *optim, cr__optim_slot *s)
     double decay = ((const adam_settings *)optim->settings)->weight_decay;
     cr_tensor *g = s->grad;
     if (decay != 0)
-        g = ADD(g, MUL(s->param, decay));
-    step_adam(optim, s, s->param, g);
+        g = ADD(g, MUL(s->value, decay));
+    step_adam(optim, s, s->value, g);
 }
 
 static void update_adamw(const cr_optim *optim, cr__optim_slot *s)
 {
     double decay = ((const adam_settings *)optim->settings)->weight_decay;
-    cr_tensor *p = s->param;
+    cr_tensor *p = s->value;
     if (decay != 0)
         p = MUL(p, 1 - optim->lr * decay);
     step_adam(optim, s, p, s->grad);

@@ -1,4 +1,4 @@
-/* gemm [--threads N] [NAME]: matrix products through the public interface, recording and
+/* gemm [--threads N] [--f64] [NAME]: matrix products through the public interface, recording and
  * scheduling included, as a share of what this core's multiply-add units can do. The peak
  * is measured by the same program before and after every sample, because clocks change;
  * the share is the median of the paired ratios. With N threads it is the share of N such

@@ -125,15 +125,15 @@ static problem new_problem(cr_dtype t, int64_t m, int64_t n, int64_t k, layout l
     problem p = { .job = { .dtype = t, .m = m, .n = n, .k = k, .batch_ndim = batch_ndim },
                   .batches = 1 };
     cr__gemm_job *job = &p.job;
-    lay_out(la, m, k, &job->a_row, &job->a_col);
-    lay_out(lb, k, n, &job->b_row, &job->b_col);
+    lay_out(la, m, k, &job->a.row, &job->a.col);
+    lay_out(lb, k, n, &job->b.row, &job->b.col);
     int64_t a_dims[CR_MAX_DIMS + 2], b_dims[CR_MAX_DIMS + 2];
     int64_t a_strides[CR_MAX_DIMS + 2], b_strides[CR_MAX_DIMS + 2];
     int64_t a_next = m * k, b_next = k * n;
     if (la != ROWS && la != COLUMNS)
-        a_next = (m + 1) * (llabs(job->a_row) + 1) + k * llabs(job->a_col);
+        a_next = (m + 1) * (llabs(job->a.row) + 1) + k * llabs(job->a.col);
     if (lb != ROWS && lb != COLUMNS)
-        b_next = (k + 1) * (llabs(job->b_row) + 1) + n * llabs(job->b_col);
+        b_next = (k + 1) * (llabs(job->b.row) + 1) + n * llabs(job->b.col);
     for (int d = batch_ndim - 1; d >= 0; d--) {
         uint32_t shared = below(4); /* 0: by a, 1: by b, 2: by both */
         job->batch_dims[d] = 1 + below(3);
@@ -146,14 +146,14 @@ static problem new_problem(cr_dtype t, int64_t m, int64_t n, int64_t k, layout l
         a_strides[d] = job->a_batch[d];
         b_strides[d] = job->b_batch[d];
     }
-    a_dims[batch_ndim] = m, a_strides[batch_ndim] = job->a_row;
-    a_dims[batch_ndim + 1] = k, a_strides[batch_ndim + 1] = job->a_col;
-    b_dims[batch_ndim] = k, b_strides[batch_ndim] = job->b_row;
-    b_dims[batch_ndim + 1] = n, b_strides[batch_ndim + 1] = job->b_col;
+    a_dims[batch_ndim] = m, a_strides[batch_ndim] = job->a.row;
+    a_dims[batch_ndim + 1] = k, a_strides[batch_ndim + 1] = job->a.col;
+    b_dims[batch_ndim] = k, b_strides[batch_ndim] = job->b.row;
+    b_dims[batch_ndim + 1] = n, b_strides[batch_ndim + 1] = job->b.col;
     p.a = new_array(t, a_dims, a_strides, batch_ndim + 2, kind, 1);
     p.b = new_array(t, b_dims, b_strides, batch_ndim + 2, kind, -1);
-    job->a = p.a.first.any;
-    job->b = p.b.first.any;
+    job->a.data = p.a.first.any, job->a.dtype = t;
+    job->b.data = p.b.first.any, job->b.dtype = t;
     return p;
 }
 
@@ -182,8 +182,8 @@ static double reduction_block(const problem *p, int64_t a, int64_t b, int64_t n)
     double lanes[CR__LANES] = { 0 };
     for (int64_t i = 0; i < n; i++)
         lanes[i % CR__LANES] =
-            step(job->dtype, load(job->dtype, p->a.first, a + i * job->a_col),
-                 load(job->dtype, p->b.first, b + i * job->b_row), lanes[i % CR__LANES]);
+            step(job->dtype, load(job->dtype, p->a.first, a + i * job->a.col),
+                 load(job->dtype, p->b.first, b + i * job->b.row), lanes[i % CR__LANES]);
     for (int half = CR__LANES / 2; half; half /= 2)
         for (int l = 0; l < half; l++)
             lanes[l] = plus(job->dtype, lanes[l], lanes[l + half]);
@@ -201,7 +201,7 @@ static double defined_sum(const problem *p, int64_t a, int64_t b)
         partials[0] = 0;
         for (int64_t k = 0; k < job->k; k += CR__BLOCK)
             partials[blocks++] =
-                reduction_block(p, a + k * job->a_col, b + k * job->b_row,
+                reduction_block(p, a + k * job->a.col, b + k * job->b.row,
                                 job->k - k < CR__BLOCK ? job->k - k : CR__BLOCK);
         for (; blocks > 1; blocks = (blocks + 1) / 2)
             for (int64_t i = 0; i < blocks; i += 2)
@@ -213,8 +213,8 @@ static double defined_sum(const problem *p, int64_t a, int64_t b)
     for (int64_t from = 0; from < job->k; from += CR__GEMM_BLOCK) {
         double block = 0;
         for (int64_t k = from; k < job->k && k < from + CR__GEMM_BLOCK; k++)
-            block = step(job->dtype, load(job->dtype, p->a.first, a + k * job->a_col),
-                         load(job->dtype, p->b.first, b + k * job->b_row), block);
+            block = step(job->dtype, load(job->dtype, p->a.first, a + k * job->a.col),
+                         load(job->dtype, p->b.first, b + k * job->b.row), block);
         sum = from ? plus(job->dtype, sum, block) : block;
     }
     return sum;
@@ -225,7 +225,7 @@ static double defined(const problem *p, int64_t i)
 {
     const cr__gemm_job *job = &p->job;
     int64_t column = i % job->n, row = i / job->n % job->m, batch = i / job->n / job->m;
-    int64_t a = row * job->a_row, b = column * job->b_col;
+    int64_t a = row * job->a.row, b = column * job->b.col;
     for (int d = job->batch_ndim - 1; d >= 0; d--) {
         a += batch % job->batch_dims[d] * job->a_batch[d];
         b += batch % job->batch_dims[d] * job->b_batch[d];
@@ -321,8 +321,8 @@ static bool check(problem *p, cr__team *one, cr__team *four)
         if (wrong) {
             diag("%s: %s: %s, m %d n %d k %d, a %d %d, b %d %d, %d batches",
                  cr__isa_name(isa), wrong, cr_dtype_name(job->dtype), (int)job->m,
-                 (int)job->n, (int)job->k, (int)job->a_row, (int)job->a_col,
-                 (int)job->b_row, (int)job->b_col, (int)p->batches);
+                 (int)job->n, (int)job->k, (int)job->a.row, (int)job->a.col,
+                 (int)job->b.row, (int)job->b.col, (int)p->batches);
             break;
         }
     }

@@ -89,6 +89,33 @@ static void test_double(cr_ctx *ctx)
            "f64: a product scaled and back is the product");
 }
 
+/* What a product of such matrices takes at the peak, in bytes. */
+static size_t peak(int exponent)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .threads = 1 });
+    cr_tensor *a = cr_full(ctx, CR_DIMS(M, K), ldexp(1.5, exponent)),
+              *b = cr_full(ctx, CR_DIMS(K, N), ldexp(1.5, exponent));
+    cr_eval(a, b);
+    cr_eval(cr_matmul(a, b));
+    size_t bytes = cr_memory_peak(ctx);
+    cr_close(ctx);
+    return bytes;
+}
+
+static void test_memory(void)
+{
+    is_int((int64_t)peak(-100), (int64_t)peak(0), "scaling takes no memory");
+}
+
+static void test_one_element(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *a = random_matrix(ctx, 1, K, -130, CR_F32),
+              *b = random_matrix(ctx, K, 1, -9, CR_F32);
+    double error = worst(a, b, cr_matmul(a, b));
+    ok(error <= 0.75, "a result of one element: within %.2g", error);
+}
+
 static cr_tensor *bits(cr_options options)
 {
     cr_ctx *ctx = cr_open(&options);
@@ -125,6 +152,8 @@ int main(void)
     test_values(ctx, -90, -90);
     test_extremes(ctx);
     test_double(ctx);
+    test_one_element(ctx);
+    test_memory();
     test_modes();
     is_text(cr_message(ctx), "", "no error");
     cr_close(ctx);

@@ -1,7 +1,7 @@
 /* What the files of src/exec share: the plan of a run.
  *
  *     targets -> groups (schedule.c) -> buffers (buffers.c) -> computing (run.c, with
- *     program.c for maps and contract.c for products) -> values of nodes
+ *     program.c for maps and product.c for products) -> values of nodes
  *
  * A plan holds the nodes to compute in ascending order of creation, so inputs come first.
  * Groups are made backwards, from the consumers, and run in descending order of number:
@@ -127,8 +127,10 @@ enum {
 bool cr__plan_groups(cr__plan *plan, cr_tensor *const *targets, size_t n, bool commit);
 bool cr__plan_memory(cr__plan *plan);
 
-/* Runs a matrix product: contract.c. */
-bool cr__run_contract(const cr__plan *plan, cr_tensor *x);
+/* Computes the matrix product that x is, of the operands with these elements, into out
+ * (contiguous): product.c. It obtains no memory and cannot fail. */
+void cr__run_contract(cr_tensor *x, const cr__strided *a, const cr__strided *b, void *out,
+                      cr__team *team);
 
 /* Runs a group of maps, with the reduction that it may end in: program.c. */
 bool cr__run_program(const cr__plan *plan, const cr__group *group);

@@ -263,12 +263,12 @@ typedef struct cr__view_info {
     cr__view *view;
 } cr__view_info;
 
-/* CR_OP_CONTRACT. The product that out is, of the inputs with these layouts: fills in
- * everything but dtype, a, b and c of the job (a and b are then offset by the layouts'
- * offsets). */
+/* CR_OP_CONTRACT. The product that out is, of the inputs with these elements: fills in sizes
+ * and batches, and of a and b the strides, and the image if the matrix is that of its
+ * patches, in images[0] and [1]. data is changed if the matrix begins elsewhere. */
 typedef struct cr__contract_info {
-    void (*job)(const cr_tensor *out, const cr__layout *a, const cr__layout *b,
-                cr__gemm_job *job);
+    void (*job)(const cr_tensor *out, const cr__strided *a, const cr__strided *b,
+                cr__gemm_job *job, cr__image *images);
 } cr__contract_info;
 
 /* CR_OP_OPAQUE and CR_OP_COMPOSITE have none. */

@@ -2,13 +2,16 @@
  * threads and the instruction set. The arithmetic is in gemm_body.h, and in gemv_body.h
  * where a matrix is a single row or column; this file decides how a job is cut and what
  * is packed. */
+#include "reader.h"
 #include "rows.h"
 #include <string.h>
 
 /* ---- what the templates are given; strides are in bytes ---- */
 
-/* A chunk's scratch memory: two packed slivers of b, and packed rows of a. */
-#define SLIVER_BYTES (CR__GEMM_BLOCK * 128)
+/* A worker's scratch memory: two packed slivers of b, and packed rows of a. Lines of a
+ * sliver have two vectors. */
+#define SLIVER_LINE  128
+#define SLIVER_BYTES (CR__GEMM_BLOCK * SLIVER_LINE)
 #define PANEL_BYTES  ((int64_t)CR__SCRATCH_BYTES - 2 * SLIVER_BYTES)
 /* Rows of a over a block of k, 512 KiB of f32, stay in the second level cache while the
  * slivers of b pass. */
@@ -29,29 +32,44 @@ typedef struct tile {
     int64_t k;    /* at most a block */
     int64_t rest; /* columns in the last vector */
     bool add;     /* to what c holds */
+    bool odd;     /* the last row is the one before it once more, and not written */
     /* Only where a is packed: lines of the next sliver to be fetched, or columns to be
-     * packed. */
+     * packed, if drip_to is not NULL. */
     const char *next;
     char *drip_to;
     int64_t next_line, next_lane, next_lines;
 } tile;
 typedef void tile_fn(const tile *);
 
-/* What is to be packed: `lines` of `lanes` elements. Of a line, `readable` elements
- * exist. */
+/* What is to be packed: `lines` of `lanes` elements, to lines that are `pitch` elements
+ * apart. Of a line, `readable` elements exist. */
 typedef struct pack {
     const char *from;
-    int64_t lines, lanes, line_step, lane_step, readable;
+    int64_t lines, lanes, line_step, lane_step, readable, pitch;
 } pack;
+
+/* What of a matrix is to be read that is no plain array. */
+typedef struct extent {
+    int64_t line, lines, lane, lanes;
+} extent;
+
+typedef struct operand {
+    cr__matrix matrix;
+    double scale;
+} operand;
 
 /* What one thread owns of one product. */
 typedef struct product {
     const char *a, *b;
     char *c;
+    const operand *a_read, *b_read; /* instead of a or b, if that is no plain array */
+    int64_t row, column;            /* the first row of a_read, and column of b_read */
     int64_t m, n, k;
     int64_t a_row, a_col, b_row, b_col, c_row;
     int64_t panels, sliver; /* panels of rows; columns of a sliver */
     bool pack_a, pack_b;
+    bool scaled;
+    double scales[2]; /* of the result, one after the other */
     char *scratch;
 } product;
 
@@ -91,20 +109,25 @@ static inline place next_place(const product *p, const place *at)
     return place_at(p, at->panel + (at->lines > 0), 0, 0);
 }
 
-static inline pack sliver_at(const product *p, const place *at)
+static inline pack sliver_at(const product *p, const place *at, int64_t pitch)
 {
     int64_t lanes = p->n - at->j < p->sliver ? p->n - at->j : p->sliver;
-    return (pack){ p->b + at->k * p->b_row + at->j * p->b_col,
-                   at->lines,
-                   lanes,
-                   p->b_row,
-                   p->b_col,
-                   lanes };
+    return (pack){ .from = p->b + at->k * p->b_row + at->j * p->b_col,
+                   .lines = at->lines,
+                   .lanes = lanes,
+                   .line_step = p->b_row,
+                   .lane_step = p->b_col,
+                   .readable = lanes,
+                   .pitch = pitch };
 }
 
 /* out[o] = sum over k of x and row o of the matrix. */
 typedef struct gemv {
     const char *x, *matrix;
+    const operand *x_read,
+        *matrix_read; /* instead of them, if they are no plain arrays */
+    int side;         /* of x and of outputs: CR__ROWS or CR__COLUMNS */
+    int64_t first;    /* output, in matrix_read */
     char *out;
     int64_t outputs, k;
     int64_t x_step, out_step, k_step;
@@ -112,24 +135,27 @@ typedef struct gemv {
 } gemv;
 
 /* Lists of tiles: X(rows, V). */
-#define ROWS_1_2(X, V)   X(1, V) X(2, V)
-#define ROWS_3_6(X, V)   X(3, V) X(4, V) X(5, V) X(6, V)
-#define ROWS_7_12(X, V)  X(7, V) X(8, V) X(9, V) X(10, V) X(11, V) X(12, V)
-#define ROWS_13_14(X, V) X(13, V) X(14, V)
+#define ROWS_2_4(X, V)  X(2, V) X(4, V)
+#define ROWS_2_6(X, V)  ROWS_2_4(X, V) X(6, V)
+#define ROWS_2_12(X, V) ROWS_2_6(X, V) X(8, V) X(10, V) X(12, V)
+#define ROWS_2_14(X, V) ROWS_2_12(X, V) X(14, V)
 
 #define CR__TEMPLATE "gemm_floats.h"
 #include "for_each_set.h"
 
 typedef struct gemm_kernel {
     int64_t size, lanes; /* of an element; elements in a vector */
-    int64_t packed_rows; /* the most of a packed panel; 0: rows are not packed */
+    bool packs;          /* whether packing rows may pay */
+    int64_t tile_rows, tile_bytes;
     void (*product)(const product *);
     void (*vector)(const gemv *);
+    void (*finish)(const product *);
 } gemm_kernel;
-#define KERNEL(S, P, SIZE)                                                     \
-    {                                                                          \
-        SIZE, P##_gemm_lanes##S, P##_gemm_packed_rows##S, P##_gemm_product##S, \
-            P##_gemm_vector##S                                                 \
+#define KERNEL(S, P, SIZE)                                                   \
+    {                                                                        \
+        SIZE, P##_gemm_lanes##S, P##_gemm_packs##S, P##_gemm_tile_rows##S,   \
+            P##_gemm_tile_bytes##S, P##_gemm_product##S, P##_gemm_vector##S, \
+            P##_gemm_finish##S                                               \
     }
 #define KERNELS(S)                           \
     {                                        \
@@ -147,6 +173,7 @@ static const gemm_kernel kernels[CR__ISAS][2] = { CR__EACH_SET(KERNELS) };
 typedef struct plan {
     const gemm_kernel *kernel;
     product whole; /* of the first batch */
+    operand a, b;  /* of it, where whole.a_read or b_read point to them */
     int64_t batches;
     int batch_ndim;
     int64_t batch_dims[CR_MAX_DIMS], a_batch[CR_MAX_DIMS], b_batch[CR_MAX_DIMS];
@@ -166,21 +193,22 @@ static bool continues(int64_t outer, int64_t n, int64_t *inner)
 
 /* Copies the batch dims. The innermost, where only a has them and they continue its rows,
  * are more rows: but one row alone has an order of sums of its own. Likewise columns,
- * which c allows under a single row. */
-static void plan_batches(plan *p, const cr__gemm_job *job)
+ * which c allows under a single row. The rows of patches of an image are its own. */
+static void plan_batches(plan *p, const cr__gemm_job *job, int64_t a_size, int64_t b_size)
 {
     product *w = &p->whole;
-    const int64_t size = p->kernel->size;
     bool inner = true;
     p->batches = 1, p->batch_ndim = 0;
     for (int i = job->batch_ndim - 1; i >= 0; i--) {
-        int64_t d = job->batch_dims[i], a = job->a_batch[i] * size,
-                b = job->b_batch[i] * size;
+        int64_t d = job->batch_dims[i], a = job->a_batch[i] * a_size,
+                b = job->b_batch[i] * b_size;
         if (d == 1)
             continue;
-        if (inner && b == 0 && (w->m > 1 || w->n == 1) && continues(a, w->m, &w->a_row)) {
+        if (inner && b == 0 && !job->a.image && (w->m > 1 || w->n == 1) &&
+            continues(a, w->m, &w->a_row)) {
             w->m *= d;
-        } else if (inner && a == 0 && w->m == 1 && continues(b, w->n, &w->b_col)) {
+        } else if (inner && a == 0 && !job->b.image && w->m == 1 &&
+                   continues(b, w->n, &w->b_col)) {
             w->n *= d;
         } else {
             inner = false;
@@ -192,22 +220,50 @@ static void plan_batches(plan *p, const cr__gemm_job *job)
     }
 }
 
-/* b must be packed where its rows are not contiguous. Packing a costs little where it
- * serves many slivers; it pays where its columns are contiguous, and where the operands
- * exceed the second level cache: packed tiles fetch, and drip. Then also b is packed if
- * its rows are pages apart. */
+/* What is no plain array must be packed, and b where its rows are not contiguous. Packing a
+ * costs little where it serves many slivers; it pays where its columns are contiguous, and
+ * where the operands exceed the second level cache: packed tiles fetch, and drip. Then also
+ * b is packed if its rows are pages apart. */
 static void plan_packing(plan *p)
 {
     product *w = &p->whole;
     const int64_t size = p->kernel->size;
     const int64_t bytes = (w->m * w->k + w->k * w->n + w->m * w->n) * size;
-    w->pack_b = w->b_col != size;
+    w->pack_b = w->b_read || w->b_col != size;
     w->pack_a =
-        p->kernel->packed_rows > 0 &&
+        p->kernel->packs &&
         (w->n >= 256 ? bytes > CACHE_BYTES || w->a_row % PAGE == 0 || w->a_col != size
                      : w->n >= 128 && w->a_col != size);
     if (w->pack_a && w->m >= 96 && w->b_row % PAGE == 0)
         w->pack_b = true;
+    w->pack_a = w->pack_a || w->a_read;
+}
+
+/* The reader with strides in bytes as they became; NULL if it needs nothing but them. */
+static const operand *plan_operand(const cr__reader *reader, cr_dtype dtype, int64_t row,
+                                   int64_t col, operand *o)
+{
+    cr__reader whole = *reader;
+    if (!reader->image && !reader->exponent && reader->dtype == dtype)
+        return NULL;
+    if (!reader->image) {
+        const int64_t size = (int64_t)cr_dtype_size(reader->dtype);
+        whole.row = row / size, whole.col = col / size;
+    }
+    cr__matrix_init(&o->matrix, &whole);
+    o->scale = ldexp(1, reader->exponent);
+    return o;
+}
+
+/* What the result is multiplied by: numbers of its type, which may need two. */
+static void plan_scales(product *w, const cr__gemm_job *job)
+{
+    const int all = -(job->a.exponent + job->b.exponent),
+              most = job->dtype == CR_F64 ? 1000 : 120;
+    const int first = all < -most ? -most : all;
+    w->scaled = all != 0;
+    if (w->scaled)
+        w->scales[0] = ldexp(1, first), w->scales[1] = ldexp(1, all - first);
 }
 
 static bool is_vector(const product *w)
@@ -266,64 +322,87 @@ static void multiply(const plan *p, const product *part)
     const product *w = &p->whole;
     if (!is_vector(w)) {
         p->kernel->product(part);
-        return;
+    } else {
+        gemv g = { .x = part->a,
+                   .matrix = part->b,
+                   .x_read = part->a_read,
+                   .matrix_read = part->b_read,
+                   .side = CR__COLUMNS,
+                   .first = part->column,
+                   .out = part->c,
+                   .outputs = part->n,
+                   .k = part->k,
+                   .x_step = part->a_col,
+                   .out_step = part->b_col,
+                   .k_step = part->b_row,
+                   .scratch = part->scratch };
+        if (w->n == 1) {
+            g.x = part->b, g.matrix = part->a, g.outputs = part->m;
+            g.x_read = part->b_read, g.matrix_read = part->a_read;
+            g.side = CR__ROWS, g.first = part->row;
+            g.x_step = part->b_row, g.out_step = part->a_row, g.k_step = part->a_col;
+        }
+        p->kernel->vector(&g);
     }
-    gemv g = { .x = part->a,
-               .matrix = part->b,
-               .out = part->c,
-               .outputs = part->n,
-               .k = part->k,
-               .x_step = part->a_col,
-               .out_step = part->b_col,
-               .k_step = part->b_row,
-               .scratch = part->scratch };
-    if (w->n == 1) {
-        g.x = part->b, g.matrix = part->a, g.outputs = part->m;
-        g.x_step = part->b_row, g.out_step = part->a_row, g.k_step = part->a_col;
-    }
-    p->kernel->vector(&g);
+    if (part->scaled)
+        p->kernel->finish(part);
 }
 
-/* The operands of one batch. */
-static void seek(const plan *p, int64_t batch, product *part)
+/* The product of one batch, of the part that is this of the first one. */
+static void multiply_batch(const plan *p, int64_t batch, const product *first)
 {
     const product *w = &p->whole;
-    part->c += batch * w->m * w->n * p->kernel->size;
+    product part = *first;
+    operand a, b;
+    int64_t a_at = 0, b_at = 0;
+    part.c += batch * w->m * w->n * p->kernel->size;
     for (int i = 0; i < p->batch_ndim; i++, batch /= p->batch_dims[i - 1]) {
         int64_t at = batch % p->batch_dims[i];
-        part->a += at * p->a_batch[i];
-        part->b += at * p->b_batch[i];
+        a_at += at * p->a_batch[i];
+        b_at += at * p->b_batch[i];
     }
+    part.a += a_at, part.b += b_at;
+    if (part.a_read) {
+        a = p->a, a.matrix.data += a_at;
+        part.a_read = &a;
+    }
+    if (part.b_read) {
+        b = p->b, b.matrix.data += b_at;
+        part.b_read = &b;
+    }
+    multiply(p, &part);
 }
 
 static void gemm_part(void *arg, int64_t i, int worker)
 {
     const plan *p = arg;
+    const gemm_kernel *kernel = p->kernel;
     product part = p->whole;
     int64_t begin = 0, end = p->batches, row = 0, rows = part.m, column = 0,
             columns = part.n;
     part.scratch = cr__team_scratch(p->team, worker);
     if (p->down) {
-        cr__part(part.m, 1, i / p->across, p->down, &row, &rows);
+        cr__part(part.m, 2, i / p->across, p->down, &row, &rows);
         cr__part(part.n, grain_of(p, p->across), i % p->across, p->across, &column,
                  &columns);
     } else {
         cr__part(p->batches, 1, i, p->parts, &begin, &end);
     }
     part.m = rows - row, part.n = columns - column;
-    const int64_t most = part.pack_a ? p->kernel->packed_rows : PANEL_ROWS;
+    const int64_t most =
+        part.pack_a ? PANEL_BYTES / kernel->tile_bytes * kernel->tile_rows : PANEL_ROWS;
     part.panels = part.m <= most ? 1 : (part.m + most - 1) / most;
+    part.row = row, part.column = column;
     part.a += row * part.a_row;
     part.b += column * part.b_col;
-    part.c += row * part.c_row + column * p->kernel->size;
+    part.c += row * part.c_row + column * kernel->size;
     if (part.m == 0 || part.n == 0)
         return;
-    for (int64_t batch = begin; batch < end; batch++) {
-        product one = part;
-        if (batch > 0)
-            seek(p, batch, &one);
-        multiply(p, &one);
-    }
+    if (p->batches == 1)
+        multiply(p, &part);
+    else
+        for (int64_t batch = begin; batch < end; batch++)
+            multiply_batch(p, batch, &part);
 }
 
 void cr__gemm_for(cr__isa isa, const cr__gemm_job *job, cr__team *team)
@@ -332,12 +411,13 @@ void cr__gemm_for(cr__isa isa, const cr__gemm_job *job, cr__team *team)
     product *w = &p.whole;
     p.kernel = &kernels[isa][job->dtype == CR_F64];
     p.team = team;
-    const int64_t size = p.kernel->size;
-    w->a = job->a, w->b = job->b, w->c = job->c;
+    const int64_t size = p.kernel->size, a_size = (int64_t)cr_dtype_size(job->a.dtype),
+                  b_size = (int64_t)cr_dtype_size(job->b.dtype);
+    w->a = job->a.data, w->b = job->b.data, w->c = job->c;
     w->m = job->m, w->n = job->n, w->k = job->k;
-    w->a_row = job->a_row * size, w->a_col = job->a_col * size;
-    w->b_row = job->b_row * size, w->b_col = job->b_col * size;
-    plan_batches(&p, job);
+    w->a_row = job->a.row * a_size, w->a_col = job->a.col * a_size;
+    w->b_row = job->b.row * b_size, w->b_col = job->b.col * b_size;
+    plan_batches(&p, job, a_size, b_size);
     if (w->m * w->n * p.batches == 0)
         return;
     if (w->k == 0) {
@@ -346,6 +426,9 @@ void cr__gemm_for(cr__isa isa, const cr__gemm_job *job, cr__team *team)
     }
     w->c_row = w->n * size;
     w->sliver = 2 * p.kernel->lanes;
+    w->a_read = plan_operand(&job->a, job->dtype, w->a_row, w->a_col, &p.a);
+    w->b_read = plan_operand(&job->b, job->dtype, w->b_row, w->b_col, &p.b);
+    plan_scales(w, job);
     plan_packing(&p);
     plan_parts(&p);
     if (p.parts == 1)

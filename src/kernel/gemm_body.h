@@ -16,17 +16,20 @@
 #define G_TRANSPOSE  CR__L(G_L, _square)
 #define G_SLIVER     (2 * G_N)
 #define G_MOST_ROWS  (G_ROWS > G_ROWS_1 ? G_ROWS : G_ROWS_1)
-/* Elements of a line of packed rows of a: one vector of f32, and at least G_ROWS. */
-#define G_LINE CR__W
+/* Elements of a line of packed rows of a: a tile's. */
+#define G_LINE (G_ROWS > CR__W ? 16 : CR__W)
 /* Columns that a tile packs while it computes. */
 #define G_DRIP       4
 #define G_TILE_BYTES (CR__GEMM_BLOCK * G_LINE * G_SIZE)
 #define G_SQUARE     (32 / G_SIZE)
 _Static_assert(!G_PACKS || G_SQUARE == 2 * G_DRIP, "two tiles drip a square");
+_Static_assert(G_LINE >= G_ROWS && G_SLIVER * G_SIZE <= SLIVER_LINE, "room");
 
 enum {
     G(lanes) = G_N,
-    G(packed_rows) = G_PACKS ? PANEL_BYTES / G_TILE_BYTES * G_ROWS : 0
+    G(packs) = G_PACKS,
+    G(tile_rows) = G_ROWS,
+    G(tile_bytes) = G_TILE_BYTES
 };
 
 CR__FN G_VT G(read)(const char *p, bool part, G_M mask)
@@ -38,6 +41,9 @@ CR__FN G_VT G(read)(const char *p, bool part, G_M mask)
 
 /* ---- tiles ---- */
 
+/* Tiles have an even number of rows. If that of the matrix is odd, its last row is computed
+ * twice, and written once. */
+
 /* Writes the tile, or adds it to what earlier blocks left. */
 CR__FN void G(tile_end)(const tile *t, G_VT (*acc)[2], const int rows, const int vectors,
                         const bool part, G_M mask)
@@ -45,6 +51,8 @@ CR__FN void G(tile_end)(const tile *t, G_VT (*acc)[2], const int rows, const int
     char *line = t->c;
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++, line += t->c_row) {
+        if (r == rows - 1 && t->odd)
+            break;
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++) {
             G_T *c = (G_T *)line + v * G_N;
@@ -77,6 +85,7 @@ CR__FN void G(tile)(const tile *t, const int rows, const int vectors, const bool
     G_VT acc[G_MOST_ROWS][2];
     const char *a[4], *b = t->b;
     const int64_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
+    const int64_t last = (rows - 2) % 4 * a_row + (t->odd ? 0 : a_row);
     const G_M mask = G_FIRST(t->rest);
     G(tile_begin)(acc, rows, vectors);
 #pragma GCC unroll 4
@@ -89,7 +98,8 @@ CR__FN void G(tile)(const tile *t, const int rows, const int vectors, const bool
             y[v] = G(read)(b + v * G_N * G_SIZE, part && v == vectors - 1, mask);
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
-            G_VT x = G_FILL((const G_T *)(a[r / 4] + r % 4 * a_row));
+            G_VT x =
+                G_FILL((const G_T *)(a[r / 4] + (r == rows - 1 ? last : r % 4 * a_row)));
 #pragma GCC unroll 2
             for (int v = 0; v < vectors; v++)
                 acc[r][v] = G_FMA(x, y[v], acc[r][v]);
@@ -126,54 +136,50 @@ CR__FN void G(drip)(char *to, const char *from, int64_t step)
 CR__FN void G(fetch)(const char *at)
 {
     __builtin_prefetch(at, 0, 2);
-    __builtin_prefetch(at + 64, 0, 2);
 }
 
-/* A tile whose rows of a are packed. Either it fetches, with every two lines that it
- * computes, one that will be wanted: its own of c, then some of b. Or (`drip`; its own
+/* A tile whose rows of a are packed. Either it fetches, with every line that it computes,
+ * half of a line that will be wanted: its own of c, then some of b. Or (drip_to; its own
  * sliver of b is packed then) it packs G_DRIP columns of the next sliver, which costs
  * little between the arithmetic. Not both: one prefetch more in these loops is felt. */
-CR__FN void G(tile_packed)(const tile *t, const int rows, const bool drip)
+CR__FN void G(tile_packed)(const tile *t, const int rows)
 {
-    G_VT acc[G_MOST_ROWS][2];
-    const char *a = t->a, *b = t->b, *next = drip ? t->next : t->c;
-    char *to = t->drip_to;
-    const int64_t b_row = drip ? G_SLIVER * G_SIZE : t->b_row;
-    const int64_t line_step = t->next_line, lane_step = t->next_lane;
-    int64_t pairs = t->k / 2, step = t->c_row, wanted = rows;
+    G_VT acc[G_ROWS][2];
+    const char *a = t->a, *b = t->b, *next = t->c;
+    const int64_t b_row = t->b_row;
     G(tile_begin)(acc, rows, 2);
-    for (int r = 0; drip && r < rows; r++)
-        G(fetch)(t->c + r * t->c_row);
-    for (int i = 0; !drip && i < 2; i++) {
-        int64_t n = wanted < pairs ? wanted : pairs;
-        for (pairs -= n; n > 0; n--) {
+    if (t->drip_to) {
+        char *to = t->drip_to;
+        for (int r = 0; r < rows; r++, next += t->c_row) {
             G(fetch)(next);
-            next += step;
+            G(fetch)(next + 64);
+        }
+        next = t->next;
+        const int64_t line_step = t->next_line, lane_step = t->next_lane;
+        for (int64_t k = t->k; k > 0; k--) {
             G(line)(acc, a, b, rows);
-            G(line)(acc, a + G_LINE * G_SIZE, b + b_row, rows);
-            a += 2 * G_LINE * G_SIZE;
-            b += 2 * b_row;
-        }
-        next = t->next, step = line_step, wanted = t->next_lines;
-    }
-    for (; pairs > 0; pairs--) {
-#pragma GCC unroll 2
-        for (int u = 0; u < 2; u++) {
-            G(line)(acc, a + u * G_LINE * G_SIZE, b + u * b_row, rows);
-            if (drip) {
-                G(drip)(to + u * G_SLIVER * G_SIZE, next, lane_step);
-                next += line_step;
-            }
-        }
-        a += 2 * G_LINE * G_SIZE;
-        b += 2 * b_row;
-        if (drip)
-            to += 2 * G_SLIVER * G_SIZE;
-    }
-    if (t->k % 2) {
-        G(line)(acc, a, b, rows);
-        if (drip)
             G(drip)(to, next, lane_step);
+            next += line_step;
+            to += G_SLIVER * G_SIZE;
+            a += G_LINE * G_SIZE;
+            b += b_row;
+        }
+    } else {
+        int64_t left = t->k, step = t->c_row, wanted = 2 * rows;
+        for (int i = 0; i < 3; i++) {
+            int64_t n = wanted < left ? wanted : left, hop = 64;
+            for (left -= n; n > 0; n--) {
+                G(fetch)(next);
+                next += hop;
+                hop = step - hop;
+                G(line)(acc, a, b, rows);
+                a += G_LINE * G_SIZE;
+                b += b_row;
+            }
+            next = t->next, step = t->next_line, wanted = 2 * t->next_lines;
+            if (i == 1)
+                next = a, step = 64, wanted = left;
+        }
     }
     G(tile_end)(t, acc, rows, 2, false, G_FIRST(G_N));
 }
@@ -203,51 +209,51 @@ CR__FN void G(tile_packed)(const tile *t, const int rows, const bool drip)
 #define G_PACKED(R, V)                                  \
     CR__T static void G(tile_packed_##R)(const tile *t) \
     {                                                   \
-        G(tile_packed)(t, R, false);                    \
+        G(tile_packed)(t, R);                           \
     }
-#define G_DRIPPING(R, V)                                  \
-    CR__T static void G(tile_dripping_##R)(const tile *t) \
-    {                                                     \
-        G(tile_packed)(t, R, true);                       \
-    }
-#define G_FEW_NAME(R, V)  { G(tile_packed_##R), NULL },
-#define G_MANY_NAME(R, V) { G(tile_packed_##R), G(tile_dripping_##R) },
+#define G_PACKED_NAME(R, V) G(tile_packed_##R),
 
-G_FEW(G_TILE, 2)
-G_MANY(G_TILE, 2)
+G_EACH(G_TILE, 2)
 G_EACH_1(G_TILE, 1)
-/* By vectors - 1, rows - 1, and whether the last vector is not full. */
-static tile_fn *const G(tiles)[2][G_MOST_ROWS][2] = {
+/* By vectors - 1, rows / 2 - 1, and whether the last vector is not full. */
+static tile_fn *const G(tiles)[2][G_MOST_ROWS / 2][2] = {
     { G_EACH_1(G_NAME, 1) },
-    { G_FEW(G_NAME, 2) G_MANY(G_NAME, 2) },
+    { G_EACH(G_NAME, 2) },
 };
 #if G_PACKS
-G_FEW(G_PACKED, 2)
-G_MANY(G_PACKED, 2)
-G_MANY(G_DRIPPING, 2)
-/* By rows - 1, and whether they drip, which a single tile does not; two full vectors. */
-static tile_fn *const G(packed_tiles)[][2] = { G_FEW(G_FEW_NAME, 2)
-                                                   G_MANY(G_MANY_NAME, 2) };
+G_EACH(G_PACKED, 2)
+/* By rows / 2 - 1; two full vectors. */
+static tile_fn *const G(packed_tiles)[] = { G_EACH(G_PACKED_NAME, 2) };
 #endif
+
+/* Rows of tile i: even, but for the last one; they differ by two at most, because a smaller
+ * last one would waste more. */
+CR__FN int64_t G(rows_of)(int64_t rows, int64_t tiles, int64_t i)
+{
+    if (tiles == 1)
+        return rows;
+    const int64_t pairs = (rows + 1) / 2;
+    return 2 * (pairs / tiles + (i < pairs % tiles)) - (i == tiles - 1 && rows % 2);
+}
 
 /* ---- packing ---- */
 
 /* Elements one by one: lines [from, to), lanes [left, right). */
-CR__FN void G(pack_elements)(const pack *p, G_T *to, const int pitch, int64_t from,
-                             int64_t left, int64_t right)
+CR__FN void G(pack_elements)(const pack *p, G_T *to, int64_t from, int64_t left,
+                             int64_t right)
 {
     for (int64_t k = from; k < p->lines; k++)
         for (int64_t i = left; i < right; i++)
-            to[k * pitch + i] =
+            to[k * p->pitch + i] =
                 *(const G_T *)(p->from + k * p->line_step + i * p->lane_step);
 }
 
 /* Lanes that lie one after the other. */
-CR__FN void G(pack_vectors)(const pack *p, G_T *to, const int pitch)
+CR__FN void G(pack_vectors)(const pack *p, G_T *to)
 {
     const int64_t last = (p->lanes - 1) / G_N * G_N;
     const G_M mask = G_FIRST(p->lanes - last);
-    for (int64_t k = 0; k < p->lines; k++, to += pitch) {
+    for (int64_t k = 0; k < p->lines; k++, to += p->pitch) {
         const char *from = p->from + k * p->line_step;
         for (int64_t i = 0; i < last; i += G_N)
             G_STORE(to + i, G_LOAD((const G_T *)from + i));
@@ -257,11 +263,11 @@ CR__FN void G(pack_vectors)(const pack *p, G_T *to, const int pitch)
 
 /* Lines of the same k, one after the other: a sliver of b, whose lanes are columns, or a
  * tile's rows of a, whose lanes are rows. */
-CR__FN void G(pack_any)(const pack *p, G_T *to, const int pitch)
+CR__T static void G(pack)(const pack *p, G_T *to)
 {
     int64_t i = 0;
     if (p->lane_step == G_SIZE) {
-        G(pack_vectors)(p, to, pitch);
+        G(pack_vectors)(p, to);
         return;
     }
 #if CR__HAS_LINES && G_SIZE == 4
@@ -270,8 +276,8 @@ CR__FN void G(pack_any)(const pack *p, G_T *to, const int pitch)
             const char *from = p->from + i * p->lane_step;
             int64_t k = 0;
             for (; k + 4 <= p->lines; k += 4)
-                v_lines(to + k * pitch + i, pitch, from + k * G_SIZE, p->lane_step);
-            G(pack_elements)(p, to, pitch, k, i, i + G_N);
+                v_lines(to + k * p->pitch + i, p->pitch, from + k * G_SIZE, p->lane_step);
+            G(pack_elements)(p, to, k, i, i + G_N);
         }
 #endif
 #if CR__HAS_SQUARES
@@ -280,33 +286,114 @@ CR__FN void G(pack_any)(const pack *p, G_T *to, const int pitch)
             const char *from = p->from + i * p->lane_step;
             int64_t k = 0;
             for (; k + G_SQUARE <= p->lines; k += G_SQUARE)
-                G_TRANSPOSE(to + k * pitch + i, pitch, from + k * G_SIZE, p->lane_step);
-            G(pack_elements)(p, to, pitch, k, i, i + G_SQUARE);
+                G_TRANSPOSE(to + k * p->pitch + i, p->pitch, from + k * G_SIZE,
+                            p->lane_step);
+            G(pack_elements)(p, to, k, i, i + G_SQUARE);
         }
 #endif
-    G(pack_elements)(p, to, pitch, 0, i, p->lanes);
+    G(pack_elements)(p, to, 0, i, p->lanes);
 }
 
-CR__T static void G(pack_b)(const pack *p, char *to)
+/* x[0..n) *= scale. */
+CR__T static void G(scale)(G_T *x, int64_t n, double scale)
 {
-    G(pack_any)(p, (G_T *)to, G_SLIVER);
+    const G_VT factor = G_SET((G_T)scale);
+    for (int64_t i = 0; i < n; i += G_N) {
+        const G_M mask = G_FIRST(n - i < G_N ? n - i : G_N);
+        G_STORE_PART(x + i, mask, G_LOAD_PART(x + i, mask) * factor);
+    }
 }
-#if G_PACKS
-CR__T static void G(pack_a)(const pack *p, char *to)
+
+/* ---- reading what is no plain array ---- */
+
+/* One run, and what is done to its elements. */
+CR__FN void G(read_run)(const operand *o, cr__runs *runs, G_T *to, int64_t n)
 {
-    G(pack_any)(p, (G_T *)to, G_LINE);
+    cr__runs_next(runs, to);
+    if (o->scale != 1)
+        G(scale)(to, n, o->scale);
+}
+
+/* to[l*pitch + i] = the element of line `line` + l and lane `lane` + i, where lanes are
+ * columns, or rows. `room` is for G_SLIVER runs of a block. */
+CR__T static void G(unpack)(const operand *o, int lanes_are, const extent *at, G_T *to,
+                            int64_t pitch, G_T *room)
+{
+    const cr__matrix *x = &o->matrix;
+    cr__runs runs;
+    if (x->along == lanes_are) {
+        for (int64_t i = 0, n; i < at->lanes; i += n) {
+            n = cr__runs_open(&runs, x, lanes_are, at->lane + i, at->lanes - i, at->line);
+            for (int64_t l = 0; l < at->lines; l++)
+                G(read_run)(o, &runs, to + l * pitch + i, n);
+        }
+        return;
+    }
+    for (int64_t i = 0, some; i < at->lanes; i += some) {
+        some = at->lanes - i < G_SLIVER ? at->lanes - i : G_SLIVER;
+        for (int64_t l = 0, n; l < at->lines; l += n) {
+            n = cr__runs_open(&runs, x, !lanes_are, at->line + l, at->lines - l,
+                              at->lane + i);
+            for (int64_t j = 0; j < some; j++)
+                G(read_run)(o, &runs, room + j * CR__GEMM_BLOCK + l, n);
+        }
+        const pack p = { .from = (const char *)room,
+                         .lines = at->lines,
+                         .lanes = some,
+                         .line_step = G_SIZE,
+                         .lane_step = CR__GEMM_BLOCK * G_SIZE,
+                         .readable = G_SLIVER,
+                         .pitch = pitch };
+        G(pack)(&p, to + i);
+    }
+}
+
+/* Rows of a that lie one after the other: each line for all tiles, so that memory is read
+ * in order. A tile's rows are one vector at most. */
+#if G_PACKS
+CR__FN void G(pack_lines)(const pack *p, int64_t rows, int64_t tiles, G_T *to)
+{
+    for (int64_t k = 0; k < p->lines; k++) {
+        const G_T *from = (const G_T *)(p->from + k * p->line_step);
+        G_T *line = to + k * G_LINE;
+        for (int64_t i = 0, n; i < tiles; i++, from += n, line += G_TILE_BYTES / G_SIZE) {
+            n = G(rows_of)(rows, tiles, i);
+            G_STORE(line, G_LOAD_PART(from, G_FIRST(n)));
+        }
+    }
 }
 #endif
 
-/* ---- the product ---- */
-
-/* Rows of tile i, which differ by one at most: a smaller last one would waste more. */
-CR__FN int64_t G(rows_of)(int64_t rows, int64_t tiles, int64_t i)
+/* The rows of a panel over a block of k, by tiles: element (i, k) of a tile at k*G_LINE + i. */
+CR__T static void G(pack_panel)(const product *p, const place *at, int64_t tiles,
+                                char *to, char *room)
 {
-    if (tiles == 1)
-        return rows;
-    return rows / tiles + (i < rows % tiles);
+    pack part = { .from = p->a + at->i * p->a_row + at->k * p->a_col,
+                  .lines = at->lines,
+                  .line_step = p->a_col,
+                  .lane_step = p->a_row,
+                  .readable = p->m - at->i,
+                  .pitch = G_LINE };
+    extent of = { .line = at->k, .lines = at->lines, .lane = p->row + at->i };
+#if G_PACKS
+    if (!p->a_read && p->a_row == G_SIZE) {
+        G(pack_lines)(&part, at->rows, tiles, (G_T *)to);
+        return;
+    }
+#endif
+    for (int64_t i = 0; i < tiles; i++, to += G_TILE_BYTES) {
+        part.lanes = of.lanes = G(rows_of)(at->rows, tiles, i);
+        if (p->a_read)
+            G(unpack)(p->a_read, CR__ROWS, &of, (G_T *)to, G_LINE, (G_T *)room);
+        else
+            G(pack)(&part, (G_T *)to);
+        part.from += part.lanes * p->a_row;
+        part.readable -= part.lanes;
+        of.lane += of.lanes;
+    }
 }
+
+/* ---- the product ---- */
 
 /* All tiles of one sliver, a in place. */
 CR__FN void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
@@ -318,117 +405,98 @@ CR__FN void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
     t->a = a;
     for (int64_t i = 0; i < tiles; i++) {
         int64_t n = G(rows_of)(rows, tiles, i);
-        of[n - 1][t->rest < G_N](t);
+        t->odd = n % 2;
+        of[(n - 1) / 2][t->rest < G_N](t);
         t->a += n * t->a_row;
         t->c += n * t->c_row;
     }
 }
 
-#if G_PACKS
-/* The same, a packed. The tiles fetch the next sliver, or the first ones drip from it
- * what they can; returns how many columns. */
+/* The same, a packed. Where there are tiles for it, they fetch the next sliver, or, if b is
+ * to be packed, the first ones drip from it what they can; returns how many columns. */
 CR__FN int64_t G(packed_sliver)(tile *t, const char *a, int64_t rows, int64_t columns,
-                                const pack *next, bool drips, char *to)
+                                int64_t tiles, const pack *next, bool drips, char *to)
 {
     const int wide = columns > G_N;
+    int64_t most = 0;
+    t->rest = columns - wide * G_N;
+#if G_PACKS
     const bool full = columns == G_SLIVER;
-    const int64_t tiles = (rows + G_ROWS - 1) / G_ROWS;
-    int64_t most = drips && full && next->lines == t->k ? next->lanes / G_DRIP : 0;
+    most = drips && full && next->lines == t->k ? next->lanes / G_DRIP : 0;
     most = most < tiles ? most : tiles;
     most -= most % 2; /* what is left is packed in squares */
-    t->rest = columns - wide * G_N;
     t->next_line = next->line_step, t->next_lane = next->lane_step;
+#endif
     for (int64_t i = 0; i < tiles; i++) {
         const int64_t n = G(rows_of)(rows, tiles, i);
-        const int64_t lines = drips ? 0 : next->lines, line = lines * i / tiles;
+        tile_fn *compute = G(tiles)[wide][(n - 1) / 2][t->rest < G_N];
         t->a = a + i * G_TILE_BYTES;
+        t->odd = n % 2;
+#if G_PACKS
+        const int64_t lines = drips ? 0 : next->lines, line = lines * i / tiles;
         t->next = next->from + line * next->line_step;
         t->next_lines = lines * (i + 1) / tiles - line;
+        t->drip_to = NULL;
         if (i < most) {
             t->next = next->from + i * G_DRIP * next->lane_step;
             t->drip_to = to + i * G_DRIP * G_SIZE;
         }
         if (full)
-            G(packed_tiles)[n - 1][i < most](t);
-        else
-            G(tiles)[wide][n - 1][t->rest < G_N](t);
+            compute = G(packed_tiles)[(n - 1) / 2];
+#else
+        (void)next, (void)drips, (void)to;
+#endif
+        compute(t);
         t->c += n * t->c_row;
     }
     return most * G_DRIP;
 }
 
-/* Rows of a that lie one after the other: each line for all tiles, so that memory is read
- * in order. A tile has at most G_N rows. */
-CR__FN void G(pack_lines)(const pack *p, int64_t rows, int64_t tiles, G_T *to)
-{
-    const int64_t least = rows / tiles, larger = rows % tiles;
-    const G_M mask = G_FIRST(least), more = G_FIRST(least + (larger > 0));
-    for (int64_t k = 0; k < p->lines; k++) {
-        const G_T *from = (const G_T *)(p->from + k * p->line_step);
-        G_T *line = to + k * G_LINE;
-        for (int64_t i = 0; i < tiles; i++, line += G_TILE_BYTES / G_SIZE) {
-            G_STORE(line, G_LOAD_PART(from, i < larger ? more : mask));
-            from += least + (i < larger);
-        }
-    }
-}
-
-CR__FN void G(pack_panel)(const product *p, const place *at, char *to)
-{
-    const int64_t tiles = (at->rows + G_ROWS - 1) / G_ROWS;
-    pack part = { .from = p->a + at->i * p->a_row + at->k * p->a_col,
-                  .lines = at->lines,
-                  .line_step = p->a_col,
-                  .lane_step = p->a_row,
-                  .readable = p->m - at->i };
-    if (p->a_row == G_SIZE) {
-        G(pack_lines)(&part, at->rows, tiles, (G_T *)to);
-        return;
-    }
-    for (int64_t i = 0; i < tiles; i++, to += G_TILE_BYTES) {
-        part.lanes = G(rows_of)(at->rows, tiles, i);
-        G(pack_a)(&part, to);
-        part.from += part.lanes * p->a_row;
-        part.readable -= part.lanes;
-    }
-}
-#endif
-
 CR__T static void G(product)(const product *p)
 {
-    char *sliver = p->scratch;
+    char *sliver = p->scratch,
+         *other = sliver + SLIVER_BYTES, *const panel = other + SLIVER_BYTES;
     tile t = { .a_row = p->a_row, .a_col = p->a_col, .c_row = p->c_row };
     int64_t done = 0; /* columns of the sliver that are packed already */
-#if G_PACKS
-    char *other = sliver + SLIVER_BYTES, *const panel = other + SLIVER_BYTES;
     if (p->pack_a)
         t.a_row = G_SIZE, t.a_col = G_LINE * G_SIZE;
-#endif
     for (place at = first_place(p), next; at.lines; at = next) {
-        const pack now = sliver_at(p, &at);
+        const int64_t tiles = (at.rows + G_ROWS - 1) / G_ROWS;
+        const pack now = sliver_at(p, &at, G_SLIVER);
         next = next_place(p, &at);
         t.k = at.lines, t.add = at.k > 0;
         t.b = now.from, t.b_row = p->b_row;
         t.c = p->c + at.i * p->c_row + at.j * G_SIZE;
+        if (p->pack_a && at.j == 0)
+            G(pack_panel)(p, &at, tiles, panel, other);
         if (p->pack_b) {
             pack left = now;
             left.from += done * now.lane_step, left.lanes -= done, left.readable -= done;
-            if (left.lanes)
-                G(pack_b)(&left, sliver + done * G_SIZE);
+            if (p->b_read) {
+                const extent of = { at.k, at.lines, p->column + at.j, now.lanes };
+                G(unpack)
+                (p->b_read, CR__COLUMNS, &of, (G_T *)sliver, G_SLIVER, (G_T *)other);
+            } else if (left.lanes) {
+                G(pack)(&left, (G_T *)sliver + done);
+            }
             t.b = sliver, t.b_row = G_SLIVER * G_SIZE;
         }
-#if G_PACKS
-        if (p->pack_a) {
-            const pack after = sliver_at(p, &next);
-            if (at.j == 0)
-                G(pack_panel)(p, &at, panel);
-            done = G(packed_sliver)(&t, panel, at.rows, now.lanes, &after,
-                                    p->b_col != G_SIZE, other);
-            char *swap = sliver;
-            sliver = other, other = swap;
+        if (!p->pack_a) {
+            G(sliver)(&t, p->a + at.i * p->a_row + at.k * p->a_col, at.rows, now.lanes);
             continue;
         }
-#endif
-        G(sliver)(&t, p->a + at.i * p->a_row + at.k * p->a_col, at.rows, now.lanes);
+        const pack after = sliver_at(p, &next, G_SLIVER);
+        done = G(packed_sliver)(&t, panel, at.rows, now.lanes, tiles, &after,
+                                p->pack_b && !p->b_read && p->b_col != G_SIZE, other);
+        char *swap = sliver;
+        sliver = other, other = swap;
     }
+}
+
+/* c[0..n) of each row *= scale: in two steps, which are numbers of the type themselves. */
+CR__T static void G(finish)(const product *p)
+{
+    for (int64_t i = 0; i < p->m; i++)
+        for (int s = 0; s < 2; s++)
+            G(scale)((G_T *)(p->c + i * p->c_row), p->n, p->scales[s]);
 }

@@ -5,28 +5,25 @@
  *     G_SIZE G_N G_L     bytes of an element, elements in a vector, v or d
  *     G_ROWS G_ROWS_1    the most rows of a tile two vectors wide, and of one: their sums
  *                        fill the registers
- *     G_FEW(X, V) G_MANY(X, V)   together X(1, V) X(2, V) .. X(G_ROWS, V)
- *     G_EACH_1(X, V)     X(1, V) X(2, V) .. X(G_ROWS_1, V)
- *     G_PACKS            whether there are tiles with packed rows of a */
+ *     G_EACH(X, V)       X(2, V) X(4, V) .. X(G_ROWS, V)
+ *     G_EACH_1(X, V)     X(2, V) X(4, V) .. X(G_ROWS_1, V)
+ *     G_PACKS            whether there are tiles for packed rows of a, and lists of them */
 
 #if CR__REGISTERS == 32 && !defined(CR__SANITIZED)
 #define G_ROWS         14
 #define G_ROWS_1       14
-#define G_FEW(X, V)    ROWS_1_2(X, V) ROWS_3_6(X, V)
-#define G_MANY(X, V)   ROWS_7_12(X, V) ROWS_13_14(X, V)
-#define G_EACH_1(X, V) G_FEW(X, V) G_MANY(X, V)
+#define G_EACH(X, V)   ROWS_2_14(X, V)
+#define G_EACH_1(X, V) ROWS_2_14(X, V)
 #elif CR__HAS_FMA && !defined(CR__SANITIZED)
 #define G_ROWS         6
 #define G_ROWS_1       12
-#define G_FEW(X, V)    ROWS_1_2(X, V)
-#define G_MANY(X, V)   ROWS_3_6(X, V)
-#define G_EACH_1(X, V) G_FEW(X, V) G_MANY(X, V) ROWS_7_12(X, V)
+#define G_EACH(X, V)   ROWS_2_6(X, V)
+#define G_EACH_1(X, V) ROWS_2_12(X, V)
 #else
-#define G_ROWS         6
-#define G_ROWS_1       6
-#define G_FEW(X, V)    ROWS_1_2(X, V)
-#define G_MANY(X, V)   ROWS_3_6(X, V)
-#define G_EACH_1(X, V) G_FEW(X, V) G_MANY(X, V)
+#define G_ROWS         4
+#define G_ROWS_1       4
+#define G_EACH(X, V)   ROWS_2_4(X, V)
+#define G_EACH_1(X, V) ROWS_2_4(X, V)
 #endif
 /* f64 does without, for the library's size; so do sets whose vector has no room for a
  * tile's rows. */
@@ -69,6 +66,5 @@
 #undef G_PACKS
 #undef G_ROWS
 #undef G_ROWS_1
-#undef G_FEW
-#undef G_MANY
+#undef G_EACH
 #undef G_EACH_1

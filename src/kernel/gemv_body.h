@@ -6,7 +6,9 @@
 #define G_VECTORS (CR__LANES / G_N)
 #define G_FOLD4   CR__L(G_L, _fold4)
 /* Results that are summed up together: along rows of the matrix, and along columns. */
-#define G_GROUP   16
+#define G_GROUP 16
+/* As many, of a matrix that is no plain array. */
+#define G_READ    8
 #define G_COLUMNS (2048 / G_SIZE)
 /* Rows of the matrix, CR__LANES apart, that one pass over the lanes takes. */
 #define G_DEPTH 8
@@ -69,23 +71,16 @@ CR__FN void G(dot)(const G_T *x, const char *rows, int64_t step, int64_t n, G_T 
     memcpy(out, sums, (size_t)count * sizeof *out);
 }
 
-#define G_DOT(R)                                                               \
-    CR__T static void G(dot_##R)(const G_T *x, const char *rows, int64_t step, \
-                                 int64_t n, G_T *out)                          \
-    {                                                                          \
-        G(dot)(x, rows, step, n, out, R);                                      \
-    }
+CR__T static void G(dot_1)(const G_T *x, const char *row, int64_t n, G_T *out)
+{
+    G(dot)(x, row, 0, n, out, 1);
+}
 #if CR__HAS_FMA
-G_DOT(1)
-G_DOT(2)
-G_DOT(3)
-G_DOT(4)
-static void (*const G(dots)[])(const G_T *, const char *, int64_t, int64_t,
-                               G_T *) = { G(dot_1), G(dot_2), G(dot_3), G(dot_4) };
-#else
-G_DOT(1)
-static void (*const G(dots)[])(const G_T *, const char *, int64_t, int64_t,
-                               G_T *) = { G(dot_1) };
+CR__T static void G(dot_4)(const G_T *x, const char *rows, int64_t step, int64_t n,
+                           G_T *out)
+{
+    G(dot)(x, rows, step, n, out, 4);
+}
 #endif
 
 /* n elements one after the other: where they are, or copied. */
@@ -99,19 +94,38 @@ CR__FN const char *G(in_order)(const char *from, int64_t step, int64_t n, char *
     return room;
 }
 
-/* One block of `count` results. */
-CR__T static void G(group_block)(const gemv *g, const char *x, const char *rows,
+/* Elements k.. of a block of x, one after the other. */
+CR__FN const G_T *G(x_block)(const gemv *g, int64_t k, int64_t n)
+{
+    G_T *to = (G_T *)g->scratch;
+    const extent of = { .line = 0, .lines = 1, .lane = k, .lanes = n };
+    if (!g->x_read)
+        return (const G_T *)G(in_order)(g->x + k * g->x_step, g->x_step, n, g->scratch);
+    G(unpack)(g->x_read, g->side, &of, to, 0, (G_T *)(g->scratch + BLOCK_BYTES));
+    return to;
+}
+
+/* One block of `count` results from result o on. */
+CR__T static void G(group_block)(const gemv *g, const G_T *x, int64_t o, int64_t k,
                                  int64_t count, int64_t n, G_T *out)
 {
-    const bool gather = g->k_step != G_SIZE;
-    const int64_t most = gather ? 1 : CR__COUNT(G(dots));
-    for (int64_t r = 0, some; r < count; r += some, rows += some * g->out_step) {
-        const char *from = rows;
-        some = count - r < most ? count - r : most;
-        if (gather)
-            from = G(in_order)(rows, g->k_step, n, g->scratch + BLOCK_BYTES);
-        G(dots)[some - 1]((const G_T *)x, from, g->out_step, n, out + r);
+    char *room = g->scratch + BLOCK_BYTES;
+    const char *row = g->matrix + o * g->out_step + k * g->k_step;
+    int64_t r = 0, step = g->out_step;
+    bool in_order = g->k_step == G_SIZE;
+    if (g->matrix_read) {
+        const extent of = { g->first + o, count, k, n };
+        G(unpack)
+        (g->matrix_read, !g->side, &of, (G_T *)room, CR__BLOCK,
+         (G_T *)(room + G_READ * BLOCK_BYTES));
+        row = room, step = CR__BLOCK * G_SIZE, in_order = true;
     }
+#if CR__HAS_FMA
+    for (; in_order && r + 4 <= count; r += 4, row += 4 * step)
+        G(dot_4)(x, row, step, n, out + r);
+#endif
+    for (; r < count; r++, row += step)
+        G(dot_1)(x, in_order ? row : G(in_order)(row, g->k_step, n, room), n, out + r);
 }
 
 /* Adds `width` results of a block to a stack: after `done` blocks it holds a subtree for
@@ -131,23 +145,23 @@ CR__T static int G(join)(G_T *stack, int height, int64_t done, bool last, int64_
 CR__T static void G(along_rows)(const gemv *g)
 {
     G_T stack[STACK_LEVELS][G_GROUP];
-    const char *x = g->x;
+    const G_T *x = NULL;
     const bool one = g->k <= CR__BLOCK;
     if (one)
-        x = G(in_order)(x, g->x_step, g->k, g->scratch);
-    for (int64_t o = 0; o < g->outputs; o += G_GROUP) {
-        int64_t count = g->outputs - o < G_GROUP ? g->outputs - o : G_GROUP, done = 0;
-        const char *rows = g->matrix + o * g->out_step;
+        x = G(x_block)(g, 0, g->k);
+    const int64_t group = g->matrix_read ? G_READ : G_GROUP;
+    for (int64_t o = 0; o < g->outputs; o += group) {
+        int64_t count = g->outputs - o < group ? g->outputs - o : group, done = 0;
         G_T *out = (G_T *)g->out + o;
         if (one) {
-            G(group_block)(g, x, rows, count, g->k, out);
+            G(group_block)(g, x, o, 0, count, g->k, out);
             continue;
         }
         int height = 0;
         for (int64_t k = 0; k < g->k; k += CR__BLOCK) {
             int64_t n = g->k - k < CR__BLOCK ? g->k - k : CR__BLOCK;
-            x = G(in_order)(g->x + k * g->x_step, g->x_step, n, g->scratch);
-            G(group_block)(g, x, rows + k * g->k_step, count, n, stack[height]);
+            x = G(x_block)(g, k, n);
+            G(group_block)(g, x, o, k, count, n, stack[height]);
             height = G(join)(stack[0], height + 1, ++done, k + n == g->k, G_GROUP, count);
         }
         memcpy(out, stack, (size_t)count * sizeof *out);
@@ -156,12 +170,14 @@ CR__T static void G(along_rows)(const gemv *g)
 
 /* ---- along columns ---- */
 
+_Static_assert((1 + G_READ) * BLOCK_BYTES + SLIVER_BYTES <= CR__SCRATCH_BYTES,
+               "scratch memory");
 _Static_assert((CR__LANES + STACK_LEVELS) * G_COLUMNS * G_SIZE <= CR__SCRATCH_BYTES,
                "scratch memory");
 
 /* Adds `depth` rows of the matrix, CR__LANES apart, to one lane of the results. */
 CR__FN void G(lane)(const gemv *g, const char *x, const char *row, G_T *lane,
-                    int64_t width, const int depth, const bool fresh)
+                    int64_t width, bool fresh, const int depth)
 {
     const int64_t step = CR__LANES * g->k_step;
     G_VT y[G_DEPTH];
@@ -185,6 +201,16 @@ CR__FN void G(lane)(const gemv *g, const char *x, const char *row, G_T *lane,
         G_STORE(lane + c, sum);
     }
 }
+CR__T static void G(lane_deep)(const gemv *g, const char *x, const char *row, G_T *lane,
+                               int64_t width, bool fresh)
+{
+    G(lane)(g, x, row, lane, width, fresh, G_DEPTH);
+}
+CR__T static void G(lane_1)(const gemv *g, const char *x, const char *row, G_T *lane,
+                            int64_t width, bool fresh)
+{
+    G(lane)(g, x, row, lane, width, fresh, 1);
+}
 
 /* One block: lanes of G_COLUMNS results in acc. */
 CR__T static void G(column_block)(const gemv *g, const char *x, const char *rows,
@@ -196,19 +222,16 @@ CR__T static void G(column_block)(const gemv *g, const char *x, const char *rows
             int64_t at = k + l;
             const char *from = x + at * g->x_step, *row = rows + at * g->k_step;
             G_T *lane = acc + l * G_COLUMNS;
-            if (k == 0 && at + (G_DEPTH - 1) * CR__LANES < n) {
-                G(lane)(g, from, row, lane, width, G_DEPTH, true);
-                continue;
-            }
-            if (k == 0)
-                memset(lane, 0, (size_t)(vectors * G_N * G_SIZE));
+            bool fresh = k == 0;
             if (at + (G_DEPTH - 1) * CR__LANES < n) {
-                G(lane)(g, from, row, lane, width, G_DEPTH, false);
+                G(lane_deep)(g, from, row, lane, width, fresh);
                 continue;
             }
-            for (; at < n; at += CR__LANES)
-                G(lane)
-            (g, x + at * g->x_step, rows + at * g->k_step, lane, width, 1, false);
+            for (; at < n; at += CR__LANES, fresh = false)
+                G(lane_1)
+            (g, x + at * g->x_step, rows + at * g->k_step, lane, width, fresh);
+            if (fresh)
+                memset(lane, 0, (size_t)(vectors * G_N * G_SIZE));
         }
     for (int64_t half = CR__LANES / 2; half; half /= 2)
         for (int64_t l = 0; l < half; l++) {
@@ -239,7 +262,8 @@ CR__T static void G(along_columns)(const gemv *g)
 
 CR__T static void G(vector)(const gemv *g)
 {
-    if (g->k_step != G_SIZE && g->out_step == G_SIZE && g->outputs > 1)
+    if (!g->x_read && !g->matrix_read && g->k_step != G_SIZE && g->out_step == G_SIZE &&
+        g->outputs > 1)
         G(along_columns)(g);
     else
         G(along_rows)(g);

@@ -233,19 +233,50 @@ void cr__scatter_into_few(const cr__scatter_few *few, void *scratch);
 
 /* ---- matrix products ---- */
 
-/* c[m,n] = a[m,k] b[k,n], for every index of the batch dims. c is contiguous. f32 and
- * f64. Each element is an ascending FMA chain from +0 within blocks of CR__GEMM_BLOCK
- * along k, block results added in order; if m or n is 1 it is the reduction above, with
- * FMA in the lanes. */
+/* An image seen as a matrix of patches, which is nowhere in memory. Indices of rows and of
+ * columns are numbered row-major: (outer, i_1, .. i_ndim) with i_d < rows[d], (outer, j_1,
+ * .. j_ndim) with j_d < cols[d]. Element (i, j) is that of the image with the coordinates
+ * i_d*row_step[d] + j_d*col_step[d] - padding[d], over `spread` where that divides them all,
+ * and 0 where there is none. The reader's row and col are the strides of the outer indices.
+ *
+ * The patches of a convolution: rows are positions (image, oh, ow), row_step is its stride;
+ * columns are taps (channel, kh, kw), col_step is its dilation. For its input gradient the
+ * rows are positions of the input, col_step is -dilation, padding is -padding and `spread`
+ * the stride. Rows and columns exchanged, it is the transposed matrix. */
+#define CR__IMAGE_DIMS 3
+typedef struct cr__image_dim {
+    int64_t size, stride;
+    int64_t rows, row_step, cols, col_step;
+    int64_t padding, spread; /* spread: 0 is 1 */
+} cr__image_dim;
+typedef struct cr__image {
+    int ndim; /* 1..CR__IMAGE_DIMS */
+    cr__image_dim dims[CR__IMAGE_DIMS];
+} cr__image;
+
+/* How a matrix is read while it is packed: element (i, j) is at data + i*row + j*col
+ * elements, or is that of the image. It is multiplied by 2^exponent, which is 0 or makes
+ * normal numbers of tiny ones (cr__tiny_exponent). */
+typedef struct cr__reader {
+    const void *data;
+    cr_dtype dtype;
+    int exponent;
+    int64_t row, col;
+    const cr__image *image; /* or NULL */
+} cr__reader;
+
+/* c[m,n] = a[m,k] b[k,n], for every index of the batch dims. c is contiguous, of f32 or
+ * f64, as a and b are. Each element is an ascending FMA chain from +0 within blocks of
+ * CR__GEMM_BLOCK along k, block results added in order; if m or n is 1 it is the reduction
+ * above, with FMA in the lanes. Zeros of images are terms like others. In the end it is
+ * multiplied by 2^-(a.exponent + b.exponent). Nothing is allocated, nothing fails. */
 #define CR__GEMM_BLOCK 256
 
 typedef struct cr__gemm_job {
     cr_dtype dtype;
     int64_t m, n, k;
-    const void *a, *b;
+    cr__reader a, b;
     void *c;
-    int64_t a_row, a_col; /* strides of a's dims m and k */
-    int64_t b_row, b_col; /* strides of b's dims k and n */
     int batch_ndim;
     int64_t batch_dims[CR_MAX_DIMS], a_batch[CR_MAX_DIMS], b_batch[CR_MAX_DIMS];
 } cr__gemm_job;

@@ -46,17 +46,18 @@ static cr_status contract_shape(cr_infer *infer)
     return CR_OK;
 }
 
-static void contract_job(const cr_tensor *out, const cr__layout *a, const cr__layout *b,
-                         cr__gemm_job *job)
+static void contract_job(const cr_tensor *out, const cr__strided *a, const cr__strided *b,
+                         cr__gemm_job *job, cr__image *images)
 {
+    (void)images;
     int batch = out->shape->ndim - 2;
     job->m = a->dims[batch];
     job->k = a->dims[batch + 1];
     job->n = b->dims[batch + 1];
-    job->a_row = a->strides[batch];
-    job->a_col = a->strides[batch + 1];
-    job->b_row = b->strides[batch];
-    job->b_col = b->strides[batch + 1];
+    job->a.row = a->strides[batch];
+    job->a.col = a->strides[batch + 1];
+    job->b.row = b->strides[batch];
+    job->b.col = b->strides[batch + 1];
     job->batch_ndim = batch;
     for (int i = 0; i < batch; i++) {
         job->batch_dims[i] = out->shape->dims[i];

@@ -480,18 +480,15 @@ static void replace_list(cr_ctx *ctx, cr__list *list, void *at, size_t capacity)
 
 bool cr__list_grow(cr_ctx *ctx, cr__list *list, size_t bytes)
 {
-    if (bytes > list->capacity) {
-        size_t capacity = list->capacity + list->capacity / 2;
-        if (capacity < bytes)
-            capacity = bytes < FEWEST_BYTES ? FEWEST_BYTES : bytes;
-        void *grown = allocate(ctx, capacity, true, KEPT);
-        if (!grown)
-            return false;
-        if (list->capacity)
-            memcpy(grown, list->at, list->capacity);
-        replace_list(ctx, list, grown, capacity);
-    }
-    list->wanted = bytes;
+    size_t capacity = list->capacity + list->capacity / 2;
+    if (capacity < bytes)
+        capacity = bytes < FEWEST_BYTES ? FEWEST_BYTES : bytes;
+    void *grown = allocate(ctx, capacity, true, KEPT);
+    if (!grown)
+        return false;
+    if (list->capacity)
+        memcpy(grown, list->at, list->capacity);
+    replace_list(ctx, list, grown, capacity);
     return true;
 }
 

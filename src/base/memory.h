@@ -128,12 +128,14 @@ typedef struct cr__list {
     size_t wanted;   /* bytes: the most that the present use has asked for */
     size_t idle;     /* what uses in a row have wanted, each much less than there is */
 } cr__list;
+bool cr__list_grow(cr_ctx *ctx, cr__list *list, size_t bytes);
 /* Room for bytes, keeping the content; false with the error recorded. New memory is
  * zeroed. */
-bool cr__list_grow(cr_ctx *ctx, cr__list *list, size_t bytes);
 CR__INLINE bool cr__list_reserve(cr_ctx *ctx, cr__list *list, size_t bytes)
 {
-    return CR__LIKELY(bytes <= list->wanted) || cr__list_grow(ctx, list, bytes);
+    if (bytes > list->wanted)
+        list->wanted = bytes;
+    return CR__LIKELY(bytes <= list->capacity) || cr__list_grow(ctx, list, bytes);
 }
 /* A use is over. The memory is kept for the next one, unless many in a row would have done with
  * far less, or there is a limit that it comes close to. */

@@ -7,10 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The walk's lists. They are kept in the context for the next walk unless they are large:
- * then the run that follows has better use for the memory. */
+/* The walk's lists, which the context keeps for the next walk. */
 enum { NODES, COTANGENTS, DOWN, ENDS };
-#define KEPT_BYTES ((size_t)1 << 20)
 
 /* Marks the walk's targets while it is pruned. */
 #define TARGET ((uint32_t)1 << 31)
@@ -56,20 +54,22 @@ void cr__walk_begin(cr__walk *walk, cr_ctx *ctx, bool create_graph, const char *
     ctx->no_grad = create_graph ? 0 : ctx->no_grad + 1;
 }
 
-bool cr__walk_root(cr__walk *walk, cr_tensor *node)
+CR__INLINE bool add_node(cr__walk *walk, cr_tensor *node)
 {
     cr__list *list = &walk->lists[NODES];
     if (!(node->flags & CR__NEEDS_GRAD) || node->walk)
         return true;
-    size_t bytes = (walk->n + 1) * sizeof *walk->nodes;
-    if (CR__UNLIKELY(bytes > list->capacity || !walk->nodes)) {
-        if (!cr__list_reserve(walk->ctx, list, bytes))
-            return false;
-        walk->nodes = list->at;
-    }
+    if (!cr__list_reserve(walk->ctx, list, (walk->n + 1) * sizeof *walk->nodes))
+        return false;
+    walk->nodes = list->at;
     walk->nodes[walk->n++] = node;
     node->walk = (uint32_t)walk->n;
     return true;
+}
+
+bool cr__walk_root(cr__walk *walk, cr_tensor *node)
+{
+    return add_node(walk, node);
 }
 
 static void number_nodes(cr__walk *walk)
@@ -118,7 +118,7 @@ bool cr__walk_collect(cr__walk *walk)
         last = node->seq;
         for (int j = 0; j < node->n_inputs; j++) {
             cr_tensor *in = cr__input(node, j);
-            if (in && !cr__walk_root(walk, in))
+            if (in && !add_node(walk, in))
                 return false;
         }
     }
@@ -175,7 +175,7 @@ void cr__walk_prune(cr__walk *walk, cr_tensor *const *nodes, cr_tensor *const *x
 /* ---- the chain rule ---- */
 
 /* Here paths meet: cotangents add up. */
-static bool arrive(cr__walk *walk, const cr_tensor *node, cr_tensor *cotangent)
+CR__INLINE bool arrive(cr__walk *walk, const cr_tensor *node, cr_tensor *cotangent)
 {
     cr_tensor **sum = &walk->cotangents[node->walk - 1];
     if (*sum)
@@ -197,12 +197,10 @@ bool cr__walk_seed(cr__walk *walk, cr_tensor *node, cr_tensor *cotangent)
     return arrive(walk, node, cotangent);
 }
 
-/* The vjp of node, which may be the user's, gave its input j this. */
-static bool check_cotangent(cr__walk *walk, const cr_tensor *node, int j,
-                            const cr_tensor *in, const cr_tensor *g)
+/* The vjp of node, which may be the user's, gave its input j what is no cotangent of it. */
+static void refuse_cotangent(cr__walk *walk, const cr_tensor *node, int j,
+                             const cr_tensor *in, const cr_tensor *g)
 {
-    if (CR__LIKELY(g->refs > 0 && g->ctx == walk->ctx && cr__same_type(g, in)))
-        return true;
     const char *op = node->op->name;
     char input[64];
     cr__input_text(node->op, j, input, sizeof input);
@@ -220,46 +218,62 @@ static bool check_cotangent(cr__walk *walk, const cr_tensor *node, int j,
                       "a cotangent has the shape of its input",
                       "the vjp of %s gave %s of shape %s a cotangent of shape %s", op,
                       input, cr__shape_text(in), cr__shape_text(g));
-    return false;
+}
+
+/* What the vjp gave the inputs arrives at those that take part. */
+static bool send_down(cr__walk *walk, const cr_tensor *node, cr_tensor *const *down)
+{
+    for (int j = 0; j < node->n_inputs; j++) {
+        cr_tensor *g = down[j];
+        const cr_tensor *in = g ? cr__input(node, j) : NULL;
+        if (!in)
+            continue;
+        if (CR__UNLIKELY(!in->walk)) {
+            walk->wasteful = true;
+            continue;
+        }
+        if (CR__UNLIKELY(g->refs <= 0 || g->ctx != walk->ctx || !cr__same_type(g, in))) {
+            refuse_cotangent(walk, node, j, in, g);
+            return false;
+        }
+        if (!arrive(walk, in, cr__resolve(g)))
+            return false;
+    }
+    return true;
+}
+
+/* Room for what the vjp gives n inputs, empty; NULL with the error. */
+static cr_tensor **room_for_many(cr__walk *walk, int n)
+{
+    const size_t bytes = (size_t)n * sizeof(cr_tensor *);
+    cr__list *list = &walk->lists[DOWN];
+    return cr__list_reserve(walk->ctx, list, bytes) ? memset(list->at, 0, bytes) : NULL;
 }
 
 /* Sends the cotangent g of node down to its inputs, if one of them takes part. */
 static bool visit(cr__walk *walk, cr_tensor *node, cr_tensor *g)
 {
     cr_ctx *ctx = walk->ctx;
-    int n = node->n_inputs;
     bool wanted = false;
-    if ((size_t)n * sizeof(cr_tensor *) > walk->lists[DOWN].capacity &&
-        !cr__list_reserve(ctx, &walk->lists[DOWN], (size_t)n * sizeof(cr_tensor *)))
-        return false;
-    cr_tensor **down = walk->lists[DOWN].at;
-    for (int j = 0; j < n; j++) {
+    for (int j = 0; j < node->n_inputs && !wanted; j++) {
         const cr_tensor *in = cr__input(node, j);
-        down[j] = NULL;
-        wanted |= in && in->walk;
+        wanted = in && in->walk;
     }
     if (!wanted)
         return true;
+    cr_tensor *few[3] = { NULL }, **down = few;
+    if (node->n_inputs > 3 && !(down = room_for_many(walk, node->n_inputs)))
+        return false;
     CR__ASSERT(node->op && node->op->vjp);
     ctx->site = node->site;
     ctx->within = node->within;
     cr__scope *floor = cr__floor_set(ctx);
     node->op->vjp(node, g, down);
     cr__floor_end(ctx, floor, node->op->name);
-    if (ctx->status) {
-        cr__say_whose(ctx, cr__called(node), node->site);
-        return false;
-    }
-    for (int j = 0; j < n; j++) {
-        const cr_tensor *in = down[j] ? cr__input(node, j) : NULL;
-        walk->wasteful |= in && !in->walk;
-        if (!in || !in->walk)
-            continue;
-        if (!check_cotangent(walk, node, j, in, down[j]) ||
-            !arrive(walk, in, cr__resolve(down[j])))
-            return false;
-    }
-    return true;
+    if (CR__LIKELY(ctx->status == CR_OK))
+        return send_down(walk, node, down);
+    cr__say_whose(ctx, cr__called(node), node->site);
+    return false;
 }
 
 static bool note_end(cr__walk *walk, size_t place)
@@ -306,10 +320,10 @@ void cr__walk_end(cr__walk *walk, bool let_go)
     ctx->no_grad = walk->no_grad;
     ctx->walking = false;
     for (int i = 0; i < CR__COUNT(walk->lists); i++) {
-        if (!ctx->walk_lists[i].capacity && walk->lists[i].capacity <= KEPT_BYTES)
-            ctx->walk_lists[i] = walk->lists[i];
-        else
-            cr__list_free(ctx, &walk->lists[i]);
+        cr__list_rest(ctx, &walk->lists[i]);
+        cr__list_free(ctx,
+                      &ctx->walk_lists[i]); /* of what was in the midst of the walk */
+        ctx->walk_lists[i] = walk->lists[i];
     }
 }
 
@@ -340,24 +354,28 @@ cr_tensor *cr__walk_start(cr_tensor *y, cr_tensor *given, bool create_graph,
 /* Whether a backward pass can start at loss. */
 static bool check_loss(cr_tensor *loss, const cr_backward_opts *opts)
 {
-    const char *what = "backward", *name = cr_name(loss);
+    const char *what = "backward", *name;
     cr_ctx *ctx = loss->ctx;
     char label[80], why[512];
+    bool is_float = cr__is_float((cr_dtype)loss->dtype);
+    if (CR__LIKELY(is_float && loss->flags & CR__NEEDS_GRAD &&
+                   (cr__numel(loss) == 1 || opts->cotangent)))
+        return true;
+    name = cr_name(loss);
     snprintf(label, sizeof label, *name ? "the loss \"%.50s\"" : "the loss", name);
-    if (!cr__is_float((cr_dtype)loss->dtype))
+    if (!is_float) {
         cr__grad_fail(ctx, CR_ERR_GRAD, what, opts->site, NULL,
                       "%s is %s, and only floats have gradients", label,
                       cr_dtype_name(loss->dtype));
-    else if (!opts->cotangent && cr__numel(loss) != 1)
+    } else if (!opts->cotangent && cr__numel(loss) != 1) {
         cr__grad_fail(ctx, CR_ERR_GRAD, what, opts->site,
                       "reduce it with cr_sum() or cr_mean(), or give a .cotangent",
                       "%s is not a scalar: its shape is %s", label, cr__shape_text(loss));
-    else if (!(loss->flags & CR__NEEDS_GRAD)) {
+    } else {
         cr_explain_no_grad(loss, why, sizeof why);
         cr__grad_fail(ctx, CR_ERR_GRAD, what, opts->site, NULL,
                       "%s needs no gradient: %s", label, why);
-    } else
-        return true;
+    }
     return false;
 }
 

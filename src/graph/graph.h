@@ -153,6 +153,26 @@ CR__INLINE cr_tensor *cr__input(const cr_tensor *x, int i)
     return in && in->flags & CR__HANDLE ? in->leaf->first : in;
 }
 
+/* The i-th operand as recorded, without a look at i; CR_ARG_NONE if it is absent. */
+CR__INLINE cr_arg cr__operand(const cr_tensor *x, int i)
+{
+    cr_arg arg = { .kind = x->n_inputs > 3 ? CR_ARG_TENSOR : cr__kind(x, i) };
+    if (arg.kind != CR_ARG_TENSOR) {
+        arg.v.u = x->in[i].u;
+        return arg;
+    }
+    arg.v.tensor = cr__input(x, i);
+    arg.kind = arg.v.tensor ? CR_ARG_TENSOR : CR_ARG_NONE;
+    return arg;
+}
+/* Whether the i-th input is a tensor that wants a cotangent. The walk marks what it visits; outside
+ * of one, every flow of gradients counts. */
+CR__INLINE bool cr__wants_grad(const cr_tensor *x, int i)
+{
+    const cr_tensor *in = cr__input(x, i);
+    return in && (x->walk ? in->walk != 0 : (in->flags & CR__NEEDS_GRAD) != 0);
+}
+
 /* The operation as the user called it. */
 CR__INLINE const char *cr__called(const cr_tensor *node)
 {
@@ -436,8 +456,19 @@ void cr__scope_end(cr_ctx *ctx, const char *site);
 
 /* Around calls of the host's code that may record: scopes that were open before are not
  * its to end, and what it has left open is ended, with an error. */
-cr__scope *cr__floor_set(cr_ctx *ctx);
-void cr__floor_end(cr_ctx *ctx, cr__scope *outer, const char *what);
+CR__INLINE cr__scope *cr__floor_set(cr_ctx *ctx)
+{
+    cr__scope *outer = ctx->floor;
+    ctx->floor = ctx->scope;
+    return outer;
+}
+void cr__end_left_open(cr_ctx *ctx, const char *what);
+CR__INLINE void cr__floor_end(cr_ctx *ctx, cr__scope *outer, const char *what)
+{
+    if (CR__UNLIKELY(ctx->scope != ctx->floor))
+        cr__end_left_open(ctx, what);
+    ctx->floor = outer;
+}
 
 /* Lets the inputs go: the value is known and will stay. */
 void cr__cut(cr_tensor *x);

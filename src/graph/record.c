@@ -565,81 +565,90 @@ CR__INLINE bool is_plain(const cr_op *op, int n)
            !((const cr__map *)op->internal)->own;
 }
 
-/* Whether all operands fit as they are: float tensors of one type and shape, which `first` is
- * among, and numbers of it. Then there is nothing to prepare, to broadcast or to infer. */
-CR__INLINE bool fit_as_they_are(const cr_op *op, const cr_arg *operands, int n,
-                                const cr_tensor *first)
+CR__INLINE bool takes_float(const cr_op *op, unsigned dtype)
 {
-    const cr__map *map = op->internal;
-    if (!cr__is_float((cr_dtype)first->dtype) ||
-        (map->dtypes && !(map->dtypes >> first->dtype & 1)))
-        return false;
-    for (int i = 0; i < n; i++) {
-        const cr_tensor *x = operands[i].v.tensor;
-        if (operands[i].kind != CR_ARG_TENSOR) {
-            if (!surely_fits(operands[i], (cr_dtype)first->dtype))
-                return false;
-        } else if (!cr__alive(x) || x->ctx != first->ctx || !cr__same_type(x, first)) {
-            return false;
-        }
-    }
-    return true;
+    unsigned takes = ((const cr__map *)op->internal)->dtypes;
+    return cr__is_float((cr_dtype)dtype) && (!takes || takes >> dtype & 1);
 }
 
-/* What the inputs of a new node, which is plain, hand on to it: their flags, and whether any is
- * barred. They are counted, and so are the reads of the vjp that may come. */
-CR__INLINE void link_inputs(cr_tensor *x, const cr_arg *operands, int n)
+/* Whether an operand fits as it is: a tensor like `first`, or a number of its type. Then there is
+ * nothing to prepare, to broadcast or to infer. */
+CR__INLINE bool fits_as_it_is(cr_arg a, const cr_tensor *first)
 {
-    const cr_op *op = x->op;
-    unsigned flags = 0, kinds = 0, reads = 0;
-    bool barred = false;
-    for (int i = 0; i < n; i++) {
-        kinds |= ((unsigned)operands[i].kind - CR_ARG_TENSOR) << 2 * i;
-        x->in[i].u = operands[i].v.u;
-        if (operands[i].kind != CR_ARG_TENSOR)
-            continue;
-        cr_tensor *in = cr__resolve(operands[i].v.tensor);
-        x->in[i].tensor = in;
-        flags |= in->flags;
-        barred |= in->barred;
-        reads |= op->reads_for[i];
-    }
-    bool flows = flags & CR__NEEDS_GRAD;
-    if (flows && !x->ctx->no_grad && op->vjp) {
+    const cr_tensor *x = a.v.tensor;
+    if (a.kind != CR_ARG_TENSOR)
+        return surely_fits(a, (cr_dtype)first->dtype);
+    return cr__alive(x) && x->ctx == first->ctx && cr__same_type(x, first);
+}
+
+/* What the inputs of a new node hand on to it. */
+typedef struct heritage {
+    unsigned flags, kinds;
+    unsigned reads; /* what the vjp reads for those that are tensors */
+    bool barred;
+} heritage;
+
+/* Operand a becomes the i-th input. */
+CR__INLINE void attach_input(cr_tensor *x, int i, cr_arg a, heritage *from)
+{
+    from->kinds |= ((unsigned)a.kind - CR_ARG_TENSOR) << 2 * i;
+    x->in[i].u = a.v.u;
+    if (a.kind != CR_ARG_TENSOR)
+        return;
+    cr_tensor *in = cr__resolve(a.v.tensor);
+    x->in[i].tensor = in;
+    from->flags |= in->flags;
+    from->barred |= in->barred;
+    from->reads |= x->op->reads_for[i];
+}
+
+/* The i-th input is counted, and so is its read by the vjp that may come. */
+CR__INLINE void count_input(const cr_tensor *x, int i, cr_arg a, unsigned reads)
+{
+    if (a.kind != CR_ARG_TENSOR)
+        return;
+    cr_tensor *in = x->in[i].tensor;
+    in->refs++;
+    in->flags |= CR__CONSUMED;
+    cr__count_reader(in, 1);
+    in->readers += reads >> i & 1;
+}
+
+CR__INLINE void link_inputs(cr_tensor *x, cr_arg a, cr_arg b, int n)
+{
+    heritage from = { 0 };
+    unsigned reads = 0;
+    attach_input(x, 0, a, &from);
+    if (n == 2)
+        attach_input(x, 1, b, &from);
+    bool flows = from.flags & CR__NEEDS_GRAD,
+         saves = flows && !x->ctx->no_grad && x->op->vjp;
+    if (saves) {
         x->flags |= CR__NEEDS_GRAD | CR__SAVES;
-        reads |= cr__reads_always(op, x->dtype);
+        reads = from.reads | cr__reads_always(x->op, x->dtype);
         x->readers = reads >> 31; /* its own: CR_READS_OUTPUT */
-    } else {
-        barred |= flows;
-        reads = 0;
     }
-    for (int i = 0; i < n; i++) {
-        if (operands[i].kind != CR_ARG_TENSOR)
-            continue;
-        cr_tensor *in = x->in[i].tensor;
-        in->refs++;
-        in->flags |= CR__CONSUMED;
-        cr__count_reader(in, 1);
-        in->readers += reads >> i & 1;
-    }
-    x->kinds = (uint8_t)kinds;
-    x->barred = barred;
+    count_input(x, 0, a, reads);
+    if (n == 2)
+        count_input(x, 1, b, reads);
+    x->kinds = (uint8_t)from.kinds;
+    x->barred = from.barred | (flows & !saves);
 }
 
-/* The node of a plain operation on operands that fit as they are; NULL if they are others, or
- * with the error. */
-CR__INLINE cr_tensor *record_plain(const cr_op *op, const cr_arg *operands, int n,
+/* The node of a plain operation on one or two operands (n) that fit as they are; NULL if they are
+ * others, or with the error. */
+CR__INLINE cr_tensor *record_plain(const cr_op *op, cr_arg a, cr_arg b, int n,
                                    const char *site)
 {
-    const cr_tensor *first = operands[0].v.tensor;
-    if (n == 2 && operands[0].kind != CR_ARG_TENSOR)
-        first = operands[1].v.tensor;
-    if ((operands[0].kind != CR_ARG_TENSOR && operands[n - 1].kind != CR_ARG_TENSOR) ||
-        !first)
+    const cr_tensor *first = a.kind == CR_ARG_TENSOR             ? a.v.tensor
+                             : n == 2 && b.kind == CR_ARG_TENSOR ? b.v.tensor
+                                                                 : NULL;
+    if (!first)
         return NULL;
     cr_ctx *ctx = first->ctx;
     if (ctx->status != CR_OK || ctx->busy || ctx->eager || !is_plain(op, n) ||
-        !fit_as_they_are(op, operands, n, first))
+        !takes_float(op, first->dtype) || !fits_as_it_is(a, first) ||
+        (n == 2 && !fits_as_it_is(b, first)))
         return NULL;
     cr_tensor *x = cr__node_memory(ctx);
     if (CR__UNLIKELY(!x))
@@ -649,7 +658,7 @@ CR__INLINE cr_tensor *record_plain(const cr_op *op, const cr_arg *operands, int 
     x->op = op;
     x->n_inputs = n;
     x->pending = true;
-    link_inputs(x, operands, n);
+    link_inputs(x, a, b, n);
     cr__scope_take(x);
     return x;
 }
@@ -717,13 +726,15 @@ cr_tensor *cr__record_1(const cr_op *op, cr_tensor *x, const void *attrs,
                         const char *site)
 {
     const cr_arg operand = cr_arg_tensor(x);
-    cr_tensor *plain = record_plain(op, &operand, 1, site);
+    cr_tensor *plain = record_plain(op, operand, operand, 1, site);
     return CR__LIKELY(plain) ? plain : cr__record(NULL, op, &operand, 1, attrs, site);
 }
 
 cr_tensor *cr__record_2(const cr_op *op, cr_arg x, cr_arg y, const char *site)
 {
+    cr_tensor *plain = record_plain(op, x, y, 2, site);
+    if (CR__LIKELY(plain))
+        return plain;
     const cr_arg operands[] = { x, y };
-    cr_tensor *plain = record_plain(op, operands, 2, site);
-    return CR__LIKELY(plain) ? plain : cr__record(NULL, op, operands, 2, NULL, site);
+    return cr__record(NULL, op, operands, 2, NULL, site);
 }

@@ -183,20 +183,11 @@ cr_status cr_scope_pop_at(cr_ctx *ctx, const char *site)
     return ctx->status;
 }
 
-cr__scope *cr__floor_set(cr_ctx *ctx)
+void cr__end_left_open(cr_ctx *ctx, const char *what)
 {
-    cr__scope *outer = ctx->floor;
-    ctx->floor = ctx->scope;
-    return outer;
-}
-
-void cr__floor_end(cr_ctx *ctx, cr__scope *outer, const char *what)
-{
-    if (CR__UNLIKELY(ctx->scope != ctx->floor))
-        cr_fail(ctx, CR_ERR_ARGUMENT, "%s: it has left a scope open", what);
+    cr_fail(ctx, CR_ERR_ARGUMENT, "%s: it has left a scope open", what);
     while (ctx->scope != ctx->floor)
         cr__scope_end(ctx, NULL);
-    ctx->floor = outer;
 }
 
 cr_tensor *cr_keep(cr_tensor *x)

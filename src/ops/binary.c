@@ -82,32 +82,32 @@ static bool prepare_div(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
 static void add_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     for (int i = 0; i < 2; i++)
-        if (cr_input_needs_grad(out, i))
+        if (cr__wants_grad(out, i))
             down[i] = g;
 }
 
 static void sub_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    if (cr_input_needs_grad(out, 0))
+    if (cr__wants_grad(out, 0))
         down[0] = g;
-    if (cr_input_needs_grad(out, 1))
+    if (cr__wants_grad(out, 1))
         down[1] = cr_neg(g);
 }
 
 static void mul_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     for (int i = 0; i < 2; i++)
-        if (cr_input_needs_grad(out, i))
-            down[i] = times(g, cr_operand(out, 1 - i));
+        if (cr__wants_grad(out, i))
+            down[i] = times(g, cr__operand(out, 1 - i));
 }
 
 /* g / y and -(g / y) out */
 static void div_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    cr_tensor *q = cr_div_at(cr_arg_tensor(g), cr_operand(out, 1), NULL);
-    if (cr_input_needs_grad(out, 0))
+    cr_tensor *q = cr_div_at(cr_arg_tensor(g), cr__operand(out, 1), NULL);
+    if (cr__wants_grad(out, 0))
         down[0] = q;
-    if (cr_input_needs_grad(out, 1))
+    if (cr__wants_grad(out, 1))
         down[1] = cr_neg(cr_mul(q, out));
 }
 
@@ -145,10 +145,10 @@ static cr_tensor *pow_down_y(cr_arg x, cr_tensor *out, cr_tensor *g)
 
 static void pow_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    if (cr_input_needs_grad(out, 0))
-        down[0] = pow_down_x(cr_input(out, 0), cr_operand(out, 1), g);
-    if (cr_input_needs_grad(out, 1))
-        down[1] = pow_down_y(cr_operand(out, 0), out, g);
+    if (cr__wants_grad(out, 0))
+        down[0] = pow_down_x(cr__input(out, 0), cr__operand(out, 1), g);
+    if (cr__wants_grad(out, 1))
+        down[1] = pow_down_y(cr__operand(out, 0), out, g);
 }
 
 /* ---- hypot ---- */
@@ -158,8 +158,8 @@ static void hypot_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     cr_tensor *h = cr_where(cr_eq(out, 0), 1, out);
     for (int i = 0; i < 2; i++)
-        if (cr_input_needs_grad(out, i))
-            down[i] = cr_mul(g, cr_div_at(cr_operand(out, i), cr_arg_tensor(h), NULL));
+        if (cr__wants_grad(out, i))
+            down[i] = cr_mul(g, cr_div_at(cr__operand(out, i), cr_arg_tensor(h), NULL));
 }
 
 /* ---- maximum and minimum ---- */
@@ -169,11 +169,11 @@ static void hypot_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 static void either_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down,
                        cr_tensor *(*loses)(cr_arg, cr_arg, const char *))
 {
-    cr_arg x = as_used(cr_operand(out, 0)), y = as_used(cr_operand(out, 1));
+    cr_arg x = as_used(cr__operand(out, 0)), y = as_used(cr__operand(out, 1));
     cr_tensor *shared = cr_where(cr_eq_at(x, y, NULL), cr_mul(g, 0.5), g);
-    if (cr_input_needs_grad(out, 0))
+    if (cr__wants_grad(out, 0))
         down[0] = cr_where(loses(x, y, NULL), 0, shared);
-    if (cr_input_needs_grad(out, 1))
+    if (cr__wants_grad(out, 1))
         down[1] = cr_where(loses(y, x, NULL), 0, shared);
 }
 
@@ -196,11 +196,11 @@ static void below_largest_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 
 static void zero_times_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    if (cr_input_needs_grad(out, 0))
+    if (cr__wants_grad(out, 0))
         down[0] =
-            cr__record_2(&cr__op_zero_times, cr_arg_tensor(g), cr_operand(out, 1), NULL);
-    if (cr_input_needs_grad(out, 1))
-        down[1] = times(g, cr_operand(out, 0));
+            cr__record_2(&cr__op_zero_times, cr_arg_tensor(g), cr__operand(out, 1), NULL);
+    if (cr__wants_grad(out, 1))
+        down[1] = times(g, cr__operand(out, 0));
 }
 
 cr_tensor *cr__below_largest(cr_tensor *x, cr_tensor *largest)
@@ -420,10 +420,10 @@ static cr_status where_shape(cr_infer *infer)
 
 static void where_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    cr_tensor *condition = cr_input(out, 0);
-    if (cr_input_needs_grad(out, 1))
+    cr_tensor *condition = cr__input(out, 0);
+    if (cr__wants_grad(out, 1))
         down[1] = cr_where(condition, g, 0);
-    if (cr_input_needs_grad(out, 2))
+    if (cr__wants_grad(out, 2))
         down[2] = cr_where(condition, 0, g);
 }
 

@@ -106,18 +106,9 @@ cr_tensor *cr_input(const cr_tensor *out, int i)
 
 cr_arg cr_operand(const cr_tensor *out, int i)
 {
-    cr_arg arg = { .kind = CR_ARG_NONE };
     if (!cr__readable(out, "operand") || i < 0 || i >= out->n_inputs)
-        return arg;
-    cr_arg_kind kind = out->n_inputs > 3 ? CR_ARG_TENSOR : cr__kind(out, i);
-    if (kind == CR_ARG_TENSOR) {
-        arg = cr_arg_tensor(cr__input(out, i));
-        arg.kind = arg.v.tensor ? CR_ARG_TENSOR : CR_ARG_NONE;
-    } else {
-        arg.kind = kind;
-        arg.v.u = out->in[i].u;
-    }
-    return arg;
+        return (cr_arg){ .kind = CR_ARG_NONE };
+    return cr__operand(out, i);
 }
 
 int cr_input_count(const cr_tensor *out)
@@ -130,13 +121,10 @@ const void *cr_attrs(const cr_tensor *out)
     return cr__readable(out, "attrs") ? out->attrs : NULL;
 }
 
-/* The walk marks what it visits; outside one, every flow of gradients counts. */
 bool cr_input_needs_grad(const cr_tensor *out, int i)
 {
-    const cr_tensor *in = cr_input(out, i);
-    if (!in)
-        return false;
-    return out->walk ? in->walk != 0 : (in->flags & CR__NEEDS_GRAD) != 0;
+    return cr__readable(out, "input_needs_grad") && i >= 0 && i < out->n_inputs &&
+           cr__wants_grad(out, i);
 }
 
 const cr_op *cr_op_of(const cr_tensor *x)

@@ -25,22 +25,22 @@ static void exp_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 /* e^x once more: y + 1 has no digits left where y is near -1. */
 static void expm1_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    down[0] = cr_mul(g, cr_exp(cr_input(out, 0)));
+    down[0] = cr_mul(g, cr_exp(cr__input(out, 0)));
 }
 
 static void log_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    down[0] = cr_div(g, cr_input(out, 0));
+    down[0] = cr_div(g, cr__input(out, 0));
 }
 
 static void log2_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    down[0] = cr_div(g, cr_mul(cr_input(out, 0), 0.6931471805599453)); /* g / (x ln 2) */
+    down[0] = cr_div(g, cr_mul(cr__input(out, 0), 0.6931471805599453)); /* g / (x ln 2) */
 }
 
 static void log1p_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    down[0] = cr_div(g, cr_add(cr_input(out, 0), 1));
+    down[0] = cr_div(g, cr_add(cr__input(out, 0), 1));
 }
 
 static void sqrt_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
@@ -56,7 +56,7 @@ static void rsqrt_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 
 static void square_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    down[0] = cr_mul(cr_mul(g, cr_input(out, 0)), 2);
+    down[0] = cr_mul(cr_mul(g, cr__input(out, 0)), 2);
 }
 
 /* -g y^2; g first, so that y^2 cannot overflow on its own. */
@@ -67,19 +67,19 @@ static void reciprocal_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 
 static void sin_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    down[0] = cr_mul(g, cr_cos(cr_input(out, 0)));
+    down[0] = cr_mul(g, cr_cos(cr__input(out, 0)));
 }
 
 static void cos_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    down[0] = cr_neg(cr_mul(g, cr_sin(cr_input(out, 0))));
+    down[0] = cr_neg(cr_mul(g, cr_sin(cr__input(out, 0))));
 }
 
 /* g 2/sqrt(pi) e^(-x^2), the factor as its logarithm in the exponent. Beyond 30 it is 0 in f64
  * too: there its derivative is 0, and not 0 times infinity. */
 static void erf_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    cr_tensor *x = cr_clamp(cr_input(out, 0), -30, 30);
+    cr_tensor *x = cr_clamp(cr__input(out, 0), -30, 30);
     cr_tensor *exponent = cr_sub(0.12078223763524522, cr_square(x));
     down[0] = cr_mul(g, cr_exp(exponent));
 }
@@ -99,39 +99,39 @@ static void relu_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 /* -g where x < 0, otherwise what relu sends down: g, also of NaN, and 0 at 0. */
 static void abs_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    cr_arg x = cr_operand(out, 0);
+    cr_arg x = cr__operand(out, 0);
     down[0] = cr_where(cr_lt_at(x, cr_arg_real(0), NULL), cr_neg(g), relu_grad(g, x));
 }
 
 /* Constant in y wherever it is differentiable. */
 static void relu_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    if (cr_input_needs_grad(out, 0))
-        down[0] = relu_grad(g, cr_operand(out, 1));
-    if (cr_input_needs_grad(out, 1))
+    if (cr__wants_grad(out, 0))
+        down[0] = relu_grad(g, cr__operand(out, 1));
+    if (cr__wants_grad(out, 1))
         down[1] = cr_zeros_like(g);
 }
 
 /* The cotangent of y starts with g times what came down before, which may be a number. */
 static cr_tensor *times_grad(cr_tensor *g, const cr_tensor *out)
 {
-    return cr_mul_at(cr_arg_tensor(g), cr_operand(out, 0), NULL);
+    return cr_mul_at(cr_arg_tensor(g), cr__operand(out, 0), NULL);
 }
 
 static void tanh_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    if (cr_input_needs_grad(out, 0))
-        down[0] = tanh_grad(g, cr_operand(out, 1));
-    if (cr_input_needs_grad(out, 1))
-        down[1] = cr_mul(cr_mul(times_grad(g, out), cr_input(out, 1)), -2);
+    if (cr__wants_grad(out, 0))
+        down[0] = tanh_grad(g, cr__operand(out, 1));
+    if (cr__wants_grad(out, 1))
+        down[1] = cr_mul(cr_mul(times_grad(g, out), cr__input(out, 1)), -2);
 }
 
 static void sigmoid_grad_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    if (cr_input_needs_grad(out, 0))
-        down[0] = sigmoid_grad(g, cr_operand(out, 1));
-    if (cr_input_needs_grad(out, 1))
-        down[1] = cr_mul(times_grad(g, out), cr_sub(1, cr_mul(cr_input(out, 1), 2)));
+    if (cr__wants_grad(out, 0))
+        down[0] = sigmoid_grad(g, cr__operand(out, 1));
+    if (cr__wants_grad(out, 1))
+        down[1] = cr_mul(times_grad(g, out), cr_sub(1, cr_mul(cr__input(out, 1), 2)));
 }
 
 #define S(INPUTS)    \
@@ -174,10 +174,10 @@ static void derivative_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down,
                            cr_tensor *(*same)(cr_tensor *, cr_arg),
                            cr_tensor *(*next)(cr_tensor *, cr_arg))
 {
-    if (cr_input_needs_grad(out, 0))
-        down[0] = same(g, cr_operand(out, 1));
-    if (cr_input_needs_grad(out, 1))
-        down[1] = next(times_grad(g, out), cr_operand(out, 1));
+    if (cr__wants_grad(out, 0))
+        down[0] = same(g, cr__operand(out, 1));
+    if (cr__wants_grad(out, 1))
+        down[1] = next(times_grad(g, out), cr__operand(out, 1));
 }
 
 /* The first three derivatives of the sigmoid at x. */
@@ -255,7 +255,7 @@ static cr_tensor *gelu_tanh_third(cr_tensor *g, cr_arg arg)
                NAME##_curve_of, VALUES)                                            \
     static void NAME##_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)         \
     {                                                                              \
-        down[0] = NAME##_grad_of(g, cr_operand(out, 0));                           \
+        down[0] = NAME##_grad_of(g, cr__operand(out, 0));                          \
     }
 DERIVATIVES(logistic, "f[3]=1,2,3 f[3]=0,20,-20")
 DERIVATIVES(silu, "f[3]=1,2,3 f[3]=0,12,-12")
@@ -268,7 +268,7 @@ static void tanh_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     if (cr_dtype_of(out) == CR_F64)
         down[0] =
-            cr_mul(logistic_grad_of(g, cr_arg_tensor(cr_mul(cr_input(out, 0), 2))), 4);
+            cr_mul(logistic_grad_of(g, cr_arg_tensor(cr_mul(cr__input(out, 0), 2))), 4);
     else
         down[0] = tanh_grad(g, cr_arg_tensor(out));
 }
@@ -276,7 +276,7 @@ static void tanh_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 static void sigmoid_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     if (cr_dtype_of(out) == CR_F64)
-        down[0] = logistic_grad_of(g, cr_operand(out, 0));
+        down[0] = logistic_grad_of(g, cr__operand(out, 0));
     else
         down[0] = sigmoid_grad(g, cr_arg_tensor(out));
 }
@@ -380,7 +380,7 @@ static void leaky_relu_params(const void *attrs, cr_arg *params)
 static void leaky_relu_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     const leaky_relu_attrs *attrs = cr_attrs(out);
-    down[0] = cr_where(cr_gt(cr_input(out, 0), 0), g, cr_mul(g, attrs->negative_slope));
+    down[0] = cr_where(cr_gt(cr__input(out, 0), 0), g, cr_mul(g, attrs->negative_slope));
 }
 
 CR__OP(leaky_relu) = {
@@ -436,7 +436,7 @@ static void softplus_params(const void *attrs, cr_arg *params)
 static void softplus_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     const softplus_attrs *attrs = cr_attrs(out);
-    cr_tensor *x = cr_input(out, 0);
+    cr_tensor *x = cr__input(out, 0);
     cr_tensor *scaled = attrs->beta == 1 ? x : cr_mul(x, attrs->beta);
     cr_tensor *beyond = cr_gt(scaled, attrs->threshold.v);
     down[0] = cr_where(beyond, g,
@@ -480,7 +480,7 @@ static cr_status cast_shape(cr_infer *infer)
 
 static void cast_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    cr_dtype dtype = cr_dtype_of(cr_input(out, 0));
+    cr_dtype dtype = cr_dtype_of(cr__input(out, 0));
     if (cr__is_float(cr_dtype_of(out)) && cr__is_float(dtype))
         down[0] = cr_cast(g, dtype);
 }

@@ -2,26 +2,12 @@
  * what lies between two neighbours, their middle and what is next to it, rounded and narrowed;
  * every 1021st f32; casts that begin with more digits than an f32 has; tails. */
 #include "../src/kernel/rows.h"
+#include "half.h"
 #include "tap.h"
 
 enum { LEFT = 77 }; /* no length that is tried is a multiple of it */
 
 static const cr_dtype types[] = { CR_BF16, CR_F16 };
-
-static int fraction_of(cr_dtype t)
-{
-    return t == CR_BF16 ? 7 : 10;
-}
-
-static int bias_of(cr_dtype t)
-{
-    return t == CR_BF16 ? 127 : 15;
-}
-
-static uint16_t infinity_of(cr_dtype t)
-{
-    return (uint16_t)((2 * bias_of(t) + 1) << fraction_of(t));
-}
 
 static float as_float(uint32_t bits)
 {
@@ -35,43 +21,6 @@ static uint32_t as_bits(float x)
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
-}
-
-/* The value of a finite one, by the definition of the format. */
-static double value_of(cr_dtype t, uint16_t h)
-{
-    int f = fraction_of(t), e = (h & 0x7fff) >> f, digits = h & ((1 << f) - 1);
-    double size = ldexp(e ? digits + (1 << f) : digits, (e ? e : 1) - bias_of(t) - f);
-    return h >> 15 ? -size : size;
-}
-
-static bool is_nan(cr_dtype t, uint16_t h)
-{
-    return (h & 0x7fff) > infinity_of(t);
-}
-
-/* The number nearest to x, by looking for it: the largest not above |x|, or its neighbour; one
- * past the largest finite value counts as the next power of two. */
-static uint16_t nearest(cr_dtype t, double x)
-{
-    const double size = fabs(x);
-    const uint16_t sign = signbit(x) ? 0x8000 : 0;
-    uint16_t low = 0, high = infinity_of(t);
-    if (isinf(x))
-        return sign | infinity_of(t);
-    while (high - low > 1) {
-        uint16_t middle = (uint16_t)((low + high) / 2);
-        if (value_of(t, middle) <= size)
-            low = middle;
-        else
-            high = middle;
-    }
-    double above = high == infinity_of(t) ? ldexp(1, bias_of(t) + 1) : value_of(t, high);
-    double down = size - value_of(t, low), up = above - size;
-    bool takes_high = up < down || (up == down && (high & 1) == 0);
-    if (size >= above)
-        takes_high = true;
-    return sign | (takes_high ? high : low);
 }
 
 /* ---- widening ---- */
@@ -89,10 +38,10 @@ static void test_widen(cr__isa isa)
         half->widen(to, from, 65536);
         for (int i = 0; i < 65536; i++) {
             const uint16_t h = (uint16_t)i;
-            bool good = is_nan(t, h) ? to[i] != to[i]
-                        : (h & 0x7fff) == infinity_of(t)
+            bool good = half_is_nan(t, h) ? to[i] != to[i]
+                        : (h & 0x7fff) == half_infinity(t)
                             ? to[i] == (h >> 15 ? -INFINITY : INFINITY)
-                            : as_bits(to[i]) == as_bits((float)value_of(t, h));
+                            : as_bits(to[i]) == as_bits((float)half_value(t, h));
             double alone = cr__half_value(t, h);
             good = good && (to[i] != to[i] ? alone != alone : alone == (double)to[i]);
             if (!good && wrong++ < 4)
@@ -121,10 +70,10 @@ static void check_batch(batch *b)
     b->half->widen(b->back, b->narrow, b->n);
     for (int i = 0; i < b->n; i++) {
         const float x = b->x[i];
-        bool good = x != x
-                        ? is_nan(b->type, b->narrow[i]) && b->rounded[i] != b->rounded[i]
-                        : b->narrow[i] == nearest(b->type, (double)x) &&
-                              as_bits(b->rounded[i]) == as_bits(b->back[i]);
+        bool good =
+            x != x ? half_is_nan(b->type, b->narrow[i]) && b->rounded[i] != b->rounded[i]
+                   : b->narrow[i] == half_nearest(b->type, (double)x) &&
+                         as_bits(b->rounded[i]) == as_bits(b->back[i]);
         if (!good && b->wrong++ < 4)
             diag("  %a is rounded to %04x, %a", (double)x, (unsigned)b->narrow[i],
                  (double)b->rounded[i]);
@@ -152,12 +101,12 @@ static void test_round(cr__isa isa)
     for (int k = 0; k < 2; k++) {
         const cr_dtype t = types[k];
         b = (batch){ .type = t, .half = cr__half_find_for(isa, t) };
-        for (uint32_t h = 0; h < infinity_of(t); h++)
+        for (uint32_t h = 0; h < half_infinity(t); h++)
             for (int sign = 0; sign < 2; sign++) {
-                const double low = value_of(t, (uint16_t)h);
-                const double high = h + 1u == infinity_of(t)
-                                        ? ldexp(1, bias_of(t) + 1)
-                                        : value_of(t, (uint16_t)(h + 1));
+                const double low = half_value(t, (uint16_t)h);
+                const double high = h + 1u == half_infinity(t)
+                                        ? ldexp(1, half_largest_exponent(t) + 1)
+                                        : half_value(t, (uint16_t)(h + 1));
                 const double middle = (low + high) / 2;
                 add_around(&b, (float)(sign ? -low : low));
                 add_around(&b, (float)(sign ? -middle : middle));
@@ -194,7 +143,7 @@ static void test_tails(cr__isa isa)
                 h[i] = 7, f[i] = 7;
             half->narrow(h, wide, n);
             for (int i = 0; i < MOST + 2; i++)
-                good = good && h[i] == (i < n ? nearest(types[k], i) : 7);
+                good = good && h[i] == (i < n ? half_nearest(types[k], i) : 7);
             if (n)
                 memcpy(narrow, h, (size_t)n * 2);
             half->widen(f, narrow, n);
@@ -225,8 +174,9 @@ static void test_casts(void)
     for (int k = 0; k < 2; k++) {
         const cr_dtype t = types[k];
         int wrong = 0;
-        for (uint32_t h = 0; h + 1 < infinity_of(t); h++) {
-            double low = value_of(t, (uint16_t)h), high = value_of(t, (uint16_t)(h + 1));
+        for (uint32_t h = 0; h + 1 < half_infinity(t); h++) {
+            double low = half_value(t, (uint16_t)h),
+                   high = half_value(t, (uint16_t)(h + 1));
             double middle = (low + high) / 2;
             double x[] = { middle,
                            nextafter(middle, 0),
@@ -235,7 +185,7 @@ static void test_casts(void)
                            nextafter(low, INFINITY),
                            -middle };
             for (int i = 0; i < 6; i++)
-                wrong += cast_by(CR_F64, t, &x[i]) != nearest(t, x[i]);
+                wrong += cast_by(CR_F64, t, &x[i]) != half_nearest(t, x[i]);
         }
         ok(wrong == 0, "f64 is rounded to %s once: %d wrong", cr_dtype_name(t), wrong);
         wrong = 0;
@@ -249,9 +199,9 @@ static void test_casts(void)
                     double near = (double)m, hint = near + (double)rest;
                     if (rest && hint == near)
                         hint = nextafter(near, rest < 0 ? 0 : INFINITY);
-                    wrong += cast_by(CR_I64, t, &x) != nearest(t, hint);
+                    wrong += cast_by(CR_I64, t, &x) != half_nearest(t, hint);
                     if (narrow == x)
-                        wrong += cast_by(CR_I32, t, &narrow) != nearest(t, hint);
+                        wrong += cast_by(CR_I32, t, &narrow) != half_nearest(t, hint);
                 }
         ok(wrong == 0, "integers are rounded to %s once: %d wrong", cr_dtype_name(t),
            wrong);

@@ -7,6 +7,7 @@
  * op_table --digest prints a hash of all values and gradients: with it the program
  * compares itself under other instruction sets. */
 #define _POSIX_C_SOURCE 200809L
+#include "half.h"
 #include "op_run.h"
 #include "tap.h"
 #include <unistd.h>
@@ -79,6 +80,62 @@ static bool single_near_double(const call *c)
     return find_property(c->op->name) ||
            same_in(c, &(manner){ .ctx = base, .real = CR_F32 }, &(manner){ .ctx = base },
                    (tolerance){ 2e-5, 2e-5 });
+}
+
+/* The call on inputs that the type holds. */
+static call rounded_call(const call *c, cr_dtype half)
+{
+    call r = { .op = c->op, .attrs = c->attrs, .s = c->s };
+    fill_call(&r);
+    for (int i = 0; i < r.s.n; i++)
+        for (int64_t k = 0; r.in[i].dtype == CR_F64 && k < r.in[i].numel; k++)
+            r.in[i].v[k] = half_rounded(half, r.in[i].v[k]);
+    return r;
+}
+
+/* Where the f32 run has an f32, the type has that, rounded. */
+static void round_array(array *a, cr_dtype half)
+{
+    for (int64_t i = 0; a->dtype == CR_F32 && a->v && i < a->numel; i++)
+        a->v[i] = half_rounded(half, a->v[i]);
+    a->dtype = a->dtype == CR_F32 ? half : a->dtype;
+}
+
+/* Values are those of f32, rounded once, to the bit; so are the gradients of what is computed in
+ * f32 as a whole. Those of maps are made of rounded parts. linear rounds its product too. Types
+ * that an attribute names stay what they are. */
+static bool half_is_rounded(const call *c, cr_dtype half)
+{
+    const double near = half == CR_BF16 ? 0x1p-4 : 0x1p-7;
+    const tolerance parts = { near, near };
+    bool twice = strcmp(c->op->name, "linear") == 0, same;
+    bool named = c->attrs && strstr(c->attrs, "dtype=");
+    call rounded = rounded_call(c, half);
+    result got = run_call(&(manner){ .ctx = base, .real = half }, &rounded);
+    result want = run_call(&(manner){ .ctx = base, .real = CR_F32 }, &rounded);
+    same = got.n == want.n;
+    if (!same)
+        diag("  %s: %s: %s", call_text(c), cr_dtype_name(half), got.message);
+    for (int i = 0; i < want.n && same; i++) {
+        if (!named && c->s.n)
+            round_array(&want.out[i], half);
+        same = same_array(c, cr_dtype_name(half), &got.out[i], &want.out[i],
+                          twice ? parts : exactly);
+    }
+    for (int i = 0; i < c->s.n && same && want.n > 0; i++) {
+        round_array(&want.grad[i], half);
+        same = same_array(c, "gradient", &got.grad[i], &want.grad[i],
+                          c->op->widens ? exactly : parts);
+    }
+    free_result(&got);
+    free_result(&want);
+    free_call(&rounded);
+    return same;
+}
+
+static bool halves_rounded(const call *c)
+{
+    return half_is_rounded(c, CR_BF16) && half_is_rounded(c, CR_F16);
 }
 
 /* The call with small integers (or bools) for its floats, in one type: it is refused, or
@@ -368,7 +425,9 @@ static bool strided_alike(const call *c)
     bool same = true;
     for (unsigned form = 1; form < ALL_FORMS && same; form++) {
         same = same_in(c, &(manner){ .ctx = base, .form = form },
-                       &(manner){ .ctx = base }, exactly);
+                       &(manner){ .ctx = base }, exactly) &&
+               same_in(c, &(manner){ .ctx = base, .form = form, .real = CR_BF16 },
+                       &(manner){ .ctx = base, .real = CR_BF16 }, exactly);
         if (!same)
             diag("  stored%s%s%s", form & TRANSPOSED ? " transposed" : "",
                  form & FLIPPED ? " flipped" : "", form & SLICED ? " sliced" : "");
@@ -482,7 +541,8 @@ static bool same_every_way(const call *c, cr_dtype real, bool must)
 
 static bool ways_alike(const call *c)
 {
-    return same_every_way(c, CR_F64, true) && same_every_way(c, CR_F32, true);
+    return same_every_way(c, CR_F64, true) && same_every_way(c, CR_F32, true) &&
+           same_every_way(c, CR_BF16, true) && same_every_way(c, CR_F16, true);
 }
 
 static bool ways_alike_scaled(const call *c)
@@ -490,7 +550,8 @@ static bool ways_alike_scaled(const call *c)
     call large = { .op = c->op, .attrs = c->attrs, .s = c->s };
     fill_call(&large);
     bool must = c->op->kind == CR_OP_MAP || c->op->kind == CR_OP_REDUCE;
-    bool same = !scale(&large) || same_every_way(&large, CR_F32, must);
+    bool same = !scale(&large) || (same_every_way(&large, CR_F32, must) &&
+                                   same_every_way(&large, CR_BF16, false));
     free_call(&large);
     return same;
 }
@@ -617,6 +678,8 @@ static int print_digests(void)
             if (make_call(&c, op, s)) {
                 print_digest(&c, CR_F64, "");
                 print_digest(&c, CR_F32, "");
+                print_digest(&c, CR_BF16, "");
+                print_digest(&c, CR_F16, "");
                 if (scale(&c))
                     print_digest(&c, CR_F32, "scaled");
             }
@@ -709,6 +772,7 @@ static const check checks[] = {
     { .name = "computes its samples", .holds = computes },
     { .name = "agrees with its definition", .holds = agrees_with_definition },
     { .name = "f32 is near f64", .holds = single_near_double },
+    { .name = "bf16 and f16 are f32, rounded", .holds = halves_rounded },
     { .name = "integers and bools are right, or refused", .holds = integers_right },
     { .name = "gradients of first and second order", .holds = gradients_right },
     { .name = "broadcasts", .holds = broadcasts },

@@ -1,6 +1,7 @@
 /* What tests share beside the harness: small tensors, elements of arrays, and whether a call
  * failed as it should. */
 #include "engine.h"
+#include "half.h"
 
 bool failed_with(cr_ctx *ctx, cr_status status, const char *text)
 {
@@ -24,6 +25,9 @@ double number_at(cr_dtype dtype, const void *data, int64_t i)
         return (double)((const int64_t *)data)[i];
     case CR_I32:
         return (double)((const int32_t *)data)[i];
+    case CR_BF16:
+    case CR_F16:
+        return half_value(dtype, ((const uint16_t *)data)[i]);
     default:
         return (double)((const uint8_t *)data)[i];
     }

@@ -2,6 +2,7 @@
  * gradients as arrays; comparing them. */
 #include "op_run.h"
 #include "engine.h"
+#include "half.h"
 
 /* ---- calls ---- */
 
@@ -86,6 +87,10 @@ static void store(cr_dtype dtype, void *data, int64_t i, double x)
     case CR_I32:
         ((int32_t *)data)[i] = (int32_t)x;
         break;
+    case CR_BF16:
+    case CR_F16:
+        ((uint16_t *)data)[i] = half_nearest(dtype, x);
+        break;
     default:
         ((uint8_t *)data)[i] = (uint8_t)x;
         break;
@@ -112,7 +117,7 @@ static cr_tensor *stored(const manner *m, const array *a)
     int64_t n = count_of(dims), at[CR_MAX_DIMS] = { 0 }, index[CR_MAX_DIMS];
     void *data = calloc((size_t)n + 1, sizeof(double));
     for (int64_t i = 0; m->form & SLICED && i < n; i++)
-        store(dtype, data, i, dtype == CR_F64 || dtype == CR_F32 ? (double)NAN : 77);
+        store(dtype, data, i, a->dtype == CR_F64 ? (double)NAN : 77);
     for (int64_t i = 0; i < a->numel && !m->form; i++)
         store(dtype, data, i, a->v[i]);
     for (int64_t i = 0; i < a->numel && m->form; i++, next_index(at, a->dims)) {
@@ -153,7 +158,7 @@ cr_tensor *presented(const manner *m, const array *a, bool leaf)
 static bool multiply(const cr_array *in, int n, cr_array *out, void *user)
 {
     (void)user;
-    if (out->dtype != CR_F64 && out->dtype != CR_F32)
+    if (!is_float_type(out->dtype))
         return false;
     for (int64_t i = 0; i < out->numel; i++)
         store(out->dtype, out->data, i,
@@ -236,13 +241,13 @@ static array array_of(cr_tensor *x)
     return a;
 }
 
-/* Cotangents without symmetry, in [-1, 1]. */
+/* Cotangents without symmetry, in (-1, 1) and not 0, which every float type holds. */
 static cr_tensor *cotangent_for(cr_tensor *y)
 {
     array a = { .dtype = CR_F64, .dims = cr_shape(y), .numel = cr_numel(y) };
     a.v = calloc((size_t)a.numel + 1, sizeof *a.v);
     for (int64_t i = 0; i < a.numel; i++)
-        a.v[i] = (double)((i + 1) * 7919 % 4001) / 2000 - 1;
+        a.v[i] = (double)(2 * ((i + 1) * 7919 % 128) + 1) / 128 - 1;
     cr_tensor *x = stored(&(manner){ .ctx = cr_ctx_of(y), .real = cr_dtype_of(y) }, &a);
     free(a.v);
     return x;

@@ -1,6 +1,7 @@
 /* Sample inputs of operations: the text of cr_sample.inputs becomes arrays of numbers, on
  * the side of the tests, all in double. Also attributes as text. */
 #include "op_sample.h"
+#include "half.h"
 
 int64_t count_of(cr_dims dims)
 {
@@ -18,9 +19,14 @@ bool same_dims(cr_dims a, cr_dims b)
     return same;
 }
 
+bool is_float_type(cr_dtype t)
+{
+    return t == CR_F32 || t == CR_F64 || is_half(t);
+}
+
 bool is_float(const cr_tensor *x)
 {
-    return cr_dtype_of(x) == CR_F32 || cr_dtype_of(x) == CR_F64;
+    return is_float_type(cr_dtype_of(x));
 }
 
 /* "[2,3]" at *text, which moves behind it. */

@@ -42,6 +42,7 @@ int64_t count_of(cr_dims dims);
 
 bool same_dims(cr_dims a, cr_dims b);
 
+bool is_float_type(cr_dtype t);
 bool is_float(const cr_tensor *x);
 
 bool parse_sample(const char *text, sample *s);

@@ -8,6 +8,7 @@
  * random_graphs --hash F C       prints the instruction set and a hash of what they read
  */
 #define _DEFAULT_SOURCE
+#include "half.h"
 #include "random_program.h"
 #include "tap.h"
 #include <pthread.h>
@@ -189,6 +190,9 @@ static double number_at(const reading *r, int64_t i)
         return memcpy(&d, r->data + 8 * i, 8), d;
     if (r->dtype == CR_F32)
         return memcpy(&f, r->data + 4 * i, 4), (double)f;
+    uint16_t half;
+    if (is_half(r->dtype))
+        return memcpy(&half, r->data + 2 * i, 2), half_value(r->dtype, half);
     int64_t whole = 0;
     memcpy(&whole, r->data + i * (int64_t)cr_dtype_size(r->dtype),
            cr_dtype_size(r->dtype));

@@ -176,10 +176,10 @@ cr_tensor *make_where(world *w)
 
 cr_tensor *make_cast(world *w)
 {
-    static const cr_dtype types[] = { CR_F32, CR_F64, CR_F32, CR_F64,
-                                      CR_I64, CR_I32, CR_U8,  CR_BOOL };
+    static const cr_dtype types[] = { CR_F32, CR_F64, CR_F32,  CR_F64,  CR_I64,
+                                      CR_I32, CR_U8,  CR_BOOL, CR_BF16, CR_F16 };
     cr_tensor *x = pick(w, ANY, 0);
-    return x ? cr_cast(x, types[below(w, 8)]) : NULL;
+    return x ? cr_cast(x, types[below(w, 10)]) : NULL;
 }
 
 /* ---- views ---- */
@@ -408,7 +408,7 @@ cr_tensor *make_product(world *w)
     cr_tensor *y = x ? right_factor(w, x) : NULL;
     if (!y)
         return NULL;
-    double tiny = cr_dtype_of(x) == CR_F32 ? 1e-38 : 1e-307;
+    double tiny = cr_dtype_of(x) == CR_F64 ? 1e-307 : 1e-38;
     if (chance(w, 10))
         x = cr_mul(x, tiny);
     if (chance(w, 10))

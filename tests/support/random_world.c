@@ -2,6 +2,7 @@
  * that fit each other. */
 #define _DEFAULT_SOURCE
 #include "random_world.h"
+#include "half.h"
 #include "tap.h"
 #ifdef _WIN32 /* without pages that nobody may touch */
 #define mmap(at, bytes, ...)     malloc(bytes)
@@ -144,6 +145,10 @@ void fill(world *w, cr_dtype dtype, int64_t n, void *data)
         case CR_F64:
             ((double *)data)[i] = real_value(w, style);
             break;
+        case CR_BF16:
+        case CR_F16:
+            ((uint16_t *)data)[i] = half_nearest(dtype, real_value(w, style));
+            break;
         case CR_I64:
             ((int64_t *)data)[i] = whole;
             break;
@@ -209,8 +214,9 @@ static cr_dims some_dims(world *w)
 
 cr_tensor *make_input(world *w)
 {
-    static const cr_dtype types[] = { CR_F32, CR_F32, CR_F32, CR_F32, CR_F32,  CR_F64,
-                                      CR_F64, CR_I64, CR_I64, CR_I32, CR_BOOL, CR_U8 };
+    static const cr_dtype types[] = { CR_F32, CR_F32,  CR_F32,  CR_F32,  CR_F32,
+                                      CR_F64, CR_F64,  CR_I64,  CR_I64,  CR_I32,
+                                      CR_U8,  CR_BOOL, CR_BF16, CR_BF16, CR_F16 };
     cr_dtype dtype = types[below(w, (int64_t)(sizeof types / sizeof *types))];
     cr_tensor *t = fresh(w, dtype, some_dims(w));
     bool leaf = t && is_float(t) && chance(w, 60);

@@ -9,7 +9,7 @@
 enum { POOL = 40, PINS = 8, MOST_LEVELS = 4, MOST_WALKS = 9 };
 
 #define TYPE(t) (1u << (t))
-#define FLOATS  (TYPE(CR_F32) | TYPE(CR_F64))
+#define FLOATS  (TYPE(CR_F32) | TYPE(CR_F64) | TYPE(CR_BF16) | TYPE(CR_F16))
 #define INTS    (TYPE(CR_I64) | TYPE(CR_I32) | TYPE(CR_U8))
 #define ANY     (FLOATS | INTS | TYPE(CR_BOOL))
 

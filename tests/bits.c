@@ -131,11 +131,14 @@ static CR__ALIGNED(64) char out[WIDE * 8 + 128];
 
 /* ---- maps ---- */
 
+/* Bit j of uniform: of operand j the first element stands for all. */
 static void hash_map(cr__map_code code, cr_dtype in, cr_dtype to, unsigned uniform)
 {
-    cr__map_fn *kernel = cr__map_find(code, in, to, uniform);
+    cr__map_fn *kernel = cr__map_find(code, in, to);
     const cr__map_form form = cr__map_rows[code].form;
     const void *src[3] = { a, b, c };
+    char *const operands[3] = { a, b, c };
+    int64_t step[3];
     if (!kernel)
         return;
     random_state = 1;
@@ -146,11 +149,19 @@ static void hash_map(cr__map_code code, cr_dtype in, cr_dtype to, unsigned unifo
         fill(CR_BOOL, a, N, 1, false);
         fill(in, b, N, 6, true);
     }
+    unsigned fixed = uniform;
     if (form == CR__FORM_PARAMETRIC1 || form == CR__FORM_PARAMETRIC2) {
         store(in, b, 0, 0.25);
         store(in, c, 0, 7.5);
+        fixed = 6;
     }
-    kernel(out, src, N);
+    for (int j = 0; j < 3; j++) {
+        size_t size = cr_dtype_size(form == CR__FORM_WHERE && j == 0 ? CR_BOOL : in);
+        step[j] = !(fixed >> j & 1);
+        for (size_t i = 1; step[j] == 0 && i < CR__PAD; i++)
+            memcpy(operands[j] + i * size, operands[j], size);
+    }
+    kernel(out, src, step, N);
     add_row(hashed(to, out, N),
             in == CR_F64 && cr__map_rows[code].types == CR__MAPS_ELEMENTARY,
             "map.%s.%s.%s.%u", cr__map_rows[code].name, dtypes[in], dtypes[to], uniform);
@@ -159,19 +170,21 @@ static void hash_map(cr__map_code code, cr_dtype in, cr_dtype to, unsigned unifo
 static void hash_maps(void)
 {
     for (cr__map_code code = 1; code < CR__MAP_CODES; code++)
-        for (cr_dtype in = CR_F32; in <= CR_BOOL; in++)
-            for (unsigned uniform = 0; uniform < 8; uniform++) {
-                if (cr__map_rows[code].form == CR__FORM_SOURCE)
-                    continue;
-                if (code == CR__MAP_cast) {
-                    for (cr_dtype to = CR_F32; uniform == 0 && to <= CR_BOOL; to++)
-                        hash_map(code, in, to, 0);
-                    continue;
-                }
-                const cr__map_types types = cr__map_rows[code].types;
-                bool to_bool = types == CR__MAPS_COMPARED || types == CR__MAPS_LOGICAL;
-                hash_map(code, in, to_bool ? CR_BOOL : in, uniform);
+        for (cr_dtype in = CR_F32; in <= CR_BOOL; in++) {
+            const cr__map_form form = cr__map_rows[code].form;
+            const cr__map_types types = cr__map_rows[code].types;
+            bool to_bool = types == CR__MAPS_COMPARED || types == CR__MAPS_LOGICAL;
+            unsigned last = form == CR__FORM_WHERE ? 6 : form == CR__FORM_BINARY ? 2 : 0;
+            if (form == CR__FORM_SOURCE)
+                continue;
+            if (code == CR__MAP_cast) {
+                for (cr_dtype to = CR_F32; to <= CR_BOOL; to++)
+                    hash_map(code, in, to, 0);
+                continue;
             }
+            for (unsigned uniform = 0; uniform <= last; uniform += last == 6 ? 2 : 1)
+                hash_map(code, in, to_bool ? CR_BOOL : in, uniform);
+        }
 }
 
 /* ---- reductions and products ---- */

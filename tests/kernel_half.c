@@ -163,7 +163,7 @@ static uint16_t cast_by(cr_dtype from, cr_dtype to, const void *x)
     float wide;
     uint16_t h;
     const void *src[] = { x };
-    cr__map_find(CR__MAP_cast, from, to, 0)(&wide, src, 1);
+    cr__map_find(CR__MAP_cast, from, to)(&wide, src, (const int64_t[]){ 1 }, 1);
     cr__half_find(to)->narrow(&h, &wide, 1);
     return h;
 }

@@ -44,6 +44,9 @@
 #define CR__ALIGNED(n)   __attribute__((aligned(n)))
 #define CR__COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
+/* A variable of a loop that is to be counted as it is written, and not made of others. */
+#define CR__STEADY(x) __asm__("" : "+r"(x))
+
 #define CR__JOIN_(a, b) a##b
 #define CR__JOIN(a, b)  CR__JOIN_(a, b)
 

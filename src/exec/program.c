@@ -3,15 +3,16 @@
  * reduction over the innermost dims. Built for each run, by a pass over the group.
  *
  * An instruction's operands are registers: memory of a tensor (bound), a temporary in the
- * thread's scratch memory, or one element (uniform). What kernels cannot read in place is
- * loaded into a temporary first. Registers of bf16 and f16 are f32: what is read is widened, what
- * is made rounded, and narrowed where it is stored. */
+ * thread's scratch memory, or CR__PAD equal elements (uniform). What kernels cannot read in
+ * place is loaded into a temporary first. Registers of bf16 and f16 are f32: what is read is
+ * widened, what is made rounded, and narrowed where it is stored. */
 #include "exec.h"
 
 #include <string.h>
 
 #define TILE          512 /* elements; two registers of doubles, 8 KiB */
 #define SCRATCH_TEMPS ((size_t)192 << 10)
+#define UNIFORM_BYTES (CR__PAD * sizeof(uint64_t))
 #define PARALLEL_WORK (192 << 10) /* elements times instructions: about 10 us */
 
 typedef struct reg {
@@ -20,17 +21,17 @@ typedef struct reg {
     int32_t temp; /* its number, from 1; 0: none */
 } reg;
 
-enum { CALL, INDEX, LOAD, FILL, KEEP, WIDEN, ROUND, NARROW };
+enum { CALL, INDEX, LOAD, WIDEN, ROUND, NARROW };
 
 #define INPUTS 3 /* of a member, at most */
 
 typedef struct instruction {
     uint8_t kind, n_src;
-    uint8_t size;         /* of an element: LOAD, FILL, KEEP */
+    uint8_t size;         /* of an element: LOAD */
     uint16_t dst, src[4]; /* registers */
     union {
         cr__map_fn *fn;
-        char *at;             /* KEEP, NARROW: where element 0 goes */
+        char *at;             /* NARROW: where element 0 goes */
         const cr__half *half; /* WIDEN, ROUND */
     } to;
     const void
@@ -50,9 +51,10 @@ typedef struct program {
     instruction *code;
     reg *regs;
     uint64_t *numbers; /* immediates, 4 words for each that needs more */
+    char *uniforms;    /* registers of CR__PAD elements of any size */
     cr__strided *strided;
     const cr_tensor **loaded; /* by register: what was loaded into it */
-    int n_members, n_code, n_regs, n_numbers, n_strided, n_temps, n_free;
+    int n_members, n_code, n_regs, n_numbers, n_strided, n_temps, n_free, n_uniforms;
     int temp_size; /* bytes of the largest element */
     int64_t tile;
     uint16_t result; /* of the reduction's input */
@@ -79,16 +81,21 @@ static char *carve(char **at, size_t bytes)
 static bool make_room(program *p)
 {
     const cr__plan *plan = p->plan;
-    size_t members = p->group->count, slots = 8 * members;
+    size_t members = p->group->count, slots = 8 * members, uniforms = 0;
     for (uint32_t at = p->group->first; at; at = plan->entries[at - 1].next)
         slots += 2u * (size_t)plan->nodes[at - 1]->n_inputs;
     cr__list *list = &plan->ctx->run_lists[CR__PROGRAM];
+    if (p->numel > 1)
+        uniforms = slots * UNIFORM_BYTES;
     size_t each_member = sizeof(cr_tensor *) + (2 + INPUTS) * sizeof(uint16_t);
     size_t each = sizeof(instruction) + sizeof(reg) + sizeof(uint64_t) +
                   sizeof(cr__strided) + sizeof(cr_tensor *) + sizeof(uint16_t);
-    if (!cr__list_reserve(plan->ctx, list, slots * each + members * each_member + 256))
+    if (!cr__list_reserve(plan->ctx, list,
+                          slots * each + members * each_member + uniforms + 256))
         return false;
     char *at = list->at;
+    at += (64 - (uintptr_t)at % 64) % 64;
+    p->uniforms = carve(&at, uniforms);
     p->members = (cr_tensor **)(void *)carve(&at, members * sizeof *p->members);
     p->last_use = (uint16_t *)(void *)carve(&at, members * sizeof *p->last_use);
     p->reg_of = (uint16_t *)(void *)carve(&at, members * sizeof *p->reg_of);
@@ -119,14 +126,17 @@ static uint16_t new_temp(program *p, cr_dtype dtype)
     return new_reg(p, (reg){ .temp = number });
 }
 
-static uint16_t uniform_reg(program *p, const void *data)
+/* The element at data, whose value is known when the program is built. */
+static uint16_t uniform_reg(program *p, const void *data, cr_dtype dtype)
 {
-    return new_reg(p, (reg){ .data = (char *)(uintptr_t)data });
-}
-
-static bool is_uniform(const program *p, uint16_t r)
-{
-    return p->regs[r].step == 0 && !p->regs[r].temp;
+    char *at = (char *)(uintptr_t)data;
+    size_t size = cr_dtype_size(dtype);
+    if (p->numel > 1) {
+        at = p->uniforms + (size_t)p->n_uniforms++ * UNIFORM_BYTES;
+        for (size_t i = 0; i < CR__PAD; i++)
+            memcpy(at + i * size, data, size);
+    }
+    return new_reg(p, (reg){ .data = at });
 }
 
 /* The next instruction, to be filled in: it is written once, in place. */
@@ -138,16 +148,6 @@ static instruction *emit(program *p, int kind, uint16_t dst, int size)
     code->dst = dst;
     code->n_src = 0;
     return code;
-}
-
-/* The uniform register's element, repeated in a temporary. */
-static uint16_t filled(program *p, uint16_t r, cr_dtype dtype)
-{
-    uint16_t t = new_temp(p, dtype);
-    instruction *code = emit(p, FILL, t, (int)cr_dtype_size(dtype));
-    code->n_src = 1;
-    code->src[0] = r;
-    return t;
 }
 
 static bool all_strides_zero(const cr__strided *s)
@@ -164,7 +164,7 @@ static uint16_t stored_value(program *p, cr_tensor *x)
     cr__source source = cr__source_of(p->plan, x);
     size_t size = cr_dtype_size((cr_dtype)x->dtype);
     if (source.base->shape->numel == 1)
-        return uniform_reg(p, source.data);
+        return uniform_reg(p, source.data, (cr_dtype)x->dtype);
     if (!source.layout && !source.borrowed)
         return new_reg(
             p, (reg){ .data = (char *)(uintptr_t)source.data, .step = (int32_t)size });
@@ -174,7 +174,7 @@ static uint16_t stored_value(program *p, cr_tensor *x)
     cr__strided *s = &p->strided[p->n_strided];
     *s = cr__strided_of(&source, x);
     if (all_strides_zero(s))
-        return uniform_reg(p, s->data);
+        return uniform_reg(p, s->data, (cr_dtype)x->dtype);
     if (!source.borrowed && cr__layout_contiguous(source.layout))
         return new_reg(p, (reg){ .data = s->data, .step = (int32_t)size });
     p->n_strided++;
@@ -193,8 +193,11 @@ static uint16_t widened_value(program *p, cr_tensor *x)
             return (uint16_t)i;
     uint16_t r = stored_value(p, x);
     p->loaded[r] = NULL;
-    if (is_uniform(p, r))
-        r = filled(p, r, dtype);
+    if (!p->regs[r].step && !p->regs[r].temp) {
+        float *wide = (float *)&p->numbers[p->n_numbers++];
+        cr__half_find(dtype)->widen(wide, (const uint16_t *)(void *)p->regs[r].data, 1);
+        return uniform_reg(p, wide, CR_F32);
+    }
     uint16_t t = new_temp(p, CR_F32);
     instruction *code = emit(p, WIDEN, t, 0);
     code->n_src = 1;
@@ -214,7 +217,7 @@ static uint16_t immediate(program *p, cr_arg number, cr_dtype dtype)
     uint64_t *at = &p->numbers[p->n_numbers++];
     *at = 0;
     cr__number_store(number, dtype, at);
-    return uniform_reg(p, at);
+    return uniform_reg(p, at, dtype);
 }
 
 /* The place of x among the members, plus 1; 0: it is made outside. */
@@ -293,30 +296,6 @@ static cr_dtype operand_dtype(const cr_tensor *x, const cr__map *map)
     return (cr_dtype)x->dtype;
 }
 
-/* The kernel; operands that it does not take as uniform are filled, the last first. */
-static cr__map_fn *kernel_for(program *p, uint16_t *src, const cr_tensor *x,
-                              cr_dtype dtype, const cr__map *map)
-{
-    for (int tries = x->n_inputs; tries >= 0; tries--) {
-        unsigned uniform = 0;
-        for (int i = 0; i < x->n_inputs; i++)
-            uniform |= (unsigned)is_uniform(p, src[i]) << i;
-        cr__map_fn *fn = cr__map_find(map->code, dtype, (cr_dtype)x->dtype, uniform);
-        if (fn)
-            return fn;
-        for (int i = x->n_inputs; i-- > 0;)
-            if (uniform >> i & 1) {
-                const cr_tensor *in = cr__input(x, i);
-                src[i] = filled(p, src[i],
-                                cr__register_dtype(in ? (cr_dtype)in->dtype : dtype));
-                break;
-            }
-    }
-    cr__op_fail(p->plan->ctx, x->op, CR_ERR_DTYPE, NULL, "there is no kernel for %s",
-                cr_dtype_name(dtype));
-    return NULL;
-}
-
 /* Operands, then parameters. */
 static void find_operands(program *p, int place, const cr__map *map, cr_dtype dtype,
                           uint16_t *src)
@@ -331,15 +310,6 @@ static void find_operands(program *p, int place, const cr__map *map, cr_dtype dt
         map->params(x->attrs, params);
     for (int i = 0; i < map->n_params; i++)
         src[x->n_inputs + i] = immediate(p, params[i], number);
-}
-
-/* Whether a stored result is made in a temporary and copied. Kernels write whole vectors:
- * behind one element there is other memory, and behind rows of other lengths those of
- * another thread. */
-static bool needs_copy(const program *p)
-{
-    return p->numel == 1 ||
-           (p->group->reduce && p->numel / p->group->reduce->shape->numel % CR__PAD);
 }
 
 static uint16_t result_reg(program *p, cr_tensor *x, bool bound)
@@ -379,13 +349,15 @@ static bool build_map(program *p, int place)
     cr_dtype dtype = operand_dtype(x, map);
     uint16_t src[4];
     find_operands(p, place, map, dtype, src);
-    cr__map_fn *fn = kernel_for(p, src, x, dtype, map);
-    if (!fn)
+    cr__map_fn *fn = cr__map_find(map->code, dtype, (cr_dtype)x->dtype);
+    if (!fn) {
+        cr__op_fail(p->plan->ctx, x->op, CR_ERR_DTYPE, NULL, "there is no kernel for %s",
+                    cr_dtype_name(dtype));
         return false;
+    }
     bool half = cr__is_half((cr_dtype)x->dtype);
-    bool stored = cr__entry_of(p->plan, x)->flags & CR__STORE,
-         copied = stored && needs_copy(p) && !half;
-    uint16_t dst = result_reg(p, x, stored && !copied && !half);
+    bool stored = cr__entry_of(p->plan, x)->flags & CR__STORE;
+    uint16_t dst = result_reg(p, x, stored && !half);
     instruction *code = emit(p, map->source ? INDEX : CALL, dst, 0);
     code->to.fn = fn;
     code->n_src = (uint8_t)(x->n_inputs + map->n_params);
@@ -398,12 +370,6 @@ static bool build_map(program *p, int place)
     }
     if (half)
         round_result(p, place, dst, stored);
-    if (copied) {
-        code = emit(p, KEEP, dst, (int)cr_dtype_size((cr_dtype)x->dtype));
-        code->n_src = 1;
-        code->src[0] = dst;
-        code->to.at = cr__destination(p->plan, x);
-    }
     p->reg_of[place] = dst;
     free_temps(p, place);
     return true;
@@ -445,36 +411,26 @@ CR__INLINE char *address(const program *p, uint16_t r, char *scratch, int64_t st
     return (at->temp ? scratch + (uintptr_t)at->data : at->data) + start * at->step;
 }
 
-/* All lanes that a kernel works on, so that none of them is undefined. */
-static void fill(char *dst, const char *from, size_t size, int64_t n)
-{
-    int64_t count = (n + CR__PAD - 1) / CR__PAD * CR__PAD;
-    for (int64_t i = 0; i < count; i++)
-        memcpy(dst + i * (int64_t)size, from, size);
-}
-
 static void run_tile(const program *p, char *scratch, int64_t start, int64_t n)
 {
     for (int i = 0; i < p->n_code; i++) {
         const instruction *code = &p->code[i];
         const void *src[4];
+        int64_t step[4];
         char *dst = address(p, code->dst, scratch, start);
-        for (int k = 0; k < code->n_src; k++)
+        for (int k = 0; k < code->n_src; k++) {
+            const reg *from = &p->regs[code->src[k]];
             src[k] = address(p, code->src[k], scratch, start);
+            step[k] = from->step || from->temp;
+        }
         switch (code->kind) {
         case CALL:
-            code->to.fn(dst, src, n);
+            code->to.fn(dst, src, step, n);
             break;
         case INDEX:
             src[0] = &start;
             src[1] = code->extra;
-            code->to.fn(dst, src, n);
-            break;
-        case LOAD:
-            cr__copy_range(dst, code->extra, code->size, start, n);
-            break;
-        case FILL:
-            fill(dst, src[0], code->size, n);
+            code->to.fn(dst, src, step, n);
             break;
         case WIDEN:
             code->to.half->widen((float *)(void *)dst, src[0], n);
@@ -487,7 +443,7 @@ static void run_tile(const program *p, char *scratch, int64_t start, int64_t n)
                 ->narrow((uint16_t *)(void *)(code->to.at + start * 2), src[0], n);
             break;
         default:
-            memcpy(code->to.at + start * code->size, src[0], (size_t)(n * code->size));
+            cr__copy_range(dst, code->extra, code->size, start, n);
         }
     }
 }

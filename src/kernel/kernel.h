@@ -41,12 +41,14 @@ void cr__store_strided(const cr__strided *dst, const void *src, size_t size,
 
 /* ---- maps: one instruction of a tile program ---- */
 
-/* dst[i] = f(src[0][i], src[1][i], ..) for i < n; works on whole vectors, so up to the
- * next multiple of CR__PAD elements are read and written. dst may be one of the sources.
- * A source may be uniform: then src[j] points to one element. Sources made from indices
- * (arange, rand, randn) have no operands: src[0] points to the int64_t index of the first
- * element, src[1] to their params. */
-typedef void cr__map_fn(void *dst, const void *const *src, int64_t n);
+/* dst[i] = f(src[0][i], src[1][i], ..) for i < n. Writes exactly n elements, and reads
+ * exactly n of a source k with step[k] 1, which dst may be. With step[k] 0 the source is
+ * uniform: CR__PAD equal elements, of which one will do if n is 1 or if it is a parameter
+ * (those are always uniform). Sources made from indices (arange, rand, randn) have no
+ * operands: src[0] points to the int64_t index of the first element, src[1] to their params,
+ * and step may be NULL. */
+typedef void cr__map_fn(void *dst, const void *const *src, const int64_t *step,
+                        int64_t n);
 
 /* CR__MAP_copy, CR__MAP_neg, ..: the rows of maps.inc. */
 typedef enum cr__map_code {
@@ -72,10 +74,10 @@ typedef struct cr__random_params {
     uint64_t seed, draw;
 } cr__random_params;
 
-/* The kernel for operands of type in (where: of x; cast: from in to out) in the
- * instruction set in use; bit j of uniform says that src[j] is uniform. NULL if there is
- * none. Kernels for bf16 and f16 are those of f32, and read and write f32: see cr__half. */
-cr__map_fn *cr__map_find(cr__map_code code, cr_dtype in, cr_dtype out, unsigned uniform);
+/* The kernel for operands of type in (where: of x; cast: from in to out) in the instruction
+ * set in use; NULL if there is none. Kernels for bf16 and f16 are those of f32, and read and
+ * write f32: see cr__half. */
+cr__map_fn *cr__map_find(cr__map_code code, cr_dtype in, cr_dtype out);
 
 /* ---- bf16 and f16 ---- */
 

@@ -6,20 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Kernels of one code: 0, the only one or all operands vary; 1, the first (where: x) is
- * uniform; 2, the second (y) is; 3, both. */
-typedef cr__map_fn *forms[4];
-
-/* A row's entry in a table; NAME(name) is what its kernels are called. */
-/* clang-format off */
-#define ENTRY(FORM, NAME, name)          [CR__MAP_##name] = ENTRY_OF_##FORM(NAME, name)
-#define ENTRY_OF_UNARY(NAME, name)       { NAME(name) }
-#define ENTRY_OF_PARAMETRIC1(NAME, name) { NAME(name) }
-#define ENTRY_OF_PARAMETRIC2(NAME, name) { NAME(name) }
-#define ENTRY_OF_BINARY(NAME, name)      { NAME(name##_vv), NAME(name##_uv), NAME(name##_vu) }
-#define ENTRY_OF_WHERE(NAME, name) \
-    { NAME(name##_vv), NAME(name##_uv), NAME(name##_vu), NAME(name##_uu) }
-/* clang-format on */
+/* A row's entry in a table; NAME(name) is what its kernel is called. */
+#define ENTRY(NAME, name) [CR__MAP_##name] = NAME(name)
 
 /* Sines far out: libm gets angles within an eighth of a turn only, where every libm is good;
  * not all reduce large ones well. x = m 2^e; its turns, x/(2 pi), are taken modulo one in
@@ -59,15 +47,17 @@ static void sincos_far(float *out, const float *x, int n, bool cosine)
 
 /* ---- plain loops ---- */
 
-#define LOOP_KERNEL(name) static void name(void *dst, const void *const *src, int64_t n)
+#define LOOP_KERNEL(name) \
+    static void name(void *dst, const void *const *src, const int64_t *step, int64_t n)
 #define LOOP_UNARY(name, T, OUT, expression) \
     LOOP_KERNEL(name)                        \
     {                                        \
         OUT *out = dst;                      \
         const T *x = src[0];                 \
-        for (int64_t i = 0; i < n; i++) {    \
-            T a = x[i];                      \
-            out[i] = (OUT)(expression);      \
+        const int64_t x_step = step[0];      \
+        for (; n > 0; n--, x += x_step) {    \
+            T a = *x;                        \
+            *out++ = (OUT)(expression);      \
         }                                    \
     }
 #define LOOP_PARAMETRIC(name, COUNT, T, OUT, expression)                         \
@@ -75,43 +65,34 @@ static void sincos_far(float *out, const float *x, int n, bool cosine)
     {                                                                            \
         OUT *out = dst;                                                          \
         const T *x = src[0], p = *(const T *)src[1], q = *(const T *)src[COUNT]; \
+        const int64_t x_step = step[0];                                          \
         (void)q;                                                                 \
-        for (int64_t i = 0; i < n; i++) {                                        \
-            T a = x[i];                                                          \
-            out[i] = (OUT)(expression);                                          \
+        for (; n > 0; n--, x += x_step) {                                        \
+            T a = *x;                                                            \
+            *out++ = (OUT)(expression);                                          \
         }                                                                        \
     }
 #define LOOP_PARAMETRIC1(name, ...) LOOP_PARAMETRIC(name, 1, __VA_ARGS__)
 #define LOOP_PARAMETRIC2(name, ...) LOOP_PARAMETRIC(name, 2, __VA_ARGS__)
-#define LOOP_BINARY_FORM(name, T, OUT, A, B, expression) \
-    LOOP_KERNEL(name)                                    \
-    {                                                    \
-        OUT *out = dst;                                  \
-        const T *x = src[0], *y = src[1];                \
-        const T x0 = *x, y0 = *y;                        \
-        (void)x0, (void)y0;                              \
-        for (int64_t i = 0; i < n; i++) {                \
-            T a = A, b = B;                              \
-            out[i] = (OUT)(expression);                  \
-        }                                                \
+#define LOOP_BINARY(name, T, OUT, expression)             \
+    LOOP_KERNEL(name)                                     \
+    {                                                     \
+        OUT *out = dst;                                   \
+        const T *x = src[0], *y = src[1];                 \
+        const int64_t x_step = step[0], y_step = step[1]; \
+        for (; n > 0; n--, x += x_step, y += y_step) {    \
+            T a = *x, b = *y;                             \
+            *out++ = (OUT)(expression);                   \
+        }                                                 \
     }
-#define LOOP_BINARY(name, T, OUT, expression)                   \
-    LOOP_BINARY_FORM(name##_vv, T, OUT, x[i], y[i], expression) \
-    LOOP_BINARY_FORM(name##_uv, T, OUT, x0, y[i], expression)   \
-    LOOP_BINARY_FORM(name##_vu, T, OUT, x[i], y0, expression)
-#define LOOP_WHERE_FORM(name, T, X, Y)    \
-    LOOP_KERNEL(name)                     \
-    {                                     \
-        T *out = dst;                     \
-        const uint8_t *c = src[0];        \
-        const T *x = src[1], *y = src[2]; \
-        for (int64_t i = 0; i < n; i++)   \
-            out[i] = c[i] ? X : Y;        \
-    }
-LOOP_WHERE_FORM(u8_where_vv, uint8_t, x[i], y[i])
-LOOP_WHERE_FORM(u8_where_uv, uint8_t, *x, y[i])
-LOOP_WHERE_FORM(u8_where_vu, uint8_t, x[i], *y)
-LOOP_WHERE_FORM(u8_where_uu, uint8_t, *x, *y)
+LOOP_KERNEL(u8_where)
+{
+    uint8_t *out = dst;
+    const uint8_t *c = src[0], *x = src[1], *y = src[2];
+    const int64_t c_step = step[0], x_step = step[1], y_step = step[2];
+    for (; n > 0; n--, c += c_step, x += x_step, y += y_step)
+        *out++ = *c ? *x : *y;
+}
 
 /* f64 beyond what libm has. */
 
@@ -259,43 +240,43 @@ static double gelu_tanh_curve(double x)
 #include "maps.inc"
 
 /* The rows of which integers have kernels, and bools. */
-#define INTEGER_FLOATS(FORM, NAME, name)
-#define INTEGER_ELEMENTARY(FORM, NAME, name)
-#define INTEGER_ALONE(FORM, NAME, name)
-#define INTEGER_NUMBERS(FORM, NAME, name)  ENTRY(FORM, NAME, name),
-#define INTEGER_ORDERED(FORM, NAME, name)  ENTRY(FORM, NAME, name),
-#define INTEGER_COMPARED(FORM, NAME, name) ENTRY(FORM, NAME, name),
-#define INTEGER_LOGICAL(FORM, NAME, name)  ENTRY(FORM, NAME, name),
-#define BOOL_FLOATS                        INTEGER_FLOATS
-#define BOOL_ELEMENTARY                    INTEGER_ELEMENTARY
-#define BOOL_ALONE                         INTEGER_ALONE
-#define BOOL_NUMBERS                       INTEGER_FLOATS
-#define BOOL_ORDERED                       INTEGER_ORDERED
-#define BOOL_COMPARED                      INTEGER_COMPARED
-#define BOOL_LOGICAL                       INTEGER_LOGICAL
+#define INTEGER_FLOATS(NAME, name)
+#define INTEGER_ELEMENTARY(NAME, name)
+#define INTEGER_ALONE(NAME, name)
+#define INTEGER_NUMBERS(NAME, name)  ENTRY(NAME, name),
+#define INTEGER_ORDERED(NAME, name)  ENTRY(NAME, name),
+#define INTEGER_COMPARED(NAME, name) ENTRY(NAME, name),
+#define INTEGER_LOGICAL(NAME, name)  ENTRY(NAME, name),
+#define BOOL_FLOATS                  INTEGER_FLOATS
+#define BOOL_ELEMENTARY              INTEGER_ELEMENTARY
+#define BOOL_ALONE                   INTEGER_ALONE
+#define BOOL_NUMBERS                 INTEGER_FLOATS
+#define BOOL_ORDERED                 INTEGER_ORDERED
+#define BOOL_COMPARED                INTEGER_COMPARED
+#define BOOL_LOGICAL                 INTEGER_LOGICAL
 
 #define I64(name) i64_##name
 #define I32(name) i32_##name
 #define U8(name)  u8_##name
 
-static const forms i64_maps[CR__MAP_CODES] = {
-#define MAP(TYPES, FORM, name, ...) INTEGER_##TYPES(FORM, I64, name)
+static cr__map_fn *const i64_maps[CR__MAP_CODES] = {
+#define MAP(TYPES, FORM, name, ...) INTEGER_##TYPES(I64, name)
 #include "maps.inc"
 };
-static const forms i32_maps[CR__MAP_CODES] = {
-#define MAP(TYPES, FORM, name, ...) INTEGER_##TYPES(FORM, I32, name)
+static cr__map_fn *const i32_maps[CR__MAP_CODES] = {
+#define MAP(TYPES, FORM, name, ...) INTEGER_##TYPES(I32, name)
 #include "maps.inc"
 };
-static const forms u8_maps[CR__MAP_CODES] = {
-#define MAP(TYPES, FORM, name, ...) INTEGER_##TYPES(FORM, U8, name)
+static cr__map_fn *const u8_maps[CR__MAP_CODES] = {
+#define MAP(TYPES, FORM, name, ...) INTEGER_##TYPES(U8, name)
 #include "maps.inc"
-    ENTRY(WHERE, U8, where),
+    ENTRY(U8, where),
 };
-static const forms bool_maps[CR__MAP_CODES] = {
-#define MAP(TYPES, FORM, name, ...) BOOL_##TYPES(FORM, U8, name)
+static cr__map_fn *const bool_maps[CR__MAP_CODES] = {
+#define MAP(TYPES, FORM, name, ...) BOOL_##TYPES(U8, name)
 #include "maps.inc"
-    ENTRY(WHERE, U8, where),
-    [CR__MAP_mul] = ENTRY_OF_BINARY(U8, logical_and),
+    ENTRY(U8, where),
+    [CR__MAP_mul] = u8_logical_and,
 };
 
 /* ---- vectors ---- */
@@ -383,6 +364,7 @@ static cr__map_fn *const casts[CR_DTYPES][CR_DTYPES] = {
     {                                                                   \
         T *out = dst;                                                   \
         const int64_t first = *(const int64_t *)src[0];                 \
+        (void)step;                                                     \
         const cr__arange_params p = *(const cr__arange_params *)src[1]; \
         for (int64_t i = 0; i < n; i++) {                               \
             U at = (U)(first + i);                                      \
@@ -401,6 +383,7 @@ ARANGE(u8_arange, uint8_t, uint64_t, (uint64_t)p.int_start + at * (uint64_t)p.in
     {                                                                           \
         T *out = dst;                                                           \
         const int64_t first = *(const int64_t *)src[0];                         \
+        (void)step;                                                             \
         const cr__linspace_params p = *(const cr__linspace_params *)src[1];     \
         for (int64_t i = 0; i < n; i++) {                                       \
             int64_t at = first + i, left = p.count - 1 - at;                    \
@@ -418,6 +401,7 @@ LINSPACE(f64_linspace, double, (double))
     {                                                                               \
         T *out = dst;                                                               \
         const int64_t first = *(const int64_t *)src[0];                             \
+        (void)step;                                                                 \
         const cr__random_params *p = src[1];                                        \
         uint32_t words[4] = { 0 };                                                  \
         for (int64_t i = 0; i < n; i++) {                                           \
@@ -480,7 +464,7 @@ const cr__map_row cr__map_rows[CR__MAP_CODES] = {
 };
 
 typedef struct tables {
-    const forms *of[CR_DTYPES];
+    cr__map_fn *const *of[CR_DTYPES];
 } tables;
 #define TABLES(SET)                                                                  \
     {                                                                                \
@@ -492,40 +476,23 @@ typedef struct tables {
     }
 static const tables sets[CR__ISAS] = { CR__EACH_SET(TABLES) };
 
-/* The form's index in a table, or -1. */
-static int form_of(cr__map_code code, unsigned uniform)
-{
-    switch (cr__map_rows[code].form) {
-    case CR__FORM_WHERE:
-        return uniform & 1 ? -1 : (int)(uniform >> 1 & 3);
-    case CR__FORM_BINARY:
-        return (int)(uniform & 3);
-    default:
-        return uniform & 1 ? -1 : 0;
-    }
-}
-
-cr__map_fn *cr__map_find_for(cr__isa isa, cr__map_code code, cr_dtype in, cr_dtype out,
-                             unsigned uniform)
+cr__map_fn *cr__map_find_for(cr__isa isa, cr__map_code code, cr_dtype in, cr_dtype out)
 {
     if (code <= CR__MAP_NONE || code >= CR__MAP_CODES || in >= CR_DTYPES ||
         out >= CR_DTYPES)
         return NULL;
     if (cr__map_rows[code].form == CR__FORM_SOURCE)
         return sources[code][out];
-    int form = form_of(code, uniform);
-    if (form < 0)
-        return NULL;
     if (code == CR__MAP_cast)
         return casts[in][out];
     /* where moves bits: integers use that of floats of their size */
     if (code == CR__MAP_where && (in == CR_I64 || in == CR_I32))
         in = in == CR_I64 ? CR_F64 : CR_F32;
-    const forms *table = sets[isa].of[in];
-    return table ? table[code][form] : NULL;
+    cr__map_fn *const *table = sets[isa].of[in];
+    return table ? table[code] : NULL;
 }
 
-cr__map_fn *cr__map_find(cr__map_code code, cr_dtype in, cr_dtype out, unsigned uniform)
+cr__map_fn *cr__map_find(cr__map_code code, cr_dtype in, cr_dtype out)
 {
-    return cr__map_find_for(cr__isa_in_use(), code, in, out, uniform);
+    return cr__map_find_for(cr__isa_in_use(), code, in, out);
 }

@@ -1,8 +1,9 @@
 /* The maps of one float type (for_each_float.h) in one instruction set: the rows of maps.inc as
- * loops over whole vectors; buffers are padded, so there are no tails. */
+ * loops over vectors, of which the last may be a part. */
 
-#define KERNEL(name) \
-    CR__T static void NAME(name)(void *dst, const void *const *src, int64_t n)
+#define KERNEL(name)                                                                     \
+    CR__T static void NAME(name)(void *dst, const void *const *src, const int64_t *step, \
+                                 int64_t n)
 
 /* ---- what rows of both float types call ---- */
 
@@ -18,109 +19,164 @@ CR__FN VT NAME(length)(VT a, VT b)
     return F(sel)(F(eq)(x, inf), x, F(sel)(F(eq)(y, inf), y, out));
 }
 
-/* ---- the forms ---- */
+/* ---- the forms ----
+ *
+ * A loop over vectors of which the last may be a part; MASK is _mask where bools are stored.
+ * Bodies that are SHORT have a loop over whole vectors before it, two at a time: what such a
+ * loop costs is not hidden by what it computes. Where a vector is a line of the cache a load is
+ * as dear as a store, so that a uniform source stays in a register. */
 
-/* STORE writes elements of type OUT. */
-#define VECTOR_UNARY(name, OUT, STORE, ...)  \
-    KERNEL(name)                             \
-    {                                        \
-        OUT *out = dst;                      \
-        const T *x = src[0];                 \
-        for (int64_t i = 0; i < n; i += N) { \
-            VT a = F(load)(x + i);           \
-            F(STORE)(out + i, __VA_ARGS__);  \
-        }                                    \
+#undef SHORT
+#undef WHOLE_OF_TWO
+#define LONG(...)
+#if CR__HAS_FMA
+#define SHORT(...) __VA_ARGS__
+#else
+#define SHORT LONG /* any machine's: small rather than fast */
+#endif
+
+#define STORED(MASK, at, A, B, ...)              \
+    {                                            \
+        VT a = A, b = B;                         \
+        (void)b;                                 \
+        F(store##MASK)(out + (at), __VA_ARGS__); \
     }
 
-#define VECTOR_PARAMETRIC(name, COUNT, ...)    \
-    KERNEL(name)                               \
-    {                                          \
-        T *out = dst;                          \
-        const T *x = src[0];                   \
-        VT p = F(set)(*(const T *)src[1]);     \
-        VT q = F(set)(*(const T *)src[COUNT]); \
-        (void)q;                               \
-        for (int64_t i = 0; i < n; i += N) {   \
-            VT a = F(load)(x + i);             \
-            F(store)(out + i, __VA_ARGS__);    \
-        }                                      \
+#define WHOLE_OF_ONE(MASK, ...)                              \
+    for (int64_t two = 2 * x_step; n >= 2 * N; n -= 2 * N) { \
+        CR__STEADY(two);                                     \
+        STORED(MASK, 0, F(load)(x), a, __VA_ARGS__)          \
+        STORED(MASK, N, F(load)(x + x_step), a, __VA_ARGS__) \
+        x += two, out += 2 * N;                              \
     }
-#define VECTOR_PARAMETRIC1(name, OUT, STORE, ...) VECTOR_PARAMETRIC(name, 1, __VA_ARGS__)
-#define VECTOR_PARAMETRIC2(name, OUT, STORE, ...) VECTOR_PARAMETRIC(name, 2, __VA_ARGS__)
 
-/* A source that varies is loaded for every vector, a uniform one is set once. */
-#define VARIES(x)  F(load)(x + i)
-#define UNIFORM(x) F(set)(*x)
-#define NOTHING    ((VT){ 0 })
-#define VECTOR_BINARY_FORM(name, OUT, STORE, A0, A, B0, B, ...) \
-    KERNEL(name)                                                \
-    {                                                           \
-        OUT *out = dst;                                         \
-        const T *x = src[0], *y = src[1];                       \
-        VT a0 = A0, b0 = B0;                                    \
-        (void)a0, (void)b0;                                     \
-        for (int64_t i = 0; i < n; i += N) {                    \
-            VT a = A, b = B;                                    \
-            F(STORE)(out + i, __VA_ARGS__);                     \
-        }                                                       \
+#define TWO_AT_A_TIME(MASK, A, B, ...)     \
+    for (; i + 2 * N <= n; i += 2 * N) {   \
+        STORED(MASK, i, A, B, __VA_ARGS__) \
+        i += N;                            \
+        STORED(MASK, i, A, B, __VA_ARGS__) \
+        i -= N;                            \
     }
-#define VECTOR_BINARY(name, OUT, STORE, ...)                                          \
-    VECTOR_BINARY_FORM(name##_vv, OUT, STORE, NOTHING, VARIES(x), NOTHING, VARIES(y), \
-                       __VA_ARGS__)                                                   \
-    VECTOR_BINARY_FORM(name##_uv, OUT, STORE, UNIFORM(x), a0, NOTHING, VARIES(y),     \
-                       __VA_ARGS__)                                                   \
-    VECTOR_BINARY_FORM(name##_vu, OUT, STORE, NOTHING, VARIES(x), UNIFORM(y), b0,     \
-                       __VA_ARGS__)
+#define WHOLE_OF_TWO_BY_FORM(MASK, ...)                                      \
+    if (n >= 2 * N) {                                                        \
+        const VT u = F(load)(x_step ? y : x);                                \
+        if (x_step && y_step)                                                \
+            for (; i + N <= n; i += N)                                       \
+                STORED(MASK, i, F(load)(x + i), F(load)(y + i), __VA_ARGS__) \
+        else if (y_step)                                                     \
+            TWO_AT_A_TIME(MASK, u, F(load)(y + i), __VA_ARGS__)              \
+        else if (x_step)                                                     \
+            TWO_AT_A_TIME(MASK, F(load)(x + i), u, __VA_ARGS__)              \
+    }
+#if CR__W == 16
+#define WHOLE_OF_TWO(MASK, ...)             \
+    int64_t i = 0;                          \
+    WHOLE_OF_TWO_BY_FORM(MASK, __VA_ARGS__) \
+    n -= i, out += i, x += x_step ? i : 0, y += y_step ? i : 0;
+#else
+#define WHOLE_OF_TWO(MASK, ...)                                                \
+    for (int64_t two = 2 * x_step, too = 2 * y_step; n >= 2 * N; n -= 2 * N) { \
+        CR__STEADY(two);                                                       \
+        CR__STEADY(too);                                                       \
+        STORED(MASK, 0, F(load)(x), F(load)(y), __VA_ARGS__)                   \
+        STORED(MASK, N, F(load)(x + x_step), F(load)(y + y_step), __VA_ARGS__) \
+        x += two, y += too, out += 2 * N;                                      \
+    }
+#endif
+
+#define UNARY_LOOPS(LENGTH, MASK, ...)             \
+    const int64_t x_step = step[0] * N;            \
+    LENGTH(WHOLE_OF_ONE(MASK, __VA_ARGS__))        \
+    for (; n > 0; n -= N, out += N, x += x_step) { \
+        VT a = F(take)(x, n);                      \
+        F(give##MASK)(out, n, __VA_ARGS__);        \
+    }
+
+#define VECTOR_UNARY(name, LENGTH, OUT, MASK, ...) \
+    KERNEL(name)                                   \
+    {                                              \
+        OUT *out = dst;                            \
+        const T *x = src[0];                       \
+        UNARY_LOOPS(LENGTH, MASK, __VA_ARGS__)     \
+    }
+
+#define VECTOR_PARAMETRIC(name, LENGTH, COUNT, ...) \
+    KERNEL(name)                                    \
+    {                                               \
+        T *out = dst;                               \
+        const T *x = src[0];                        \
+        const VT p = F(fill)(src[1]);               \
+        const VT q = F(fill)(src[COUNT]);           \
+        (void)q;                                    \
+        UNARY_LOOPS(LENGTH, , __VA_ARGS__)          \
+    }
+#define VECTOR_PARAMETRIC1(name, LENGTH, OUT, MASK, ...) \
+    VECTOR_PARAMETRIC(name, LENGTH, 1, __VA_ARGS__)
+#define VECTOR_PARAMETRIC2(name, LENGTH, OUT, MASK, ...) \
+    VECTOR_PARAMETRIC(name, LENGTH, 2, __VA_ARGS__)
+
+#define VECTOR_BINARY(name, LENGTH, OUT, MASK, ...)                 \
+    KERNEL(name)                                                    \
+    {                                                               \
+        OUT *out = dst;                                             \
+        const T *x = src[0], *y = src[1];                           \
+        const int64_t x_step = step[0] * N, y_step = step[1] * N;   \
+        LENGTH(WHOLE_OF_TWO(MASK, __VA_ARGS__))                     \
+        for (; n > 0; n -= N, out += N, x += x_step, y += y_step) { \
+            VT a = F(take)(x, n), b = F(take)(y, n);                \
+            F(give##MASK)(out, n, __VA_ARGS__);                     \
+        }                                                           \
+    }
 
 /* Moves bits only, so it serves every type of the size. */
-#define VECTOR_WHERE_FORM(name, X0, X, Y0, Y)                     \
-    KERNEL(name)                                                  \
-    {                                                             \
-        T *out = dst;                                             \
-        const uint8_t *c = src[0];                                \
-        const T *x = src[1], *y = src[2];                         \
-        VT x0 = X0, y0 = Y0;                                      \
-        (void)x0, (void)y0;                                       \
-        for (int64_t i = 0; i < n; i += N) {                      \
-            F(store)(out + i, F(sel)(F(load_mask)(c + i), X, Y)); \
-        }                                                         \
+KERNEL(where)
+{
+    T *out = dst;
+    const uint8_t *c = src[0];
+    const T *x = src[1], *y = src[2];
+    const int64_t c_step = step[0] * N, x_step = step[1] * N, y_step = step[2] * N;
+    if (c_step) {
+        int64_t i = 0;
+        SHORT(WHOLE_OF_TWO_BY_FORM(, F(sel)(F(load_mask)(c + i), a, b)))
+        n -= i, out += i, c += i, x += x_step ? i : 0, y += y_step ? i : 0;
     }
-VECTOR_WHERE_FORM(where_vv, NOTHING, VARIES(x), NOTHING, VARIES(y))
-VECTOR_WHERE_FORM(where_uv, F(fill)(x), x0, NOTHING, VARIES(y))
-VECTOR_WHERE_FORM(where_vu, NOTHING, VARIES(x), F(fill)(y), y0)
-VECTOR_WHERE_FORM(where_uu, F(fill)(x), x0, F(fill)(y), y0)
+    for (; n > 0; n -= N, out += N, c += c_step, x += x_step, y += y_step) {
+        VT a = F(take)(x, n), b = F(take)(y, n);
+        F(give)(out, n, F(sel)(F(take_mask)(c, n), a, b));
+    }
+}
 
 /* ---- the rows of each kind, as bodies and in the table ---- */
 
-#define BODY_FLOATS(FORM, name, vectors)            FORM(name, T, store, vectors)
-#define BODY_NUMBERS(FORM, name, vectors, integers) FORM(name, T, store, vectors)
-#define BODY_ORDERED(FORM, name, vectors, integers) FORM(name, T, store, vectors)
+#define BODY_FLOATS(FORM, name, vectors)            FORM(name, SHORT, T, , vectors)
+#define BODY_NUMBERS(FORM, name, vectors, integers) FORM(name, SHORT, T, , vectors)
+#define BODY_ORDERED(FORM, name, vectors, integers) FORM(name, SHORT, T, , vectors)
 #define BODY_COMPARED(FORM, name, vectors, integers) \
-    FORM(name, uint8_t, store_mask, vectors)
+    FORM(name, SHORT, uint8_t, _mask, vectors)
 #define BODY_LOGICAL(FORM, name, elements)
 #define BODY_ALONE(FORM, name, what)
 #define BODY_ELEMENTARY(FORM, name, vectors, doubles) \
     CR__L(BODY_ELEMENTARY_, T)(FORM, name, vectors)
-#define BODY_ELEMENTARY_float(FORM, name, vectors) FORM(name, T, store, vectors)
+#define BODY_ELEMENTARY_float(FORM, name, vectors) FORM(name, LONG, T, , vectors)
 #define BODY_ELEMENTARY_double(FORM, name, vectors)
 
 #define MAP(TYPES, FORM, ...) BODY_##TYPES(VECTOR_##FORM, __VA_ARGS__)
 #include "maps.inc"
 
-#define ENTRY_FLOATS(FORM, name)            ENTRY(FORM, NAME, name),
-#define ENTRY_NUMBERS(FORM, name)           ENTRY(FORM, NAME, name),
-#define ENTRY_ORDERED(FORM, name)           ENTRY(FORM, NAME, name),
-#define ENTRY_COMPARED(FORM, name)          ENTRY(FORM, NAME, name),
-#define ENTRY_LOGICAL(FORM, name)           ENTRY(FORM, LOOP, name),
+#define ENTRY_FLOATS(FORM, name)            ENTRY(NAME, name),
+#define ENTRY_NUMBERS(FORM, name)           ENTRY(NAME, name),
+#define ENTRY_ORDERED(FORM, name)           ENTRY(NAME, name),
+#define ENTRY_COMPARED(FORM, name)          ENTRY(NAME, name),
+#define ENTRY_LOGICAL(FORM, name)           ENTRY(LOOP, name),
 #define ENTRY_ELEMENTARY(FORM, name)        CR__L(ENTRY_ELEMENTARY_, T)(FORM, name)
-#define ENTRY_ELEMENTARY_float(FORM, name)  ENTRY(FORM, NAME, name),
-#define ENTRY_ELEMENTARY_double(FORM, name) ENTRY(FORM, LOOP, name),
+#define ENTRY_ELEMENTARY_float(FORM, name)  ENTRY(NAME, name),
+#define ENTRY_ELEMENTARY_double(FORM, name) ENTRY(LOOP, name),
 #define ENTRY_ALONE(FORM, name)             ENTRY_ALONE_##FORM
-#define ENTRY_ALONE_WHERE                   ENTRY(WHERE, NAME, where),
+#define ENTRY_ALONE_WHERE                   ENTRY(NAME, where),
 #define ENTRY_ALONE_UNARY
 #define ENTRY_ALONE_SOURCE
 
-static const forms NAME(maps)[CR__MAP_CODES] = {
+static cr__map_fn *const NAME(maps)[CR__MAP_CODES] = {
 #define MAP(TYPES, FORM, name, ...) ENTRY_##TYPES(FORM, name)
 #include "maps.inc"
 };

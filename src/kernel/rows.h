@@ -37,8 +37,7 @@ extern const cr__map_row cr__map_rows[CR__MAP_CODES]; /* CR__MAP_NONE: without a
 extern const char *const cr__reduce_names[CR__REDUCE_CODES];
 
 /* cr__map_find() and cr__reduce_find() in a given instruction set. */
-cr__map_fn *cr__map_find_for(cr__isa isa, cr__map_code code, cr_dtype in, cr_dtype out,
-                             unsigned uniform);
+cr__map_fn *cr__map_find_for(cr__isa isa, cr__map_code code, cr_dtype in, cr_dtype out);
 const cr__reduce_kernel *cr__reduce_find_for(cr__isa isa, cr__reduce_code code,
                                              cr_dtype in);
 /* The kernel's join of `width` neighbouring results at once; out may be x. */

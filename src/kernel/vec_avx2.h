@@ -124,6 +124,90 @@ CR__FN void d_fold4(const vd *v, double *out)
     __m256d acbd = _mm256_unpacklo_pd(ab, cd) + _mm256_unpackhi_pd(ab, cd);
     _mm256_storeu_pd(out, _mm256_permute4x64_pd(acbd, 0xd8));
 }
+CR__FN vf v_load_first(const float *p, int64_t n)
+{
+    return v_load_part(p, v_first(n));
+}
+CR__FN vd d_load_first(const double *p, int64_t n)
+{
+    return d_load_part(p, d_first(n));
+}
+/* Not by a mask: such stores are slow, and what is loaded next waits for them. */
+CR__CALL void v_store_first(float *p, int64_t n, vf v)
+{
+    __m128 left = _mm256_castps256_ps128(v);
+    if (n & 4) {
+        _mm_storeu_ps(p, left);
+        left = _mm256_extractf128_ps(v, 1);
+        p += 4;
+    }
+    if (n & 2) {
+        _mm_storel_pi((__m64 *)(void *)p, left);
+        left = _mm_movehl_ps(left, left);
+        p += 2;
+    }
+    if (n & 1)
+        _mm_store_ss(p, left);
+}
+CR__CALL void d_store_first(double *p, int64_t n, vd v)
+{
+    __m128d left = _mm256_castpd256_pd128(v);
+    if (n & 2) {
+        _mm_storeu_pd(p, left);
+        left = _mm256_extractf128_pd(v, 1);
+        p += 2;
+    }
+    if (n & 1)
+        _mm_store_sd(p, left);
+}
+/* The bytes of fewer than eight bools, in a word. */
+CR__FN uint64_t bools_load(const uint8_t *p, int64_t n)
+{
+    uint64_t word = 0;
+    for (int64_t i = n; i-- > 0;)
+        word = word << 8 | p[i];
+    return word;
+}
+CR__FN void bools_store(uint8_t *p, int64_t n, uint64_t word)
+{
+    uint32_t four = (uint32_t)word;
+    if (n & 4) {
+        memcpy(p, &four, 4);
+        four = (uint32_t)(word >> 32);
+        p += 4;
+    }
+    uint16_t two = (uint16_t)four;
+    if (n & 2) {
+        memcpy(p, &two, 2);
+        four >>= 16;
+        p += 2;
+    }
+    if (n & 1)
+        *p = (uint8_t)four;
+}
+CR__CALL vm v_load_mask_first(const uint8_t *p, int64_t n)
+{
+    uint64_t word = bools_load(p, n);
+    return v_load_mask((const uint8_t *)&word);
+}
+CR__CALL vmd d_load_mask_first(const uint8_t *p, int64_t n)
+{
+    uint64_t word = bools_load(p, n);
+    return d_load_mask((const uint8_t *)&word);
+}
+CR__CALL void v_store_mask_first(uint8_t *p, int64_t n, vm m)
+{
+    uint64_t word;
+    v_store_mask((uint8_t *)&word, m);
+    bools_store(p, n, word);
+}
+CR__CALL void d_store_mask_first(uint8_t *p, int64_t n, vmd m)
+{
+    uint64_t word = 0;
+    d_store_mask((uint8_t *)&word, m);
+    bools_store(p, n, word);
+}
+#include "vec_parts.h"
 #include "vec_squares.h"
 
 #endif

@@ -189,6 +189,41 @@ CR__FN void d_fold4(const vd *v, double *out)
 }
 #undef HALVES_PS
 #undef HALVES_PD
+CR__FN vf v_load_first(const float *p, int64_t n)
+{
+    return v_load_part(p, v_first(n));
+}
+CR__FN vd d_load_first(const double *p, int64_t n)
+{
+    return d_load_part(p, d_first(n));
+}
+CR__FN void v_store_first(float *p, int64_t n, vf v)
+{
+    v_store_part(p, v_first(n), v);
+}
+CR__FN void d_store_first(double *p, int64_t n, vd v)
+{
+    d_store_part(p, d_first(n), v);
+}
+CR__FN vm v_load_mask_first(const uint8_t *p, int64_t n)
+{
+    __m128i v = _mm_maskz_loadu_epi8(v_first(n), p);
+    return _mm_test_epi8_mask(v, v);
+}
+CR__FN vmd d_load_mask_first(const uint8_t *p, int64_t n)
+{
+    __m128i v = _mm_maskz_loadu_epi8(d_first(n), p);
+    return (vmd)_mm_test_epi8_mask(v, v);
+}
+CR__FN void v_store_mask_first(uint8_t *p, int64_t n, vm m)
+{
+    _mm_mask_storeu_epi8(p, v_first(n), _mm_maskz_set1_epi8(m, 1));
+}
+CR__FN void d_store_mask_first(uint8_t *p, int64_t n, vmd m)
+{
+    _mm_mask_storeu_epi8(p, d_first(n), _mm_maskz_set1_epi8(m, 1));
+}
+#include "vec_parts.h"
 #include "vec_squares.h"
 CR__FN void v_lines(float *to, int64_t pitch, const char *from, int64_t step)
 {

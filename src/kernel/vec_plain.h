@@ -94,3 +94,52 @@ CR__FN void d_fold4(const vd *v, double *out)
         out[r] = l[0];
     }
 }
+CR__CALL vf v_load_first(const float *p, int64_t n)
+{
+    vf v = { 0 };
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+CR__CALL vd d_load_first(const double *p, int64_t n)
+{
+    vd v = { 0 };
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+CR__CALL void v_store_first(float *p, int64_t n, vf v)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = v[i];
+}
+CR__CALL void d_store_first(double *p, int64_t n, vd v)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = v[i];
+}
+CR__CALL vm v_load_mask_first(const uint8_t *p, int64_t n)
+{
+    uint8_t bytes[CR__W] = { 0 };
+    for (int i = 0; i < n; i++)
+        bytes[i] = p[i];
+    return v_load_mask(bytes);
+}
+CR__CALL vmd d_load_mask_first(const uint8_t *p, int64_t n)
+{
+    uint8_t bytes[CR__W] = { 0 };
+    for (int i = 0; i < n; i++)
+        bytes[i] = p[i];
+    return d_load_mask(bytes);
+}
+CR__CALL void v_store_mask_first(uint8_t *p, int64_t n, vm m)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (uint8_t)(m[i] & 1);
+}
+CR__CALL void d_store_mask_first(uint8_t *p, int64_t n, vmd m)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (uint8_t)(m[i] & 1);
+}
+#include "vec_parts.h"

@@ -49,49 +49,63 @@ static void sincos_far(float *out, const float *x, int n, bool cosine)
 
 #define LOOP_KERNEL(name) \
     static void name(void *dst, const void *const *src, const int64_t *step, int64_t n)
-#define LOOP_UNARY(name, T, OUT, expression) \
-    LOOP_KERNEL(name)                        \
-    {                                        \
-        OUT *out = dst;                      \
-        const T *x = src[0];                 \
-        const int64_t x_step = step[0];      \
-        for (; n > 0; n--, x += x_step) {    \
-            T a = *x;                        \
-            *out++ = (OUT)(expression);      \
-        }                                    \
+/* Loops over short expressions have two elements at a time: TWICE. */
+#define ONCE(...)
+#define TWICE(...) __VA_ARGS__
+#define ELEMENTS(TIMES, ELEMENT)                    \
+    TIMES(for (; n > 1; n -= 2){ ELEMENT ELEMENT }) \
+    for (; n > 0; n--) {                            \
+        ELEMENT                                     \
     }
-#define LOOP_PARAMETRIC(name, COUNT, T, OUT, expression)                         \
+
+#define ELEMENT_UNARY(T, OUT, expression) \
+    {                                     \
+        T a = *x;                         \
+        x += x_step;                      \
+        *out++ = (OUT)(expression);       \
+    }
+#define LOOP_UNARY(TIMES, name, T, OUT, expression)        \
+    LOOP_KERNEL(name)                                      \
+    {                                                      \
+        OUT *out = dst;                                    \
+        const T *x = src[0];                               \
+        const int64_t x_step = step[0];                    \
+        ELEMENTS(TIMES, ELEMENT_UNARY(T, OUT, expression)) \
+    }
+#define LOOP_PARAMETRIC(TIMES, name, COUNT, T, OUT, expression)                  \
     LOOP_KERNEL(name)                                                            \
     {                                                                            \
         OUT *out = dst;                                                          \
         const T *x = src[0], p = *(const T *)src[1], q = *(const T *)src[COUNT]; \
         const int64_t x_step = step[0];                                          \
         (void)q;                                                                 \
-        for (; n > 0; n--, x += x_step) {                                        \
-            T a = *x;                                                            \
-            *out++ = (OUT)(expression);                                          \
-        }                                                                        \
+        ELEMENTS(TIMES, ELEMENT_UNARY(T, OUT, expression))                       \
     }
-#define LOOP_PARAMETRIC1(name, ...) LOOP_PARAMETRIC(name, 1, __VA_ARGS__)
-#define LOOP_PARAMETRIC2(name, ...) LOOP_PARAMETRIC(name, 2, __VA_ARGS__)
-#define LOOP_BINARY(name, T, OUT, expression)             \
-    LOOP_KERNEL(name)                                     \
-    {                                                     \
-        OUT *out = dst;                                   \
-        const T *x = src[0], *y = src[1];                 \
-        const int64_t x_step = step[0], y_step = step[1]; \
-        for (; n > 0; n--, x += x_step, y += y_step) {    \
-            T a = *x, b = *y;                             \
-            *out++ = (OUT)(expression);                   \
-        }                                                 \
+#define LOOP_PARAMETRIC1(TIMES, name, ...) LOOP_PARAMETRIC(TIMES, name, 1, __VA_ARGS__)
+#define LOOP_PARAMETRIC2(TIMES, name, ...) LOOP_PARAMETRIC(TIMES, name, 2, __VA_ARGS__)
+#define ELEMENT_BINARY(T, OUT, expression) \
+    {                                      \
+        T a = *x, b = *y;                  \
+        x += x_step, y += y_step;          \
+        *out++ = (OUT)(expression);        \
+    }
+#define LOOP_BINARY(TIMES, name, T, OUT, expression)        \
+    LOOP_KERNEL(name)                                       \
+    {                                                       \
+        OUT *out = dst;                                     \
+        const T *x = src[0], *y = src[1];                   \
+        const int64_t x_step = step[0], y_step = step[1];   \
+        ELEMENTS(TIMES, ELEMENT_BINARY(T, OUT, expression)) \
     }
 LOOP_KERNEL(u8_where)
 {
     uint8_t *out = dst;
     const uint8_t *c = src[0], *x = src[1], *y = src[2];
     const int64_t c_step = step[0], x_step = step[1], y_step = step[2];
-    for (; n > 0; n--, c += c_step, x += x_step, y += y_step)
-        *out++ = *c ? *x : *y;
+    for (; n > 0; n--, c += c_step, x += x_step, y += y_step) {
+        uint8_t a = *x, b = *y; /* without a branch */
+        *out++ = *c ? a : b;
+    }
 }
 
 /* f64 beyond what libm has. */
@@ -221,19 +235,19 @@ static double gelu_tanh_curve(double x)
 
 #define LOOPS_FLOATS(FORM, name, vectors)
 #define LOOPS_ELEMENTARY(FORM, name, vectors, doubles) \
-    FORM(f64_##name, double, double, doubles)
-#define LOOPS_NUMBERS(FORM, name, vectors, integers) \
-    FORM(i64_##name, int64_t, int64_t, integers)     \
-    FORM(i32_##name, int32_t, int32_t, integers)     \
-    FORM(u8_##name, uint8_t, uint8_t, integers)
+    FORM(ONCE, f64_##name, double, double, doubles)
+#define LOOPS_NUMBERS(FORM, name, vectors, integers)    \
+    FORM(TWICE, i64_##name, int64_t, int64_t, integers) \
+    FORM(TWICE, i32_##name, int32_t, int32_t, integers) \
+    FORM(TWICE, u8_##name, uint8_t, uint8_t, integers)
 #define LOOPS_ORDERED LOOPS_NUMBERS
-#define LOOPS_COMPARED(FORM, name, vectors, integers) \
-    FORM(i64_##name, int64_t, uint8_t, integers)      \
-    FORM(i32_##name, int32_t, uint8_t, integers)      \
-    FORM(u8_##name, uint8_t, uint8_t, integers)
-#define LOOPS_LOGICAL(FORM, name, elements)     \
-    FORM(f32_##name, float, uint8_t, elements)  \
-    FORM(f64_##name, double, uint8_t, elements) \
+#define LOOPS_COMPARED(FORM, name, vectors, integers)   \
+    FORM(TWICE, i64_##name, int64_t, uint8_t, integers) \
+    FORM(TWICE, i32_##name, int32_t, uint8_t, integers) \
+    FORM(TWICE, u8_##name, uint8_t, uint8_t, integers)
+#define LOOPS_LOGICAL(FORM, name, elements)            \
+    FORM(TWICE, f32_##name, float, uint8_t, elements)  \
+    FORM(TWICE, f64_##name, double, uint8_t, elements) \
     LOOPS_COMPARED(FORM, name, , elements)
 #define LOOPS_ALONE(FORM, name, what)
 #define MAP(TYPES, FORM, ...) LOOPS_##TYPES(LOOP_##FORM, __VA_ARGS__)
@@ -290,16 +304,18 @@ static cr__map_fn *const bool_maps[CR__MAP_CODES] = {
  * largest. */
 #define SATURATED(T, LOW, HIGH, MAX) \
     (isnan(a) ? 0 : a >= HIGH ? MAX : a <= LOW ? (T)LOW : (T)a)
-#define FLOAT_CASTS(P, T)                                                                \
-    LOOP_UNARY(P##_to_i64, T, int64_t, SATURATED(int64_t, -0x1p63f, 0x1p63f, INT64_MAX)) \
-    LOOP_UNARY(P##_to_i32, T, int32_t, SATURATED(int32_t, -0x1p31f, 0x1p31f, INT32_MAX)) \
-    LOOP_UNARY(P##_to_u8, T, uint8_t, SATURATED(uint8_t, 0.0f, 256.0f, UINT8_MAX))
-#define INTEGER_CASTS(P, T)               \
-    LOOP_UNARY(P##_to_f32, T, float, a)   \
-    LOOP_UNARY(P##_to_f64, T, double, a)  \
-    LOOP_UNARY(P##_to_i64, T, int64_t, a) \
-    LOOP_UNARY(P##_to_i32, T, int32_t, a) \
-    LOOP_UNARY(P##_to_u8, T, uint8_t, a)
+#define FLOAT_CASTS(P, T)                                        \
+    LOOP_UNARY(ONCE, P##_to_i64, T, int64_t,                     \
+               SATURATED(int64_t, -0x1p63f, 0x1p63f, INT64_MAX)) \
+    LOOP_UNARY(ONCE, P##_to_i32, T, int32_t,                     \
+               SATURATED(int32_t, -0x1p31f, 0x1p31f, INT32_MAX)) \
+    LOOP_UNARY(ONCE, P##_to_u8, T, uint8_t, SATURATED(uint8_t, 0.0f, 256.0f, UINT8_MAX))
+#define INTEGER_CASTS(P, T)                      \
+    LOOP_UNARY(TWICE, P##_to_f32, T, float, a)   \
+    LOOP_UNARY(TWICE, P##_to_f64, T, double, a)  \
+    LOOP_UNARY(TWICE, P##_to_i64, T, int64_t, a) \
+    LOOP_UNARY(TWICE, P##_to_i32, T, int32_t, a) \
+    LOOP_UNARY(TWICE, P##_to_u8, T, uint8_t, a)
 
 /* f32 rounded to odd: towards zero, the last digit 1 if something is lost. Rounded again, to
  * nearest and to two digits less or fewer, it gives what the number itself would. */
@@ -325,19 +341,19 @@ static float odd_f32_of_i64(int64_t x)
     return odd_f32(x < 0 ? -all : all);
 }
 
-#define BOOL_CAST(P, T) LOOP_UNARY(P##_to_bool, T, uint8_t, a != 0)
+#define BOOL_CAST(P, T) LOOP_UNARY(TWICE, P##_to_bool, T, uint8_t, a != 0)
 FLOAT_CASTS(f32, float)
 FLOAT_CASTS(f64, double)
 INTEGER_CASTS(i64, int64_t)
 INTEGER_CASTS(i32, int32_t)
 INTEGER_CASTS(u8, uint8_t)
-LOOP_UNARY(f32_to_f64, float, double, a)
-LOOP_UNARY(f64_to_f32, double, float, a)
-LOOP_UNARY(f32_to_f32, float, float, a)
-LOOP_UNARY(f64_to_odd, double, float, odd_f32(a))
-LOOP_UNARY(i64_to_odd, int64_t, float, odd_f32_of_i64(a))
-LOOP_UNARY(i32_to_odd, int32_t, float, odd_f32(a))
-LOOP_UNARY(f64_to_f64, double, double, a)
+LOOP_UNARY(TWICE, f32_to_f64, float, double, a)
+LOOP_UNARY(TWICE, f64_to_f32, double, float, a)
+LOOP_UNARY(TWICE, f32_to_f32, float, float, a)
+LOOP_UNARY(ONCE, f64_to_odd, double, float, odd_f32(a))
+LOOP_UNARY(ONCE, i64_to_odd, int64_t, float, odd_f32_of_i64(a))
+LOOP_UNARY(ONCE, i32_to_odd, int32_t, float, odd_f32(a))
+LOOP_UNARY(TWICE, f64_to_f64, double, double, a)
 BOOL_CAST(f32, float)
 BOOL_CAST(f64, double)
 BOOL_CAST(i64, int64_t)

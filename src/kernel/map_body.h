@@ -50,6 +50,9 @@ CR__FN VT NAME(length)(VT a, VT b)
         x += two, out += 2 * N;                              \
     }
 
+#define ONE_AT_A_TIME(MASK, A, B, ...) \
+    for (; i + N <= n; i += N)         \
+    STORED(MASK, i, A, B, __VA_ARGS__)
 #define TWO_AT_A_TIME(MASK, A, B, ...)     \
     for (; i + 2 * N <= n; i += 2 * N) {   \
         STORED(MASK, i, A, B, __VA_ARGS__) \
@@ -57,21 +60,21 @@ CR__FN VT NAME(length)(VT a, VT b)
         STORED(MASK, i, A, B, __VA_ARGS__) \
         i -= N;                            \
     }
-#define WHOLE_OF_TWO_BY_FORM(MASK, ...)                                      \
-    if (n >= 2 * N) {                                                        \
-        const VT u = F(load)(x_step ? y : x);                                \
-        if (x_step && y_step)                                                \
-            for (; i + N <= n; i += N)                                       \
-                STORED(MASK, i, F(load)(x + i), F(load)(y + i), __VA_ARGS__) \
-        else if (y_step)                                                     \
-            TWO_AT_A_TIME(MASK, u, F(load)(y + i), __VA_ARGS__)              \
-        else if (x_step)                                                     \
-            TWO_AT_A_TIME(MASK, F(load)(x + i), u, __VA_ARGS__)              \
+/* BOTH: the loop where both sources vary. */
+#define WHOLE_BY_FORM(BOTH, MASK, ...)                              \
+    if (n >= 2 * N) {                                               \
+        const VT u = F(load)(x_step ? y : x);                       \
+        if (x_step && y_step)                                       \
+            BOTH(MASK, F(load)(x + i), F(load)(y + i), __VA_ARGS__) \
+        else if (y_step)                                            \
+            TWO_AT_A_TIME(MASK, u, F(load)(y + i), __VA_ARGS__)     \
+        else if (x_step)                                            \
+            TWO_AT_A_TIME(MASK, F(load)(x + i), u, __VA_ARGS__)     \
     }
 #if CR__W == 16
-#define WHOLE_OF_TWO(MASK, ...)             \
-    int64_t i = 0;                          \
-    WHOLE_OF_TWO_BY_FORM(MASK, __VA_ARGS__) \
+#define WHOLE_OF_TWO(MASK, ...)                     \
+    int64_t i = 0;                                  \
+    WHOLE_BY_FORM(ONE_AT_A_TIME, MASK, __VA_ARGS__) \
     n -= i, out += i, x += x_step ? i : 0, y += y_step ? i : 0;
 #else
 #define WHOLE_OF_TWO(MASK, ...)                                                \
@@ -137,7 +140,7 @@ KERNEL(where)
     const int64_t c_step = step[0] * N, x_step = step[1] * N, y_step = step[2] * N;
     if (c_step) {
         int64_t i = 0;
-        SHORT(WHOLE_OF_TWO_BY_FORM(, F(sel)(F(load_mask)(c + i), a, b)))
+        SHORT(WHOLE_BY_FORM(TWO_AT_A_TIME, , F(sel)(F(load_mask)(c + i), a, b)))
         n -= i, out += i, c += i, x += x_step ? i : 0, y += y_step ? i : 0;
     }
     for (; n > 0; n -= N, out += N, c += c_step, x += x_step, y += y_step) {

@@ -6,6 +6,7 @@
  * operation, as TAP, and last how many cases passed, failed and are not offered. */
 #define _POSIX_C_SOURCE 200809L
 #include "engine.h"
+#include "half.h"
 #include <dirent.h>
 #include <stdlib.h>
 
@@ -91,7 +92,7 @@ static char *read_number(const char *text, const array *a, int64_t i)
     char *end;
     double real = 0;
     long long whole = 0;
-    if (a->dtype == CR_F64 || a->dtype == CR_F32)
+    if (a->dtype == CR_F64 || a->dtype == CR_F32 || is_half(a->dtype))
         real = strtod(text, &end);
     else
         whole = strtoll(text, &end, 10);
@@ -101,6 +102,10 @@ static char *read_number(const char *text, const array *a, int64_t i)
         break;
     case CR_F32:
         ((float *)a->data)[i] = (float)real;
+        break;
+    case CR_BF16:
+    case CR_F16:
+        ((uint16_t *)a->data)[i] = half_nearest(a->dtype, real);
         break;
     case CR_I64:
         ((int64_t *)a->data)[i] = whole;
@@ -211,10 +216,15 @@ TAP_FORMAT(2, 3) static bool complain(const golden_case *c, const char *format, 
     return false;
 }
 
-static bool equal(double got, double want)
+/* bf16 and f16 have 8 and 11 digits: a result may differ by the last. Gradients have roundings
+ * of their own between, at other places. */
+static bool equal(double got, double want, cr_dtype dtype, bool gradient)
 {
+    const double digit = dtype == CR_BF16 ? 0x1p-7 : 0x1p-10;
     if (isnan(want) || isinf(want))
         return isnan(want) ? isnan(got) : got == want;
+    if (is_half(dtype))
+        return fabs(got - want) <= digit * (gradient ? 1 + 4 * fabs(want) : fabs(want));
     return fabs(got - want) <= 1e-9 + 1e-7 * fabs(want);
 }
 
@@ -235,7 +245,7 @@ static bool same_values(const golden_case *c, const char *what, int place, cr_te
     for (int64_t i = 0; i < want->numel; i++) {
         double g = number_at(want->dtype, data, i),
                w = number_at(want->dtype, want->data, i);
-        if (equal(g, w) || has_limit(c, i, g, w))
+        if (equal(g, w, want->dtype, *what == 'g') || has_limit(c, i, g, w))
             continue;
         if (wrong == 0)
             complain(c, "%s %d, element %" PRId64 ": got %.17g, want %.17g", what, place,

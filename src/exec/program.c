@@ -7,6 +7,7 @@
  * place is loaded into a temporary first. Registers of bf16 and f16 are f32: what is read is
  * widened, what is made rounded, and narrowed where it is stored. */
 #include "exec.h"
+#include "reducer.h"
 
 #include <string.h>
 
@@ -58,12 +59,6 @@ typedef struct program {
     int temp_size; /* bytes of the largest element */
     int64_t tile;
     uint16_t result; /* of the reduction's input */
-    const cr__reduce_kernel *kernel;
-    cr__ending ending;
-    int64_t rows, length; /* of the reduction: outputs, and elements of each */
-    char *out;
-    char *partials; /* of one long row: the result of each span */
-    int64_t span;   /* blocks: a power of two */
     int parts;
 } program;
 
@@ -477,138 +472,30 @@ static void run_map(program *p)
 
 /* ---- reductions at the end ---- */
 
-/* One block of the row that begins at element row. Block boundaries are tile boundaries:
- * tiles are a power of two below CR__BLOCK. */
-static void reduce_block(const program *p, char *scratch, int64_t row, int64_t block,
-                         char *result)
-{
-    CR__ALIGNED(64) char lanes[CR__LANES * 8];
-    int64_t at = block * CR__BLOCK, end = least(at + CR__BLOCK, p->length);
-    p->kernel->begin(lanes);
-    for (; at < end; at += p->tile) {
-        int64_t n = least(p->tile, end - at);
-        run_tile(p, scratch, row + at, n);
-        p->kernel->add(lanes, address(p, p->result, scratch, row + at), n);
-    }
-    p->kernel->end(lanes, result);
-}
-
-/* Blocks first.. of the row, joined by the pairwise tree as they come: the stack holds
- * one result for each one in the binary count of the blocks so far. first is a multiple
- * of a power of two that is not below their number, so these are whole branches of the
- * row's tree. */
-static void reduce_blocks(const program *p, char *scratch, int64_t row, int64_t first,
-                          int64_t last, char *result)
-{
-    uint64_t stack[48];
-    int depth = 0;
-    for (int64_t b = first; b < last; b++) {
-        reduce_block(p, scratch, row, b, (char *)&stack[depth++]);
-        for (int64_t count = b - first + 1; !(count & 1); count /= 2, depth--)
-            p->kernel->join(&stack[depth - 2], &stack[depth - 2], &stack[depth - 1]);
-    }
-    for (; depth > 1; depth--)
-        p->kernel->join(&stack[depth - 2], &stack[depth - 2], &stack[depth - 1]);
-    memcpy(result, stack, p->kernel->out_size);
-}
-
-static int64_t sum_blocks(const program *p)
-{
-    return (p->length + CR__BLOCK - 1) / CR__BLOCK;
-}
-
-/* Ends the sums of some rows; what cannot be ended as it is gets computed again. */
-static void end_rows(const program *p, char *scratch, int64_t first, int64_t rows)
-{
-    int64_t size = (int64_t)p->kernel->out_size;
-    cr__reduce_code again = p->ending.with;
-    for (int64_t r = first, end = first + rows; r < end; r++) {
-        r += cr__ending_apply(&p->ending, p->out + r * size, end - r, &again);
-        if (r == end)
-            return;
-        program redo = *p;
-        redo.kernel = cr__reduce_find(again, p->ending.dtype);
-        reduce_blocks(&redo, scratch, r * p->length, 0, sum_blocks(p), p->out + r * size);
-        cr__ending_scaled(&p->ending, again, p->out + r * size);
-    }
-}
-
-/* One long row, each part some of its spans. */
-static void row_part(void *arg, int64_t part, int worker)
+static const void *make_elements(void *arg, int64_t start, int64_t n, char *scratch,
+                                 const void **y)
 {
     const program *p = arg;
-    char *scratch = cr__team_scratch(p->plan->ctx->team, worker);
-    int64_t begin, end, blocks = sum_blocks(p);
-    cr__part((blocks + p->span - 1) / p->span, 1, part, p->parts, &begin, &end);
-    for (int64_t s = begin; s < end; s++)
-        reduce_blocks(p, scratch, 0, s * p->span, least((s + 1) * p->span, blocks),
-                      p->partials + s * (int64_t)p->kernel->out_size);
+    (void)y;
+    run_tile(p, scratch, start, n);
+    return address(p, p->result, scratch, start);
 }
 
-static void sum_row(program *p)
-{
-    cr__team *team = p->plan->ctx->team;
-    int64_t most = (int64_t)(CR__SCRATCH_BYTES - SCRATCH_TEMPS) / 8,
-            blocks = sum_blocks(p);
-    p->partials = (char *)cr__team_scratch(team, 0) + SCRATCH_TEMPS;
-    p->span = 1;
-    while (blocks / p->span >= most)
-        p->span *= 2;
-    cr__parallel(team, p->parts, row_part, p);
-    cr__reduce_tree(p->kernel, p->partials, (blocks + p->span - 1) / p->span);
-    memcpy(p->out, p->partials, p->kernel->out_size);
-}
-
-static void run_row(program *p)
-{
-    cr__reduce_code again = p->ending.with;
-    sum_row(p);
-    if (cr__ending_apply(&p->ending, p->out, 1, &again) == 1)
-        return;
-    p->kernel = cr__reduce_find(again, p->ending.dtype);
-    sum_row(p);
-    cr__ending_scaled(&p->ending, again, p->out);
-}
-
-/* Rows that tiles hold several of, or that are several tiles long. */
-static void rows_part(void *arg, int64_t part, int worker)
-{
-    const program *p = arg;
-    char *scratch = cr__team_scratch(p->plan->ctx->team, worker);
-    int64_t begin, end, size = (int64_t)p->kernel->out_size;
-    /* Kernels write whole vectors: parts begin where a vector does. */
-    cr__part(p->rows, CR__PAD, part, p->parts, &begin, &end);
-    if (p->length > p->tile) {
-        for (int64_t r = begin; r < end; r++)
-            reduce_blocks(p, scratch, r * p->length, 0, sum_blocks(p), p->out + r * size);
-        end_rows(p, scratch, begin, end - begin);
-        return;
-    }
-    int64_t many = p->tile / p->length;
-    for (int64_t r = begin; r < end; r += many) {
-        int64_t rows = least(many, end - r);
-        run_tile(p, scratch, r * p->length, rows * p->length);
-        p->kernel->rows(p->out + r * size, address(p, p->result, scratch, r * p->length),
-                        rows, p->length);
-        end_rows(p, scratch, r, rows);
-    }
-}
-
+/* Tiles are a power of two below CR__BLOCK. */
 static void run_reduce(program *p)
 {
     cr_tensor *x = p->group->reduce;
-    cr__team *team = p->plan->ctx->team;
     const cr__reduce_info *info = x->op->internal;
-    p->kernel = cr__reduce_find(info->code, (cr_dtype)cr__input(x, 0)->dtype);
-    p->ending = cr__ending_of(x);
-    p->out = cr__destination(p->plan, x);
-    p->rows = x->shape->numel;
-    p->length = p->numel / p->rows;
-    p->parts = wants_threads(p) ? cr__team_size(team) : 1;
-    if (p->rows == 1 && p->length > p->tile)
-        run_row(p);
-    else
-        cr__parallel(team, p->parts, rows_part, p);
+    cr__reduction r = { .ending = cr__ending_of(x),
+                        .out = cr__destination(p->plan, x),
+                        .make = make_elements,
+                        .arg = p,
+                        .outputs = x->shape->numel,
+                        .length = p->numel / x->shape->numel,
+                        .tile = p->tile,
+                        .cost = 0.06 * (p->n_code + 1) };
+    cr__reduce_find(info->code, (cr_dtype)cr__input(x, 0)->dtype, &r.kernel);
+    cr__reduce(&r, p->plan->ctx->team);
 }
 
 bool cr__run_program(const cr__plan *plan, const cr__group *group)

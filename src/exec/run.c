@@ -2,6 +2,7 @@
  * their nodes. If anything fails, no node and no leaf has changed. */
 #include "../base/system.h"
 #include "exec.h"
+#include "reducer.h"
 
 /* ---- groups of one node ---- */
 
@@ -51,23 +52,12 @@ static void run_reduction(const cr__plan *plan, cr_tensor *x)
     cr__strided whole = cr__strided_of(&source, in);
     int kept;
     cr__strided s = kept_first(x, &whole, &kept);
-    void *out = cr__destination(plan, x);
-    if (info->place) {
-        cr__reduce_place(&s, (cr_dtype)in->dtype, kept, info->least, out,
-                         plan->ctx->team);
-        return;
-    }
-    if (cr__means_integers(x)) {
-        cr__reduce_integer_mean(&s, (cr_dtype)in->dtype, kept, out, plan->ctx->team);
-        return;
-    }
-    cr__reduce_job job = { .kernel = cr__reduce_find(info->code, (cr_dtype)in->dtype),
-                           .dtype = (cr_dtype)in->dtype,
-                           .x = s,
-                           .kept = kept,
-                           .out = out,
-                           .ending = cr__ending_of(x) };
-    cr__reduce(&job, plan->ctx->team);
+    cr__reduction r = {
+        .ending = cr__ending_of(x), .out = cr__destination(plan, x), .x = s, .kept = kept
+    };
+    cr__reduce_find(cr__means_integers(x) ? CR__REDUCE_mean : info->code,
+                    (cr_dtype)in->dtype, &r.kernel);
+    cr__reduce(&r, plan->ctx->team);
 }
 
 static void run_contract(const cr__plan *plan, cr_tensor *x)

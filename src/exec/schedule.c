@@ -456,9 +456,8 @@ bool cr__means_integers(const cr_tensor *x)
 bool cr__reduces_inner(const cr_tensor *x)
 {
     const cr__reduce_attrs *attrs = x->attrs;
-    const cr__reduce_info *info = x->op->internal;
     int ndim = cr__input(x, 0)->shape->ndim;
-    if (info->place || cr__input(x, 0)->shape->numel == 0 || cr__means_integers(x))
+    if (cr__input(x, 0)->shape->numel == 0 || cr__means_integers(x))
         return false;
     for (int i = 0; i < attrs->dim.n; i++)
         if (attrs->dim.v[i] != ndim - attrs->dim.n + i)

@@ -260,8 +260,6 @@ typedef struct cr__reduce_attrs {
 } cr__reduce_attrs;
 typedef struct cr__reduce_info {
     cr__reduce_code code;
-    bool place; /* argmax: cr__reduce_place() instead */
-    bool least; /* of place: argmin */
     cr__ending_code ending;
     /* What the ending takes from the attributes. count is the number of elements reduced
      * to one. */

@@ -8,37 +8,56 @@
 /* Below this square (times count), squares of f32 and f64 may have vanished. */
 #define TINY(size) ((size) == 4 ? 0x1p-100 : 0x1p-900)
 
-#define ENDINGS(P, T, MAX, SQRT)                                                       \
-    static int64_t P##_apply(const cr__ending *e, T *sums, int64_t n,                  \
-                             cr__reduce_code *again)                                   \
-    {                                                                                  \
-        T count = (T)e->count, eps = (T)e->eps, tiny = (T)TINY(sizeof(T));             \
-        bool squares = e->with == CR__REDUCE_squares;                                  \
-        for (int64_t i = 0; i < n; i++) {                                              \
-            T sum = sums[i], square = sum / count + eps;                               \
-            if (!(sum <= MAX && sum >= -MAX)) {                                        \
-                *again = squares ? CR__REDUCE_squares_down : CR__REDUCE_sum_down;      \
-                return i;                                                              \
-            }                                                                          \
-            if (e->code == CR__AS_RSTD && square < tiny) {                             \
-                *again = CR__REDUCE_squares_up;                                        \
-                return i;                                                              \
-            }                                                                          \
-            sums[i] = e->code == CR__AS_RSTD   ? 1 / SQRT(square)                      \
-                      : e->code == CR__AS_MEAN ? sum / count                           \
-                                               : sum;                                  \
-        }                                                                              \
-        return n;                                                                      \
-    }                                                                                  \
-    static T P##_scaled(const cr__ending *e, cr__reduce_code again, T sum)             \
-    {                                                                                  \
-        T count = (T)e->count;                                                         \
-        T by = (T)(again == CR__REDUCE_squares_up ? CR__UP(sizeof(T))                  \
-                                                  : CR__DOWN(sizeof(T)));              \
-        if (e->code == CR__AS_RSTD)                                                    \
-            return 1 / SQRT(sum / count + (T)(e->eps * (double)by * (double)by)) * by; \
-        sum = e->code == CR__AS_MEAN ? sum / count : sum;                              \
-        return again == CR__REDUCE_sum_down ? sum / by : sum / by / by;                \
+/* The rows of terms that are scaled, of what is ended. */
+static const struct {
+    cr__reduce_code with, down, up; /* up: of squares */
+} scaled_rows[] = {
+    { CR__REDUCE_sum, CR__REDUCE_sum_down, CR__REDUCE_CODES },
+    { CR__REDUCE_dot, CR__REDUCE_dot_down, CR__REDUCE_CODES },
+    { CR__REDUCE_squares, CR__REDUCE_squares_down, CR__REDUCE_squares_up },
+    { CR__REDUCE_squares_about, CR__REDUCE_squares_about_down,
+      CR__REDUCE_squares_about_up },
+};
+
+static int scaled_row(const cr__ending *e)
+{
+    int i = 0;
+    while (scaled_rows[i].with != e->with)
+        i++;
+    return i;
+}
+
+#define ENDINGS(P, T, MAX, SQRT)                                                         \
+    static int64_t P##_apply(const cr__ending *e, T *sums, int64_t n,                    \
+                             cr__reduce_code *again)                                     \
+    {                                                                                    \
+        T count = (T)e->count, eps = (T)e->eps, tiny = (T)TINY(sizeof(T));               \
+        for (int64_t i = 0; i < n; i++) {                                                \
+            T sum = sums[i], square = sum / count + eps;                                 \
+            if (!(sum <= MAX && sum >= -MAX)) {                                          \
+                *again = scaled_rows[scaled_row(e)].down;                                \
+                return i;                                                                \
+            }                                                                            \
+            if (e->code == CR__AS_RSTD && square < tiny) {                               \
+                *again = scaled_rows[scaled_row(e)].up;                                  \
+                return i;                                                                \
+            }                                                                            \
+            sums[i] = e->code == CR__AS_RSTD   ? 1 / SQRT(square)                        \
+                      : e->code == CR__AS_MEAN ? sum / count                             \
+                                               : sum;                                    \
+        }                                                                                \
+        return n;                                                                        \
+    }                                                                                    \
+    static T P##_scaled(const cr__ending *e, cr__reduce_code again, T sum)               \
+    {                                                                                    \
+        T count = (T)e->count;                                                           \
+        const int row = scaled_row(e);                                                   \
+        T by =                                                                           \
+            (T)(again == scaled_rows[row].up ? CR__UP(sizeof(T)) : CR__DOWN(sizeof(T))); \
+        if (e->code == CR__AS_RSTD)                                                      \
+            return 1 / SQRT(sum / count + (T)(e->eps * (double)by * (double)by)) * by;   \
+        sum = e->code == CR__AS_MEAN ? sum / count : sum;                                \
+        return scaled_rows[row].up == CR__REDUCE_CODES ? sum / by : sum / by / by;       \
     }
 ENDINGS(f32, float, FLT_MAX, sqrtf)
 ENDINGS(f64, double, DBL_MAX, sqrt)

@@ -102,7 +102,8 @@ double cr__half_value(cr_dtype dtype, uint16_t bits);
 /* The order of every sum: the reduced elements are numbered row-major; blocks of
  * CR__BLOCK; in a block CR__LANES lanes, element i on lane i mod CR__LANES, ascending,
  * from the identity; lanes folded by halving (0 with 16, ..); blocks joined by a pairwise
- * tree. */
+ * tree. Kernels know accumulators, which is what lanes and blocks have come to; who cuts
+ * (exec/reducer.h) knows blocks and outputs. */
 #define CR__BLOCK 4096
 #define CR__LANES 32
 
@@ -113,21 +114,80 @@ typedef enum cr__reduce_code {
     CR__REDUCE_CODES
 } cr__reduce_code;
 
-typedef struct cr__reduce_kernel {
-    size_t out_size;            /* bytes of a result; lanes are CR__LANES of them */
-    void (*begin)(void *lanes); /* all lanes to the identity */
-    void (*add)(void *lanes, const void *x,
-                int64_t n);                    /* x[0] goes to lane 0; reads n exactly */
-    void (*end)(const void *lanes, void *out); /* folds the lanes */
-    void (*join)(void *out, const void *a,
-                 const void *b); /* of two blocks; out may be a */
-    /* out[r] = the reduction of x[r*len .. (r+1)*len), for r < rows and len <= CR__BLOCK
-     */
-    void (*rows)(void *out, const void *x, int64_t rows, int64_t len);
-} cr__reduce_kernel;
+/* What is read besides x: nothing; y, one element for each result; y, an element for each
+ * of x. */
+typedef enum cr__reduce_operand {
+    CR__REDUCES_ALONE,
+    CR__REDUCES_VALUE,
+    CR__REDUCES_ARRAY
+} cr__reduce_operand;
 
-/* NULL if there is none for this type. */
-const cr__reduce_kernel *cr__reduce_find(cr__reduce_code code, cr_dtype in);
+/* An accumulator has one part, or two, of part_size bytes each. An array of accumulators
+ * holds all first parts and then all second ones: part p of accumulator i is part
+ * p * pitch + i of the array, which has room for `pitch` accumulators.
+ *
+ * The two parts of logsumexp are m, the largest so far, and s, the sum of exp(x - m); an
+ * element is (x, 1), and none is (-inf, 0). (m, s) with (m', s'), which comes after, is
+ *     h = the larger of m and m', NaN if one is
+ *     e = exp(the lesser - h), 1 if they are equal, 0 if both are -inf
+ *     (h, m < m' ? s*e + s' : s + s'*e)
+ * with products and sums rounded, so that -inf adds 0, inf counts itself and NaN stays.
+ * The other pairs, of argmax and of means of integers, are exact in every order. */
+typedef struct cr__reduce_kernel cr__reduce_kernel;
+
+/* x[0..n) are elements at, at + 1, .. of the reduction: x[0] goes to lane at mod CR__LANES.
+ * n elements are read, exactly. acc is an array of k->lanes accumulators. */
+typedef void cr__reduce_add(const cr__reduce_kernel *k, void *acc, const void *x,
+                            const void *y, int64_t at, int64_t n);
+
+/* The same for `width` <= CR__STRIP neighbouring outputs: element at + r of output c is
+ * x[r*x_stride + c], y's is y[r*y_stride + c] (of a value y_stride is 0). acc is an array
+ * of k->lanes * CR__STRIP accumulators: lane l's of output c is l*CR__STRIP + c. */
+typedef void cr__reduce_columns(const cr__reduce_kernel *k, void *acc, const void *x,
+                                int64_t x_stride, const void *y, int64_t y_stride,
+                                int64_t width, int64_t at, int64_t n);
+
+/* out[i] = what a[i], and b[i], which comes after, come to together, for i < n; all of that
+ * pitch. out may be a. */
+typedef void cr__reduce_join(const cr__reduce_kernel *k, void *out, const void *a,
+                             const void *b, int64_t n, int64_t pitch);
+
+/* out[r] = the result of x[r*length .. (r+1)*length), for length <= CR__BLOCK. */
+typedef void cr__reduce_rows(const cr__reduce_kernel *k, void *out, const void *x,
+                             const void *y, int64_t rows, int64_t length);
+
+struct cr__reduce_kernel {
+    cr__reduce_code code;
+    cr_dtype dtype; /* of x and y */
+    cr__reduce_operand operand;
+    uint8_t join_code, result; /* the row's JOIN and RESULT */
+    uint8_t size;              /* bytes of an element */
+    uint8_t out_size;          /* of a result */
+    uint8_t part_size, parts;  /* of an accumulator */
+    uint8_t lanes;             /* CR__LANES, or 1 where every order gives the same */
+    uint64_t identity[2];      /* of the parts */
+    cr__reduce_add *add;
+    cr__reduce_columns *columns;
+    cr__reduce_join *join;
+    cr__reduce_rows *rows;
+    const struct cr__reduce_loops *loops; /* of its instruction set */
+};
+
+#define CR__STRIP       128 /* neighbouring outputs, at most */
+#define CR__ACCUMULATOR 16  /* bytes, at most */
+
+/* The kernel for elements of that type; false if there is none. */
+bool cr__reduce_find(cr__reduce_code code, cr_dtype in, cr__reduce_kernel *kernel);
+
+/* All n to the identity. */
+void cr__reduce_begin(const cr__reduce_kernel *k, void *acc, int64_t n);
+/* Folds an array of `lanes` accumulators into its first; of lanes * CR__STRIP, into the
+ * first `width`. */
+void cr__reduce_fold(const cr__reduce_kernel *k, void *acc);
+void cr__reduce_fold_columns(const cr__reduce_kernel *k, void *acc, int64_t width);
+/* The results of n accumulators of that pitch; `length` elements were reduced to each. */
+void cr__reduce_end(const cr__reduce_kernel *k, const void *acc, int64_t pitch, void *out,
+                    int64_t n, int64_t length);
 
 /* What becomes of sums, of floats. Where one is infinite or NaN, or so small that its terms
  * may have vanished, while the result might be held, it is computed again of elements times
@@ -140,7 +200,7 @@ typedef enum cr__ending_code {
 } cr__ending_code;
 typedef struct cr__ending {
     cr__ending_code code;
-    cr__reduce_code with; /* the reduction that is ended: sum or squares */
+    cr__reduce_code with; /* the reduction that is ended: sum, dot or squares */
     cr_dtype dtype;
     double count, eps;
 } cr__ending;
@@ -156,30 +216,6 @@ int64_t cr__ending_apply(const cr__ending *ending, void *sums, int64_t n,
                          cr__reduce_code *again);
 /* Ends a sum that was computed again. */
 void cr__ending_scaled(const cr__ending *ending, cr__reduce_code again, void *sum);
-
-/* Joins n block results, in place, by a pairwise tree: result in partials[0]. n >= 1. */
-void cr__reduce_tree(const cr__reduce_kernel *kernel, void *partials, int64_t n);
-
-/* A whole reduction: out (contiguous, over the kept dims in order) from the strided x,
- * whose dims are first the kept ones, then the reduced ones in their row-major order. */
-typedef struct cr__reduce_job {
-    const cr__reduce_kernel *kernel;
-    cr_dtype dtype; /* of x */
-    cr__strided x;
-    int kept; /* how many of x's dims are kept */
-    void *out;
-    cr__ending ending;
-} cr__reduce_job;
-void cr__reduce(const cr__reduce_job *job, cr__team *team);
-
-/* The same for the place of the largest element (smallest, if least): i64, the first of
- * equals, the first NaN. */
-void cr__reduce_place(const cr__strided *x, cr_dtype dtype, int kept, bool least,
-                      int64_t *out, cr__team *team);
-
-/* The mean of integers and bools, correctly rounded, whatever their sum is. */
-void cr__reduce_integer_mean(const cr__strided *x, cr_dtype dtype, int kept, float *out,
-                             cr__team *team);
 
 /* ---- scattered sums ---- */
 

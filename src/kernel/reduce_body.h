@@ -1,225 +1,396 @@
-/* The reductions of one float type (for_each_float.h) in one instruction set: the rows of
- * reductions.inc. The functions are written for all of them and compiled into the kernels of
- * each with `code` a constant, so that no switch is left. */
+/* The reductions of one float type (for_each_float.h) in one instruction set: the LOOP rows of
+ * reductions.inc, and pairs. The functions are written for all rows and compiled into the
+ * kernels of each with `code` and `join` constants, so that no switch is left. */
 
-#define VECTORS   (CR__LANES / N)
-#define LEAST     (-(T)INFINITY)
-#define MOST      ((T)INFINITY)
-#define U(a)      (a)
-#define IS_NAN(a) isnan(a)
-#define DOWN      ((T)CR__DOWN(sizeof(T)))
-#define UP        ((T)CR__UP(sizeof(T)))
+#define VECTORS (CR__LANES / N)
+#define GROUP   (CR__W <= 4 ? 4 : VECTORS < 8 ? VECTORS : 8)
+/* Whether it pays to have a row's lanes in registers: not in memory, where they are few lines
+ * of code. */
+#define IN_REGISTERS (VECTORS <= 4 && sizeof(T) == 4)
 
-CR__FN T NAME(identity)(cr__reduce_code code)
+/* b comes after a. NaN wins: max(b, a) is a if one is NaN, which is wrong only for NaN b. */
+CR__FN VT NAME(both)(int join, VT a, VT b)
 {
-    static const T identities[] = {
-#define REDUCTION(name, result, identity, term, vectors, elements) identity,
-#include "reductions.inc"
-    };
-    return identities[code];
-}
-
-#define REDUCTION(name, result, identity, term, vectors, elements) \
-    case CR__REDUCE_##name:                                        \
-        return term;
-CR__FN VT NAME(term)(cr__reduce_code code, VT b)
-{
-    switch (code) {
-#include "reductions.inc"
-    default:
-        return b;
-    }
-}
-
-#define REDUCTION(name, result, identity, term, vectors, elements) \
-    case CR__REDUCE_##name:                                        \
-        return term;
-CR__FN T NAME(term_element)(cr__reduce_code code, T b)
-{
-    switch (code) {
-#include "reductions.inc"
-    default:
-        return b;
-    }
-}
-
-/* b comes after a. */
-CR__FN VT NAME(both)(cr__reduce_code code, VT a, VT b)
-{
-    switch (code) {
-#define REDUCTION(name, result, identity, term, vectors, elements) \
-    case CR__REDUCE_##name:                                        \
-        return vectors;
-#include "reductions.inc"
-    default:
-        return a;
-    }
+    VT best;
+    if (join == JOIN_PLUS)
+        return a + b;
+    if (join == JOIN_TIMES)
+        return a * b;
+    best = join == JOIN_MAX ? F(max)(b, a) : F(min)(b, a);
+    return F(sel)(F(ne)(b, b), b, best);
 }
 
 /* The same bits. */
-CR__FN T NAME(both_elements)(cr__reduce_code code, T a, T b)
+CR__FN T NAME(both_elements)(int join, T a, T b)
+{
+    if (join == JOIN_PLUS)
+        return a + b;
+    if (join == JOIN_TIMES)
+        return a * b;
+    return (join == JOIN_MAX ? b > a : b < a) || isnan(b) ? b : a;
+}
+
+CR__FN T NAME(identity)(int join)
+{
+    return join == JOIN_PLUS    ? 0
+           : join == JOIN_TIMES ? 1
+           : join == JOIN_MAX   ? -(T)INFINITY
+                                : (T)INFINITY;
+}
+
+#define LOOP_CASE(name, term) \
+    case CR__REDUCE_##name:   \
+        return term;
+#define TERMS_CASE(name, term)
+#define MEANS_CASE(name, term)
+#define PLACES_CASE(name, term)
+#define PAIRS_CASE(name, term)
+#define REDUCTION(name, HOW, RESULT, JOIN, OPERAND, term) HOW##_CASE(name, term)
+CR__FN VT NAME(term)(cr__reduce_code code, VT b, VT y)
 {
     switch (code) {
-#define REDUCTION(name, result, identity, term, vectors, elements) \
-    case CR__REDUCE_##name:                                        \
-        return elements;
 #include "reductions.inc"
     default:
-        return a;
+        return b;
     }
 }
 
-CR__FN void NAME(begin)(cr__reduce_code code, T *lanes)
+#define REDUCTION(name, HOW, RESULT, JOIN, OPERAND, term) HOW##_CASE(name, term)
+CR__FN T NAME(term_element)(cr__reduce_code code, T b, T y)
 {
-    for (int i = 0; i < CR__LANES; i += N)
-        F(store)(lanes + i, F(set)(NAME(identity)(code)));
+    switch (code) {
+#include "reductions.inc"
+    default:
+        return b;
+    }
+}
+#undef LOOP_CASE
+#undef TERMS_CASE
+#undef MEANS_CASE
+#undef PLACES_CASE
+#undef PAIRS_CASE
+
+/* Element i goes to lane i mod CR__LANES. GROUP vectors of lanes stay in registers. */
+CR__FN void NAME(add_lines)(cr__reduce_code code, int join, cr__reduce_operand operand,
+                            T *lanes, const T *x, const T *y, int64_t n)
+{
+    const VT value = operand == CR__REDUCES_VALUE ? F(fill)(y) : F(set)(0);
+    const int64_t lines = n / CR__LANES * CR__LANES;
+#define Y(at)    (operand == CR__REDUCES_ARRAY ? F(load)(y + (at)) : value)
+#define TERM(at) NAME(term)(code, F(load)(x + (at)), Y(at))
+    for (int64_t from = 0; lines && from < CR__LANES; from += GROUP * N) {
+        VT acc[GROUP];
+#pragma GCC unroll 16
+        for (int v = 0; v < GROUP; v++)
+            acc[v] = F(load)(lanes + from + v * N);
+        for (int64_t i = from; i < lines; i += CR__LANES) {
+#pragma GCC unroll 16
+            for (int v = 0; v < GROUP; v++)
+                acc[v] = NAME(both)(join, acc[v], TERM(i + v * N));
+        }
+#pragma GCC unroll 16
+        for (int v = 0; v < GROUP; v++)
+            F(store)(lanes + from + v * N, acc[v]);
+    }
+    int64_t i = lines;
+    for (; i + N <= n; i += N, lanes += N)
+        F(store)(lanes, NAME(both)(join, F(load)(lanes), TERM(i)));
+#undef Y
+#define Y(at) \
+    (operand == CR__REDUCES_ARRAY ? F(load_part)(y + (at), F(first)(n - i)) : value)
+    if (i < n) {
+        VT a = F(load)(lanes);
+        VT b = NAME(term)(code, F(load_part)(x + i, F(first)(n - i)), Y(i));
+        F(store)(lanes, F(sel)(F(first)(n - i), NAME(both)(join, a, b), a));
+    }
+#undef Y
+#undef TERM
 }
 
-/* Whole lines of lanes stay in registers; what is left is added in memory. */
-CR__FN void NAME(add)(cr__reduce_code code, T *lanes, const T *x, int64_t n)
+/* A row whose lanes are few enough vectors to stay in registers, folded to one. */
+CR__FN VT NAME(row)(cr__reduce_code code, int join, cr__reduce_operand operand,
+                    const T *x, const T *y, int64_t n)
 {
+    const VT value = operand == CR__REDUCES_VALUE ? F(fill)(y) : F(set)(0);
+    const VT identity = F(set)(NAME(identity)(join));
     VT acc[VECTORS];
     int64_t i = 0;
 #pragma GCC unroll 16
     for (int v = 0; v < VECTORS; v++)
-        acc[v] = F(load)(lanes + v * N);
+        acc[v] = identity;
+#define Y(at) (operand == CR__REDUCES_ARRAY ? F(load)(y + (at)) : value)
     for (; i + CR__LANES <= n; i += CR__LANES) {
 #pragma GCC unroll 16
-        for (int v = 0; v < VECTORS; v++)
-            acc[v] = NAME(both)(code, acc[v], NAME(term)(code, F(load)(x + i + v * N)));
+        for (int v = 0; v < VECTORS; v++) {
+            VT b = NAME(term)(code, F(load)(x + i + v * N), Y(i + v * N));
+            acc[v] = NAME(both)(join, acc[v], b);
+        }
     }
+#undef Y
+#define MASK  F(first)(left < N ? left : N)
+#define Y(at) (operand == CR__REDUCES_ARRAY ? F(load_part)(y + (at), MASK) : value)
 #pragma GCC unroll 16
     for (int v = 0; v < VECTORS; v++) {
-        if (i + (v + 1) * N <= n)
-            acc[v] = NAME(both)(code, acc[v], NAME(term)(code, F(load)(x + i + v * N)));
-        F(store)(lanes + v * N, acc[v]);
+        const int64_t at = i + v * N, left = n - at;
+        if (left > 0) {
+            VT b = NAME(term)(code, F(load_part)(x + at, MASK), Y(at));
+            acc[v] = F(sel)(MASK, NAME(both)(join, acc[v], b), acc[v]);
+        }
     }
-    for (int64_t j = n / N * N; j < n; j++)
-        lanes[j - i] =
-            NAME(both_elements)(code, lanes[j - i], NAME(term_element)(code, x[j]));
+#undef MASK
+#undef Y
+#pragma GCC unroll 8
+    for (int half = VECTORS / 2; half >= 1; half /= 2) {
+#pragma GCC unroll 8
+        for (int v = 0; v < half; v++)
+            acc[v] = NAME(both)(join, acc[v], acc[v + half]);
+    }
+    return acc[0];
 }
 
-CR__FN T NAME(fold)(cr__reduce_code code, T *lanes)
+/* The lanes folded to one vector, and to the first of them. */
+CR__FN VT NAME(halve)(int join, T *lanes)
 {
-    int width = CR__LANES / 2;
+    for (int width = CR__LANES / 2; width >= N; width /= 2)
+        for (int i = 0; i < width; i += N) {
+            VT a = F(load)(lanes + i), b = F(load)(lanes + i + width);
+            F(store)(lanes + i, NAME(both)(join, a, b));
+        }
+    return F(load)(lanes);
+}
+CR__FN void NAME(fold_vector)(int join, T *lanes)
+{
 #pragma GCC unroll 8
-    for (; width >= N; width /= 2) {
-#pragma GCC unroll 16
-        for (int i = 0; i < width; i += N)
-            F(store)
-        (lanes + i, NAME(both)(code, F(load)(lanes + i), F(load)(lanes + i + width)));
-    }
-#pragma GCC unroll 8
-    for (; width >= 1; width /= 2) {
+    for (int width = N / 2; width >= 1; width /= 2) {
 #pragma GCC unroll 8
         for (int i = 0; i < width; i++)
-            lanes[i] = NAME(both_elements)(code, lanes[i], lanes[i + width]);
+            lanes[i] = NAME(both_elements)(join, lanes[i], lanes[i + width]);
     }
-    return lanes[0];
 }
-
-CR__FN void NAME(rows)(cr__reduce_code code, T *out, const T *x, int64_t rows,
-                       int64_t len)
+/* Of up to four rows. */
+CR__FN void NAME(fold_rows)(int join, const VT *halved, T *out, int64_t rows)
 {
-    CR__ALIGNED(64) T lanes[CR__LANES];
+    T lanes[N];
+    if (join == JOIN_PLUS && rows == 4) {
+        F(fold4)(halved, out);
+        return;
+    }
     for (int64_t r = 0; r < rows; r++) {
-        NAME(begin)(code, lanes);
-        NAME(add)(code, lanes, x + r * len, len);
-        out[r] = NAME(fold)(code, lanes);
+        F(store)(lanes, halved[r]);
+        NAME(fold_vector)(join, lanes);
+        out[r] = lanes[0];
     }
 }
+#define FOLD(JOIN)                                                               \
+    CR__CALL VT NAME(halve_##JOIN)(T * lanes)                                    \
+    {                                                                            \
+        return NAME(halve)(JOIN_##JOIN, lanes);                                  \
+    }                                                                            \
+    CR__CALL void NAME(fold_rows_##JOIN)(const VT *halved, T *out, int64_t rows) \
+    {                                                                            \
+        NAME(fold_rows)(JOIN_##JOIN, halved, out, rows);                         \
+    }                                                                            \
+    CR__T static void NAME(fold_##JOIN)(void *acc)                               \
+    {                                                                            \
+        VT halved = NAME(halve_##JOIN)(acc);                                     \
+        NAME(fold_rows_##JOIN)(&halved, acc, 1);                                 \
+    }
+FOLD(PLUS)
+FOLD(TIMES)
+FOLD(MAX)
+FOLD(MIN)
+#undef FOLD
 
-CR__FN void NAME(columns_begin)(cr__reduce_code code, T *acc, int64_t width)
+/* Accumulators' rows are whole vectors. */
+CR__FN void NAME(columns)(cr__reduce_code code, int join, cr__reduce_operand operand,
+                          T *acc, const T *x, int64_t stride, const T *y,
+                          int64_t y_stride, int64_t width, int64_t at, int64_t n)
 {
-    for (int l = 0; l < CR__LANES; l++)
-        for (int64_t c = 0; c < width; c += N)
-            F(store)(acc + l * COLUMNS + c, F(set)(NAME(identity)(code)));
-}
-
-CR__FN void NAME(columns)(cr__reduce_code code, T *acc, const T *x, int64_t stride,
-                          int64_t width, int lane, int64_t count)
-{
-    for (int64_t r = 0; r < count; r++, x += stride) {
-        T *a = acc + ((lane + r) % CR__LANES) * COLUMNS;
-        int64_t c = 0, ahead = r + AHEAD < count ? AHEAD * stride : 0;
+    for (int64_t r = 0; r < n; r++, x += stride) {
+        T *a = acc + (at + r) % CR__LANES * CR__STRIP;
+        int64_t c = 0, ahead = r + AHEAD < n ? AHEAD * stride : 0;
+        VT b, other = F(set)(0);
         for (; c + N <= width; c += N) {
             __builtin_prefetch(x + ahead + c);
-            F(store)
-            (a + c, NAME(both)(code, F(load)(a + c), NAME(term)(code, F(load)(x + c))));
+            if (operand != CR__REDUCES_ALONE)
+                other = F(load)(y + c);
+            b = NAME(term)(code, F(load)(x + c), other);
+            F(store)(a + c, NAME(both)(join, F(load)(a + c), b));
         }
-        for (; c < width; c++)
-            a[c] = NAME(both_elements)(code, a[c], NAME(term_element)(code, x[c]));
+        if (c < width) {
+            if (operand != CR__REDUCES_ALONE)
+                other = F(load_part)(y + c, F(first)(width - c));
+            b = NAME(term)(code, F(load_part)(x + c, F(first)(width - c)), other);
+            F(store)(a + c, NAME(both)(join, F(load)(a + c), b));
+        }
+        if (operand != CR__REDUCES_ALONE)
+            y += y_stride;
     }
 }
 
-CR__FN void NAME(columns_join)(cr__reduce_code code, T *out, const T *x, const T *y,
-                               int64_t width)
+CR__FN void NAME(join_all)(int join, T *out, const T *a, const T *b, int64_t n)
 {
-    int64_t c = 0;
-    for (; c + N <= width; c += N)
-        F(store)(out + c, NAME(both)(code, F(load)(x + c), F(load)(y + c)));
-    for (; c < width; c++)
-        out[c] = NAME(both_elements)(code, x[c], y[c]);
+    int64_t i = 0;
+    for (; i + N <= n; i += N)
+        F(store)(out + i, NAME(both)(join, F(load)(a + i), F(load)(b + i)));
+    for (; i < n; i++)
+        out[i] = NAME(both_elements)(join, a[i], b[i]);
+}
+
+CR__T static void NAME(join)(const cr__reduce_kernel *k, void *out, const void *a,
+                             const void *b, int64_t n, int64_t pitch)
+{
+    (void)pitch;
+    switch (k->join_code) {
+    case JOIN_PLUS:
+        NAME(join_all)(JOIN_PLUS, out, a, b, n);
+        break;
+    case JOIN_TIMES:
+        NAME(join_all)(JOIN_TIMES, out, a, b, n);
+        break;
+    case JOIN_MAX:
+        NAME(join_all)(JOIN_MAX, out, a, b, n);
+        break;
+    default:
+        NAME(join_all)(JOIN_MIN, out, a, b, n);
+    }
 }
 
 /* ---- the kernels of a row ---- */
 
-#define REDUCTION(name, ...)                                                             \
-    CR__T static void NAME(name##_begin)(void *lanes)                                    \
+#define LOOP_FUNCTIONS(name, JOIN, OPERAND)                                              \
+    CR__CALL void NAME(name##_lines)(T * lanes, const T *x, const T *y, int64_t n)       \
     {                                                                                    \
-        NAME(begin)(CR__REDUCE_##name, lanes);                                           \
+        NAME(add_lines)                                                                  \
+        (CR__REDUCE_##name, JOIN_##JOIN, CR__REDUCES_##OPERAND, lanes, x, y, n);         \
     }                                                                                    \
-    CR__T static void NAME(name##_add)(void *lanes, const void *x, int64_t n)            \
+    CR__T static void NAME(name##_add)(const cr__reduce_kernel *k, void *acc,            \
+                                       const void *x, const void *y, int64_t at,         \
+                                       int64_t n)                                        \
     {                                                                                    \
-        NAME(add)(CR__REDUCE_##name, lanes, x, n);                                       \
-    }                                                                                    \
-    CR__T static void NAME(name##_end)(const void *lanes, void *out)                     \
-    {                                                                                    \
-        CR__ALIGNED(64) T copy[CR__LANES];                                               \
-        memcpy(copy, lanes, sizeof copy);                                                \
-        *(T *)out = NAME(fold)(CR__REDUCE_##name, copy);                                 \
-    }                                                                                    \
-    CR__T static void NAME(name##_join)(void *out, const void *a, const void *b)         \
-    {                                                                                    \
-        *(T *)out =                                                                      \
-            NAME(both_elements)(CR__REDUCE_##name, *(const T *)a, *(const T *)b);        \
-    }                                                                                    \
-    CR__T static void NAME(name##_rows)(void *out, const void *x, int64_t rows,          \
-                                        int64_t len)                                     \
-    {                                                                                    \
-        NAME(rows)(CR__REDUCE_##name, out, x, rows, len);                                \
-    }                                                                                    \
-    CR__T static void NAME(name##_columns_begin)(void *acc, int64_t width)               \
-    {                                                                                    \
-        NAME(columns_begin)(CR__REDUCE_##name, acc, width);                              \
-    }                                                                                    \
-    CR__T static void NAME(name##_columns)(void *acc, const void *x, int64_t stride,     \
-                                           int64_t width, int lane, int64_t count)       \
-    {                                                                                    \
-        NAME(columns)(CR__REDUCE_##name, acc, x, stride, width, lane, count);            \
-    }                                                                                    \
-    CR__T static void NAME(name##_columns_join)(void *out, const void *x, const void *y, \
-                                                int64_t width)                           \
-    {                                                                                    \
-        NAME(columns_join)(CR__REDUCE_##name, out, x, y, width);                         \
-    }                                                                                    \
-    CR__T static void NAME(name##_columns_end)(void *acc, void *out, int64_t width)      \
-    {                                                                                    \
-        T *a = acc;                                                                      \
-        for (int half = CR__LANES / 2; half >= 1; half /= 2) {                           \
-            for (int l = 0; l < half; l++) {                                             \
-                T *at = a + l * COLUMNS;                                                 \
-                NAME(name##_columns_join)(at, at, at + half * COLUMNS, width);           \
-            }                                                                            \
+        const cr__reduce_operand operand = CR__REDUCES_##OPERAND;                        \
+        const T *from = x, *other = y;                                                   \
+        T *lanes = acc;                                                                  \
+        (void)k;                                                                         \
+        for (int64_t l = at % CR__LANES; l % CR__LANES && n > 0; l++, n--) {             \
+            const T b = *from++, o = operand == CR__REDUCES_ALONE ? 0 : *other;          \
+            const T term = NAME(term_element)(CR__REDUCE_##name, b, o);                  \
+            lanes[l] = NAME(both_elements)(JOIN_##JOIN, lanes[l], term);                 \
+            if (operand == CR__REDUCES_ARRAY)                                            \
+                other++;                                                                 \
         }                                                                                \
-        memcpy(out, a, (size_t)width * sizeof(T));                                       \
+        NAME(name##_lines)(lanes, from, other, n);                                       \
     }                                                                                    \
-    static const reduction NAME(name##_kernel) = KERNEL_OF(NAME, name, T);
+    CR__T static void NAME(name##_columns)(                                              \
+        const cr__reduce_kernel *k, void *acc, const void *x, int64_t x_stride,          \
+        const void *y, int64_t y_stride, int64_t width, int64_t at, int64_t n)           \
+    {                                                                                    \
+        (void)k;                                                                         \
+        NAME(columns)                                                                    \
+        (CR__REDUCE_##name, JOIN_##JOIN, CR__REDUCES_##OPERAND, acc, x, x_stride, y,     \
+         y_stride, width, at, n);                                                        \
+    }                                                                                    \
+    CR__T static void NAME(name##_rows)(const cr__reduce_kernel *k, void *out,           \
+                                        const void *x, const void *y, int64_t rows,      \
+                                        int64_t length)                                  \
+    {                                                                                    \
+        const cr__reduce_operand operand = CR__REDUCES_##OPERAND;                        \
+        const T *from = x, *other = y;                                                   \
+        CR__ALIGNED(64) T lanes[CR__LANES];                                              \
+        VT halved[4];                                                                    \
+        (void)k;                                                                         \
+        for (int64_t r = 0; r < rows; r++, from += length) {                             \
+            if (IN_REGISTERS) {                                                          \
+                halved[r % 4] = NAME(row)(CR__REDUCE_##name, JOIN_##JOIN, operand, from, \
+                                          other, length);                                \
+            } else {                                                                     \
+                for (int l = 0; l < CR__LANES; l += N)                                   \
+                    F(store)(lanes + l, F(set)(NAME(identity)(JOIN_##JOIN)));            \
+                NAME(name##_lines)(lanes, from, other, length);                          \
+                halved[r % 4] = NAME(halve_##JOIN)(lanes);                               \
+            }                                                                            \
+            if (operand != CR__REDUCES_ALONE)                                            \
+                other += operand == CR__REDUCES_ARRAY ? length : 1;                      \
+            if (r % 4 == 3 || r == rows - 1)                                             \
+                NAME(fold_rows_##JOIN)(halved, (T *)out + r / 4 * 4, r % 4 + 1);         \
+        }                                                                                \
+    }
+#define TERMS_FUNCTIONS(...)
+#define MEANS_FUNCTIONS(...)
+#define PLACES_FUNCTIONS(...)
+#define PAIRS_FUNCTIONS(...)
+#define REDUCTION(name, HOW, RESULT, JOIN, OPERAND, term) \
+    HOW##_FUNCTIONS(name, JOIN, OPERAND)
 #include "reductions.inc"
 
-#undef LEAST
-#undef MOST
-#undef U
-#undef IS_NAN
-#undef DOWN
-#undef UP
+/* ---- pairs ---- */
+
+/* Joins to the accumulators (m, s), `width` of them, those of `lines` lines (xm, xs), the
+ * one after the other, stride apart; xs is 1 if it is NULL. lines * width, rounded up to whole
+ * vectors, are at most PIECE. */
+CR__T static void NAME(join_pairs)(void *all_m, void *all_s, const void *all_xm,
+                                   const void *all_xs, int64_t stride, int64_t width,
+                                   int64_t lines)
+{
+    T *m = all_m, *s = all_s;
+    const T *xm = all_xm, *xs = all_xs;
+    CR__ALIGNED(64) T e[PIECE];
+    const int64_t pitch = (width + N - 1) / N * N;
+    const VT none = F(set)(-(T)INFINITY), zero = F(set)(0), one = F(set)(1);
+#define LEFT         F(first)(width - c < N ? width - c : N)
+#define PART(p)      F(load_part)(p, LEFT)
+#define HIGHER(a, b) NAME(both)(JOIN_MAX, a, b)
+    for (int64_t c = 0; c < width; c += N) {
+        VT a = PART(m + c);
+        for (int64_t l = 0; l < lines; l++) {
+            VT b = PART(xm + l * stride + c), high = HIGHER(a, b), low = F(min)(a, b);
+            VT d = F(sel)(F(eq)(low, high), zero, low - high);
+            F(store)(e + l * pitch + c, F(sel)(F(eq)(high, none), none, d));
+            a = high;
+        }
+    }
+    exponentials(e, sizeof(T), lines * pitch);
+    for (int64_t c = 0; c < width; c += N) {
+        VT a = PART(m + c), sum = PART(s + c);
+        for (int64_t l = 0; l < lines; l++) {
+            VT b = PART(xm + l * stride + c), by = F(load)(e + l * pitch + c);
+            VT other = xs ? PART(xs + l * stride + c) : one;
+            sum = F(sel)(F(lt)(a, b), sum * by + other, sum + other * by);
+            a = HIGHER(a, b);
+        }
+        F(store_part)(m + c, LEFT, a);
+        F(store_part)(s + c, LEFT, sum);
+    }
+#undef LEFT
+#undef PART
+#undef HIGHER
+}
+
+static const cr__reduce_loops NAME(loops) = {
+#define LOOP_ROW(name) \
+    [CR__REDUCE_##name] = { NAME(name##_add), NAME(name##_columns), NAME(name##_rows) },
+#define TERMS_ROW(name)
+#define MEANS_ROW(name)
+#define PLACES_ROW(name)
+#define PAIRS_ROW(name)
+#define REDUCTION(name, HOW, ...) HOW##_ROW(name)
+    {
+#include "reductions.inc"
+    },
+    NAME(join),
+    { NAME(fold_PLUS), NAME(fold_TIMES), NAME(fold_MAX), NAME(fold_MIN) },
+    NAME(join_pairs)
+};
+#undef LOOP_ROW
+#undef TERMS_ROW
+#undef MEANS_ROW
+#undef PLACES_ROW
+#undef PAIRS_ROW
+#undef LOOP_FUNCTIONS
+#undef TERMS_FUNCTIONS
+#undef MEANS_FUNCTIONS
+#undef PLACES_FUNCTIONS
+#undef PAIRS_FUNCTIONS
+#undef VECTORS
+#undef GROUP
+#undef IN_REGISTERS

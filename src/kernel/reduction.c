@@ -1,579 +1,266 @@
-/* Reductions in the order of sums that kernel.h defines, whatever the strides, the
- * threads and the instruction set. The kernels are instances of reduce_body.h (floats)
- * and the plain loops below (integers, for which every order gives the same); the rest of
- * the file cuts a reduction into tasks and finds its blocks. */
+/* The kernels of reductions: accumulators, in the order of sums that kernel.h defines whatever the
+ * instruction set. Those of floats whose speed counts are instances of reduce_body.h; the others
+ * are here, written once. Where a result is exact in every order, all is gathered in one lane. Who
+ * cuts a reduction into blocks is exec/reducer.c. */
 #include "rows.h"
 #include <math.h>
 #include <string.h>
 
-/* Columns are reduced up to so many at a time: lanes of this many elements, 16 KiB in
- * f32. */
-#define COLUMNS 128
-/* Strips lie a whole row apart, where the processor does not prefetch: so many rows
+/* Columns' rows lie a whole row apart, where the processor does not prefetch: so many rows
  * ahead. */
 #define AHEAD 8
+/* Elements of a buffer for terms. */
+#define PIECE 512
 
-/* A kernel with its forms over `width` neighbouring outputs at once: acc holds CR__LANES
- * rows of COLUMNS elements. */
-typedef struct reduction {
-    cr__reduce_kernel blocks; /* first: what callers hold points here */
-    void (*columns_begin)(void *acc, int64_t width);
-    /* Element r is at x + r*stride and goes to lane (lane + r) mod CR__LANES. */
-    void (*columns)(void *acc, const void *x, int64_t stride, int64_t width, int lane,
-                    int64_t count);
-    void (*columns_end)(void *acc, void *out, int64_t width);
-    void (*columns_join)(void *out, const void *x, const void *y, int64_t width);
-} reduction;
-typedef const reduction *const of_types[CR_DTYPES];
+enum { JOIN_PLUS, JOIN_TIMES, JOIN_MAX, JOIN_MIN };
+enum { HOW_LOOP, HOW_TERMS, HOW_MEANS, HOW_PLACES, HOW_PAIRS };
+enum {
+    RESULT_WIDE,
+    RESULT_SAME,
+    RESULT_FLOAT,
+    RESULT_TRUTH,
+    RESULT_MEAN,
+    RESULT_PLACE,
+    RESULT_PAIR
+};
 
-/* The kernel made of the functions NAME(name_begin), NAME(name_add), .. */
-#define KERNEL_OF(NAME, name, OUT)                                                      \
-    {                                                                                   \
-        { sizeof(OUT),      NAME(name##_begin), NAME(name##_add),                       \
-          NAME(name##_end), NAME(name##_join),  NAME(name##_rows) },                    \
-            NAME(name##_columns_begin), NAME(name##_columns), NAME(name##_columns_end), \
-            NAME(name##_columns_join)                                                   \
-    }
-
-/* ---- integers ---- */
-
-/* Every order gives the same, so that everything is gathered in lane 0. */
-#define LOOPS(NAME, name, T, OUT, IDENTITY, OP)                                        \
-    static void NAME(name##_begin)(void *lanes)                                        \
-    {                                                                                  \
-        for (int i = 0; i < CR__LANES; i++)                                            \
-            ((OUT *)lanes)[i] = IDENTITY;                                              \
-    }                                                                                  \
-    static void NAME(name##_add)(void *lanes, const void *x, int64_t n)                \
-    {                                                                                  \
-        OUT a = *(OUT *)lanes;                                                         \
-        for (int64_t i = 0; i < n; i++) {                                              \
-            OUT b = ((const T *)x)[i];                                                 \
-            a = (OUT)(OP);                                                             \
-        }                                                                              \
-        *(OUT *)lanes = a;                                                             \
-    }                                                                                  \
-    static void NAME(name##_end)(const void *lanes, void *out)                         \
-    {                                                                                  \
-        *(OUT *)out = *(const OUT *)lanes;                                             \
-    }                                                                                  \
-    static void NAME(name##_join)(void *out, const void *x, const void *y)             \
-    {                                                                                  \
-        OUT a = *(const OUT *)x, b = *(const OUT *)y;                                  \
-        *(OUT *)out = (OUT)(OP);                                                       \
-    }                                                                                  \
-    static void NAME(name##_rows)(void *out, const void *x, int64_t rows, int64_t len) \
-    {                                                                                  \
-        for (int64_t r = 0; r < rows; r++) {                                           \
-            ((OUT *)out)[r] = IDENTITY;                                                \
-            NAME(name##_add)((OUT *)out + r, (const T *)x + r * len, len);             \
-        }                                                                              \
-    }                                                                                  \
-    static void NAME(name##_columns_begin)(void *acc, int64_t width)                   \
-    {                                                                                  \
-        for (int64_t c = 0; c < width; c++)                                            \
-            ((OUT *)acc)[c] = IDENTITY;                                                \
-    }                                                                                  \
-    static void NAME(name##_columns)(void *acc, const void *x, int64_t stride,         \
-                                     int64_t width, int lane, int64_t count)           \
-    {                                                                                  \
-        (void)lane;                                                                    \
-        for (int64_t r = 0; r < count; r++)                                            \
-            for (int64_t c = 0; c < width; c++) {                                      \
-                OUT a = ((OUT *)acc)[c], b = ((const T *)x)[r * stride + c];           \
-                ((OUT *)acc)[c] = (OUT)(OP);                                           \
-            }                                                                          \
-    }                                                                                  \
-    static void NAME(name##_columns_end)(void *acc, void *out, int64_t width)          \
-    {                                                                                  \
-        memcpy(out, acc, (size_t)width * sizeof(OUT));                                 \
-    }                                                                                  \
-    static void NAME(name##_columns_join)(void *out, const void *x, const void *y,     \
-                                          int64_t width)                               \
-    {                                                                                  \
-        for (int64_t c = 0; c < width; c++)                                            \
-            NAME(name##_join)((OUT *)out + c, (const OUT *)x + c, (const OUT *)y + c); \
-    }                                                                                  \
-    static const reduction NAME(name##_kernel) = KERNEL_OF(NAME, name, OUT);
-
-/* As the unsigned number in which arithmetic wraps. */
-/* clang-format off */
-#define U(a) _Generic((a), int64_t: (uint64_t)(a), default: (uint32_t)(a))
-/* clang-format on */
-#define IS_NAN(a) false
-
-#define WIDE_LOOPS(NAME, name, T, ...) LOOPS(NAME, name, T, int64_t, __VA_ARGS__)
-#define SAME_LOOPS(NAME, name, T, ...) LOOPS(NAME, name, T, T, __VA_ARGS__)
-#define FLOATS_LOOPS(...)
-#define I64(name) i64_##name
-#define LEAST     INT64_MIN
-#define MOST      INT64_MAX
-#define REDUCTION(name, RESULT, identity, term, vectors, numel_of) \
-    RESULT##_LOOPS(I64, name, int64_t, identity, numel_of)
+static const struct {
+    uint8_t how, result, join, operand;
+} reductions[CR__REDUCE_CODES] = {
+#define REDUCTION(name, HOW, RESULT, JOIN, OPERAND, term) \
+    [CR__REDUCE_##                                        \
+        name] = { HOW_##HOW, RESULT_##RESULT, JOIN_##JOIN, CR__REDUCES_##OPERAND },
 #include "reductions.inc"
-#undef LEAST
-#undef MOST
-
-#define I32(name) i32_##name
-#define LEAST     INT32_MIN
-#define MOST      INT32_MAX
-#define REDUCTION(name, RESULT, identity, term, vectors, numel_of) \
-    RESULT##_LOOPS(I32, name, int32_t, identity, numel_of)
-#include "reductions.inc"
-#undef LEAST
-#undef MOST
-
-#define U8(name) u8_##name
-#define LEAST    0
-#define MOST     UINT8_MAX
-#define REDUCTION(name, RESULT, identity, term, vectors, numel_of) \
-    RESULT##_LOOPS(U8, name, uint8_t, identity, numel_of)
-#include "reductions.inc"
-#undef MOST
-
-#define BOOL(name) bool_##name
-#define MOST       1
-#define REDUCTION(name, RESULT, identity, term, vectors, numel_of) \
-    RESULT##_LOOPS(BOOL, name, uint8_t, identity, numel_of)
-#include "reductions.inc"
-#undef LEAST
-#undef MOST
-#undef U
-#undef IS_NAN
-
-/* ---- floats ---- */
-
-#define CR__TEMPLATE "reduce_floats.h"
-#include "for_each_set.h"
-
-/* ---- finding one ---- */
+};
 
 const char *const cr__reduce_names[CR__REDUCE_CODES] = {
 #define REDUCTION(name, ...) #name,
 #include "reductions.inc"
 };
 
-#define REDUCTIONS(SET) reductions##SET
-static const of_types *const reduction_sets[CR__ISAS] = { CR__EACH_SET(REDUCTIONS) };
+/* What an instruction set has for f32, or for f64. */
+typedef struct cr__reduce_loops {
+    struct {
+        cr__reduce_add *add;
+        cr__reduce_columns *columns;
+        cr__reduce_rows *rows;
+    } of[CR__REDUCE_CODES]; /* of LOOP rows */
+    cr__reduce_join *join;
+    void (*fold[4])(void *lanes); /* by JOIN: the first lane becomes what all come to */
+    void (*join_pairs)(void *m, void *s, const void *xm, const void *xs, int64_t stride,
+                       int64_t width, int64_t lines);
+} cr__reduce_loops;
 
-const cr__reduce_kernel *cr__reduce_find_for(cr__isa isa, cr__reduce_code code,
-                                             cr_dtype in)
+/* n <= PIECE elements of f32 or f64. */
+static void exponentials(void *x, size_t size, int64_t n)
 {
-    if (code >= CR__REDUCE_CODES || in >= CR_DTYPES)
-        return NULL;
-    const reduction *found = reduction_sets[isa] ? reduction_sets[isa][code][in] : NULL;
-    return found ? &found->blocks : NULL;
+    cr_dtype dtype = size == 4 ? CR_F32 : CR_F64;
+    const void *src[] = { x };
+    const int64_t step[] = { 1 };
+    cr__map_find(CR__MAP_exp, dtype, dtype)(x, src, step, n);
 }
 
-const cr__reduce_kernel *cr__reduce_find(cr__reduce_code code, cr_dtype in)
+#define CR__TEMPLATE "reduce_floats.h"
+#include "for_each_set.h"
+
+/* ---- accumulators ---- */
+
+static const char *at_part(const cr__reduce_kernel *k, const void *acc, int64_t i)
 {
-    return cr__reduce_find_for(cr__isa_in_use(), code, in);
+    return (const char *)acc + i * k->part_size;
 }
 
-cr__join_fn *cr__reduce_joins(const cr__reduce_kernel *kernel)
+static char *at_part_to(const cr__reduce_kernel *k, void *acc, int64_t i)
 {
-    return ((const reduction *)kernel)->columns_join;
+    return (char *)acc + i * k->part_size;
 }
 
-void cr__reduce_tree(const cr__reduce_kernel *kernel, void *partials, int64_t n)
+void cr__reduce_begin(const cr__reduce_kernel *k, void *acc, int64_t n)
 {
-    char *p = partials;
-    size_t size = kernel->out_size;
-    while (n > 1) {
-        for (int64_t i = 0; i + 1 < n; i += 2)
-            kernel->join(p + (size_t)(i / 2) * size, p + (size_t)i * size,
-                         p + (size_t)(i + 1) * size);
-        if (n & 1)
-            memmove(p + (size_t)(n / 2) * size, p + (size_t)(n - 1) * size, size);
-        n = (n + 1) / 2;
-    }
-}
-
-/* ---- a whole reduction ---- */
-
-/* The work: strips of up to COLUMNS neighbouring outputs, each cut into spans of blocks
- * if there are fewer strips than threads. A span is a power of two of blocks, so its
- * result is a node of the strip's tree, and the spans' results are joined in the same
- * tree. */
-typedef struct reduce_plan {
-    const reduction *kernel;
-    size_t in_size, out_size;
-    cr__strided kept, reduced; /* x's dims, merged; data is x's in both */
-    char *out;
-    int64_t outputs, length, blocks;
-    int64_t width; /* outputs in a strip; more than 1 only if they are neighbours in x */
-    int64_t row_strips; /* strips in one line of the innermost kept dim */
-    int64_t strips, span, spans;
-    int64_t run;  /* elements of the reduced dims that lie one after the other */
-    bool rows;    /* all of x in order: kernel.rows takes it as it is */
-    char *shared; /* the spans' results: [strip][span][width] */
-    cr__team *team;
-    int parts;
-} reduce_plan;
-
-/* A worker's scratch memory. */
-#define ACC_BYTES    (CR__LANES * COLUMNS * 8)
-#define STACK_BYTES  (64 * COLUMNS * 8)
-#define GATHER_BYTES (CR__BLOCK * 8)
-#define SHARED_BYTES (32 << 10)
-#define SHARED_AT    (ACC_BYTES + STACK_BYTES + GATHER_BYTES)
-_Static_assert(SHARED_AT + SHARED_BYTES <= 256 << 10, "scratch memory");
-
-/* dims [from, to) of x without those of size 1, neighbours merged where one stride spans
- * both. */
-static cr__strided merged_dims(const cr__strided *x, int from, int to)
-{
-    cr__strided m = { .data = x->data };
-    for (int d = from; d < to; d++) {
-        if (x->dims[d] == 1)
-            continue;
-        if (m.ndim && m.strides[m.ndim - 1] == x->strides[d] * x->dims[d]) {
-            m.dims[m.ndim - 1] *= x->dims[d];
-            m.strides[m.ndim - 1] = x->strides[d];
-        } else {
-            m.dims[m.ndim] = x->dims[d];
-            m.strides[m.ndim++] = x->strides[d];
-        }
-    }
-    if (m.ndim == 0)
-        m.dims[0] = 1, m.strides[0] = 1, m.ndim = 1;
-    return m;
-}
-
-static int64_t numel_of(const cr__strided *x)
-{
-    int64_t n = 1;
-    for (int d = 0; d < x->ndim; d++)
-        n *= x->dims[d];
-    return n;
-}
-
-/* Where element i of x in row-major order lies. */
-static int64_t offset_of(const cr__strided *x, int64_t i)
-{
-    int64_t offset = 0;
-    for (int d = x->ndim - 1; d > 0; d--) {
-        offset += i % x->dims[d] * x->strides[d];
-        i /= x->dims[d];
-    }
-    return offset + i * x->strides[0];
-}
-
-/* One block of one output. */
-static void row_block(const reduce_plan *p, char *data, int64_t block, char *scratch,
-                      char *out)
-{
-    const cr__reduce_kernel *k = &p->kernel->blocks;
-    int64_t start = block * CR__BLOCK, n = p->length - start;
-    char *lanes = scratch, *gather = scratch + ACC_BYTES + STACK_BYTES;
-    n = n < CR__BLOCK ? n : CR__BLOCK;
-    k->begin(lanes);
-    if (p->run == p->length) {
-        k->add(lanes, data + start * (int64_t)p->in_size, n);
-    } else if (p->run % CR__LANES == 0) {
-        for (int64_t at = start, end = start + n, piece; at < end; at += piece) {
-            piece = p->run - at % p->run;
-            piece = piece < end - at ? piece : end - at;
-            k->add(lanes, data + offset_of(&p->reduced, at) * (int64_t)p->in_size, piece);
-        }
-    } else {
-        cr__strided x = p->reduced;
-        x.data = data;
-        cr__copy_range(gather, &x, p->in_size, start, n);
-        k->add(lanes, gather, n);
-    }
-    k->end(lanes, out);
-}
-
-/* One block of `width` neighbouring outputs: line by line of the innermost reduced dim.
- */
-static void column_block(const reduce_plan *p, char *data, int64_t width, int64_t block,
-                         char *acc, char *out)
-{
-    const cr__strided *x = &p->reduced;
-    int last = x->ndim - 1;
-    int64_t at = block * CR__BLOCK, end = at + CR__BLOCK;
-    end = end < p->length ? end : p->length;
-    p->kernel->columns_begin(acc, width);
-    for (int64_t n; at < end; at += n) {
-        n = x->dims[last] - at % x->dims[last];
-        n = n < end - at ? n : end - at;
-        p->kernel->columns(acc, data + offset_of(x, at) * (int64_t)p->in_size,
-                           x->strides[last], width, (int)(at % CR__LANES), n);
-    }
-    p->kernel->columns_end(acc, out, width);
-}
-
-/* Blocks [begin, end) of a strip. Results wait on a stack: after `done` blocks it holds a
- * subtree for each bit of done, the largest first, which is how a tree of neighbours
- * grows. What is left at the end is joined from the smallest up: the odd ones that were
- * carried. */
-static void reduce_span(const reduce_plan *p, char *data, int64_t width, int64_t begin,
-                        int64_t end, char *scratch, char *out)
-{
-    char *stack = scratch + ACC_BYTES;
-    int64_t pitch = COLUMNS * 8;
-    int depth = 0;
-    for (int64_t b = begin; b < end; b++) {
-        char *top = stack + depth * pitch;
-        if (p->width > 1)
-            column_block(p, data, width, b, scratch, top);
+    uint32_t narrow;
+    for (int p = 0; p < k->parts; p++) {
+        memcpy(&narrow, &k->identity[p], sizeof narrow);
+        if (k->identity[p] == 0)
+            memset(at_part_to(k, acc, p * n), 0, (size_t)(n * k->part_size));
+        else if (k->part_size == 4)
+            for (int64_t i = p * n; i < (p + 1) * n; i++)
+                memcpy(at_part_to(k, acc, i), &narrow, 4);
         else
-            row_block(p, data, b, scratch, top);
-        depth++;
-        for (int64_t done = b - begin + 1; (done & 1) == 0; done >>= 1, depth--) {
-            top = stack + (depth - 1) * pitch;
-            p->kernel->columns_join(top - pitch, top - pitch, top, width);
+            for (int64_t i = p * n; i < (p + 1) * n; i++)
+                memcpy(at_part_to(k, acc, i), &k->identity[p], 8);
+    }
+}
+
+void cr__reduce_fold(const cr__reduce_kernel *k, void *acc)
+{
+    if (k->lanes > 1 && k->parts == 1) {
+        k->loops->fold[k->join_code](acc);
+        return;
+    }
+    for (int half = k->lanes / 2; half >= 1; half /= 2)
+        k->join(k, acc, acc, at_part(k, acc, half), half, k->lanes);
+}
+
+void cr__reduce_fold_columns(const cr__reduce_kernel *k, void *acc, int64_t width)
+{
+    const int64_t pitch = (int64_t)k->lanes * CR__STRIP;
+    for (int half = k->lanes / 2; half >= 1; half /= 2)
+        for (int l = 0; l < half; l++) {
+            char *at = at_part_to(k, acc, (int64_t)l * CR__STRIP);
+            k->join(k, at, at, at_part(k, at, (int64_t)half * CR__STRIP), width, pitch);
         }
-    }
-    for (; depth > 1; depth--) {
-        char *top = stack + (depth - 1) * pitch;
-        p->kernel->columns_join(top - pitch, top - pitch, top, width);
-    }
-    memcpy(out, stack, (size_t)width * p->out_size);
 }
 
-/* The first output of a strip, and how many it has. */
-static int64_t strip_at(const reduce_plan *p, int64_t strip, int64_t *width)
+/* One row after the other: for kernels that have no loop for it. */
+static void each_row(const cr__reduce_kernel *k, void *out, const void *x, const void *y,
+                     int64_t rows, int64_t length)
 {
-    int64_t line = p->kept.dims[p->kept.ndim - 1];
-    int64_t column = strip % p->row_strips * p->width;
-    *width = line - column < p->width ? line - column : p->width;
-    return strip / p->row_strips * line + column;
-}
-
-static void reduce_part(void *arg, int64_t part, int worker)
-{
-    const reduce_plan *p = arg;
-    char *scratch = cr__team_scratch(p->team, worker);
-    int64_t begin, end, size = (int64_t)p->in_size, out_size = (int64_t)p->out_size;
-    if (p->rows) {
-        cr__part(p->outputs, 16, part, p->parts, &begin, &end);
-        if (begin < end)
-            p->kernel->blocks.rows(p->out + begin * out_size,
-                                   (char *)p->kept.data + begin * p->length * size,
-                                   end - begin, p->length);
-        return;
-    }
-    cr__part(p->strips * p->spans, 1, part, p->parts, &begin, &end);
-    for (int64_t task = begin; task < end; task++) {
-        int64_t width, first = strip_at(p, task / p->spans, &width);
-        int64_t block = task % p->spans * p->span, stop = block + p->span;
-        char *data = (char *)p->kept.data + offset_of(&p->kept, first) * size;
-        char *out = p->spans == 1 ? p->out + first * out_size
-                                  : p->shared + task * p->width * out_size;
-        reduce_span(p, data, width, block, stop < p->blocks ? stop : p->blocks, scratch,
-                    out);
+    CR__ALIGNED(64) char acc[CR__LANES * CR__ACCUMULATOR];
+    const int64_t y_step = k->operand == CR__REDUCES_ARRAY ? length : 1;
+    for (int64_t r = 0; r < rows; r++) {
+        const char *from = (const char *)x + r * length * k->size;
+        const char *other = y ? (const char *)y + r * y_step * k->size : NULL;
+        cr__reduce_begin(k, acc, k->lanes);
+        k->add(k, acc, from, other, 0, length);
+        cr__reduce_fold(k, acc);
+        cr__reduce_end(k, acc, k->lanes, (char *)out + r * k->out_size, 1, length);
     }
 }
 
-/* Joins the spans of every strip. */
-static void join_spans(const reduce_plan *p)
+/* ---- loops of one type ---- */
+
+static int64_t integer_join(int join, int64_t a, int64_t b)
 {
-    int64_t pitch = p->width * (int64_t)p->out_size;
-    for (int64_t strip = 0; strip < p->strips; strip++) {
-        char *at = p->shared + strip * p->spans * pitch;
-        int64_t width, first = strip_at(p, strip, &width);
-        for (int64_t n = p->spans; n > 1; n = (n + 1) / 2) {
-            for (int64_t i = 0; i + 1 < n; i += 2)
-                p->kernel->columns_join(at + i / 2 * pitch, at + i * pitch,
-                                        at + (i + 1) * pitch, width);
-            if (n & 1)
-                memmove(at + n / 2 * pitch, at + (n - 1) * pitch, (size_t)pitch);
-        }
-        memcpy(p->out + first * (int64_t)p->out_size, at, (size_t)width * p->out_size);
+    return join == JOIN_PLUS    ? (int64_t)((uint64_t)a + (uint64_t)b)
+           : join == JOIN_TIMES ? (int64_t)((uint64_t)a * (uint64_t)b)
+           : join == JOIN_MAX   ? (b > a ? b : a)
+                                : (b < a ? b : a);
+}
+
+static int64_t integer_term(cr__reduce_code code, int64_t b)
+{
+    return code == CR__REDUCE_any || code == CR__REDUCE_all ? b != 0 : b;
+}
+
+#define FLOATING    1
+#define EXTREME     double
+#define T           float
+#define PLAIN(name) f32_##name
+#include "reduce_plain.h"
+#undef T
+#undef PLAIN
+#define T           double
+#define PLAIN(name) f64_##name
+#include "reduce_plain.h"
+#undef T
+#undef PLAIN
+#undef FLOATING
+#undef EXTREME
+
+#define FLOATING    0
+#define EXTREME     int64_t
+#define T           int64_t
+#define PLAIN(name) i64_##name
+#include "reduce_plain.h"
+#undef T
+#undef PLAIN
+#define T           int32_t
+#define PLAIN(name) i32_##name
+#include "reduce_plain.h"
+#undef T
+#undef PLAIN
+#define T           uint8_t
+#define PLAIN(name) u8_##name
+#include "reduce_plain.h"
+#undef T
+#undef PLAIN
+#undef FLOATING
+#undef EXTREME
+
+static const struct {
+    void (*terms)(cr__reduce_code code, void *to, const void *x, const void *y,
+                  int64_t y_step, int64_t n);
+    cr__reduce_add *add, *halves_add, *place_add;
+    cr__reduce_columns *columns, *halves_columns, *place_columns;
+    cr__reduce_rows *place_rows;
+} plain_loops[] = {
+#define FLOAT_LOOPS(P)                                                   \
+    {                                                                    \
+        .terms = P##_terms, .place_add = P##_place_add,                  \
+        .place_columns = P##_place_columns, .place_rows = P##_place_rows \
     }
-}
-
-static void plan_strips(reduce_plan *p)
-{
-    const cr__strided *kept = &p->kept, *reduced = &p->reduced;
-    int inner = kept->ndim - 1, last = reduced->ndim - 1;
-    p->run = reduced->strides[last] == 1 ? reduced->dims[last] : 1;
-    if (p->length == 1)
-        p->run = 1;
-    p->rows = p->run == p->length && p->length <= CR__BLOCK && kept->ndim == 1 &&
-              (kept->strides[0] == p->length || p->outputs == 1);
-    p->width = 1;
-    if (!p->rows && kept->strides[inner] == 1 && kept->dims[inner] > 1)
-        p->width = kept->dims[inner] < COLUMNS ? kept->dims[inner] : COLUMNS;
-    p->row_strips = (kept->dims[inner] + p->width - 1) / p->width;
-    p->strips = p->outputs / kept->dims[inner] * p->row_strips;
-    p->span = p->blocks, p->spans = 1;
-}
-
-/* Below, waking a thread costs more than it saves. */
-#define PARALLEL_ELEMENTS (256 << 10)
-
-static void plan_threads(reduce_plan *p)
-{
-    int team = cr__team_size(p->team);
-    p->parts = p->outputs * p->length < PARALLEL_ELEMENTS ? 1 : team;
-    if (p->parts == 1 || p->rows || p->strips >= 4 * team)
-        return;
-    int64_t most = SHARED_BYTES / (p->strips * p->width * (int64_t)p->out_size);
-    int64_t span = 1;
-    while ((p->blocks + span - 1) / span > most || p->blocks / span > 8 * team)
-        if ((span *= 2) >= p->blocks)
-            return;
-    p->span = span;
-    p->spans = (p->blocks + span - 1) / span;
-}
-
-static size_t size_of(cr_dtype dtype)
-{
-    return dtype == CR_F64 || dtype == CR_I64   ? 8
-           : dtype == CR_F32 || dtype == CR_I32 ? 4
-                                                : 1;
-}
-
-/* What cannot be ended as it is gets computed again, alone. */
-static void end_outputs(const cr__reduce_job *job, const reduce_plan *p, cr__team *team)
-{
-    cr__reduce_code again = job->ending.with;
-    for (int64_t o = 0; o < p->outputs; o++) {
-        char *out = p->out + o * (int64_t)p->out_size;
-        o += cr__ending_apply(&job->ending, out, p->outputs - o, &again);
-        if (o == p->outputs)
-            return;
-        cr__reduce_job one = {
-            .kernel = cr__reduce_find(again, job->dtype),
-            .dtype = job->dtype,
-            .x = p->reduced,
-            .out = p->out + o * (int64_t)p->out_size,
-        };
-        one.x.data = (char *)p->kept.data + offset_of(&p->kept, o) * (int64_t)p->in_size;
-        cr__reduce(&one, team);
-        cr__ending_scaled(&job->ending, again, one.out);
+#define INTEGER_LOOPS(P)                                                      \
+    {                                                                         \
+        .add = P##_add, .columns = P##_columns, .halves_add = P##_halves_add, \
+        .halves_columns = P##_halves_columns, .place_add = P##_place_add,     \
+        .place_columns = P##_place_columns, .place_rows = P##_place_rows      \
     }
-}
-
-void cr__reduce(const cr__reduce_job *job, cr__team *team)
-{
-    reduce_plan p = { .kernel = (const reduction *)job->kernel,
-                      .in_size = size_of(job->dtype),
-                      .out_size = job->kernel->out_size,
-                      .kept = merged_dims(&job->x, 0, job->kept),
-                      .reduced = merged_dims(&job->x, job->kept, job->x.ndim),
-                      .out = job->out,
-                      .team = team };
-    p.outputs = numel_of(&p.kept);
-    p.length = numel_of(&p.reduced);
-    p.blocks = (p.length + CR__BLOCK - 1) / CR__BLOCK;
-    if (p.outputs == 0)
-        return;
-    if (p.length == 0) {
-        p.kernel->blocks.rows(p.out, p.kept.data, p.outputs, 0);
-    } else {
-        plan_strips(&p);
-        p.shared = (char *)cr__team_scratch(team, 0) + SHARED_AT;
-        plan_threads(&p);
-        cr__parallel(team, p.parts, reduce_part, &p);
-        if (p.spans > 1)
-            join_spans(&p);
-    }
-    if (job->ending.code)
-        end_outputs(job, &p, team);
-}
-
-/* ---- the place of the largest ---- */
-
-typedef struct place_job {
-    cr__strided kept, reduced;
-    cr_dtype dtype;
-    bool least;
-    int64_t *out, outputs, length;
-    cr__team *team;
-    int parts;
-} place_job;
-
-/* Looks at x[0..n), of which x[0] is element `start`; *best is the largest so far, *at
- * its place or -1. A NaN ends the search: it returns true. */
-#define PLACE(P, T)                                                               \
-    static bool P##_place(const void *data, int64_t n, int64_t start, bool least, \
-                          void *best, int64_t *at)                                \
-    {                                                                             \
-        const T *x = data;                                                        \
-        T b;                                                                      \
-        memcpy(&b, best, sizeof b);                                               \
-        for (int64_t i = 0; i < n; i++) {                                         \
-            bool nan = x[i] != x[i];                                              \
-            if (*at < 0 || nan || (least ? x[i] < b : x[i] > b)) {                \
-                b = x[i];                                                         \
-                *at = start + i;                                                  \
-                if (nan)                                                          \
-                    return true;                                                  \
-            }                                                                     \
-        }                                                                         \
-        memcpy(best, &b, sizeof b);                                               \
-        return false;                                                             \
-    }
-PLACE(f32, float)
-PLACE(f64, double)
-PLACE(i64, int64_t)
-PLACE(i32, int32_t)
-PLACE(u8, uint8_t)
-
-typedef bool place_fn(const void *, int64_t, int64_t, bool, void *, int64_t *);
-static place_fn *const places[CR_DTYPES] = {
-    [CR_F32] = f32_place, [CR_F64] = f64_place, [CR_I64] = i64_place,
-    [CR_I32] = i32_place, [CR_U8] = u8_place,   [CR_BOOL] = u8_place,
+    [CR_F32] = FLOAT_LOOPS(f32),   [CR_F64] = FLOAT_LOOPS(f64),
+    [CR_I64] = INTEGER_LOOPS(i64), [CR_I32] = INTEGER_LOOPS(i32),
+    [CR_U8] = INTEGER_LOOPS(u8),   [CR_BOOL] = INTEGER_LOOPS(u8),
 };
 
-static void place_part(void *arg, int64_t part, int worker)
+/* ---- floats whose terms are made first ---- */
+
+/* The row whose loop takes the terms. */
+static const cr__reduce_code loop_of_join[] = { [JOIN_PLUS] = CR__REDUCE_sum,
+                                                [JOIN_TIMES] = CR__REDUCE_prod,
+                                                [JOIN_MAX] = CR__REDUCE_amax,
+                                                [JOIN_MIN] = CR__REDUCE_amin };
+
+static void terms_add(const cr__reduce_kernel *k, void *acc, const void *x, const void *y,
+                      int64_t at, int64_t n)
 {
-    const place_job *job = arg;
-    char *gather = cr__team_scratch(job->team, worker);
-    size_t size = size_of(job->dtype);
-    cr__strided x = job->reduced;
-    int64_t begin, end;
-    cr__part(job->outputs, 8, part, job->parts, &begin, &end);
-    for (int64_t o = begin; o < end; o++) {
-        int64_t at = -1, best = 0;
-        x.data = (char *)job->kept.data + offset_of(&job->kept, o) * (int64_t)size;
-        for (int64_t start = 0; start < job->length; start += CR__BLOCK) {
-            int64_t n = job->length - start < CR__BLOCK ? job->length - start : CR__BLOCK;
-            const char *from = gather;
-            if (x.ndim == 1 && x.strides[0] == 1)
-                from = (char *)x.data + start * (int64_t)size;
-            else
-                cr__copy_range(gather, &x, size, start, n);
-            if (places[job->dtype](from, n, start, job->least, &best, &at))
-                break;
-        }
-        job->out[o] = at;
+    CR__ALIGNED(64) char terms[PIECE * 8];
+    const int64_t y_step = k->operand == CR__REDUCES_ARRAY;
+    for (int64_t i = 0, piece; i < n; i += piece) {
+        piece = n - i < PIECE ? n - i : PIECE;
+        plain_loops[k->dtype].terms(k->code, terms, (const char *)x + i * k->size,
+                                    y ? (const char *)y + i * y_step * k->size : NULL,
+                                    y_step, piece);
+        k->loops->of[loop_of_join[k->join_code]].add(k, acc, terms, NULL, at + i, piece);
     }
 }
 
-void cr__reduce_place(const cr__strided *x, cr_dtype dtype, int kept, bool least,
-                      int64_t *out, cr__team *team)
+static void terms_columns(const cr__reduce_kernel *k, void *acc, const void *x,
+                          int64_t x_stride, const void *y, int64_t y_stride,
+                          int64_t width, int64_t at, int64_t n)
 {
-    place_job job = { merged_dims(x, 0, kept),
-                      merged_dims(x, kept, x->ndim),
-                      dtype,
-                      least,
-                      out,
-                      0,
-                      0,
-                      team,
-                      1 };
-    job.outputs = numel_of(&job.kept);
-    job.length = numel_of(&job.reduced);
-    if (job.outputs * job.length >= PARALLEL_ELEMENTS)
-        job.parts = cr__team_size(team);
-    cr__parallel(team, job.parts, place_part, &job);
+    CR__ALIGNED(64) char terms[CR__STRIP * 8];
+    for (int64_t r = 0; r < n; r++) {
+        plain_loops[k->dtype].terms(
+            k->code, terms, (const char *)x + r * x_stride * k->size,
+            y ? (const char *)y + r * y_stride * k->size : NULL, 1, width);
+        k->loops->of[loop_of_join[k->join_code]].columns(k, acc, terms, CR__STRIP, NULL,
+                                                         0, width, at + r, 1);
+    }
 }
 
-/* ---- the mean of integers ---- */
+/* ---- integers ---- */
 
-typedef struct mean_job {
-    cr__strided kept, reduced;
-    cr_dtype dtype;
-    float *out;
-    int64_t outputs, length;
-    cr__team *team;
-    int parts;
-} mean_job;
+static void integers_join(const cr__reduce_kernel *k, void *out, const void *a,
+                          const void *b, int64_t n, int64_t pitch)
+{
+    (void)pitch;
+    for (int64_t i = 0; i < n; i++)
+        ((int64_t *)out)[i] =
+            integer_join(k->join_code, ((const int64_t *)a)[i], ((const int64_t *)b)[i]);
+}
+
+/* Means: of the elements' upper 32 bits, and of their lower 32, from 0 up; the former takes
+ * what the latter carries. So 2^31 times 2^32 elements do not overflow. */
+static void halves_join(const cr__reduce_kernel *k, void *out, const void *a,
+                        const void *b, int64_t n, int64_t pitch)
+{
+    const int64_t *x = a, *y = b;
+    int64_t *sum = out;
+    (void)k;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t low = x[pitch + i] + y[pitch + i];
+        sum[i] = x[i] + y[i] + (low >> 32);
+        sum[pitch + i] = low & UINT32_MAX;
+    }
+}
 
 /* The next bits of the quotient rest / n, whose rest is below n; `more` of them are those
  * of a dividend that goes on, the rest zeros. */
@@ -603,50 +290,280 @@ static float rounded_quotient(int64_t high, uint32_t low, int64_t n)
     return ldexpf((float)(int64_t)(bits | (left != 0)), -shift);
 }
 
-static int64_t integer_at(const void *x, cr_dtype dtype, int64_t i)
+/* ---- places ---- */
+
+/* Whether b is to be taken instead of a, of two values with places, or -1. */
+static bool place_moves(const cr__reduce_kernel *k, const void *a, int64_t a_place,
+                        const void *b, int64_t b_place)
 {
-    return dtype == CR_I64   ? ((const int64_t *)x)[i]
-           : dtype == CR_I32 ? ((const int32_t *)x)[i]
-                             : ((const uint8_t *)x)[i];
+    int order; /* of b behind a: 1 if b is better, 0 if they are equal */
+    if (a_place < 0 || b_place < 0)
+        return b_place >= 0;
+    if (k->dtype == CR_F32 || k->dtype == CR_F64) {
+        const double x = *(const double *)a, y = *(const double *)b;
+        order = isnan(x) || isnan(y) ? isnan(y) - isnan(x) : (y > x) - (y < x);
+        order = k->join_code == JOIN_MIN && !isnan(x) && !isnan(y) ? -order : order;
+    } else {
+        const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+        order = k->join_code == JOIN_MIN ? (y < x) - (y > x) : (y > x) - (y < x);
+    }
+    return order > 0 || (order == 0 && b_place < a_place);
 }
 
-static void mean_part(void *arg, int64_t part, int worker)
+static void places_join(const cr__reduce_kernel *k, void *out, const void *a,
+                        const void *b, int64_t n, int64_t pitch)
 {
-    const mean_job *job = arg;
-    char *gather = cr__team_scratch(job->team, worker);
-    cr__strided x = job->reduced;
-    size_t size = size_of(job->dtype);
-    int64_t begin, end;
-    cr__part(job->outputs, 8, part, job->parts, &begin, &end);
-    for (int64_t o = begin; o < end; o++) {
-        int64_t high = 0;
-        uint64_t low = 0;
-        x.data = (char *)job->kept.data + offset_of(&job->kept, o) * (int64_t)size;
-        for (int64_t start = 0; start < job->length; start += CR__BLOCK) {
-            int64_t n = job->length - start < CR__BLOCK ? job->length - start : CR__BLOCK;
-            cr__copy_range(gather, &x, size, start, n);
-            for (int64_t i = 0; i < n; i++) {
-                int64_t value = integer_at(gather, job->dtype, i);
-                high += value >> 32;
-                low += (uint32_t)value;
-            }
-            high += (int64_t)(low >> 32);
-            low &= UINT32_MAX;
-        }
-        job->out[o] =
-            job->length ? rounded_quotient(high, (uint32_t)low, job->length) : NAN;
+    const int64_t *x = a, *y = b;
+    int64_t *to = out;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t *from =
+            place_moves(k, x + i, x[pitch + i], y + i, y[pitch + i]) ? y : x;
+        to[i] = from[i];
+        to[pitch + i] = from[pitch + i];
     }
 }
 
-void cr__reduce_integer_mean(const cr__strided *x, cr_dtype dtype, int kept, float *out,
-                             cr__team *team)
+/* ---- pairs ---- */
+
+static void pairs_add(const cr__reduce_kernel *k, void *acc, const void *x, const void *y,
+                      int64_t at, int64_t n)
 {
-    mean_job job = {
-        merged_dims(x, 0, kept), merged_dims(x, kept, x->ndim), dtype, out, 0, 0, team, 1
+    char *s = at_part_to(k, acc, CR__LANES);
+    const char *from = x;
+    (void)y;
+    for (int64_t width, lines; n > 0; n -= width * lines, at += width * lines) {
+        const int64_t lane = at % CR__LANES;
+        width = CR__LANES - lane < n ? CR__LANES - lane : n;
+        lines = width < CR__LANES ? 1 : n / CR__LANES;
+        lines = lines < PIECE / CR__LANES ? lines : PIECE / CR__LANES;
+        k->loops->join_pairs(at_part_to(k, acc, lane), at_part_to(k, s, lane), from, NULL,
+                             CR__LANES, width, lines);
+        from += width * lines * k->size;
+    }
+}
+
+static void pairs_columns(const cr__reduce_kernel *k, void *acc, const void *x,
+                          int64_t x_stride, const void *y, int64_t y_stride,
+                          int64_t width, int64_t at, int64_t n)
+{
+    char *s = at_part_to(k, acc, (int64_t)CR__LANES * CR__STRIP);
+    (void)y, (void)y_stride;
+    for (int64_t r = 0; r < n; r++) {
+        const int64_t row = (at + r) % CR__LANES * CR__STRIP;
+        k->loops->join_pairs(at_part_to(k, acc, row), at_part_to(k, s, row),
+                             (const char *)x + r * x_stride * k->size, NULL, 0, width, 1);
+    }
+}
+
+static void pairs_join(const cr__reduce_kernel *k, void *out, const void *a,
+                       const void *b, int64_t n, int64_t pitch)
+{
+    char *s = at_part_to(k, out, pitch);
+    if (out != a) {
+        memcpy(out, a, (size_t)n * k->part_size);
+        memcpy(s, at_part(k, a, pitch), (size_t)n * k->part_size);
+    }
+    for (int64_t i = 0, width; i < n; i += width) {
+        width = n - i < PIECE ? n - i : PIECE;
+        k->loops->join_pairs(at_part_to(k, out, i), at_part_to(k, s, i), at_part(k, b, i),
+                             at_part(k, b, pitch + i), 0, width, 1);
+    }
+}
+
+/* ---- results ---- */
+
+static double as_number(const cr__reduce_kernel *k, const void *part)
+{
+    return k->dtype == CR_F32   ? (double)*(const float *)part
+           : k->dtype == CR_F64 ? *(const double *)part
+                                : (double)*(const int64_t *)part;
+}
+
+static void end_one(const cr__reduce_kernel *k, const char *acc, int64_t pitch, char *out,
+                    int64_t length)
+{
+    const char *second = acc + pitch * k->part_size;
+    int64_t whole = 0;
+    float mean = NAN;
+    uint8_t narrow;
+    switch (k->result) {
+    case RESULT_TRUTH:
+        *out = as_number(k, acc) > 0;
+        break;
+    case RESULT_MEAN:
+        if (length)
+            mean = rounded_quotient(*(const int64_t *)(const void *)acc,
+                                    (uint32_t) * (const int64_t *)(const void *)second,
+                                    length);
+        memcpy(out, &mean, sizeof mean);
+        break;
+    case RESULT_PLACE:
+        memcpy(out, second, 8);
+        break;
+    case RESULT_PAIR:
+        memcpy(out, acc, k->part_size);
+        memcpy(out + k->part_size, second, k->part_size);
+        break;
+    default: /* of integers that are no i64 */
+        memcpy(&whole, acc, 8);
+        narrow = (uint8_t)whole;
+        if (k->out_size == 4)
+            memcpy(out, &(int32_t){ (int32_t)whole }, 4);
+        else
+            memcpy(out, &narrow, 1);
+    }
+}
+
+void cr__reduce_end(const cr__reduce_kernel *k, const void *acc, int64_t pitch, void *out,
+                    int64_t n, int64_t length)
+{
+    const bool as_it_is = k->result <= RESULT_FLOAT && k->out_size == k->part_size;
+    if (as_it_is && n == 1 && k->out_size == 4)
+        memcpy(out, acc, 4);
+    else if (as_it_is)
+        memcpy(out, acc, (size_t)n * k->out_size);
+    else
+        for (int64_t i = 0; i < n; i++)
+            end_one(k, at_part(k, acc, i), pitch, (char *)out + i * k->out_size, length);
+}
+
+/* ---- finding one ---- */
+
+#define LOOPS(SET) reduce_loops##SET
+static const cr__reduce_loops *const *const loop_sets[CR__ISAS] = { CR__EACH_SET(LOOPS) };
+
+/* Of integers: the ends of the type, of truths of a bool. */
+static int64_t integer_identity(int join, cr_dtype type)
+{
+    const int64_t most = type == CR_I64   ? INT64_MAX
+                         : type == CR_I32 ? INT32_MAX
+                         : type == CR_U8  ? UINT8_MAX
+                                          : 1;
+    return join == JOIN_PLUS    ? 0
+           : join == JOIN_TIMES ? 1
+           : join == JOIN_MIN   ? most
+           : most > UINT8_MAX   ? -most - 1
+                                : 0;
+}
+
+static void find_identity(cr__reduce_kernel *k, bool floats)
+{
+    const int how = reductions[k->code].how;
+    if (how == HOW_PLACES) {
+        k->identity[1] = UINT64_MAX; /* -1: nowhere */
+    } else if (floats) {
+        const double wide = f64_identity_generic(k->join_code);
+        const float narrow = (float)wide;
+        memcpy(&k->identity[0], k->size == 8 ? (const void *)&wide : &narrow, k->size);
+    } else {
+        k->identity[0] = (uint64_t)integer_identity(
+            k->join_code, k->result == RESULT_TRUTH ? CR_BOOL : k->dtype);
+    }
+}
+
+static bool find_float(cr__reduce_kernel *k)
+{
+    k->lanes = CR__LANES;
+    k->part_size = k->size;
+    k->join = k->loops->join;
+    switch (reductions[k->code].how) {
+    case HOW_LOOP:
+        k->add = k->loops->of[k->code].add;
+        k->columns = k->loops->of[k->code].columns;
+        k->rows = k->loops->of[k->code].rows;
+        return true;
+    case HOW_TERMS:
+        k->add = terms_add;
+        k->columns = terms_columns;
+        return true;
+    case HOW_PAIRS:
+        k->parts = 2;
+        k->add = pairs_add;
+        k->columns = pairs_columns;
+        k->join = pairs_join;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool find_integer(cr__reduce_kernel *k)
+{
+    k->join = integers_join;
+    switch (k->result) {
+    case RESULT_WIDE:
+    case RESULT_SAME:
+    case RESULT_TRUTH:
+        k->add = plain_loops[k->dtype].add;
+        k->columns = plain_loops[k->dtype].columns;
+        return true;
+    case RESULT_MEAN:
+        k->parts = 2;
+        k->add = plain_loops[k->dtype].halves_add;
+        k->columns = plain_loops[k->dtype].halves_columns;
+        k->join = halves_join;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static uint8_t result_size(const cr__reduce_kernel *k, bool floats)
+{
+    switch (k->result) {
+    case RESULT_WIDE:
+        return floats ? k->size : 8;
+    case RESULT_TRUTH:
+        return 1;
+    case RESULT_MEAN:
+        return 4;
+    case RESULT_PLACE:
+        return 8;
+    case RESULT_PAIR:
+        return (uint8_t)(2 * k->size);
+    default:
+        return k->size;
+    }
+}
+
+bool cr__reduce_find_for(cr__isa isa, cr__reduce_code code, cr_dtype in,
+                         cr__reduce_kernel *kernel)
+{
+    const bool floats = in == CR_F32 || in == CR_F64;
+    if (code >= CR__REDUCE_CODES || (!floats && (in < CR_I64 || in > CR_BOOL)))
+        return false;
+    cr__reduce_kernel k = {
+        .code = code,
+        .dtype = in,
+        .operand = (cr__reduce_operand)reductions[code].operand,
+        .join_code = reductions[code].join,
+        .result = reductions[code].result,
+        .size = (uint8_t)(in == CR_F64 || in == CR_I64   ? 8
+                          : in == CR_F32 || in == CR_I32 ? 4
+                                                         : 1),
+        .part_size = 8,
+        .parts = 1,
+        .lanes = 1,
+        .rows = each_row,
+        .loops = loop_sets[isa] ? loop_sets[isa][in == CR_F64] : NULL,
     };
-    job.outputs = numel_of(&job.kept);
-    job.length = numel_of(&job.reduced);
-    if (job.outputs * job.length >= PARALLEL_ELEMENTS)
-        job.parts = cr__team_size(team);
-    cr__parallel(team, job.parts, mean_part, &job);
+    bool found = k.loops != NULL;
+    if (reductions[code].how == HOW_PLACES) {
+        k.parts = 2;
+        k.add = plain_loops[in].place_add;
+        k.columns = plain_loops[in].place_columns;
+        k.rows = plain_loops[in].place_rows;
+        k.join = places_join;
+    } else {
+        found = found && (floats ? find_float(&k) : find_integer(&k));
+    }
+    k.out_size = result_size(&k, floats);
+    find_identity(&k, floats);
+    *kernel = k;
+    return found;
+}
+
+bool cr__reduce_find(cr__reduce_code code, cr_dtype in, cr__reduce_kernel *kernel)
+{
+    return cr__reduce_find_for(cr__isa_in_use(), code, in, kernel);
 }

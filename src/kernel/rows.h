@@ -38,11 +38,8 @@ extern const char *const cr__reduce_names[CR__REDUCE_CODES];
 
 /* cr__map_find() and cr__reduce_find() in a given instruction set. */
 cr__map_fn *cr__map_find_for(cr__isa isa, cr__map_code code, cr_dtype in, cr_dtype out);
-const cr__reduce_kernel *cr__reduce_find_for(cr__isa isa, cr__reduce_code code,
-                                             cr_dtype in);
-/* The kernel's join of `width` neighbouring results at once; out may be x. */
-typedef void cr__join_fn(void *out, const void *x, const void *y, int64_t width);
-cr__join_fn *cr__reduce_joins(const cr__reduce_kernel *kernel);
+bool cr__reduce_find_for(cr__isa isa, cr__reduce_code code, cr_dtype in,
+                         cr__reduce_kernel *kernel);
 /* cr__half_find() in a given instruction set. */
 const cr__half *cr__half_find_for(cr__isa isa, cr_dtype dtype);
 /* cr__gemm() in a given instruction set. */

@@ -90,16 +90,22 @@ static int meets_at(int64_t block, int64_t other)
 /* Scratch memory in slots of COLUMNS elements. */
 typedef struct adder {
     const cr__scatter_job *job;
-    cr__join_fn *add; /* out = x + y, of neighbouring columns */
+    cr__reduce_kernel sum; /* whose join is out = x + y, of neighbouring columns */
     size_t size;
     char *zeros, *scaled, *lanes, *stack;
 } adder;
 _Static_assert((2 + CR__LANES + LEVELS) * PITCH <= CR__SCRATCH_BYTES, "scratch memory");
 
+static void adder_add(const adder *a, void *out, const void *x, const void *y,
+                      int64_t width)
+{
+    a->sum.join(&a->sum, out, x, y, width, 0);
+}
+
 static adder adder_in(const cr__scatter_job *job, char *scratch)
 {
     adder a = { .job = job, .size = job->dtype == CR_F64 ? 8 : 4 };
-    a.add = cr__reduce_joins(cr__reduce_find(CR__REDUCE_sum, job->dtype));
+    cr__reduce_find(CR__REDUCE_sum, job->dtype, &a.sum);
     a.zeros = scratch;
     a.scaled = a.zeros + PITCH;
     a.lanes = a.scaled + PITCH;
@@ -134,22 +140,22 @@ static void block_sum(const adder *a, const int64_t *list, int64_t n, int64_t co
     char *lanes[CR__LANES];
     uint32_t used = 0;
     if (n == 1) {
-        a->add(out, a->zeros, term(a, list[0], column, width), width);
+        adder_add(a, out, a->zeros, term(a, list[0], column, width), width);
         return;
     }
     for (int l = 0; l < CR__LANES; l++)
         lanes[l] = a->lanes + l * PITCH;
     for (int64_t i = 0; i < n; i++) {
         int l = (int)(list[i] % CR__LANES);
-        a->add(lanes[l], used >> l & 1 ? lanes[l] : a->zeros,
-               term(a, list[i], column, width), width);
+        adder_add(a, lanes[l], used >> l & 1 ? lanes[l] : a->zeros,
+                  term(a, list[i], column, width), width);
         used |= 1u << l;
     }
     for (int half = CR__LANES / 2; half >= 1; used |= used >> half, half /= 2)
         for (uint32_t high = used >> half & ((1u << half) - 1); high; high &= high - 1) {
             int l = __builtin_ctz(high);
             if (used >> l & 1)
-                a->add(lanes[l], lanes[l], lanes[l + half], width);
+                adder_add(a, lanes[l], lanes[l], lanes[l + half], width);
             else
                 lanes[l] = lanes[l + half];
         }
@@ -167,7 +173,7 @@ static void row_sum(const adder *a, const int64_t *list, int64_t n, int64_t colu
         int height = depth ? meets_at(block, last) : 64;
         for (; depth > 1 && heights[depth - 1] < height; depth--) {
             char *top = a->stack + (depth - 1) * PITCH;
-            a->add(top - PITCH, top - PITCH, top, width);
+            adder_add(a, top - PITCH, top - PITCH, top, width);
         }
         for (m = 1; i + m < n && list[i + m] < end; m++)
             continue;
@@ -177,9 +183,9 @@ static void row_sum(const adder *a, const int64_t *list, int64_t n, int64_t colu
     }
     for (; depth > 1; depth--) {
         char *top = a->stack + (depth - 1) * PITCH;
-        a->add(top - PITCH, top - PITCH, top, width);
+        adder_add(a, top - PITCH, top - PITCH, top, width);
     }
-    a->add(to, to, a->stack, width);
+    adder_add(a, to, to, a->stack, width);
 }
 
 /* The same for rows of one element, in registers. Two terms have one order. */

@@ -183,7 +183,7 @@ REDUCE(amin, KERNEL(.code = CR__REDUCE_amin), extremum_shape, extremum_vjp, X_AN
        "f[3,4]!", "the smallest; NaN wins",
        { "f[2,3]=1,1,3,2,2,nan -> 0,0,0,0,0,1", NULL },
        { "f[2,3]=1,1,3,2,2,nan -> 0.5,0.5,0,0,0,1", "dim=-1" })
-REDUCE(argmax, KERNEL(.place = true), argmax_shape, NULL, 0, "f[3,4]!",
+REDUCE(argmax, KERNEL(.code = CR__REDUCE_argmax), argmax_shape, NULL, 0, "f[3,4]!",
        "the place of the largest, the first of several, or of the first NaN",
        { "f[2,3]=1,3,3,2,nan,nan", "dim=1" })
 /* clang-format on */

@@ -50,6 +50,7 @@ static double number(cr_dtype t, values kind, double sign)
 typedef struct array {
     void *memory;
     pointer first;
+    int64_t count;
 } array;
 
 static array new_array(cr_dtype t, const int64_t *dims, const int64_t *strides, int ndim,
@@ -64,7 +65,7 @@ static array new_array(cr_dtype t, const int64_t *dims, const int64_t *strides, 
         empty = empty || dims[d] == 0;
     }
     int64_t count = empty ? 0 : highest - lowest + 1;
-    array a = { .memory = malloc((size_t)count * size) };
+    array a = { .memory = malloc((size_t)count * size), .count = count };
     pointer p = { a.memory };
     if (count && !a.memory) {
         diag("no memory");
@@ -419,6 +420,80 @@ static void test_large(cr_dtype t, cr__team *one, cr__team *four)
     ok(passed, "products of %s: large products", cr_dtype_name(t));
 }
 
+/* Narrows an array of f32, whose elements become those of the narrow one. */
+static uint16_t *narrowed(array *x, cr_dtype half, const void **first)
+{
+    uint16_t *memory = malloc((size_t)x->count * sizeof *memory);
+    if (x->count && !memory)
+        exit(1);
+    cr__half_find(half)->narrow(memory, x->memory, x->count);
+    cr__half_find(half)->widen(x->memory, memory, x->count);
+    *first = memory + (x->first.f32 - (float *)x->memory);
+    return memory;
+}
+
+/* The product of the same numbers as f32, rounded, or not if the result is f32. */
+static bool check_half(problem *p, cr_dtype half, bool rounded, cr__team *team)
+{
+    problem narrow = *p;
+    cr__gemm_job *job = &narrow.job;
+    uint16_t *a = narrowed(&p->a, half, &job->a.data), *b = NULL;
+    bool same_bits = true;
+    job->a.dtype = half;
+    if (below(4)) {
+        b = narrowed(&p->b, half, &job->b.data);
+        job->b.dtype = half;
+    }
+    if (rounded)
+        job->dtype = half;
+    const size_t size = rounded ? 2 : 4;
+    for (cr__isa isa = CR__GENERIC; isa < CR__ISAS; isa++) {
+        if (!cr__isa_usable(isa))
+            continue;
+        result want = compute(p, isa, team);
+        const size_t bytes = (size_t)want.count * size;
+        char *got = malloc(bytes + 2);
+        if (!got)
+            exit(1);
+        got[bytes] = 0x5a, got[bytes + 1] = 0x5a;
+        job->c = got;
+        cr__gemm_for(isa, job, team);
+        if (rounded)
+            cr__half_find(half)->narrow(want.memory, want.c.f32, want.count);
+        same_bits = same_bits && got[bytes] == 0x5a && got[bytes + 1] == 0x5a &&
+                    memcmp(got, rounded ? want.memory : want.c.any, bytes) == 0;
+        free(got);
+        free(want.memory);
+    }
+    if (!same_bits)
+        diag("%s%s: m %d n %d k %d, a %d %d, b %d %d", cr_dtype_name(half),
+             rounded ? " rounded" : "", (int)job->m, (int)job->n, (int)job->k,
+             (int)job->a.row, (int)job->a.col, (int)job->b.row, (int)job->b.col);
+    free(a);
+    free(b);
+    free_problem(p);
+    return same_bits;
+}
+
+static void test_halves(cr_dtype half, cr__team *one, cr__team *four)
+{
+    static const int64_t shapes[][3] = { { 300, 700, 300 }, { 1, 9000, 70 },
+                                         { 9000, 1, 70 },   { 1, 40, 9000 },
+                                         { 113, 513, 257 }, { 20, 1100, 40 } };
+    bool passed = true;
+    for (int i = 0; passed && i < 500; i++) {
+        int64_t m = any_size(), n = any_size(), k = any_size();
+        while (m * n * k > 200000)
+            *(below(2) ? &m : below(2) ? &n : &k) = 1 + below(20);
+        if (i < CR__COUNT(shapes))
+            m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
+        layout la = (layout)below(PAGES), lb = (layout)below(PAGES);
+        problem p = new_problem(CR_F32, m, n, k, la, lb, (int)below(2), ORDINARY);
+        passed = check_half(&p, half, below(2), below(2) ? one : four);
+    }
+    ok(passed, "products of %s: as f32, rounded once", cr_dtype_name(half));
+}
+
 int main(void)
 {
     cr_ctx *one = cr_open(&(cr_options){ .threads = 1 });
@@ -430,6 +505,8 @@ int main(void)
         test_vectors(t, one->team, four->team);
         test_large(t, one->team, four->team);
     }
+    test_halves(CR_BF16, one->team, four->team);
+    test_halves(CR_F16, one->team, four->team);
     cr_close(one);
     cr_close(four);
     return done_testing();

@@ -38,16 +38,21 @@ static array new_array(cr_dtype dtype, int64_t n)
 
 static double get(const array *x, int64_t i)
 {
+    if (cr__is_half(x->dtype))
+        return cr__half_value(x->dtype, ((const uint16_t *)x->data)[i]);
     return x->dtype == CR_F64 ? ((const double *)x->data)[i]
                               : (double)((const float *)x->data)[i];
 }
 
 static void set(array *x, int64_t i, double value)
 {
-    if (x->dtype == CR_F64)
+    const float narrow = (float)value;
+    if (cr__is_half(x->dtype))
+        cr__half_find(x->dtype)->narrow((uint16_t *)x->data + i, &narrow, 1);
+    else if (x->dtype == CR_F64)
         ((double *)x->data)[i] = value;
     else
-        ((float *)x->data)[i] = (float)value;
+        ((float *)x->data)[i] = narrow;
 }
 
 static array random_array(cr_dtype dtype, int64_t n, int exponent)
@@ -394,12 +399,23 @@ static bool near_definition(const problem *p, const array *got)
         exit(1);
     define(p, want, size);
     const double unit = p->job.dtype == CR_F64 ? 0x1p-50 : 0x1p-21;
+    const double rounding = p->job.dtype == CR_BF16  ? 0x1p-8
+                            : p->job.dtype == CR_F16 ? 0x1p-11
+                                                     : 0;
     bool near = true;
     for (int64_t i = 0; near && i < p->results; i++)
-        near = fabs(get(got, i) - want[i]) <= unit * size[i];
+        near = fabs(get(got, i) - want[i]) <=
+               unit * size[i] + rounding * fabs(want[i]) + (rounding > 0 ? 0x1p-24 : 0);
     free(want);
     free(size);
     return near;
+}
+
+/* Scratch memory holds NaNs: what is not written is seen. */
+static void spoil(cr__team *team)
+{
+    for (int i = 0; i < cr__team_size(team); i++)
+        memset(cr__team_scratch(team, i), 0xff, CR__SCRATCH_BYTES);
 }
 
 /* Says what failed; frees the problem. */
@@ -415,6 +431,7 @@ static bool check(problem *p)
         for (int t = 0; t < TEAMS && !wrong && cr__isa_usable(isa); t++) {
             array got = new_array(p->job.dtype, p->results);
             p->job.c = got.data;
+            spoil(teams[t]);
             cr__gemm_for(isa, &p->job, teams[t]);
             if (memcmp(got.data, want.data, bytes) != 0)
                 wrong = near_definition(p, &got) ? "other bits" : "not as defined";
@@ -442,6 +459,8 @@ static void test_random(cr_dtype dtype, pass what)
         conv c = random_conv(i % 4 ? 20 : 60);
         problem p;
         init_problem(&p, &c, what, dtype, 0);
+        if (i % 3 == 0 && cr__is_half(dtype))
+            p.job.dtype = CR_F32;
         passed = check(&p);
     }
     ok(passed, "%s, %s: any sizes", cr_dtype_name(dtype), pass_names[what]);
@@ -468,6 +487,8 @@ static void test_large(cr_dtype dtype, pass what)
         finish(&c);
         problem p;
         init_problem(&p, &c, what, dtype, 0);
+        if (i % 3 == 0 && cr__is_half(dtype))
+            p.job.dtype = CR_F32;
         passed = check(&p);
     }
     ok(passed, "%s, %s: larger ones", cr_dtype_name(dtype), pass_names[what]);
@@ -476,7 +497,7 @@ static void test_large(cr_dtype dtype, pass what)
 /* Tiny images are scaled while they are read. */
 static void test_scaled(cr_dtype dtype, pass what)
 {
-    const int tiny = dtype == CR_F64 ? -700 : -100;
+    const int tiny = dtype == CR_F64 ? -700 : dtype == CR_F16 ? -6 : -100;
     bool passed = true;
     for (int i = 0; passed && i < 20; i++) {
         conv c = random_conv(20);
@@ -485,6 +506,8 @@ static void test_scaled(cr_dtype dtype, pass what)
         if (what != INPUT)
             p.job.b.exponent = -tiny;
         p.job.a.exponent = 10;
+        if (i % 3 == 0 && cr__is_half(dtype))
+            p.job.dtype = CR_F32;
         passed = check(&p);
     }
     ok(passed, "%s, %s: scaled", cr_dtype_name(dtype), pass_names[what]);
@@ -493,7 +516,7 @@ static void test_scaled(cr_dtype dtype, pass what)
 int main(void)
 {
     static const int threads[TEAMS] = { 1, 2, 3, 7 };
-    static const cr_dtype dtypes[] = { CR_F32, CR_F64 };
+    static const cr_dtype dtypes[] = { CR_F32, CR_F64, CR_BF16, CR_F16 };
     cr_ctx *contexts[TEAMS];
     for (int i = 0; i < TEAMS; i++) {
         contexts[i] = cr_open(&(cr_options){ .threads = threads[i] });

@@ -322,6 +322,22 @@ static void test_pow_mixed(cr_ctx *ctx)
     is_text(cr_message(ctx), "", "no error");
 }
 
+/* Products of 16 bits are read and written as they are: no copy in f32 beside. */
+static void test_product_memory(void)
+{
+    enum { M = 256, K = 512, N = 128 };
+    cr_ctx *ctx = cr_open(&(cr_options){ .threads = 1 });
+    cr_tensor *x = cr_ones(ctx, CR_DIMS(M, K), .dtype = CR_BF16),
+              *y = cr_ones(ctx, CR_DIMS(K, N), .dtype = CR_BF16);
+    cr_eval(x, y);
+    const size_t before = cr_memory_used(ctx);
+    cr_tensor *z = cr_matmul(x, y);
+    is_near(cr_item(cr_amax(z)), K, 0, "a product of bf16");
+    ok(cr_memory_peak(ctx) < before + M * N * 2 + 8192,
+       "takes %zu bytes more than operands", cr_memory_peak(ctx) - before);
+    cr_close(ctx);
+}
+
 int main(void)
 {
     cr_ctx *ctx = cr_open(NULL);
@@ -334,6 +350,7 @@ int main(void)
     test_rounded_bounds(ctx);
     test_pow_edges(ctx);
     test_pow_mixed(ctx);
+    test_product_memory();
     cr_close(ctx);
     return done_testing();
 }

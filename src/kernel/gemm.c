@@ -55,6 +55,7 @@ typedef struct extent {
 
 typedef struct operand {
     cr__matrix matrix;
+    const cr__half *half; /* elements are bf16 or f16, else NULL */
     double scale;
 } operand;
 
@@ -68,6 +69,7 @@ typedef struct product {
     int64_t a_row, a_col, b_row, b_col, c_row;
     int64_t panels, sliver; /* panels of rows; columns of a sliver */
     bool pack_a, pack_b;
+    const cr__half *half; /* c is bf16 or f16, else NULL */
     bool scaled;
     double scales[2]; /* of the result, one after the other */
     char *scratch;
@@ -172,8 +174,9 @@ static const gemm_kernel kernels[CR__ISAS][2] = { CR__EACH_SET(KERNELS) };
 
 typedef struct plan {
     const gemm_kernel *kernel;
-    product whole; /* of the first batch */
-    operand a, b;  /* of it, where whole.a_read or b_read point to them */
+    int64_t c_size; /* of an element of c */
+    product whole;  /* of the first batch */
+    operand a, b;   /* of it, where whole.a_read or b_read point to them */
     int64_t batches;
     int batch_ndim;
     int64_t batch_dims[CR_MAX_DIMS], a_batch[CR_MAX_DIMS], b_batch[CR_MAX_DIMS];
@@ -240,11 +243,12 @@ static void plan_packing(plan *p)
 }
 
 /* The reader with strides in bytes as they became; NULL if it needs nothing but them. */
-static const operand *plan_operand(const cr__reader *reader, cr_dtype dtype, int64_t row,
+static const operand *plan_operand(cr__isa isa, const cr__reader *reader, int64_t row,
                                    int64_t col, operand *o)
 {
     cr__reader whole = *reader;
-    if (!reader->image && !reader->exponent && reader->dtype == dtype)
+    o->half = cr__is_half(reader->dtype) ? cr__half_find_for(isa, reader->dtype) : NULL;
+    if (!reader->image && !reader->exponent && !o->half)
         return NULL;
     if (!reader->image) {
         const int64_t size = (int64_t)cr_dtype_size(reader->dtype);
@@ -317,6 +321,13 @@ static void plan_parts(plan *p)
         p->parts = (int)p->batches;
 }
 
+/* So much of a c of bf16 or f16 is computed in f32 first, at the end of the scratch memory;
+ * panels are smaller then. */
+#define HALF_ROWS    112
+#define HALF_COLUMNS 512
+#define HALF_BYTES   (HALF_ROWS * HALF_COLUMNS * 4)
+#define HALF_OUTPUTS 8192 /* of a vector */
+
 static void multiply(const plan *p, const product *part)
 {
     const product *w = &p->whole;
@@ -348,6 +359,43 @@ static void multiply(const plan *p, const product *part)
         p->kernel->finish(part);
 }
 
+/* A part of bf16 or f16: rectangles of f32 that are rounded once. */
+static void multiply_half(const plan *p, const product *part)
+{
+    const bool vector = is_vector(&p->whole);
+    const int64_t in_panel =
+        (PANEL_BYTES - HALF_BYTES) / p->kernel->tile_bytes * p->kernel->tile_rows;
+    const int64_t most_columns = vector ? HALF_OUTPUTS : HALF_COLUMNS,
+                  most_rows = vector                 ? HALF_OUTPUTS
+                              : in_panel < HALF_ROWS ? in_panel
+                                                     : HALF_ROWS;
+    for (int64_t j = 0, columns; j < part->n; j += columns) {
+        columns = part->n - j < most_columns ? part->n - j : most_columns;
+        for (int64_t i = 0, rows; i < part->m; i += rows) {
+            rows = part->m - i < most_rows ? part->m - i : most_rows;
+            product some = *part;
+            some.m = rows, some.n = columns, some.panels = 1;
+            some.row += i, some.column += j;
+            some.a += i * part->a_row, some.b += j * part->b_col;
+            some.c =
+                part->scratch + CR__SCRATCH_BYTES - (rows * columns * 4 + 63) / 64 * 64;
+            some.c_row = columns * 4;
+            multiply(p, &some);
+            char *to = part->c + i * part->c_row + j * 2;
+            const int64_t lines = columns * 2 == part->c_row ? 1 : rows;
+            for (int64_t r = 0; r < lines; r++)
+                part->half->narrow((uint16_t *)(void *)(to + r * part->c_row),
+                                   (float *)(void *)(some.c + r * some.c_row),
+                                   rows / lines * columns);
+        }
+    }
+}
+
+static void multiply_part(const plan *p, const product *part)
+{
+    (part->half ? multiply_half : multiply)(p, part);
+}
+
 /* The product of one batch, of the part that is this of the first one. */
 static void multiply_batch(const plan *p, int64_t batch, const product *first)
 {
@@ -355,7 +403,7 @@ static void multiply_batch(const plan *p, int64_t batch, const product *first)
     product part = *first;
     operand a, b;
     int64_t a_at = 0, b_at = 0;
-    part.c += batch * w->m * w->n * p->kernel->size;
+    part.c += batch * w->m * w->n * p->c_size;
     for (int i = 0; i < p->batch_ndim; i++, batch /= p->batch_dims[i - 1]) {
         int64_t at = batch % p->batch_dims[i];
         a_at += at * p->a_batch[i];
@@ -370,7 +418,7 @@ static void multiply_batch(const plan *p, int64_t batch, const product *first)
         b = p->b, b.matrix.data += b_at;
         part.b_read = &b;
     }
-    multiply(p, &part);
+    multiply_part(p, &part);
 }
 
 static void gemm_part(void *arg, int64_t i, int worker)
@@ -395,11 +443,11 @@ static void gemm_part(void *arg, int64_t i, int worker)
     part.row = row, part.column = column;
     part.a += row * part.a_row;
     part.b += column * part.b_col;
-    part.c += row * part.c_row + column * kernel->size;
+    part.c += row * part.c_row + column * p->c_size;
     if (part.m == 0 || part.n == 0)
         return;
     if (p->batches == 1)
-        multiply(p, &part);
+        multiply_part(p, &part);
     else
         for (int64_t batch = begin; batch < end; batch++)
             multiply_batch(p, batch, &part);
@@ -411,7 +459,8 @@ void cr__gemm_for(cr__isa isa, const cr__gemm_job *job, cr__team *team)
     product *w = &p.whole;
     p.kernel = &kernels[isa][job->dtype == CR_F64];
     p.team = team;
-    const int64_t size = p.kernel->size, a_size = (int64_t)cr_dtype_size(job->a.dtype),
+    p.c_size = (int64_t)cr_dtype_size(job->dtype);
+    const int64_t a_size = (int64_t)cr_dtype_size(job->a.dtype),
                   b_size = (int64_t)cr_dtype_size(job->b.dtype);
     w->a = job->a.data, w->b = job->b.data, w->c = job->c;
     w->m = job->m, w->n = job->n, w->k = job->k;
@@ -421,13 +470,14 @@ void cr__gemm_for(cr__isa isa, const cr__gemm_job *job, cr__team *team)
     if (w->m * w->n * p.batches == 0)
         return;
     if (w->k == 0) {
-        memset(job->c, 0, (size_t)(w->m * w->n * p.batches * size));
+        memset(job->c, 0, (size_t)(w->m * w->n * p.batches * p.c_size));
         return;
     }
-    w->c_row = w->n * size;
+    w->c_row = w->n * p.c_size;
+    w->half = cr__is_half(job->dtype) ? cr__half_find_for(isa, job->dtype) : NULL;
     w->sliver = 2 * p.kernel->lanes;
-    w->a_read = plan_operand(&job->a, job->dtype, w->a_row, w->a_col, &p.a);
-    w->b_read = plan_operand(&job->b, job->dtype, w->b_row, w->b_col, &p.b);
+    w->a_read = plan_operand(isa, &job->a, w->a_row, w->a_col, &p.a);
+    w->b_read = plan_operand(isa, &job->b, w->b_row, w->b_col, &p.b);
     plan_scales(w, job);
     plan_packing(&p);
     plan_parts(&p);

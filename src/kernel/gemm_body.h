@@ -306,10 +306,17 @@ CR__T static void G(scale)(G_T *x, int64_t n, double scale)
 
 /* ---- reading what is no plain array ---- */
 
-/* One run, and what is done to its elements. */
+/* One run, of a block at most, and what is done to its elements. */
 CR__FN void G(read_run)(const operand *o, cr__runs *runs, G_T *to, int64_t n)
 {
-    cr__runs_next(runs, to);
+#if G_SIZE == 4
+    if (o->half) {
+        uint16_t halves[CR__GEMM_BLOCK];
+        cr__runs_next(runs, halves);
+        o->half->widen(to, halves, n);
+    } else
+#endif
+        cr__runs_next(runs, to);
     if (o->scale != 1)
         G(scale)(to, n, o->scale);
 }
@@ -323,7 +330,9 @@ CR__T static void G(unpack)(const operand *o, int lanes_are, const extent *at, G
     cr__runs runs;
     if (x->along == lanes_are) {
         for (int64_t i = 0, n; i < at->lanes; i += n) {
-            n = cr__runs_open(&runs, x, lanes_are, at->lane + i, at->lanes - i, at->line);
+            const int64_t left = at->lanes - i;
+            n = cr__runs_open(&runs, x, lanes_are, at->lane + i,
+                              left < CR__GEMM_BLOCK ? left : CR__GEMM_BLOCK, at->line);
             for (int64_t l = 0; l < at->lines; l++)
                 G(read_run)(o, &runs, to + l * pitch + i, n);
         }

@@ -303,8 +303,9 @@ typedef struct cr__reader {
     const cr__image *image; /* or NULL */
 } cr__reader;
 
-/* c[m,n] = a[m,k] b[k,n], for every index of the batch dims. c is contiguous, of f32 or
- * f64, as a and b are. Each element is an ascending FMA chain from +0 within blocks of
+/* c[m,n] = a[m,k] b[k,n], for every index of the batch dims. c is contiguous. It and
+ * a and b are f64, or each of them is f32, bf16 or f16 and the sums are f32, rounded once in
+ * the end if c has less. Each element is an ascending FMA chain from +0 within blocks of
  * CR__GEMM_BLOCK along k, block results added in order; if m or n is 1 it is the reduction
  * above, with FMA in the lanes. Zeros of images are terms like others. In the end it is
  * multiplied by 2^-(a.exponent + b.exponent). Nothing is allocated, nothing fails. */

@@ -237,11 +237,11 @@ static inline void read_piece(const cr__runs *r, const cr__piece *p, char *to)
         return;
     }
     const int64_t spread = x->spread[last], period = x->period[r->side];
-    if (lo > 0 || hi < p->n || period > 1)
-        clear(to, p->n * size);
     const int64_t most = lo + period < hi ? lo + period : hi;
     while (lo < most && (u + lo * step) % spread)
         lo++;
+    if (lo > 0 || hi < p->n || period > 1)
+        clear(to, p->n * size);
     if (lo < most)
         scatter(to + lo * size, from + (u + lo * step) / spread * x->memory[last], size,
                 (hi - lo + period - 1) / period, step * period / spread * x->memory[last],

@@ -15,6 +15,8 @@ typedef struct tiny_range {
 static const tiny_range ranges[CR_DTYPES] = {
     [CR_F32] = { -85, -40 },
     [CR_F64] = { -800, -400 },
+    [CR_BF16] = { -85,
+                  -40 }, /* computed with as f32; products of f16 are never tiny there */
 };
 
 /* The bits of |x| grow with it, so the largest of n elements is found among integers. */
@@ -29,8 +31,20 @@ static const tiny_range ranges[CR_DTYPES] = {
         }                                                                           \
         return largest;                                                             \
     }
+LARGEST(largest_bf16, uint16_t, INT16_MAX)
 LARGEST(largest_f32, uint32_t, INT32_MAX)
 LARGEST(largest_f64, uint64_t, INT64_MAX)
+
+/* Of n elements and those before; a bf16 has the bits of the same f32, less the lower half. */
+static uint64_t largest_of(cr_dtype dtype, const char *at, int64_t step, int64_t n,
+                           uint64_t largest)
+{
+    if (dtype == CR_F64)
+        return largest_f64(at, step, n, largest);
+    if (dtype == CR_F32)
+        return largest_f32(at, step, n, largest);
+    return largest_bf16(at, step, n, largest >> 16) << 16;
+}
 
 /* The exponent of the number with these bits, which is finite and not 0. */
 static int exponent_in(uint64_t bits, cr_dtype dtype)
@@ -40,13 +54,13 @@ static int exponent_in(uint64_t bits, cr_dtype dtype)
     double x;
     memcpy(&narrow, &low, sizeof narrow);
     memcpy(&x, &bits, sizeof x);
-    return ilogb(dtype == CR_F32 ? (double)narrow : x);
+    return ilogb(dtype == CR_F64 ? x : (double)narrow);
 }
 
 /* Whether the largest of |x|, given by its bits, is tiny and not 0. */
 static bool is_tiny(uint64_t bits, cr_dtype dtype)
 {
-    uint64_t infinite = dtype == CR_F32 ? 0x7f800000 : 0x7ff0000000000000;
+    uint64_t infinite = dtype == CR_F64 ? 0x7ff0000000000000 : 0x7f800000;
     return bits && bits < infinite && exponent_in(bits, dtype) < ranges[dtype].tiny;
 }
 
@@ -68,8 +82,7 @@ static uint64_t sample(const cr__strided *x, cr_dtype dtype, int64_t rows)
             step = rows > SAMPLES ? rows / SAMPLES : 1;
     uint64_t largest = 0;
     for (int64_t r = 0; r < rows; r += step)
-        largest = (dtype == CR_F32 ? largest_f32 : largest_f64)(row_at(x, size, r), 1, 1,
-                                                                largest);
+        largest = largest_of(dtype, row_at(x, size, r), 1, 1, largest);
     return largest;
 }
 
@@ -80,11 +93,12 @@ int cr__tiny_exponent(const cr__strided *x, cr_dtype dtype)
     uint64_t largest = 0;
     for (int d = 0; d < last; d++)
         rows *= x->dims[d];
-    if (rows == 0 || x->dims[last] == 0 || !is_tiny(sample(x, dtype, rows), dtype))
+    if (!ranges[dtype].tiny || rows == 0 || x->dims[last] == 0 ||
+        !is_tiny(sample(x, dtype, rows), dtype))
         return 0;
     for (int64_t r = 0; r < rows; r++)
-        largest = (dtype == CR_F32 ? largest_f32 : largest_f64)(
-            row_at(x, size, r), x->strides[last], x->dims[last], largest);
+        largest = largest_of(dtype, row_at(x, size, r), x->strides[last], x->dims[last],
+                             largest);
     return is_tiny(largest, dtype) ? ranges[dtype].target - exponent_in(largest, dtype)
                                    : 0;
 }

@@ -97,7 +97,6 @@ CR__OP(contract) = {
     .name = "contract",
     .doc = "the matrix product [.., m, k] @ [.., k, n] with equal leading dimensions",
     .kind = CR_OP_CONTRACT,
-    .widens = true,
     .min_inputs = 2,
     .max_inputs = 2,
     .inputs = "x,other",

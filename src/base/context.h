@@ -58,8 +58,8 @@ struct cr_ctx {
     cr__list shape_table; /* all shapes, by their hash: see cr__shape_of() */
     size_t shape_buckets, n_shapes;
     struct cr__leaf *dirty; /* with pending values or gradients */
-    cr__list walk_lists[4], run_lists[8],
-        sort_list; /* memory of walks and runs, kept between them */
+    /* Memory of walks, of what runs are asked for, and of runs, kept between them. */
+    cr__list walk_lists[4], targets, run_lists[8], sort_list;
 
     cr__team *team;
     int pid; /* of the process that opened it */

@@ -352,9 +352,11 @@ void cr__pooled_free(void *memory)
 
 /* ---- slabs ---- */
 
-/* Chunks double from the one to the other: small programs stay small. */
-#define FIRST_CHUNK ((size_t)4 << 10)
-#define LAST_CHUNK  ((size_t)1 << 20)
+/* Chunks double from the first to the second, so that small programs stay small; then they are an
+ * eighth of what there is, up to the third. */
+#define FIRST_CHUNK   ((size_t)4 << 10)
+#define DOUBLED_CHUNK ((size_t)1 << 20)
+#define LAST_CHUNK    ((size_t)32 << 20)
 
 typedef struct slab_chunk {
     struct slab_chunk *next;
@@ -383,16 +385,20 @@ static bool add_chunk(cr_ctx *ctx, cr__slab *slab, size_t records)
 {
     slab_chunk *newest = slab->ahead ? slab->ahead : slab->chunks;
     size_t all = records * slab->size + sizeof *newest + 63 + ALLOCATORS_OWN;
-    size_t size = !newest                     ? FIRST_CHUNK
-                  : newest->size < LAST_CHUNK ? 2 * newest->size
-                                              : LAST_CHUNK;
+    size_t size = newest ? 2 * newest->size : FIRST_CHUNK;
+    size_t most = slab->bytes / 8 < LAST_CHUNK ? slab->bytes / 8 : LAST_CHUNK;
+    if (size > most && size > DOUBLED_CHUNK)
+        size = most > DOUBLED_CHUNK ? most : DOUBLED_CHUNK;
     size = size < all ? all : size;
     while (size > FIRST_CHUNK && size > ctx->memory.limit / LIMIT_CHUNKS)
         size /= 2;
     slab_chunk *added = allocate(ctx, size - ALLOCATORS_OWN, false, KEPT);
     if (!added)
         return false;
+    if (size >= HUGE_FROM && ctx->memory.alloc == system_alloc)
+        cr__prefer_huge_pages(added, size - ALLOCATORS_OWN);
     *added = (slab_chunk){ slab->ahead, size };
+    slab->bytes += size;
     slab->ahead = added;
     slab->room +=
         (size_t)(end_of_records(slab, added) - first_record(added)) / slab->size;
@@ -493,25 +499,21 @@ bool cr__list_grow(cr_ctx *ctx, cr__list *list, size_t bytes)
 }
 
 /* A list goes when uses that would have done with a quarter of it have wanted so many times its
- * size: then making it again is little beside what they did. And how much is kept in any case. */
+ * size: then making it again is little beside what they did. */
 #define IDLE_SIZES 16
-#define FEW_BYTES  ((size_t)1 << 20)
 
-void cr__list_rest(cr_ctx *ctx, cr__list *list)
+void cr__list_fit(cr_ctx *ctx, cr__list *list)
 {
-    const size_t capacity = list->capacity, more = list->wanted / 16 + 64;
-    const size_t next = list->wanted + 2 * more;
+    const size_t capacity = list->capacity, slack = cr__list_slack(list);
     list->idle = list->wanted < capacity / 4 ? list->idle + list->wanted : 0;
-    bool nearly_full = list->wanted && list->wanted + more > capacity;
-    list->wanted = 0;
-    if (capacity > FEW_BYTES && (list->idle / IDLE_SIZES > capacity ||
-                                 capacity > ctx->memory.limit / LIMIT_CHUNKS)) {
+    if (capacity > CR__FEW_BYTES && (list->idle / IDLE_SIZES > capacity ||
+                                     capacity > ctx->memory.limit / LIMIT_CHUNKS)) {
         cr__list_free(ctx, list);
-    } else if (
-        nearly_full) { /* the next use, a step like this one, may want a little more */
-        void *larger = obtain_block(ctx, next, true, KEPT);
+    } else if (slack > capacity) {
+        size_t more = slack + (slack - list->wanted);
+        void *larger = obtain_block(ctx, more, true, KEPT);
         if (larger)
-            replace_list(ctx, list, larger, next);
+            replace_list(ctx, list, larger, more);
     }
 }
 

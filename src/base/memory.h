@@ -72,6 +72,7 @@ typedef struct cr__slab {
     void *chunks; /* in use, the newest first */
     void *ahead;  /* not in use yet */
     size_t room;  /* records that were never used, in all chunks */
+    size_t bytes; /* of all chunks */
 } cr__slab;
 /* With undefined content; NULL with the error recorded. */
 void *cr__slab_new(cr_ctx *ctx, cr__slab *slab);
@@ -128,6 +129,11 @@ typedef struct cr__list {
     size_t wanted;   /* bytes: the most that the present use has asked for */
     size_t idle;     /* what uses in a row have wanted, each much less than there is */
 } cr__list;
+/* What the next use, a step like this one, may want: a little more. */
+CR__INLINE size_t cr__list_slack(const cr__list *list)
+{
+    return list->wanted ? list->wanted + list->wanted / 16 + 64 : 0;
+}
 bool cr__list_grow(cr_ctx *ctx, cr__list *list, size_t bytes);
 /* Room for bytes, keeping the content; false with the error recorded. New memory is
  * zeroed. */
@@ -139,7 +145,14 @@ CR__INLINE bool cr__list_reserve(cr_ctx *ctx, cr__list *list, size_t bytes)
 }
 /* A use is over. The memory is kept for the next one, unless many in a row would have done with
  * far less, or there is a limit that it comes close to. */
-void cr__list_rest(cr_ctx *ctx, cr__list *list);
+#define CR__FEW_BYTES ((size_t)1 << 20) /* are kept in any case */
+void cr__list_fit(cr_ctx *ctx, cr__list *list);
+CR__INLINE void cr__list_rest(cr_ctx *ctx, cr__list *list)
+{
+    if (list->capacity > CR__FEW_BYTES || cr__list_slack(list) > list->capacity)
+        cr__list_fit(ctx, list);
+    list->wanted = 0;
+}
 void cr__list_free(cr_ctx *ctx, cr__list *list);
 
 /* *out = a * b for sizes of tensors; false if that leaves 0..CR__MAX_BYTES. */

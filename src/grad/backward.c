@@ -46,17 +46,13 @@ void cr__walk_begin(cr__walk *walk, cr_ctx *ctx, bool create_graph, const char *
                         .no_grad = ctx->no_grad,
                         .context_site = ctx->site,
                         .within = ctx->within };
-    for (int i = 0; i < CR__COUNT(walk->lists); i++) {
-        walk->lists[i] = ctx->walk_lists[i];
-        ctx->walk_lists[i] = (cr__list){ 0 };
-    }
     ctx->walking = true;
     ctx->no_grad = create_graph ? 0 : ctx->no_grad + 1;
 }
 
 CR__INLINE bool add_node(cr__walk *walk, cr_tensor *node)
 {
-    cr__list *list = &walk->lists[NODES];
+    cr__list *list = &walk->ctx->walk_lists[NODES];
     if (!(node->flags & CR__NEEDS_GRAD) || node->walk)
         return true;
     if (!cr__list_reserve(walk->ctx, list, (walk->n + 1) * sizeof *walk->nodes))
@@ -187,7 +183,7 @@ CR__INLINE bool arrive(cr__walk *walk, const cr_tensor *node, cr_tensor *cotange
 bool cr__walk_seed(cr__walk *walk, cr_tensor *node, cr_tensor *cotangent)
 {
     if (!walk->cotangents) {
-        cr__list *list = &walk->lists[COTANGENTS];
+        cr__list *list = &walk->ctx->walk_lists[COTANGENTS];
         size_t bytes = walk->n * sizeof *walk->cotangents;
         if (!cr__list_reserve(walk->ctx, list, bytes))
             return false;
@@ -246,7 +242,7 @@ static bool send_down(cr__walk *walk, const cr_tensor *node, cr_tensor *const *d
 static cr_tensor **room_for_many(cr__walk *walk, int n)
 {
     const size_t bytes = (size_t)n * sizeof(cr_tensor *);
-    cr__list *list = &walk->lists[DOWN];
+    cr__list *list = &walk->ctx->walk_lists[DOWN];
     return cr__list_reserve(walk->ctx, list, bytes) ? memset(list->at, 0, bytes) : NULL;
 }
 
@@ -278,7 +274,7 @@ static bool visit(cr__walk *walk, cr_tensor *node, cr_tensor *g)
 
 static bool note_end(cr__walk *walk, size_t place)
 {
-    cr__list *list = &walk->lists[ENDS];
+    cr__list *list = &walk->ctx->walk_lists[ENDS];
     if (!cr__list_reserve(walk->ctx, list, (walk->n_ends + 1) * sizeof *walk->ends))
         return false;
     walk->ends = list->at;
@@ -319,12 +315,8 @@ void cr__walk_end(cr__walk *walk, bool let_go)
     ctx->within = walk->within;
     ctx->no_grad = walk->no_grad;
     ctx->walking = false;
-    for (int i = 0; i < CR__COUNT(walk->lists); i++) {
-        cr__list_rest(ctx, &walk->lists[i]);
-        cr__list_free(ctx,
-                      &ctx->walk_lists[i]); /* of what was in the midst of the walk */
-        ctx->walk_lists[i] = walk->lists[i];
-    }
+    for (int i = 0; i < CR__COUNT(ctx->walk_lists); i++)
+        cr__list_rest(ctx, &ctx->walk_lists[i]);
 }
 
 cr_tensor *cr__walk_start(cr_tensor *y, cr_tensor *given, bool create_graph,

@@ -15,10 +15,9 @@ typedef struct cr__walk {
     cr_tensor **nodes; /* the versions of leaves, then the others by seq, ascending */
     cr_tensor **cotangents; /* of the nodes; NULL: none has arrived */
     size_t n_ends;
-    size_t *ends;      /* places of the versions, and of watched nodes that are reached */
-    cr__list lists[4]; /* the context's, taken from it: a vjp may use those */
-    bool wasteful;     /* vjps have recorded cotangents that nothing takes */
-    int no_grad;       /* the context's, to be restored, and so the following */
+    size_t *ends;  /* places of the versions, and of watched nodes that are reached */
+    bool wasteful; /* vjps have recorded cotangents that nothing takes */
+    int no_grad;   /* the context's, to be restored, and so the following */
     const char *context_site;
     const cr_op *within;
 } cr__walk;

@@ -303,7 +303,8 @@ void cr__scope_release(cr_ctx *ctx, cr_tensor *x, const char *site)
     if (--x->refs)
         return;
     bury_one(ctx, x);
-    bury(ctx);
+    if (CR__UNLIKELY(ctx->dying))
+        bury(ctx);
 }
 
 void cr__drop(cr_tensor *x)
@@ -328,24 +329,36 @@ void cr__settle(cr_tensor *x)
         cr__cut(x);
 }
 
+static void count_many_saves(cr_tensor *x, unsigned reads, int by)
+{
+    /* Inputs beyond the bits are read if all are. */
+    for (int i = 0; i < x->n_inputs && (i < 31 || ~reads << 1 == 0); i++) {
+        cr_tensor *in = cr__input(x, i);
+        if (in && (i >= 31 || reads & CR_READS_INPUT(i)))
+            cr__count_reader(in, by);
+    }
+}
+
 /* Counts what the vjp of x reads up or down. */
 static void count_saves(cr_tensor *x, int by)
 {
     const cr_op *op = x->op;
     unsigned reads = cr__reads_always(op, x->dtype);
-    cr_tensor *in;
     int n = x->n_inputs;
     for (int i = 0; i < n && i < CR__COUNT(op->reads_for); i++)
         if (op->reads_for[i] && cr__input(x, i))
             reads |= op->reads_for[i];
     if (reads & CR_READS_OUTPUT)
         cr__count_reader(x, by);
-    if (reads == CR_READS_OUTPUT)
+    if (CR__UNLIKELY(n > 3)) {
+        count_many_saves(x, reads, by);
         return;
-    /* Inputs beyond the bits are read if all are. */
-    for (int i = 0; i < n && (i < 31 || ~reads << 1 == 0); i++)
-        if ((i >= 31 || reads & CR_READS_INPUT(i)) && (in = cr__input(x, i)))
+    }
+    for (int i = 0; i < n; i++) {
+        cr_tensor *in = reads >> i & 1 ? cr__input(x, i) : NULL;
+        if (in)
             cr__count_reader(in, by);
+    }
 }
 
 void cr__save(cr_tensor *x)

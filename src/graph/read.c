@@ -47,7 +47,7 @@ cr_status cr_eval_at(cr_tensor *const *xs, int n, const char *site)
         ctx = cr_ctx_of(xs[i]);
     if (!ctx)
         return n > 0 ? CR_ERR_NULL : n < 0 ? CR_ERR_ARGUMENT : CR_OK;
-    cr__list *list = &ctx->walk_lists[0];
+    cr__list *list = &ctx->targets;
     if (ctx->status != CR_OK || !cr__list_reserve(ctx, list, (size_t)n * sizeof *xs))
         return ctx->status;
     cr_tensor **targets = list->at;

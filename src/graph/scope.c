@@ -140,7 +140,7 @@ static void give_back(cr_tensor *x)
 static void compute_kept(cr_ctx *ctx)
 {
     size_t n = 0;
-    cr__list *list = &ctx->walk_lists[0];
+    cr__list *list = &ctx->targets;
     for (cr_tensor *x = ctx->keeps ? ctx->scope->first : NULL; x; x = x->link) {
         cr_tensor *node = cr__resolve(x);
         if (!(x->flags & CR__KEPT))

@@ -31,6 +31,73 @@ static void test_many_inputs(void)
     cr_close(ctx);
 }
 
+static void test_many_stacked(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor **xs = calloc(INPUTS, sizeof(cr_tensor *));
+    for (int i = 0; xs && i < INPUTS; i++)
+        xs[i] = cr_requires_grad(cr_full(ctx, CR_DIMS(2), i % 1000));
+    cr_tensor *all = cr_stack(xs, INPUTS, 1);
+    is_int(cr_size(all, 1), INPUTS, "a stack of %d tensors", INPUTS);
+    cr_backward(cr_sum(cr_mul(all, all)));
+    bool right = !cr_error(ctx);
+    for (int i = 0; right && i < INPUTS; i += 997)
+        right = cr_item(cr_sum(cr_grad(xs[i]))) == 4.0 * (i % 1000);
+    ok(right, "and the gradients of each: %s", cr_message(ctx));
+    free(xs);
+    cr_close(ctx);
+}
+
+/* out = sum i x_i, over the inputs. */
+static bool weigh(const cr_array *in, int n, cr_array *out, void *user)
+{
+    (void)user;
+    *(double *)out->data = 0;
+    for (int i = 0; i < n; i++)
+        *(double *)out->data += i * *(const double *)in[i].data;
+    return true;
+}
+
+static bool weigh_backward(const cr_array *in, int n, const cr_array *out,
+                           const cr_array *cotangent, cr_array *in_cotangents, void *user)
+{
+    (void)in, (void)out;
+    ++*(int *)user;
+    for (int i = 0; i < n; i++)
+        if (in_cotangents[i].data)
+            *(double *)in_cotangents[i].data = i * *(const double *)cotangent->data;
+    return true;
+}
+
+static void test_many_custom(void)
+{
+    int calls = 0;
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor **xs = calloc(INPUTS, sizeof(cr_tensor *));
+    for (int i = 0; xs && i < INPUTS; i++) {
+        xs[i] = cr_scalar(ctx, i % 10, .dtype = CR_F64);
+        if (i % 7)
+            cr_requires_grad(xs[i]);
+    }
+    const cr_custom_def def = {
+        .name = "weigh", .forward = weigh, .backward = weigh_backward, .user = &calls
+    };
+    cr_tensor *y = cr_custom(&def, xs, INPUTS, CR_F64, CR_NO_DIMS);
+    double want = 0;
+    for (int i = 0; i < INPUTS; i++)
+        want += (double)i * (i % 10);
+    is_near(cr_item(y), want, 0, "a custom operation of %d tensors: %s", INPUTS,
+            cr_message(ctx));
+    cr_backward(cr_mul(y, 2));
+    bool right = cr_eval(cr_grad(xs[1])) == CR_OK;
+    for (int i = 0; right && i < INPUTS; i += 997)
+        right = i % 7 == 0 || cr_item(cr_grad(xs[i])) == 2.0 * i;
+    ok(right, "and the gradients of those that want one: %s", cr_message(ctx));
+    is_int(calls, 1, "from one call of its backward");
+    free(xs);
+    cr_close(ctx);
+}
+
 /* ---- keeps ---- */
 
 static void test_many_keeps(void)
@@ -124,6 +191,8 @@ static void test_many_reads(void)
 int main(void)
 {
     test_many_inputs();
+    test_many_stacked();
+    test_many_custom();
     test_many_keeps();
     test_many_scopes();
     test_many_reads();

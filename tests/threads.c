@@ -388,7 +388,18 @@ static void test_fork(void)
 
 /* ---- results do not depend on threads ---- */
 
-enum { RESULTS = 4 };
+enum { RESULTS = 11 };
+
+/* FNV-1a of its bytes, as a number that a double holds. */
+static double hash_of(cr_tensor *x)
+{
+    const unsigned char *at = cr_data(x);
+    size_t bytes = (size_t)cr_numel(x) * cr_dtype_size(cr_dtype_of(x));
+    uint64_t hash = 0xcbf29ce484222325;
+    for (size_t i = 0; at && i < bytes; i++)
+        hash = (hash ^ at[i]) * 0x100000001b3;
+    return (double)(hash >> 12);
+}
 
 static bool compute(const cr_options *options, double results[RESULTS])
 {
@@ -404,6 +415,22 @@ static bool compute(const cr_options *options, double results[RESULTS])
     results[1] = cr_item(cr_sum(cr_exp(x)));
     results[2] = cr_item(cr_sum(cr_mul(g, x)));
     results[3] = cr_item(cr_amax(cr_sum(x, 0)));
+    /* kernels of their own, of values and of views; the index has many positions for a row */
+    cr_tensor *index = cr_cast(cr_mul(cr_rand(ctx, CR_DIMS(300, 2000)), 300), CR_I64);
+    cr_tensor *list = cr_slice(cr_reshape(index, CR_DIMS(-1)), 0, 0, 2000);
+    cr_tensor *flat = cr_detach(x);
+    cr_tensor *few = cr_cast(cr_mul(cr_rand(ctx, CR_DIMS(300, 2000)), 20), CR_I64);
+    cr_tensor *made[] = {
+        cr_gather(flat, 0, index),
+        cr_gather(cr_t(flat), 1, cr_t(index)),
+        cr_scatter_add(cr_zeros_like(flat), 0, index, flat),
+        cr_scatter_add(cr_zeros(ctx, CR_DIMS(20, 2000)), 0, few, flat),
+        cr_index_select(flat, 0, list),
+        cr_index_add(cr_zeros(ctx, CR_DIMS(300, 300)), 0, list, cr_t(flat)),
+        cr_cat(((cr_tensor *[]){ cr_t(flat), cr_t(flat) }), 2, 1),
+    };
+    for (int i = 0; i < CR__COUNT(made); i++)
+        results[4 + i] = hash_of(made[i]);
     bool passed = cr_error(ctx) == CR_OK;
     if (!passed)
         diag("  %s", cr_message(ctx));

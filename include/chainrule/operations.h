@@ -12,7 +12,7 @@ typedef enum cr_op_kind {
     CR_OP_REDUCE,    /* over dimensions; may end a tile program */
     CR_OP_VIEW,      /* no kernel: another way to index its input */
     CR_OP_CONTRACT,  /* a matrix product */
-    CR_OP_OPAQUE,    /* a kernel of its own on contiguous arrays */
+    CR_OP_OPAQUE,    /* a kernel of its own on arrays */
     CR_OP_COMPOSITE  /* expands into others while recording */
 } cr_op_kind;
 
@@ -58,13 +58,24 @@ typedef struct cr_infer {
     cr_dims dims;              /* out: preset to the first input's */
 } cr_infer;
 
-/* An array as kernels see it: contiguous and row-major. */
+/* An array as kernels see it, row-major. Results are contiguous, and so are inputs unless they are
+ * declared otherwise: element (i0, i1, ..) lies sum i*stride elements behind data. */
 typedef struct cr_array {
-    void *data;
+    void *data; /* NULL if the input is declared fetched */
     cr_dtype dtype;
     cr_dims dims;
     int64_t numel;
+    int64_t strides[CR_MAX_DIMS]; /* of each dim, in elements; may be 0 or negative */
+    const void *source;           /* for cr_array_fetch() */
 } cr_array;
+
+/* Elements start .. start + n - 1 of a kernel's input in row-major order, one behind the other:
+ * where they lie, if they lie like that, or else copied into memory of the worker, which keeps them
+ * until it fetches from that input again (inputs from the fourth on share theirs). Read only. n is
+ * 1 to CR_MAX_FETCH. worker is the one that cr_kernel_chunks() names, and 0 outside of it. NULL if
+ * that is no part of the array. */
+#define CR_MAX_FETCH 4096
+CR_API const void *cr_array_fetch(const cr_array *x, int64_t start, int64_t n, int worker);
 
 /* What an opaque kernel is given. It is pure: it may run on any thread, and again; it writes all
  * elements of out, whose content is undefined before. */
@@ -138,6 +149,25 @@ struct cr_op {
 
     /* CR_OP_OPAQUE: computes out from in; on failure returns a status and writes the message. */
     cr_status (*kernel)(const cr_kernel *kernel) CR_ZERO;
+
+    /* How the kernel reads its inputs, as bits CR_READS_INPUT(i), or CR_READS_INPUTS for all,
+     * however many. Where neither is set, an input that is a view (permuted, expanded, sliced,
+     * flipped) is copied before, to be contiguous. strided: the last dim has stride 1, the others
+     * any; it is copied if the last has another. fetched: never copied, and has no data: its
+     * elements come from cr_array_fetch(), which copies what it must, some at a time. */
+    unsigned strided CR_ZERO;
+    unsigned fetched CR_ZERO;
+
+    /* Whether the kernel can compute: CR_OK, or a status and the message. Given what the kernel is
+     * given, without scratch and out.data; it reads elements of the inputs whose bits are in
+     * `checks`, by cr_array_fetch(): here no input has data. What is known when a run begins is
+     * checked before anything is computed, what the run computes right before the kernel. A kernel
+     * whose check has passed returns CR_OK; once no kernel of a run can fail any more, it may write
+     * over the values that it replaces. */
+    cr_status (*check)(const cr_kernel *kernel) CR_ZERO;
+    unsigned checks CR_ZERO;
+    bool never_fails CR_ZERO; /* there is nothing to check: the kernel always returns CR_OK */
+
     /* How many bytes of memory that needs besides, which the run obtains before it computes
      * anything. NULL: none. May ask for inputs' shapes and attributes, never for values. */
     size_t (*scratch)(const cr_tensor *out) CR_ZERO;
@@ -205,6 +235,23 @@ typedef struct cr_custom_def {
 CR_API cr_tensor *cr_custom_at(const cr_custom_def *def, cr_tensor *const *inputs, int n,
                                cr_dtype dtype, cr_dims shape, const char *site);
 #define cr_custom(...) cr_custom_at(__VA_ARGS__, CR_HERE)
+
+/* The same with a word about its inputs, whose members are those of cr_op: both functions get the
+ * inputs so, and check is called where cr_op's is. It returns false to fail the run, and may say
+ * why in message, of capacity bytes; who gives one promises that neither function fails behind it.
+ * usage: cr_custom_with(&def, &how, inputs, n, CR_F32, cr_shape(x)) */
+typedef bool cr_custom_check(const cr_array *in, int n, char *message, size_t capacity,
+                             void *user);
+typedef struct cr_custom_inputs {
+    unsigned strided CR_ZERO;
+    unsigned fetched CR_ZERO;
+    cr_custom_check *check CR_ZERO;
+    unsigned checks CR_ZERO;
+} cr_custom_inputs;
+CR_API cr_tensor *cr_custom_with_at(const cr_custom_def *def, const cr_custom_inputs *how,
+                                    cr_tensor *const *inputs, int n, cr_dtype dtype,
+                                    cr_dims shape, const char *site);
+#define cr_custom_with(...) cr_custom_with_at(__VA_ARGS__, CR_HERE)
 
 CR_END
 #endif

@@ -274,6 +274,8 @@ void cr_pool_close(cr_pool *pool)
 
 /* ---- teams ---- */
 
+#define WORKER_BYTES (CR__SCRATCH_BYTES + CR__ROOMS * CR__ROOM_BYTES)
+
 struct cr__team {
     int size;
     cr_pool *pool; /* NULL: the host's job system, or the caller alone */
@@ -316,7 +318,7 @@ cr__team *cr__team_open(cr_ctx *ctx, const cr_options *options)
      * first use */
     if (choose_threads(ctx, team, options ? options : &defaults))
         team->scratch_memory =
-            cr__alloc_unset(ctx, (size_t)team->size * CR__SCRATCH_BYTES + 63);
+            cr__alloc_unset(ctx, (size_t)team->size * WORKER_BYTES + 63);
     if (!team->scratch_memory) {
         cr__team_close(ctx, team);
         return NULL;
@@ -344,7 +346,14 @@ int cr__team_size(const cr__team *team)
 void *cr__team_scratch(cr__team *team, int worker)
 {
     CR__ASSERT(worker >= 0 && worker < team->size);
-    return team->scratch + (size_t)worker * CR__SCRATCH_BYTES;
+    return team->scratch + (size_t)worker * WORKER_BYTES;
+}
+
+void *cr__team_room(cr__team *team, int worker, int room)
+{
+    CR__ASSERT(room >= 0 && room < CR__ROOMS);
+    return (char *)cr__team_scratch(team, worker) + CR__SCRATCH_BYTES +
+           (size_t)room * CR__ROOM_BYTES;
 }
 
 /* A job as the host's threads run it: each of its calls is a worker, so that one that runs

@@ -12,11 +12,16 @@ typedef struct cr__team cr__team;
 /* Memory of one worker, aligned to 64 bytes; its content is lost between chunks. */
 #define CR__SCRATCH_BYTES ((size_t)512 << 10)
 
+/* What a worker has besides: so many rooms of CR__ROOM_BYTES, for what kernels fetch. */
+#define CR__ROOMS      4
+#define CR__ROOM_BYTES ((size_t)32 << 10)
+
 /* The threads of the team, at least 1. */
 int cr__team_size(const cr__team *team);
 
 /* Scratch memory of worker < cr__team_size(). */
 void *cr__team_scratch(cr__team *team, int worker);
+void *cr__team_room(cr__team *team, int worker, int room);
 
 /* Calls body(arg, chunk, worker) for every chunk below n, on the team's threads, and
  * returns when all are done. n may be much larger than the team. worker is below

@@ -1,7 +1,7 @@
 /* A run: plans, obtains its memory, computes group by group, and gives the values to
  * their nodes. If anything fails, no node and no leaf has changed. */
 #include "../base/system.h"
-#include "exec.h"
+#include "call_opaque.h"
 #include "reducer.h"
 
 /* ---- groups of one node ---- */
@@ -81,46 +81,6 @@ static void run_copy(const cr__plan *plan, cr_tensor *x)
                      plan->ctx->team);
 }
 
-static cr_array array_of(const cr_tensor *x, const void *data)
-{
-    return (cr_array){ .data = (void *)(uintptr_t)data,
-                       .dtype = (cr_dtype)x->dtype,
-                       .dims = cr_shape(x),
-                       .numel = x->shape->numel };
-}
-
-static bool run_opaque(const cr__plan *plan, cr_tensor *x)
-{
-    cr_ctx *ctx = plan->ctx;
-    char message[256] = "";
-    cr_array *in = ctx->run_lists[CR__ARRAYS].at;
-    for (int k = 0; k < x->n_inputs; k++) {
-        cr_tensor *t = cr__input(x, k);
-        in[k] = (cr_array){ 0 };
-        if (!t)
-            continue;
-        cr__source source = cr__source_of(plan, t);
-        cr__layout layout = cr__layout_of(&source, t);
-        in[k] = array_of(t, source.data + layout.offset *
-                                              (int64_t)cr_dtype_size((cr_dtype)t->dtype));
-    }
-    cr_kernel kernel = { .in = in,
-                         .n = x->n_inputs,
-                         .out = array_of(x, cr__destination(plan, x)),
-                         .attrs = x->attrs,
-                         .scratch = plan->scratch ? plan->buffers[plan->scratch - 1]->data
-                                                  : NULL,
-                         .message = message,
-                         .capacity = sizeof message,
-                         .workers = ctx->team };
-    cr_status status = x->op->kernel(&kernel);
-    if (status == CR_OK)
-        return true;
-    cr_fail(ctx, status, "%s: %s (%s)", cr__called(x),
-            message[0] ? message : "the kernel failed", x->site);
-    return false;
-}
-
 static bool run_group(const cr__plan *plan, const cr__group *group)
 {
     cr_tensor *x = plan->nodes[group->first - 1];
@@ -137,7 +97,7 @@ static bool run_group(const cr__plan *plan, const cr__group *group)
         run_copy(plan, x);
         return true;
     default:
-        return run_opaque(plan, x);
+        return cr__run_opaque(plan, x);
     }
 }
 
@@ -147,17 +107,28 @@ static bool reserve_arrays(const cr__plan *plan)
     size_t most = 0;
     for (uint32_t i = 0; i < plan->n; i++) {
         const cr_tensor *x = plan->nodes[i];
-        if (x->op->kind == CR_OP_OPAQUE && (size_t)x->n_inputs > most)
-            most = (size_t)x->n_inputs;
+        if (x->op->kind == CR_OP_OPAQUE && cr__call_bytes(x) > most)
+            most = cr__call_bytes(x);
     }
-    return cr__list_reserve(plan->ctx, &plan->ctx->run_lists[CR__ARRAYS],
-                            most * sizeof(cr_array));
+    return cr__list_reserve(plan->ctx, &plan->ctx->run_lists[CR__ARRAYS], most);
+}
+
+/* What can be checked is, before anything is computed. */
+static bool check_inputs(const cr__plan *plan)
+{
+    bool passed = true;
+    for (uint32_t g = plan->n_groups; passed && g-- > 1;) {
+        cr_tensor *x = plan->nodes[plan->groups[g].first - 1];
+        if (x->op->kind == CR_OP_OPAQUE && !cr__can_fail(plan, x))
+            passed = cr__check_opaque(plan, x, true);
+    }
+    return passed;
 }
 
 static bool compute(const cr__plan *plan)
 {
-    bool done = true;
     plan->ctx->busy = "a kernel, or parallel_for";
+    bool done = check_inputs(plan);
     for (uint32_t g = plan->n_groups; done && g-- > 1;)
         done = run_group(plan, &plan->groups[g]);
     plan->ctx->busy = NULL;

@@ -27,7 +27,7 @@
  * leaves what is pending on leaves as it is (ctx->spares); what is pending itself fails,
  * and is rolled back; what is merely held is passed over, once and for all (CR__FAILED),
  * and is an error when it is read. */
-#include "exec.h"
+#include "call_opaque.h"
 
 #include <string.h>
 
@@ -374,7 +374,7 @@ static void settle_target(cr__plan *plan, cr_tensor *x)
         cr__entry_of(plan, seen->base)->flags |= CR__STORE | CR__PINNED;
 }
 
-/* Kernels of their own want contiguous inputs. */
+/* Kernels of their own want contiguous inputs, or say what else. */
 static void settle_inputs(cr__plan *plan, const cr_tensor *x)
 {
     if (x->op->kind != CR_OP_OPAQUE)
@@ -384,7 +384,7 @@ static void settle_inputs(cr__plan *plan, const cr_tensor *x)
         if (!in || !reads_through(plan, in))
             continue;
         cr__entry *entry = cr__entry_of(plan, in);
-        if (!cr__layout_contiguous(&plan->views[entry->slot - 1].layout))
+        if (!cr__reads_layout(x, k, &plan->views[entry->slot - 1].layout))
             entry->flags |= CR__COPIED | CR__STORE;
     }
 }

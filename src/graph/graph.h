@@ -289,7 +289,32 @@ typedef struct cr__contract_info {
                 cr__gemm_job *job, cr__image *images);
 } cr__contract_info;
 
-/* CR_OP_OPAQUE and CR_OP_COMPOSITE have none. */
+/* CR_OP_OPAQUE. What an operation declares of a node: NULL: what is in cr_op. */
+typedef struct cr__traits {
+    unsigned strided, fetched, checks;
+    int n;        /* inputs that these are about; those behind are contiguous */
+    bool checked; /* it has a check */
+    bool never_fails;
+} cr__traits;
+typedef struct cr__opaque_info {
+    cr__traits (*traits)(const cr_tensor *x);
+} cr__opaque_info;
+
+/* cr_array.source of a kernel's input; the array has dims and strides. */
+typedef struct cr__fetched {
+    const void *data;
+    int64_t run; /* so many elements lie one behind the other, and again so many; >= 1 */
+    cr__team *team;
+    int room;
+} cr__fetched;
+
+/* Whether a mask of CR_READS_INPUT(i) has input i: CR_READS_INPUTS has all. */
+CR__INLINE bool cr__has_input(unsigned mask, int i)
+{
+    return i < 31 ? mask >> i & 1 : ~mask << 1 == 0;
+}
+
+/* CR_OP_COMPOSITE has none. */
 
 /* ---- recording (record.c) ---- */
 

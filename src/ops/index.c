@@ -12,32 +12,31 @@ static int64_t size_at(const cr_dims *dims, int64_t i)
     return i < dims->n ? dims->v[i] : 1;
 }
 
-/* CR_OK if all indices are in 0..size-1. dim is for the message; -1: they are classes. */
-static cr_status check_indices(const cr_kernel *kernel, const cr_array *index,
-                               int64_t size, int64_t dim)
+/* The stride along a dim, that of rank 0 being one of size 1. */
+static int64_t stride_at(const cr_array *x, int64_t i)
 {
+    return i < x->dims.n ? x->strides[i] : 1;
+}
+
+/* Whether all of input 1 are places along dim of input 0. */
+static cr_status check_indices(const cr_kernel *kernel, int64_t dim)
+{
+    const cr_array *index = &kernel->in[1];
+    int64_t size = size_at(&kernel->in[0].dims, dim), at;
+    int64_t i = cr__index_outside(index, size, NULL, &at);
     char place[160];
-    for (int64_t i = 0; i < index->numel; i++) {
-        int64_t at = cr__index_load(index, i);
-        if (CR__LIKELY((uint64_t)at < (uint64_t)size))
-            continue;
-        cr__place_text(index, i, place, sizeof place);
-        if (dim < 0 && at < 0)
-            snprintf(kernel->message, kernel->capacity,
-                     "index %lld at %s is below 0; classes are 0 to %lld", (long long)at,
-                     place, (long long)size - 1);
-        else if (dim < 0)
-            snprintf(kernel->message, kernel->capacity,
-                     "index %lld at %s is not below num_classes, %lld", (long long)at,
-                     place, (long long)size);
-        else
-            snprintf(kernel->message, kernel->capacity,
-                     "index %lld at %s is outside dim %lld, which has size %lld%s",
-                     (long long)at, place, (long long)dim, (long long)size,
-                     at < 0 ? " (indices do not count from the end)" : "");
-        return CR_ERR_INDEX;
-    }
-    return CR_OK;
+    if (i < 0)
+        return CR_OK;
+    snprintf(kernel->message, kernel->capacity,
+             "index %lld at %s is outside dim %lld, which has size %lld%s", (long long)at,
+             cr__place_text(index, i, place, sizeof place), (long long)dim,
+             (long long)size, at < 0 ? " (indices do not count from the end)" : "");
+    return CR_ERR_INDEX;
+}
+
+static cr_status check_along_dim(const cr_kernel *kernel)
+{
+    return check_indices(kernel, ((const cr__dim_attrs *)kernel->attrs)->dim);
 }
 
 /* ---- moving and adding ---- */
@@ -71,68 +70,75 @@ static void add_integers(cr_dtype dtype, void *to, int64_t at, const void *from,
         ADD(uint8_t, uint32_t);
 }
 
-static void copy_whole(const cr_kernel *kernel)
-{
-    const cr_array *x = &kernel->in[0];
-    cr__strided from = { x->data, 1, { x->numel }, { 1 } };
-    if (x->data != kernel->out.data && x->numel > 0)
-        cr__copy_strided(kernel->out.data, &from, cr_dtype_size(x->dtype),
-                         kernel->workers);
-}
-
 /* ---- gather, scatter_add: an index for every element ---- */
 
 /* The walk over the index of a gather or scatter_add, in rows along its last dimension,
  * cut along one dimension, `axis`, into chunks. */
+typedef struct pick_strides {
+    int64_t strides[CR_MAX_DIMS];
+} pick_strides;
+typedef struct pick_place {
+    int64_t index, each, other;
+} pick_place;
 typedef struct pick_walk {
-    const cr_kernel *kernel;
-    const cr_array *index;
+    const cr_kernel *kernel; /* of three inputs: it adds */
     int ndim, dim, axis;
-    bool adds;
     int64_t chunks;
-    int64_t strip;                /* of sums of floats: see strip_of() */
-    int64_t dims[CR_MAX_DIMS];    /* of the index */
-    int64_t strides[CR_MAX_DIMS]; /* its own */
-    int64_t other[CR_MAX_DIMS];   /* those of what is picked from or added to; 0 at dim */
-    int64_t step;                 /* of that along dim */
+    int64_t strip;             /* of sums of floats: see strip_of() */
+    int64_t dims[CR_MAX_DIMS]; /* of the index */
+    pick_strides index, each;  /* each: gather's result, or what is added */
+    pick_strides other;        /* what is picked from or added to; 0 at dim */
+    int64_t step;              /* of that along dim */
 } pick_walk;
 
-static pick_walk pick_begin(const cr_kernel *kernel, const cr_array *other, int64_t dim,
-                            bool adds)
+static pick_walk pick_begin(const cr_kernel *kernel, const cr_array *each,
+                            const cr_array *other, int64_t dim)
 {
     const cr_array *index = &kernel->in[1];
-    pick_walk w = { .kernel = kernel, .index = index, .dim = (int)dim, .adds = adds };
-    int64_t own = 1, stride = 1;
+    pick_walk w = { .kernel = kernel, .dim = (int)dim, .axis = -1 };
     w.ndim = index->dims.n ? index->dims.n : 1;
-    w.axis = -1;
+    w.step = stride_at(other, dim);
     for (int i = w.ndim - 1; i >= 0; i--) {
         w.dims[i] = size_at(&index->dims, i);
-        w.strides[i] = own;
-        w.other[i] = i == dim ? 0 : stride;
-        w.step = i == dim ? stride : w.step;
-        own *= w.dims[i];
-        stride *= size_at(&other->dims, i);
+        w.index.strides[i] = stride_at(index, i);
+        w.each.strides[i] = stride_at(each, i);
+        w.other.strides[i] = i == dim ? 0 : stride_at(other, i);
         if (i != dim && (w.axis < 0 || w.dims[i] >= w.dims[w.axis]))
             w.axis = i;
     }
-    w.chunks = w.axis < 0 ? 1 : cr__kernel_chunks(kernel, 2 * own, w.dims[w.axis]);
+    w.chunks =
+        w.axis < 0 ? 1 : cr__kernel_chunks(kernel, 2 * index->numel, w.dims[w.axis]);
     w.axis = w.axis < 0 ? 0 : w.axis;
     return w;
 }
 
-static void pick_row(const pick_walk *w, int64_t at, int64_t base, int64_t n)
+/* Where element `at` of the index is in the three arrays. */
+static pick_place pick_at(const pick_walk *w, const int64_t *at)
+{
+    pick_place p = { 0, 0, 0 };
+    for (int i = 0; i < w->ndim; i++) {
+        p.index += at[i] * w->index.strides[i];
+        p.each += at[i] * w->each.strides[i];
+        p.other += at[i] * w->other.strides[i];
+    }
+    return p;
+}
+
+/* n neighbours of the index and of each. */
+static void pick_row(const pick_walk *w, pick_place p, int64_t n)
 {
     const cr_kernel *kernel = w->kernel;
     cr_dtype dtype = kernel->out.dtype;
     size_t size = cr_dtype_size(dtype);
-    int64_t along = w->other[w->ndim - 1];
+    int64_t along = w->other.strides[w->ndim - 1];
     for (int64_t i = 0; i < n; i++) {
-        int64_t place = base + i * along + cr__index_load(w->index, at + i) * w->step;
-        if (w->adds)
-            add_integers(dtype, kernel->out.data, place, kernel->in[2].data, at + i, 1,
-                         1);
+        int64_t row = cr__index_load(&kernel->in[1], p.index + i);
+        int64_t place = p.other + i * along + row * w->step;
+        if (kernel->n == 3)
+            add_integers(dtype, kernel->out.data, place, kernel->in[2].data, p.each + i,
+                         1, 1);
         else
-            move_one(kernel->out.data, at + i, kernel->in[0].data, place, size);
+            move_one(kernel->out.data, p.each + i, kernel->in[0].data, place, size);
     }
 }
 
@@ -149,15 +155,13 @@ static void pick_chunk(void *arg, int64_t chunk, int worker)
     for (int i = 0; i < last; i++)
         rows *= dims[i];
     for (int64_t row = 0; row < rows && dims[last] > 0; row++) {
-        int64_t at = from[last] * w->strides[last], base = from[last] * w->other[last];
-        int64_t left = row;
+        int64_t at[CR_MAX_DIMS], left = row;
+        at[last] = from[last];
         for (int i = last - 1; i >= 0; i--) {
-            int64_t place = from[i] + left % dims[i];
-            at += place * w->strides[i];
-            base += place * w->other[i];
+            at[i] = from[i] + left % dims[i];
             left /= dims[i];
         }
-        pick_row(w, at, base, dims[last]);
+        pick_row(w, pick_at(w, at), dims[last]);
     }
 }
 
@@ -194,12 +198,9 @@ static cr_status gather_shape(cr_infer *infer)
 static cr_status gather_kernel(const cr_kernel *kernel)
 {
     const cr__dim_attrs *attrs = kernel->attrs;
-    const cr_array *x = &kernel->in[0], *index = &kernel->in[1];
-    cr_status status =
-        check_indices(kernel, index, size_at(&x->dims, attrs->dim), attrs->dim);
-    if (status != CR_OK || index->numel == 0)
-        return status;
-    pick_walk walk = pick_begin(kernel, x, attrs->dim, false);
+    if (kernel->out.numel == 0)
+        return CR_OK;
+    pick_walk walk = pick_begin(kernel, &kernel->out, &kernel->in[0], attrs->dim);
     cr_kernel_chunks(kernel, walk.chunks, pick_chunk, &walk);
     return CR_OK;
 }
@@ -224,6 +225,9 @@ CR__OP(gather) = {
     .vjp = gather_vjp,
     .reads = CR_READS_INPUT(1),
     .kernel = gather_kernel,
+    .strided = CR_READS_INPUTS,
+    .check = check_along_dim,
+    .checks = CR_READS_INPUT(1),
     .samples = CR__SAMPLES({ "f[3,4] i[2,4]{0,3}", "dim=0" },
                            { "f[3,4] i[3,2]{0,4}", "dim=-1" },
                            { "f[2,3,2] i[2,5,1]{0,3}", "dim=1" },
@@ -288,25 +292,25 @@ static cr__groups *groups_of(const pick_walk *w, int worker)
     return groups;
 }
 
-/* The lines along dim from element `from` of the index on, `width` of them. */
-static void scatter_lines(const pick_walk *w, int worker, int64_t from, int64_t to,
-                          int64_t width)
+/* The lines along dim from the place on, `width` of them. */
+static void scatter_lines(const pick_walk *w, int worker, pick_place p, int64_t width)
 {
     const cr_kernel *kernel = w->kernel;
-    cr_dtype dtype = kernel->out.dtype, index = w->index->dtype;
-    int64_t size = (int64_t)cr_dtype_size(dtype), stride = w->strides[w->dim];
+    cr_dtype dtype = kernel->out.dtype, index = kernel->in[1].dtype;
+    int64_t size = (int64_t)cr_dtype_size(dtype);
     void *scratch = cr__team_scratch(kernel->workers, worker);
     cr__scatter_few few = {
         .job = { .dtype = dtype,
-                 .from = (const char *)kernel->in[2].data + from * size,
-                 .to = (char *)kernel->out.data + to * size,
-                 .from_stride = stride,
+                 .from = (const char *)kernel->in[2].data + p.each * size,
+                 .to = (char *)kernel->out.data + p.other * size,
+                 .from_stride = w->each.strides[w->dim],
                  .to_stride = w->step,
                  .width = width,
                  .alpha = 1 },
-        .index = (const char *)w->index->data + from * (int64_t)cr_dtype_size(index),
+        .index =
+            (const char *)kernel->in[1].data + p.index * (int64_t)cr_dtype_size(index),
         .index_dtype = index,
-        .index_stride = stride,
+        .index_stride = w->index.strides[w->dim],
         .n = w->dims[w->dim],
         .rows = size_at(&kernel->out.dims, w->dim),
     };
@@ -315,7 +319,7 @@ static void scatter_lines(const pick_walk *w, int worker, int64_t from, int64_t 
         return;
     }
     cr__groups *groups = groups_of(w, worker);
-    cr__groups_sort(groups, few.index, index, stride, few.n);
+    cr__groups_sort(groups, few.index, index, few.index_stride, few.n);
     cr__scatter(&few.job, groups, 0, groups->count, scratch);
 }
 
@@ -347,21 +351,16 @@ static void scatter_chunk(void *arg, int64_t chunk, int worker)
         steps[i] = i == w->ndim - 1 && w->strip ? w->strip : 1;
     }
     cr__part(dims[w->axis], steps[w->axis], chunk, w->chunks, &begin, &end);
-    dims[w->axis] = end - begin;
+    dims[w->axis] = end;
+    at[w->axis] = begin;
     for (bool more = begin < end; more;) {
         int last = w->ndim - 1;
-        int64_t from = begin * w->strides[w->axis], to = begin * w->other[w->axis];
-        int64_t width =
-            dims[last] - at[last] < steps[last] ? dims[last] - at[last] : steps[last];
-        for (int i = 0; i <= last; i++) {
-            from += at[i] * w->strides[i];
-            to += at[i] * w->other[i];
-        }
-        scatter_lines(w, worker, from, to, width);
+        int64_t left = dims[last] - at[last];
+        scatter_lines(w, worker, pick_at(w, at), left < steps[last] ? left : steps[last]);
         more = false;
         for (int i = last; i >= 0 && !more; i--) {
             more = (at[i] += steps[i]) < dims[i];
-            at[i] = more ? at[i] : 0;
+            at[i] = more ? at[i] : i == w->axis ? begin : 0;
         }
     }
 }
@@ -370,14 +369,10 @@ static cr_status scatter_add_kernel(const cr_kernel *kernel)
 {
     const cr__dim_attrs *attrs = kernel->attrs;
     const cr_array *index = &kernel->in[1];
-    cr_status status =
-        check_indices(kernel, index, size_at(&kernel->out.dims, attrs->dim), attrs->dim);
-    if (status != CR_OK)
-        return status;
-    copy_whole(kernel);
+    cr__copy_input(kernel, 0);
     if (index->numel == 0)
         return CR_OK;
-    pick_walk walk = pick_begin(kernel, &kernel->out, attrs->dim, true);
+    pick_walk walk = pick_begin(kernel, &kernel->in[2], &kernel->out, attrs->dim);
     if (!cr__is_float(kernel->out.dtype)) {
         cr_kernel_chunks(kernel, walk.chunks, pick_chunk, &walk);
         return CR_OK;
@@ -430,6 +425,10 @@ CR__OP(scatter_add) = {
     .vjp = scatter_add_vjp,
     .reads = CR_READS_INPUT(1),
     .kernel = scatter_add_kernel,
+    .strided = CR_READS_INPUT(1) | CR_READS_INPUT(2),
+    .fetched = CR_READS_INPUT(0),
+    .check = check_along_dim,
+    .checks = CR_READS_INPUT(1),
     .scratch = scatter_add_scratch,
     .samples = CR__SAMPLES({ "f[3,4] i[2,4]{0,3} f[2,4]", "dim=0" },
                            { "f[3,4] i[3,2]{0,4} f[3,2]", "dim=-1" },
@@ -455,8 +454,10 @@ typedef struct slices {
     const cr_kernel *kernel;
     const cr_array *index;
     int64_t outer, size, inner, n;
+    int64_t dim;
     double alpha;
     int64_t chunks;
+    bool whole;        /* the elements of a slice lie one behind the other */
     bool few;          /* rows of one element: needs no groups */
     bool by_outer;     /* how chunks are cut */
     cr__groups groups; /* of the index */
@@ -476,33 +477,64 @@ static slices slices_of(const cr_kernel *kernel, const cr_dims *dims, int64_t di
     return s;
 }
 
+/* Where x has row `outer` of the dims before dim. */
+static int64_t outer_offset(const cr_array *x, int64_t dim, int64_t outer)
+{
+    int64_t offset = 0;
+    for (int64_t d = dim - 1; d >= 0; d--) {
+        offset += outer % x->dims.v[d] * x->strides[d];
+        outer /= x->dims.v[d];
+    }
+    return offset;
+}
+
+/* A slice of x: the dims behind dim. */
+static cr__strided inner_dims(const cr_array *x, int64_t dim)
+{
+    cr__strided inner = { .ndim = 0 };
+    for (int64_t d = dim + 1; d < x->dims.n; d++) {
+        inner.dims[inner.ndim] = x->dims.v[d];
+        inner.strides[inner.ndim++] = x->strides[d];
+    }
+    return inner;
+}
+
 static void select_chunk(void *arg, int64_t chunk, int worker)
 {
     const slices *s = arg;
-    (void)worker;
-    const char *from = s->kernel->in[0].data;
+    const cr_array *x = &s->kernel->in[0];
     char *to = s->kernel->out.data;
-    size_t size = cr_dtype_size(s->kernel->out.dtype);
-    int64_t begin, end, width = s->inner * (int64_t)size;
+    size_t size = cr_dtype_size(x->dtype);
+    int64_t begin, end, step = stride_at(x, s->dim), width = s->inner * (int64_t)size;
+    cr__strided inner = inner_dims(x, s->dim);
+    (void)worker;
     cr__part(s->outer * s->n, 1, chunk, s->chunks, &begin, &end);
-    int64_t i = begin % s->n, origin = begin / s->n * s->size;
+    int64_t i = begin % s->n, outer = begin / s->n;
+    int64_t origin = outer_offset(x, s->dim, outer);
     for (int64_t row = begin; row < end; row++) {
-        int64_t place = origin + cr__index_load(s->index, i);
+        int64_t place = origin + cr__index_load(s->index, i) * step;
+        inner.data = (char *)x->data + place * (int64_t)size;
         if (s->inner == 1)
-            move_one(to, row, from, place, size);
+            move_one(to, row, x->data, place, size);
+        else if (s->whole)
+            memcpy(to + row * width, inner.data, (size_t)width);
         else
-            memcpy(to + row * width, from + place * width, (size_t)width);
+            cr__copy_range(to + row * width, &inner, size, 0, s->inner);
         if (++i == s->n)
-            i = 0, origin += s->size;
+            i = 0, origin = outer_offset(x, s->dim, ++outer);
     }
 }
 
 static cr_status select_slices(const cr_kernel *kernel, int64_t dim)
 {
-    slices s = slices_of(kernel, &kernel->in[0].dims, dim);
-    cr_status status = check_indices(kernel, s.index, s.size, dim);
-    if (status != CR_OK || kernel->out.numel == 0)
-        return status;
+    const cr_array *x = &kernel->in[0];
+    slices s = slices_of(kernel, &x->dims, dim);
+    if (kernel->out.numel == 0)
+        return CR_OK;
+    s.dim = dim;
+    s.whole = true;
+    for (int64_t d = x->dims.n - 1, stride = 1; d > dim; stride *= x->dims.v[d--])
+        s.whole = s.whole && (x->dims.v[d] == 1 || x->strides[d] == stride);
     s.chunks = cr__kernel_chunks(kernel, kernel->out.numel / 4 + s.outer * s.n * 2,
                                  s.outer * s.n);
     cr_kernel_chunks(kernel, s.chunks, select_chunk, &s);
@@ -562,6 +594,9 @@ CR__OP(index_select) = {
     .vjp = index_select_vjp,
     .reads = CR_READS_INPUT(1),
     .kernel = index_select_kernel,
+    .strided = CR_READS_INPUT(0),
+    .check = check_along_dim,
+    .checks = CR_READS_INPUT(1),
     .samples = CR__SAMPLES({ "f[4,3] i[5]{0,4}", "dim=0" },
                            { "f[2,3,2] i[2]{0,3}", "dim=-2" },
                            { "f[2,3] i[4]{0,3}", "dim=1" }, { "f[3] i[]{0,3}", "dim=0" },
@@ -657,14 +692,16 @@ static void add_integer_slices(const slices *s)
         }
 }
 
+static cr_status index_add_check(const cr_kernel *kernel)
+{
+    return check_indices(kernel, ((const index_add_attrs *)kernel->attrs)->dim);
+}
+
 static cr_status index_add_kernel(const cr_kernel *kernel)
 {
     const index_add_attrs *attrs = kernel->attrs;
     slices s = slices_of(kernel, &kernel->out.dims, attrs->dim);
-    cr_status status = check_indices(kernel, s.index, s.size, attrs->dim);
-    if (status != CR_OK)
-        return status;
-    copy_whole(kernel);
+    cr__copy_input(kernel, 0);
     s.alpha = attrs->alpha.v;
     if (kernel->in[2].numel == 0)
         return CR_OK;
@@ -719,6 +756,9 @@ CR__OP(index_add) = {
     .vjp = index_add_vjp,
     .reads = CR_READS_INPUT(1),
     .kernel = index_add_kernel,
+    .fetched = CR_READS_INPUT(0),
+    .check = index_add_check,
+    .checks = CR_READS_INPUT(1),
     .scratch = index_add_scratch,
     .samples = CR__SAMPLES({ "f[4,3] i[5]{0,4} f[5,3]", "dim=0" },
                            { "f[2,3,2] i[2]{0,3} f[2,2,2]", "dim=-2,alpha=-0.5" },
@@ -769,6 +809,11 @@ static cr_status embedding_shape(cr_infer *infer)
     return CR_OK;
 }
 
+static cr_status embedding_check(const cr_kernel *kernel)
+{
+    return check_indices(kernel, 0);
+}
+
 static cr_status embedding_kernel(const cr_kernel *kernel)
 {
     return select_slices(kernel, 0);
@@ -801,6 +846,9 @@ CR__OP(embedding) = {
     .vjp = embedding_vjp,
     .reads = CR_READS_INPUT(1),
     .kernel = embedding_kernel,
+    .strided = CR_READS_INPUT(0),
+    .check = embedding_check,
+    .checks = CR_READS_INPUT(1),
     .samples = CR__SAMPLES({ "f[4,3] i[2,3]{0,4}", NULL }, { "f[4,3] i[]{0,4}", NULL },
                            { "f[0,3] i[0]", NULL }, { "f[4,0] i[2]{0,4}", NULL },
                            { "f[4,3]~ i[5]{0,4}", "padding_idx=1" }),
@@ -837,14 +885,34 @@ static cr_status one_hot_shape(cr_infer *infer)
     return CR_OK;
 }
 
+static cr_status one_hot_check(const cr_kernel *kernel)
+{
+    const one_hot_attrs *attrs = kernel->attrs;
+    const cr_array *index = &kernel->in[0];
+    int64_t at, size = attrs->num_classes;
+    int64_t i = cr__index_outside(index, size, NULL, &at);
+    char place[160];
+    if (i < 0)
+        return CR_OK;
+    cr__place_text(index, i, place, sizeof place);
+    if (at < 0)
+        snprintf(kernel->message, kernel->capacity,
+                 "index %lld at %s is below 0; classes are 0 to %lld", (long long)at,
+                 place, (long long)size - 1);
+    else
+        snprintf(kernel->message, kernel->capacity,
+                 "index %lld at %s is not below num_classes, %lld", (long long)at, place,
+                 (long long)size);
+    return CR_ERR_INDEX;
+}
+
 static cr_status one_hot_kernel(const cr_kernel *kernel)
 {
     const one_hot_attrs *attrs = kernel->attrs;
     const cr_array *index = &kernel->in[0];
     int64_t *out = kernel->out.data;
-    cr_status status = check_indices(kernel, index, attrs->num_classes, -1);
-    if (status != CR_OK || kernel->out.numel == 0)
-        return status;
+    if (kernel->out.numel == 0)
+        return CR_OK;
     memset(out, 0, (size_t)kernel->out.numel * sizeof *out);
     for (int64_t i = 0; i < index->numel; i++)
         out[i * attrs->num_classes + cr__index_load(index, i)] = 1;
@@ -864,6 +932,8 @@ CR__OP(one_hot_of) = {
     .attrs_size = sizeof(one_hot_attrs),
     .shape = one_hot_shape,
     .kernel = one_hot_kernel,
+    .check = one_hot_check,
+    .checks = CR_READS_INPUT(0),
     .samples = CR__SAMPLES({ "i[2,3]{0,4}", "num_classes=4" },
                            { "i[0]", "num_classes=3" }),
 };

@@ -149,22 +149,20 @@ typedef struct class_attrs {
     int64_t dim, classes, ignore_index;
 } class_attrs;
 
-static cr_status check_targets(const cr_kernel *kernel, const cr_array *target,
-                               const class_attrs *attrs)
+static cr_status check_targets(const cr_kernel *kernel)
 {
+    const class_attrs *attrs = kernel->attrs;
+    const cr_array *target = &kernel->in[1];
     char place[160];
-    for (int64_t i = 0; i < target->numel; i++) {
-        int64_t at = cr__index_load(target, i);
-        if (CR__LIKELY((uint64_t)at < (uint64_t)attrs->classes) ||
-            at == attrs->ignore_index)
-            continue;
-        snprintf(kernel->message, kernel->capacity,
-                 "target %lld at %s is not a class: 0..%lld", (long long)at,
-                 cr__place_text(target, i, place, sizeof place),
-                 (long long)attrs->classes - 1);
-        return CR_ERR_INDEX;
-    }
-    return CR_OK;
+    int64_t found,
+        i = cr__index_outside(target, attrs->classes, &attrs->ignore_index, &found);
+    if (i < 0)
+        return CR_OK;
+    snprintf(kernel->message, kernel->capacity,
+             "target %lld at %s is not a class: 0..%lld", (long long)found,
+             cr__place_text(target, i, place, sizeof place),
+             (long long)attrs->classes - 1);
+    return CR_ERR_INDEX;
 }
 
 /* The place of target i's class in [outer, classes, inner]; -1: ignored. */
@@ -189,9 +187,8 @@ static cr_status class_pick_kernel(const cr_kernel *kernel)
 {
     const class_attrs *attrs = kernel->attrs;
     const cr_array *x = &kernel->in[0], *target = &kernel->in[1];
-    cr_status status = check_targets(kernel, target, attrs);
     int64_t inner = inner_of(x, attrs->dim);
-    for (int64_t i = 0; status == CR_OK && i < target->numel; i++) {
+    for (int64_t i = 0; i < target->numel; i++) {
         int64_t place = class_place_of(attrs, target, i, inner);
         if (x->dtype == CR_F32)
             ((float *)kernel->out.data)[i] =
@@ -200,7 +197,7 @@ static cr_status class_pick_kernel(const cr_kernel *kernel)
             ((double *)kernel->out.data)[i] =
                 place < 0 ? 0 : -((const double *)x->data)[place];
     }
-    return status;
+    return CR_OK;
 }
 
 typedef struct class_job {
@@ -233,9 +230,8 @@ static cr_status class_place_kernel(const cr_kernel *kernel)
     const class_attrs *attrs = kernel->attrs;
     const cr_array *target = &kernel->in[1];
     class_job job = { .kernel = kernel, .inner = inner_of(&kernel->out, attrs->dim) };
-    cr_status status = check_targets(kernel, target, attrs);
-    if (status != CR_OK || kernel->out.numel == 0)
-        return status;
+    if (kernel->out.numel == 0)
+        return CR_OK;
     job.outer = target->numel / job.inner;
     job.chunks = cr__kernel_chunks(kernel, kernel->out.numel / 8, job.outer);
     cr_kernel_chunks(kernel, job.chunks, place_chunk, &job);
@@ -248,8 +244,7 @@ static cr_status class_weights_kernel(const cr_kernel *kernel)
     const cr_array *target = &kernel->in[1];
     const float *weight_f32 = kernel->in[0].data;
     const double *weight_f64 = kernel->in[0].data;
-    cr_status status = check_targets(kernel, target, attrs);
-    for (int64_t i = 0; status == CR_OK && i < target->numel; i++) {
+    for (int64_t i = 0; i < target->numel; i++) {
         int64_t at = cr__index_load(target, i);
         bool counts = at != attrs->ignore_index;
         if (kernel->out.dtype == CR_F32)
@@ -257,7 +252,7 @@ static cr_status class_weights_kernel(const cr_kernel *kernel)
         else
             ((double *)kernel->out.data)[i] = counts ? weight_f64[at] : 0;
     }
-    return status;
+    return CR_OK;
 }
 
 /* The target's shape with the classes, which x has; an error if it has not. */
@@ -358,6 +353,8 @@ CR__OP(class_pick) = {
     .vjp = class_pick_vjp,
     .reads = CR_READS_INPUT(1),
     .kernel = class_pick_kernel,
+    .check = check_targets,
+    .checks = CR_READS_INPUT(1),
     .samples = CR__SAMPLES({ "f[4,3] i[4]{0,3}", "dim=1,classes=3" },
                            { "f[2,3,2] i[2,2]{0,3}", "dim=1,classes=3,ignore_index=1" },
                            { "f[3] i[]{0,3}", "dim=0,classes=3" }),
@@ -377,6 +374,8 @@ CR__OP(class_place) = {
     .vjp = class_place_vjp,
     .reads = CR_READS_INPUT(1),
     .kernel = class_place_kernel,
+    .check = check_targets,
+    .checks = CR_READS_INPUT(1),
     .samples = CR__SAMPLES({ "f[4] i[4]{0,3}", "dim=1,classes=3" },
                            { "f[2,2] i[2,2]{0,3}", "dim=1,classes=3,ignore_index=1" },
                            { "f[] i[]{0,3}", "dim=0,classes=3" }),
@@ -393,6 +392,8 @@ CR__OP(class_weights) = {
     .attrs_size = sizeof(class_attrs),
     .shape = class_weights_shape,
     .kernel = class_weights_kernel,
+    .check = check_targets,
+    .checks = CR_READS_INPUT(1),
     .samples = CR__SAMPLES({ "f[3]~ i[4]{0,3}", "dim=1,classes=3" },
                            { "f[3]~ i[2,2]{0,3}", "dim=1,classes=3,ignore_index=1" }),
 };

@@ -12,6 +12,19 @@ CR__INLINE int64_t cr__index_load(const cr_array *index, int64_t i)
                                     : ((const uint8_t *)index->data)[i];
 }
 
+/* The first element of an index that is not in 0..size-1, nor *except (may be NULL), and
+ * its place; -1: there is none. For checks. */
+int64_t cr__index_outside(const cr_array *index, int64_t size, const int64_t *except,
+                          int64_t *found);
+
+/* A kernel's input where it lies, also one that is fetched. */
+cr__strided cr__array_strided(const cr_array *x);
+
+/* Copies an input into out, unless it is there, or into the place `to` of out, which has
+ * its shape or, in row-major order, its elements. On all threads. */
+void cr__copy_input(const cr_kernel *kernel, int input);
+void cr__store_input(const cr_kernel *kernel, int input, const cr__strided *to);
+
 /* Whether dtype is one of those; the error of a shape rule if it is not. */
 bool cr__index_dtype(cr_infer *infer, int input);
 

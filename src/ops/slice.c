@@ -125,14 +125,9 @@ static cr_status slice_scatter_kernel(const cr_kernel *kernel)
     const slice_attrs *attrs = kernel->attrs;
     const cr_array *out = &kernel->out, *src = &kernel->in[1];
     size_t size = cr_dtype_size(out->dtype);
-    cr__strided to = { .data = out->data, .ndim = 1, .dims = { out->numel }, { 1 } };
-    if (out->data != kernel->in[0].data) {
-        cr__strided from = to;
-        from.data = kernel->in[0].data;
-        cr__copy_strided(out->data, &from, size, kernel->workers);
-    }
+    cr__strided to = { .data = out->data, .ndim = out->dims.n };
     int64_t stride = 1;
-    to.ndim = out->dims.n;
+    cr__copy_input(kernel, 0);
     for (int i = to.ndim - 1; i >= 0; i--) {
         to.dims[i] = src->dims.v[i];
         to.strides[i] = i == attrs->dim && to.dims[i] > 1 ? stride * attrs->step : stride;
@@ -141,7 +136,7 @@ static cr_status slice_scatter_kernel(const cr_kernel *kernel)
         stride *= out->dims.v[i];
     }
     if (src->numel > 0)
-        cr__store_strided(&to, src->data, size, kernel->workers);
+        cr__store_input(kernel, 1, &to);
     return CR_OK;
 }
 
@@ -168,6 +163,8 @@ CR__OP(slice_scatter) = {
     .shape = slice_scatter_shape,
     .vjp = slice_scatter_vjp,
     .kernel = slice_scatter_kernel,
+    .fetched = CR_READS_INPUTS,
+    .never_fails = true,
     .samples = CR__SAMPLES({ "f[5] f[3]", "start=1,end=4" },
                            { "f[3,5] f[3,2]", "dim=1,start=-4,step=2" },
                            { "f[4] f[0]", "start=3,end=1" },
@@ -434,7 +431,7 @@ static cr_status cat_kernel(const cr_kernel *kernel)
         cr__strided band = {
             .data = to, .ndim = 2, .dims = { outer, columns }, .strides = { all, 1 }
         };
-        cr__store_strided(&band, kernel->in[i].data, size, kernel->workers);
+        cr__store_input(kernel, i, &band);
         to += columns * (int64_t)size;
     }
     return CR_OK;
@@ -468,6 +465,8 @@ CR__OP(cat) = {
     .shape = cat_shape,
     .vjp = cat_vjp,
     .kernel = cat_kernel,
+    .fetched = CR_READS_INPUTS,
+    .never_fails = true,
     .samples = CR__SAMPLES({ "f[2,3] f[1,3]", NULL },
                            { "f[2,3] f[2,1] f[2,2]", "dim=-1" },
                            { "f[2,1,2] f[2,2,2]", "dim=1" }, { "f[3]", NULL },

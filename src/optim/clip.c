@@ -37,6 +37,7 @@ static const cr_op scale_op = {
     .min_inputs = 1,
     .inputs = "x",
     .kernel = scale_kernel,
+    .never_fails = true,
 };
 
 /* ---- the joint norm, as an operation ---- */

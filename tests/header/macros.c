@@ -451,6 +451,7 @@ static void operations_by_name(cr_ctx *ctx)
     is_int(cr_call(ctx, cr_op_find("sum"), &x, 1, "dim=[0]", &out, 1), 1, "cr_call");
     is_int(cr_numel(out), 3, "its result");
     IS(cr_sum(cr_custom(&def, &x, 1, CR_F32, CR_DIMS(2, 3))), 42);
+    IS(cr_sum(cr_custom_with(&def, NULL, &x, 1, CR_F32, CR_DIMS(2, 3))), 42);
     is_text(cr_message(ctx), "", "no error in operations by name");
 }
 

@@ -1,0 +1,35 @@
+/* Kernels of their own: what they want of their inputs, whether they can fail, calls. */
+#ifndef CR_EXEC_CALL_OPAQUE_H
+#define CR_EXEC_CALL_OPAQUE_H
+
+#include "exec.h"
+
+/* How the kernel of an opaque node reads input k. */
+typedef enum cr__access {
+    CR__CONTIGUOUS, /* a view is copied before */
+    CR__STRIDED,    /* unless its last dim has stride 1 */
+    CR__FETCHED     /* as it lies */
+} cr__access;
+cr__access cr__access_of(const cr_tensor *x, int k);
+
+/* Whether the kernel of x can read input k where it lies; else it is copied. */
+bool cr__reads_layout(const cr_tensor *x, int k, const cr__layout *layout);
+
+/* Whether x has a check that reads input k. */
+bool cr__checks(const cr_tensor *x, int k);
+
+/* Whether x can fail once the run computes: its kernel has no check, or that reads what the
+ * run computes. */
+bool cr__can_fail(const cr__plan *plan, cr_tensor *x);
+
+/* Memory for calling x, in the list CR__ARRAYS. */
+size_t cr__call_bytes(const cr_tensor *x);
+
+/* Calls the check of x, if it has one. before: nothing is computed yet, and all is known
+ * that it reads. False with the error. */
+bool cr__check_opaque(const cr__plan *plan, cr_tensor *x, bool before);
+
+/* Calls the kernel of x, and its check before if that could not be called earlier. */
+bool cr__run_opaque(const cr__plan *plan, cr_tensor *x);
+
+#endif

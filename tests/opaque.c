@@ -1,0 +1,648 @@
+/* Opaque operations: checks come before anything is computed, and inputs are read as their
+ * operation declares, wherever they lie. */
+#include "../src/base/compiler.h"
+#include "../src/ops/ops.h"
+#include "tap.h"
+#include <chainrule.h>
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* ---- what counts its calls ---- */
+
+static bool copy_counted(const cr_array *in, int n, cr_array *out, void *user)
+{
+    (void)n;
+    ++*(int *)user;
+    memcpy(out->data, in[0].data, (size_t)out->numel * sizeof(float));
+    return true;
+}
+
+/* x as it is, which a run computes by a call that is counted. */
+static cr_tensor *counted(cr_tensor *x, int *calls)
+{
+    const cr_custom_def def = { .name = "counted",
+                                .forward = copy_counted,
+                                .user = calls };
+    return cr_custom(&def, &x, 1, CR_F32, cr_shape(x));
+}
+
+static bool is_eager(void)
+{
+    const char *eager = getenv("CHAINRULE_EAGER");
+    return eager && *eager == '1';
+}
+
+/* ---- indices that are known ---- */
+
+static cr_tensor *by_gather(cr_tensor *x, cr_tensor *index)
+{
+    return cr_gather(x, 0, index);
+}
+
+static cr_tensor *by_scatter_add(cr_tensor *x, cr_tensor *index)
+{
+    return cr_scatter_add(x, 0, index, cr_cast(index, CR_F32));
+}
+
+static cr_tensor *by_index_select(cr_tensor *x, cr_tensor *index)
+{
+    return cr_index_select(x, 1, cr_reshape(cr_slice(index, 0, 1, 2), CR_DIMS(3)));
+}
+
+static cr_tensor *by_index_add(cr_tensor *x, cr_tensor *index)
+{
+    return cr_index_add(x, 1, cr_reshape(cr_slice(index, 0, 1, 2), CR_DIMS(3)), x);
+}
+
+static cr_tensor *by_embedding(cr_tensor *x, cr_tensor *index)
+{
+    return cr_embedding(x, index);
+}
+
+static cr_tensor *by_one_hot(cr_tensor *x, cr_tensor *index)
+{
+    return cr_mul(cr_sum(x), cr_cast(cr_one_hot(index, 3), CR_F32));
+}
+
+static cr_tensor *by_cross_entropy(cr_tensor *x, cr_tensor *index)
+{
+    return cr_cross_entropy(x, cr_reshape(cr_slice(index, 0, 1, 2), CR_DIMS(3)));
+}
+
+static cr_tensor *by_weighted_nll(cr_tensor *x, cr_tensor *index)
+{
+    return cr_nll_loss(x, cr_reshape(cr_slice(index, 0, 1, 2), CR_DIMS(3)),
+                       .weight = cr_ones(cr_ctx_of(x), CR_DIMS(3)));
+}
+
+typedef struct by_index {
+    const char *name, *message;
+    cr_tensor *(*make)(cr_tensor *x, cr_tensor *index);
+} by_index;
+
+static const by_index all_by_index[] = {
+    { "gather", "gather: index 3 at [1, 2] is outside dim 0, which has size 3",
+      by_gather },
+    { "scatter_add", "scatter_add: index 3 at [1, 2] is outside dim 0, which has size 3",
+      by_scatter_add },
+    { "index_select", "index_select: index 3 at [2] is outside dim 1, which has size 3",
+      by_index_select },
+    { "index_add", "index_add: index 3 at [2] is outside dim 1, which has size 3",
+      by_index_add },
+    { "embedding", "embedding: index 3 at [1, 2] is outside dim 0, which has size 3",
+      by_embedding },
+    { "one_hot", "one_hot: index 3 at [1, 2] is not below num_classes, 3", by_one_hot },
+    { "cross_entropy", "cross_entropy: target 3 at [2] is not a class: 0..2",
+      by_cross_entropy },
+    { "nll_loss", "nll_loss: target 3 at [2] is not a class: 0..2", by_weighted_nll },
+};
+
+/* [[0, 1, 2], [2, 1, bad]], lying in one of several ways. */
+enum { PLAIN, PERMUTED, SLICED, FLIPPED, BYTES, INTS, LAYOUTS };
+static const char *const layout_names[] = { "plain",   "permuted", "sliced",
+                                            "flipped", "u8",       "i32" };
+
+static cr_tensor *index_in(cr_ctx *ctx, int layout, int bad)
+{
+    const int64_t plain[] = { 0, 1, 2, 2, 1, bad }, columns[] = { 0, 2, 1, 1, 2, bad },
+                  odd[] = { 7, 0, 7, 1, 7, 2, 7, 2, 7, 1, 7, bad },
+                  back[] = { bad, 1, 2, 2, 1, 0 };
+    const uint8_t bytes[] = { 0, 1, 2, 2, 1, (uint8_t)bad };
+    const int32_t ints[] = { 0, 1, 2, 2, 1, bad };
+    switch (layout) {
+    case PERMUTED:
+        return cr_t(cr_from(ctx, CR_I64, CR_DIMS(3, 2), columns));
+    case SLICED:
+        return cr_slice(cr_from(ctx, CR_I64, CR_DIMS(2, 6), odd), 1, 1, 6, .step = 2);
+    case FLIPPED:
+        return cr_flip(cr_from(ctx, CR_I64, CR_DIMS(2, 3), back), CR_DIMS(0, 1));
+    case BYTES:
+        return cr_from(ctx, CR_U8, CR_DIMS(2, 3), bytes);
+    case INTS:
+        return cr_from(ctx, CR_I32, CR_DIMS(2, 3), ints);
+    default:
+        return cr_from(ctx, CR_I64, CR_DIMS(2, 3), plain);
+    }
+}
+
+static bool starts_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+/* A step with an update, whose run has the operation in it: forward, backward, and before
+ * all something that is counted. */
+static void test_known(const by_index *by, int layout)
+{
+    int calls = 0, bad;
+    bool passed = true;
+    cr_ctx *ctx = cr_open(NULL);
+    const float v[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
+    cr_tensor *w = cr_requires_grad(cr_from(ctx, CR_F32, CR_DIMS(3, 3), v));
+    cr_tensor *step = cr_requires_grad(cr_scalar(ctx, 1.0));
+    for (bad = 3; bad >= 2; bad--) {
+        CR_SCOPE(ctx);
+        cr_tensor *index = index_in(ctx, layout, bad);
+        cr_tensor *x = counted(cr_mul(w, 2), &calls);
+        cr_tensor *y = cr_add(cr_sum(by->make(cr_mul(w, 3), index)), cr_sum(x));
+        cr_backward(cr_mul(y, step));
+        {
+            CR_NO_GRAD(ctx);
+            cr_assign(w, cr_sub(w, cr_mul(cr_detach(x), 0.5f)));
+            cr_assign(step, cr_add(step, 1));
+        }
+        cr_eval(y, w, step);
+        cr_status status = cr_error(ctx);
+        if (bad == 2) {
+            passed = passed && status == CR_OK && calls > 0 && cr_item(step) == 2;
+            break;
+        }
+        passed = passed && status == CR_ERR_INDEX && (calls == 0 || is_eager()) &&
+                 starts_with(cr_message(ctx), by->message);
+        if (!passed)
+            diag("  %d calls, %s", calls, cr_message(ctx));
+        cr_clear(ctx);
+        passed = passed && cr_item(step) == 1 && cr_grad(w) == NULL &&
+                 memcmp(cr_data(w), v, sizeof v) == 0;
+    }
+    ok(passed && !cr_error(ctx),
+       "%s, %s index: an error before anything is computed, and then none: %s", by->name,
+       layout_names[layout], cr_message(ctx));
+    cr_close(ctx);
+}
+
+/* ---- indices that the run computes ---- */
+
+static void test_computed(const by_index *by)
+{
+    int calls = 0;
+    bool passed = true;
+    cr_ctx *ctx = cr_open(NULL);
+    const float v[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
+    cr_tensor *w = cr_requires_grad(cr_from(ctx, CR_F32, CR_DIMS(3, 3), v));
+    for (int more = 1; more >= 0; more--) {
+        CR_SCOPE(ctx);
+        cr_tensor *index = cr_add(index_in(ctx, PLAIN, 2), more);
+        cr_tensor *x = counted(w, &calls);
+        cr_backward(cr_add(cr_sum(by->make(cr_mul(w, 3), index)), cr_sum(x)));
+        {
+            CR_NO_GRAD(ctx);
+            cr_assign(w, cr_add(cr_detach(x), 1));
+        }
+        cr_eval(w);
+        passed = passed && (cr_error(ctx) == CR_ERR_INDEX) == (more == 1);
+        cr_clear(ctx);
+        passed = passed && ((const float *)cr_data(w))[0] == (more ? 1 : 2) &&
+                 (cr_grad(w) == NULL) == (more == 1);
+    }
+    ok(passed && !cr_error(ctx), "%s, computed index: an error that changes nothing: %s",
+       by->name, cr_message(ctx));
+    cr_close(ctx);
+}
+
+/* ---- every operation of the library ---- */
+
+static void test_library(void)
+{
+    const char *without = "";
+    for (int i = 0; cr_op_list(i) || cr__op_internal(i); i++) {
+        const cr_op *ops[] = { cr_op_list(i), cr__op_internal(i) };
+        for (int k = 0; k < 2; k++)
+            if (ops[k] && ops[k]->kind == CR_OP_OPAQUE && !ops[k]->check &&
+                !ops[k]->never_fails && ops[k] != &cr__op_custom_backward)
+                without = ops[k]->name;
+    }
+    is_text(without, "", "no kernel of the library fails behind its check");
+}
+
+/* ---- checks of one's own ---- */
+
+static int checks, kernels;
+
+static cr_status picky_check(const cr_kernel *kernel)
+{
+    const cr_array *x = &kernel->in[0], *limit = &kernel->in[1];
+    const int64_t *v = cr_array_fetch(limit, 0, limit->numel, 0);
+    checks++;
+    if (x->data || limit->data || cr_array_fetch(x, 0, 1, 0) || x->numel != 3 ||
+        kernel->out.data || kernel->scratch || kernel->out.numel != 3)
+        return CR_ERR_ARGUMENT;
+    for (int64_t i = 0; i < limit->numel; i++)
+        if (v[i] < 0) {
+            snprintf(kernel->message, kernel->capacity, "limit %d is below 0", (int)v[i]);
+            return CR_ERR_INDEX;
+        }
+    return CR_OK;
+}
+
+static cr_status picky_kernel(const cr_kernel *kernel)
+{
+    kernels++;
+    memcpy(kernel->out.data, kernel->in[0].data, 3 * sizeof(float));
+    return CR_OK;
+}
+
+static const cr_op picky = { .name = "picky",
+                             .kind = CR_OP_OPAQUE,
+                             .min_inputs = 2,
+                             .max_inputs = 2,
+                             .inputs = "x,limit",
+                             .kernel = picky_kernel,
+                             .check = picky_check,
+                             .checks = CR_READS_INPUT(1) };
+
+static void test_own(void)
+{
+    int calls = 0;
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *x = cr_ones(ctx, CR_DIMS(3));
+    for (int computed = 0; computed < 2; computed++) {
+        for (int below = 0; below < 2; below++) {
+            CR_SCOPE(ctx);
+            cr_tensor *limit = cr_full(ctx, CR_DIMS(4), below ? -5 : 5, .dtype = CR_I64);
+            cr_tensor *in[] = { counted(x, &calls), computed ? cr_mul(limit, 2) : limit };
+            calls = checks = kernels = 0;
+            cr_eval(cr_apply(&picky, in, 2, NULL));
+            cr_status status = cr_error(ctx);
+            const char *when = computed ? "computed" : "known";
+            is_int(status, below ? CR_ERR_INDEX : CR_OK, "a check of what is %s: %s",
+                   when, cr_message(ctx));
+            is_int(checks, 1, "  called once");
+            is_int(kernels, !below, "  the kernel only behind it");
+            if (!is_eager() && !computed)
+                is_int(calls, !below, "  before anything was computed");
+            if (below)
+                ok(starts_with(cr_message(ctx), computed
+                                                    ? "picky: limit -10 is below 0 ("
+                                                    : "picky: limit -5 is below 0 ("),
+                   "  its message: %s", cr_message(ctx));
+            cr_clear(ctx);
+        }
+    }
+    cr_close(ctx);
+}
+
+static bool custom_picky(const cr_array *in, int n, char *message, size_t capacity,
+                         void *user)
+{
+    const float *v = cr_array_fetch(&in[0], 0, in[0].numel, 0);
+    bool silent = *(const bool *)user;
+    for (int64_t i = 0; i < in[0].numel; i++)
+        if (v[i] > 1) {
+            if (!silent)
+                snprintf(message, capacity, "%g is above 1, of %d inputs", v[i], n);
+            return false;
+        }
+    return true;
+}
+
+static bool custom_copy(const cr_array *in, int n, cr_array *out, void *user)
+{
+    (void)n, (void)user;
+    kernels++;
+    memcpy(out->data, in[0].data, (size_t)out->numel * sizeof(float));
+    return true;
+}
+
+static void test_custom_check(void)
+{
+    bool silent = false;
+    int calls = 0;
+    cr_ctx *ctx = cr_open(NULL);
+    const cr_custom_def def = { .name = "low", .forward = custom_copy, .user = &silent };
+    const cr_custom_inputs how = { .check = custom_picky, .checks = CR_READS_INPUT(0) };
+    const float v[] = { 0, 1, 2, 3 };
+    cr_tensor *x = cr_from(ctx, CR_F32, CR_DIMS(2, 2), v), *first = cr_slice(x, 0, 0, 1);
+    kernels = 0;
+    cr_eval(counted(x, &calls), cr_custom_with(&def, &how, &x, 1, CR_F32, CR_DIMS(2, 2)));
+    is_int(cr_error(ctx), CR_ERR_ARGUMENT, "a custom operation's check");
+    ok(starts_with(cr_message(ctx), "custom: low: 2 is above 1, of 1 inputs ("),
+       "with its message: %s", cr_message(ctx));
+    cr_clear(ctx);
+    silent = true;
+    cr_eval(cr_custom_with(&def, &how, &x, 1, CR_F32, CR_DIMS(2, 2)));
+    is_int(cr_error(ctx), CR_ERR_ARGUMENT, "or");
+    ok(starts_with(cr_message(ctx), "custom: low: its check failed ("), "without: %s",
+       cr_message(ctx));
+    cr_clear(ctx);
+    is_int(kernels, 0, "forward was not called");
+    ok(calls == 0 || is_eager(), "nor what stood before it");
+    is_near(cr_item(cr_sum(cr_custom_with(&def, &how, &first, 1, CR_F32, CR_DIMS(1, 2)))),
+            1, 0, "and one that passes: %s", cr_message(ctx));
+    cr_close(ctx);
+}
+
+/* ---- how inputs lie ---- */
+
+enum { CONTIGUOUS, STRIDED, FETCHED, ACCESSES };
+static const char *const access_names[] = { "contiguous", "strided", "fetched" };
+
+typedef struct reading {
+    int access;
+    bool laid_out; /* the input was read where it lies, which is not contiguous */
+    bool wrong;
+    int64_t piece; /* of what is fetched */
+} reading;
+
+static bool is_contiguous(const cr_array *x)
+{
+    int64_t stride = 1;
+    for (int d = x->dims.n - 1; d >= 0; stride *= x->dims.v[d--])
+        if (x->dims.v[d] != 1 && x->strides[d] != stride && x->numel > 0)
+            return false;
+    return true;
+}
+
+static void copy_strided(const cr_array *x, char *to)
+{
+    size_t size = cr_dtype_size(x->dtype);
+    for (int64_t i = 0; i < x->numel; i++) {
+        int64_t offset = 0, rest = i;
+        for (int d = x->dims.n - 1; d >= 0; d--) {
+            offset += rest % x->dims.v[d] * x->strides[d];
+            rest /= x->dims.v[d];
+        }
+        memcpy(to + (size_t)i * size, (char *)x->data + offset * (int64_t)size, size);
+    }
+}
+
+static void copy_fetched(const cr_array *x, char *to, int64_t begin, int64_t end,
+                         int64_t piece, int worker, reading *r)
+{
+    size_t size = cr_dtype_size(x->dtype);
+    for (int64_t n; begin < end; begin += n) {
+        n = end - begin < piece ? end - begin : piece;
+        const void *from = cr_array_fetch(x, begin, n, worker);
+        if (from)
+            memcpy(to + (size_t)begin * size, from, (size_t)n * size);
+        else
+            r->wrong = true;
+    }
+}
+
+static void read_input(const cr_array *x, char *to, reading *r)
+{
+    r->wrong = r->wrong || (r->access == FETCHED) != (x->data == NULL);
+    if (!is_contiguous(x))
+        r->laid_out = true;
+    switch (r->access) {
+    case CONTIGUOUS:
+        r->wrong = r->wrong || !is_contiguous(x);
+        memcpy(to, x->data, (size_t)x->numel * cr_dtype_size(x->dtype));
+        break;
+    case STRIDED: {
+        int last = x->dims.n - 1;
+        if (last >= 0 && x->dims.v[last] > 1 && x->numel > 0 && x->strides[last] != 1)
+            r->wrong = true;
+        copy_strided(x, to);
+        break;
+    }
+    default:
+        copy_fetched(x, to, 0, x->numel, r->piece, 0, r);
+        if (cr_array_fetch(x, 0, 0, 0) || cr_array_fetch(x, -1, 1, 0) ||
+            cr_array_fetch(x, x->numel, 1, 0) || cr_array_fetch(x, 0, 1, -1) ||
+            cr_array_fetch(x, 0, 1, 1000) || cr_array_fetch(x, 0, CR_MAX_FETCH + 1, 0))
+            r->wrong = true;
+    }
+}
+
+/* Both inputs one behind the other. */
+static bool copy_both(const cr_array *in, int n, cr_array *out, void *user)
+{
+    (void)n;
+    read_input(&in[0], out->data, user);
+    read_input(&in[1],
+               (char *)out->data + (size_t)in[0].numel * cr_dtype_size(out->dtype), user);
+    return true;
+}
+
+enum { VIEWS = 10 };
+
+static cr_tensor *view_of(cr_tensor *x, int view)
+{
+    switch (view) {
+    case 0:
+        return x;
+    case 1:
+        return cr_permute(x, CR_DIMS(2, 0, 1));
+    case 2: /* unit inner stride */
+        return cr_permute(x, CR_DIMS(1, 0, 2));
+    case 3:
+        return cr_expand(cr_slice(x, 0, 0, 1), CR_DIMS(5, 6, 7));
+    case 4:
+        return cr_expand(cr_slice(x, 2, 3, 4), CR_DIMS(3, 6, 20));
+    case 5:
+        return cr_slice(cr_slice(x, 1, 1, 6, .step = 2), 2, 2, 6);
+    case 6:
+        return cr_flip(x, CR_DIMS(0, 1));
+    case 7: /* on top of which no view lies */
+        return cr_reshape(cr_permute(x, CR_DIMS(2, 1, 0)), CR_DIMS(9, 14));
+    case 8:
+        return cr_reshape(cr_slice(cr_slice(cr_slice(x, 0, 1, 2), 1, 2, 3), 2, 4, 5),
+                          CR_NO_DIMS);
+    default:
+        return cr_slice(cr_t(x), 1, 2, 2);
+    }
+}
+
+static cr_tensor *data_of(cr_ctx *ctx, cr_dtype dtype)
+{
+    cr_tensor *x =
+        cr_reshape(cr_arange(ctx, 0, 3 * 6 * 7, 1, .dtype = CR_F32), CR_DIMS(3, 6, 7));
+    return cr_cast(dtype == CR_BOOL ? cr_eq(x, cr_mul(cr_floor(cr_div(x, 3)), 3)) : x,
+                   dtype);
+}
+
+/* Each view read in each way, of what is known and of what the run computes, against the
+ * same elements in order. */
+static void test_access(cr_dtype dtype, int access)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    reading r = { .access = access, .piece = 5 };
+    bool equal = true;
+    for (int view = 0; view < VIEWS; view++)
+        for (int known = 0; known < 2; known++) {
+            CR_SCOPE(ctx);
+            r.piece = view % 2 ? 5 : CR_MAX_FETCH;
+            cr_tensor *x = data_of(ctx, dtype), *y = data_of(ctx, dtype);
+            if (known)
+                cr_eval(x);
+            cr_tensor *in[] = { view_of(x, view), x };
+            cr_tensor *want = cr_watch(view_of(y, view));
+            int64_t numel = cr_numel(in[0]), all = numel + cr_numel(x);
+            const cr_custom_def def = { .name = "copy",
+                                        .forward = copy_both,
+                                        .user = &r };
+            const cr_custom_inputs how = { .strided =
+                                               access == STRIDED ? CR_READS_INPUTS : 0,
+                                           .fetched =
+                                               access == FETCHED ? CR_READS_INPUTS : 0 };
+            cr_tensor *out = cr_custom_with(&def, &how, in, 2, dtype, CR_DIMS(all));
+            const char *got = cr_data(out), *first = cr_data(want), *second = cr_data(y);
+            size_t size = cr_dtype_size(dtype), bytes = (size_t)numel * size;
+            bool same = got && second && (!bytes || memcmp(got, first, bytes) == 0) &&
+                        memcmp(got + bytes, second, (size_t)(all - numel) * size) == 0;
+            if (!same || r.wrong)
+                diag("  view %d%s: %s", view, known ? ", known" : "", cr_message(ctx));
+            equal = equal && same;
+        }
+    ok(equal && !r.wrong, "%s, %s: every view has its elements", cr_dtype_name(dtype),
+       access_names[access]);
+    ok(r.laid_out == (access != CONTIGUOUS), "  %s",
+       access == CONTIGUOUS ? "as copies" : "where they lie");
+    cr_close(ctx);
+}
+
+/* ---- fetching on threads ---- */
+
+typedef struct threaded {
+    const cr_kernel *kernel;
+    int64_t chunks;
+    atomic_int faults;
+} threaded;
+
+static void fetch_chunk(void *arg, int64_t chunk, int worker)
+{
+    threaded *t = arg;
+    const cr_array *x = &t->kernel->in[0], *y = &t->kernel->in[1];
+    float *out = t->kernel->out.data;
+    for (int64_t i = chunk; i < x->numel; i += t->chunks * 64) {
+        int64_t n = x->numel - i < 3 ? x->numel - i : 3;
+        const float *a = cr_array_fetch(x, i, n, worker),
+                    *b = cr_array_fetch(y, i, n, worker);
+        if (!a || !b)
+            atomic_fetch_add(&t->faults, 1);
+        else /* both hold at the same time */
+            out[i] = a[0] + b[n - 1];
+    }
+    for (int64_t i = chunk; i < x->numel; i += t->chunks) {
+        const float *a = cr_array_fetch(x, i, 1, worker),
+                    *b = cr_array_fetch(y, i, 1, worker);
+        out[i] = a && b ? *a - *b : 0;
+    }
+}
+
+static cr_status fetch_kernel(const cr_kernel *kernel)
+{
+    threaded t = { .kernel = kernel, .chunks = 500 };
+    cr_kernel_chunks(kernel, t.chunks, fetch_chunk, &t);
+    return atomic_load(&t.faults) ? CR_ERR_ARGUMENT : CR_OK;
+}
+
+static const cr_op fetching = { .name = "fetching",
+                                .kind = CR_OP_OPAQUE,
+                                .min_inputs = 2,
+                                .max_inputs = 2,
+                                .kernel = fetch_kernel,
+                                .fetched = CR_READS_INPUTS };
+
+static void test_threads(int threads)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .threads = threads });
+    cr_tensor *x = cr_randn(ctx, CR_DIMS(60, 50)), *y = cr_randn(ctx, CR_DIMS(50, 60));
+    cr_tensor *in[] = { cr_t(x), cr_flip(y, CR_DIMS(1)) };
+    cr_tensor *difference =
+        cr_sub(cr_apply(&fetching, in, 2, NULL), cr_sub(in[0], in[1]));
+    is_near(cr_item(cr_amax(cr_abs(difference))), 0, 0, "%d threads fetch: %s", threads,
+            cr_message(ctx));
+    cr_close(ctx);
+}
+
+/* ---- the library's kernels on views ---- */
+
+static cr_tensor *pick(int op, cr_tensor *x, cr_tensor *index, cr_tensor *source)
+{
+    switch (op) {
+    case 0:
+        return cr_gather(x, 1, index);
+    case 1:
+        return cr_scatter_add(x, 1, index, source);
+    case 2:
+        return cr_gather(x, 2, index);
+    case 3:
+        return cr_scatter_add(x, 0, index, source);
+    case 4:
+        return cr_index_select(x, 0, cr_reshape(cr_slice(index, 2, 0, 1), CR_DIMS(-1)));
+    case 5:
+        return cr_index_select(x, 2, cr_reshape(index, CR_DIMS(-1)));
+    case 6:
+        return cr_index_add(x, 1, cr_reshape(cr_slice(index, 2, 0, 1), CR_DIMS(-1)),
+                            cr_reshape(source, CR_DIMS(4, 12, 4)));
+    case 7:
+        return cr_embedding(cr_reshape(cr_slice(x, 1, 1, 2), CR_DIMS(4, 4)), index);
+    case 8:
+        return cr_cat(((cr_tensor *[]){ x, cr_flip(x, CR_DIMS(1)), x }), 3, 1);
+    case 9:
+        return cr_stack(((cr_tensor *[]){ x, cr_permute(x, CR_DIMS(2, 0, 1)) }), 2, 1);
+    default:
+        return cr_slice_scatter(x, cr_slice(source, 2, 0, 4, .step = 2), 2, 1, 3);
+    }
+}
+
+enum { PICKS = 11 };
+
+static void test_kernels(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *base = cr_randn(ctx, CR_DIMS(4, 4, 4));
+    cr_tensor *numbers = cr_cast(cr_mul(cr_rand(ctx, CR_DIMS(3, 4, 4)), 4), CR_I64);
+    cr_tensor *terms = cr_randn(ctx, CR_DIMS(4, 4, 12));
+    static const int64_t orders[][3] = { { 0, 1, 2 }, { 1, 0, 2 }, { 2, 1, 0 } };
+    for (int op = 0; op < PICKS; op++) {
+        bool equal = true;
+        for (int order = 0; order < 3; order++)
+            for (int flip = 0; flip < 2; flip++) {
+                CR_SCOPE(ctx);
+                cr_dims by =
+                    CR_DIMS(orders[order][0], orders[order][1], orders[order][2]);
+                cr_tensor *x = cr_permute(base, by), *index, *source;
+                cr_tensor *shape =
+                    op == 4 || op == 6 ? cr_slice(numbers, 0, 0, 3) : numbers;
+                index = op == 6 || op == 4 ? shape : cr_permute(shape, by);
+                if (flip)
+                    x = cr_flip(x, CR_DIMS(0)), index = cr_flip(index, CR_DIMS(0));
+                source = op == 6    ? cr_permute(terms, by)
+                         : op == 10 ? x
+                                    : cr_mul(cr_cast(index, CR_F32), 0.3f);
+                cr_tensor *straight[3] = { cr_detach(x), cr_detach(index),
+                                           cr_detach(source) };
+                cr_tensor *seen = pick(op, x, index, source);
+                for (int i = 0; i < 3; i++) { /* the same in contiguous memory */
+                    cr_tensor *t = straight[i];
+                    straight[i] = cr_from(ctx, cr_dtype_of(t), cr_shape(t), cr_data(t));
+                }
+                cr_tensor *want = pick(op, straight[0], straight[1], straight[2]);
+                const void *got = cr_data(seen), *right = cr_data(want);
+                equal = equal && got && right && cr_numel(seen) == cr_numel(want) &&
+                        memcmp(got, right,
+                               (size_t)cr_numel(seen) *
+                                   cr_dtype_size(cr_dtype_of(seen))) == 0;
+                if (!equal)
+                    diag("  order %d, flip %d: %s", order, flip, cr_message(ctx));
+            }
+        ok(equal, "kernel %d: the same bits on views", op);
+    }
+    cr_close(ctx);
+}
+
+int main(void)
+{
+    for (int i = 0; i < CR__COUNT(all_by_index); i++) {
+        for (int layout = 0; layout < LAYOUTS; layout++)
+            test_known(&all_by_index[i], layout);
+        test_computed(&all_by_index[i]);
+    }
+    test_library();
+    test_own();
+    test_custom_check();
+    const cr_dtype dtypes[] = { CR_F32, CR_F64, CR_BF16, CR_F16,
+                                CR_I64, CR_I32, CR_U8,   CR_BOOL };
+    for (int i = 0; i < CR__COUNT(dtypes); i++)
+        for (int access = 0; access < ACCESSES; access++)
+            test_access(dtypes[i], access);
+    test_threads(1);
+    test_threads(4);
+    test_kernels();
+    return done_testing();
+}

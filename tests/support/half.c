@@ -1,6 +1,8 @@
 /* bf16 and f16 by the definition of their formats: a search for the nearest, no bit tricks. */
 #include "half.h"
 
+#include <string.h>
+
 static int fraction_of(cr_dtype t)
 {
     return t == CR_BF16 ? 7 : 10;
@@ -26,26 +28,25 @@ bool half_is_nan(cr_dtype t, uint16_t bits)
     return (bits & 0x7fff) > half_infinity(t);
 }
 
+/* Exponents of f64 have another bias; subnormal numbers are multiples of the smallest. */
 double half_value(cr_dtype t, uint16_t bits)
 {
     const int f = fraction_of(t), e = (bits & 0x7fff) >> f,
               digits = bits & ((1 << f) - 1);
-    double size = half_is_nan(t, bits) ? (double)NAN : (double)INFINITY;
-    if ((bits & 0x7fff) < half_infinity(t))
-        size = ldexp(e ? digits + (1 << f) : digits,
-                     (e ? e : 1) - half_largest_exponent(t) - f);
+    const uint64_t wide = (uint64_t)(e + 1023 - half_largest_exponent(t)) << 52 |
+                          (uint64_t)digits << (52 - f);
+    double size = digits * (t == CR_BF16 ? 0x1p-133 : 0x1p-24);
+    if ((bits & 0x7fff) >= half_infinity(t))
+        size = half_is_nan(t, bits) ? (double)NAN : (double)INFINITY;
+    else if (e)
+        memcpy(&size, &wide, sizeof size);
     return bits >> 15 ? -size : size;
 }
 
-/* Between the largest that is not above |x| and its neighbour; behind the largest finite number
- * the next power of two stands for infinity. */
-uint16_t half_nearest(cr_dtype t, double x)
+/* The largest number that is not above size, by search. */
+static uint16_t below(cr_dtype t, double size)
 {
-    const double size = fabs(x);
-    const uint16_t sign = signbit(x) ? 0x8000 : 0;
     uint16_t low = 0, high = half_infinity(t);
-    if (isnan(x))
-        return (uint16_t)(high + 1);
     while (high - low > 1) {
         uint16_t middle = (uint16_t)((low + high) / 2);
         if (half_value(t, middle) <= size)
@@ -53,8 +54,27 @@ uint16_t half_nearest(cr_dtype t, double x)
         else
             high = middle;
     }
-    double above = high == half_infinity(t) ? ldexp(1, half_largest_exponent(t) + 1)
-                                            : half_value(t, high);
+    return low;
+}
+
+/* That, or its neighbour; behind the largest finite number the next power of two stands for
+ * infinity. Of the sizes that occur most the digits of x say at once which it is. */
+uint16_t half_nearest(cr_dtype t, double x)
+{
+    const double size = fabs(x);
+    const uint16_t sign = signbit(x) ? 0x8000 : 0;
+    const int f = fraction_of(t), bias = half_largest_exponent(t);
+    uint64_t bits;
+    memcpy(&bits, &size, sizeof bits);
+    if (isnan(x))
+        return (uint16_t)(half_infinity(t) + 1);
+    const bool usual = size >= 0x1p-14 && size < 0x1p15;
+    uint16_t low = usual ? (uint16_t)((bits >> (52 - f)) - ((uint64_t)(1023 - bias) << f))
+                         : below(t, size);
+    const uint16_t high = (uint16_t)(low + 1);
+    double above = half_value(t, high);
+    if (high == half_infinity(t))
+        above = 2 * half_value(t, (uint16_t)(2 * bias << f));
     double down = size - half_value(t, low), up = above - size;
     bool takes_high = size >= above || up < down || (up == down && (high & 1) == 0);
     return (uint16_t)(sign | (takes_high ? high : low));

@@ -9,6 +9,7 @@
 #include "../src/base/context.h"
 #include "../src/exec/reducer.h"
 #include "../src/kernel/rows.h"
+#include "half.h"
 #include "tap.h"
 #include <chainrule.h>
 #include <stdlib.h>
@@ -16,8 +17,8 @@
 #define TABLE "tests/bits.txt"
 enum { N = 1024, WIDE = 1 << 15, ROWS = 2000 };
 
-static const char *const dtypes[CR_DTYPES] = { "",    "f32", "f64", "i64",
-                                               "i32", "u8",  "bool" };
+static const char *const dtypes[CR_DTYPES] = { "",   "f32",  "f64",  "i64", "i32",
+                                               "u8", "bool", "bf16", "f16" };
 
 /* ---- the rows of this run ---- */
 
@@ -51,6 +52,7 @@ static uint64_t hashed(cr_dtype t, const void *data, int64_t n)
         float f;
         double d;
         uint32_t narrow;
+        uint16_t half;
         const char *at = (const char *)data + (size_t)i * size;
         memcpy(&f, at, size == 4 ? 4 : 0);
         memcpy(&d, at, size == 8 ? 8 : 0);
@@ -60,6 +62,9 @@ static uint64_t hashed(cr_dtype t, const void *data, int64_t n)
         } else if (t == CR_F64) {
             memcpy(&bits, at, 8);
             bits = d != d ? 1 : bits;
+        } else if (is_half(t)) {
+            memcpy(&half, at, 2);
+            bits = half_is_nan(t, half) ? 1 : half;
         } else if (t == CR_I64) {
             memcpy(&bits, at, 8);
         } else if (t == CR_I32) {
@@ -106,8 +111,11 @@ static void store(cr_dtype t, void *data, int64_t i, double x)
     const int64_t whole = (int64_t)random32() - (INT64_C(1) << 31);
     const int32_t narrow = (int32_t)whole;
     const float f = (float)x;
+    const uint16_t half = is_half(t) ? half_nearest(t, x) : 0;
     if (t == CR_F32)
         memcpy(at, &f, 4);
+    else if (is_half(t))
+        memcpy(at, &half, 2);
     else if (t == CR_F64)
         memcpy(at, &x, 8);
     else if (t == CR_I64)
@@ -186,6 +194,35 @@ static void hash_maps(void)
             for (unsigned uniform = 0; uniform <= last; uniform += last == 6 ? 2 : 1)
                 hash_map(code, in, to_bool ? CR_BOOL : in, uniform);
         }
+}
+
+/* Of f32 with any bits: rounded, narrowed, and widened again; and what is rounded once. */
+static void hash_halves(void)
+{
+    static const cr_dtype from[] = { CR_F64, CR_I64, CR_I32 };
+    for (cr_dtype t = CR_BF16; t <= CR_F16; t++) {
+        const cr__half *half = cr__half_find(t);
+        random_state = 6;
+        for (int64_t i = 0; i < WIDE; i++) {
+            const uint32_t bits = random32();
+            memcpy(a + 4 * i, &bits, 4);
+        }
+        half->narrow((uint16_t *)(void *)b, (const float *)(const void *)a, WIDE);
+        half->round((float *)(void *)c, (const float *)(const void *)a, WIDE);
+        half->widen((float *)(void *)out, (const uint16_t *)(const void *)b, WIDE);
+        add_row(hashed(t, b, WIDE), false, "half.%s.narrow", dtypes[t]);
+        add_row(hashed(CR_F32, c, WIDE), false, "half.%s.round", dtypes[t]);
+        add_row(hashed(CR_F32, out, WIDE), false, "half.%s.widen", dtypes[t]);
+        for (int k = 0; k < CR__COUNT(from); k++) {
+            const void *src[] = { a };
+            const int64_t step[] = { 1 };
+            fill(from[k], a, WIDE, 12, false);
+            cr__map_find(CR__MAP_cast, from[k], t)(out, src, step, WIDE);
+            half->narrow((uint16_t *)(void *)b, (const float *)(const void *)out, WIDE);
+            add_row(hashed(t, b, WIDE), false, "half.%s.from.%s", dtypes[t],
+                    dtypes[from[k]]);
+        }
+    }
 }
 
 /* ---- reductions and products ---- */
@@ -339,6 +376,10 @@ static void hash_trainings(cr_ctx *ctx)
     net = network(ctx, CR_F64, cr_nn_tanh(ctx), NULL);
     hash_training("tanh_sgd_f64", CR_F64, true, net,
                   cr_optim_sgd(cr_nn_params(net), 0.1));
+    net = network(ctx, CR_BF16, cr_nn_relu(ctx),
+                  cr_nn_layer_norm(ctx, 32, .dtype = CR_BF16));
+    hash_training("relu_layer_norm_adam_bf16", CR_BF16, false, net,
+                  cr_optim_adam(cr_nn_params(net), 0.01));
 }
 
 /* ---- sources ---- */
@@ -347,7 +388,9 @@ static void hash_sources(cr_ctx *ctx)
 {
     CR_SCOPE(ctx);
     cr_seed(ctx, 9);
-    for (cr_dtype t = CR_F32; t <= CR_F64; t++) {
+    static const cr_dtype floats[] = { CR_F32, CR_F64, CR_BF16, CR_F16 };
+    for (int k = 0; k < CR__COUNT(floats); k++) {
+        const cr_dtype t = floats[k];
         const struct {
             const char *name;
             cr_tensor *x;
@@ -415,6 +458,7 @@ int main(int argc, char **argv)
     static char table[ROWS * 80];
     cr_ctx *ctx = cr_open(NULL);
     hash_maps();
+    hash_halves();
     hash_reductions(ctx->team);
     hash_products(ctx->team);
     hash_sources(ctx);

@@ -67,6 +67,63 @@ static void test_making(cr_ctx *ctx, cr_dtype t)
     ok(cr_memory_used(ctx) - before < 230000, "%s: an element takes 2 bytes", name);
 }
 
+/* The compiler's own type, where it has one. */
+static void test_own_type(cr_ctx *ctx)
+{
+#ifdef __FLT16_MAX__
+    CR_SCOPE(ctx);
+    const cr_float16_ data[] = { 1, -2, 3 };
+    cr_float16_ back[3];
+    cr_tensor *x = cr_from(ctx, CR_F16, CR_DIMS(3), data);
+    ok(cr_read(cr_neg(x), back, sizeof back) == CR_OK && (float)back[1] == 2,
+       "_Float16 is f16");
+    FAILS(cr_from(ctx, CR_BF16, CR_DIMS(3), data), DTYPE, "which is not bf16");
+    FAILS(cr_from(ctx, CR_F32, CR_DIMS(1), data), DTYPE, "which is not f32");
+#else
+    (void)ctx;
+    skip(3, "this compiler has no _Float16");
+#endif
+}
+
+/* An operation of the user's own that knows f32 alone. */
+static cr_status twice_kernel(const cr_kernel *kernel)
+{
+    if (kernel->in[0].dtype != CR_F32)
+        return CR_ERR_DTYPE;
+    for (int64_t i = 0; i < kernel->out.numel; i++)
+        ((float *)kernel->out.data)[i] = 2 * ((const float *)kernel->in[0].data)[i];
+    return CR_OK;
+}
+
+static void twice_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    (void)out;
+    ok(cr_dtype_of(g) == CR_F32, "its vjp sees f32");
+    down[0] = cr_mul(g, 2);
+}
+
+static void test_own_operation(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    static const cr_op wide = { .name = "twice",
+                                .kind = CR_OP_OPAQUE,
+                                .min_inputs = 1,
+                                .kernel = twice_kernel,
+                                .vjp = twice_vjp,
+                                .widens = true };
+    static const cr_op narrow = {
+        .name = "as_it_is", .kind = CR_OP_OPAQUE, .min_inputs = 1, .kernel = twice_kernel
+    };
+    cr_tensor *x = cr_requires_grad(cr_full(ctx, CR_DIMS(3), 1.5, .dtype = CR_BF16));
+    cr_tensor *y = cr_apply(&wide, &x, 1, NULL);
+    ok(cr_dtype_of(y) == CR_BF16 && cr_item(cr_sum(y)) == 9,
+       "an operation that widens gets f32 and gives bf16");
+    cr_backward(cr_sum(y));
+    ok(cr_dtype_of(cr_grad(x)) == CR_BF16 && cr_item(cr_sum(cr_grad(x))) == 6,
+       "so its gradient");
+    FAILS(cr_eval(cr_apply(&narrow, &x, 1, NULL)), DTYPE, "as_it_is: the kernel failed");
+}
+
 /* ---- numbers ---- */
 
 static void test_numbers(cr_ctx *ctx)
@@ -160,7 +217,7 @@ static void test_types(cr_ctx *ctx)
     cr_tensor *two[] = { b, f };
     FAILS(cr_add(b, h), DTYPE, "add: dtypes differ: bf16 and f16");
     FAILS(cr_add(b, f), DTYPE, "cr_cast() one of them");
-    FAILS(cr_matmul(b, f), DTYPE, "matmul: dtypes differ: bf16 and f32");
+    FAILS(cr_matmul(b, f), DTYPE, "matmul: types differ: bf16 @ f32");
     FAILS(cr_matmul(f, b), DTYPE, "cr_cast()");
     FAILS(cr_linear(b, f, NULL), DTYPE, "cr_cast()");
     FAILS(cr_layer_norm(b, CR_DIMS(2), w, NULL), DTYPE, "layer_norm: dtypes differ");
@@ -388,6 +445,8 @@ int main(void)
         test_optimiser(ctx, halves[i], make_adamw, "AdamW");
         test_clipping(ctx, halves[i]);
     }
+    test_own_type(ctx);
+    test_own_operation(ctx);
     test_numbers(ctx);
     test_clamp(ctx);
     test_types(ctx);

@@ -41,7 +41,7 @@ typedef enum cr_status {
  * numbers are those of f32, rounded; cr_rand() rounds down, to stay below 1. A C number beside
  * such a tensor must be one that its type can hold, and takes part as an f32; comparisons round it
  * to the type. A gradient has the type of its tensor. In arrays they are uint16_t, holding the
- * bits, or a type of the compiler's own. */
+ * bits; f16 is _Float16 too, where the compiler has it. */
 typedef enum cr_dtype {
     CR_DTYPE_DEFAULT = 0,
     CR_F32,

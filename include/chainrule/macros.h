@@ -67,12 +67,20 @@ CR_END
 #define CR_SECOND_(a, b, ...) b
 #define CR_THIRD_(a, b, c, ...) c
 
+/* The compiler's own f16, where it has one. */
+#if defined(__FLT16_MAX__) && (!defined(__cplusplus) || __GNUC__ >= 13)
+__extension__ typedef _Float16 cr_float16_;
+#define CR_FLOAT16_(X) X(cr_float16_)
+#else
+#define CR_FLOAT16_(X)
+#endif
+
 /* The types of numbers that a pointer may point to, which is compared with a dtype. */
 #define CR_NUMBER_TYPES_(X)                                            \
     X(bool) X(char) X(signed char) X(unsigned char)                    \
     X(short) X(unsigned short) X(int) X(unsigned int)                  \
     X(long) X(unsigned long) X(long long) X(unsigned long long)        \
-    X(float) X(double) X(long double)
+    X(float) X(double) X(long double) CR_FLOAT16_(X)
 
 /* How many arguments: 1 to 10. */
 #define CR_COUNT(...) CR_COUNT_(__VA_ARGS__, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, )

@@ -144,7 +144,7 @@ bool cr__number_store(cr_arg number, cr_dtype dtype, void *dst)
 
 /* ---- types of C ---- */
 
-enum { FLOATING, SIGNED, UNSIGNED, BYTE, TRUTH };
+enum { FLOATING, FLOATING16, SIGNED, UNSIGNED, BYTE, TRUTH };
 
 bool cr__type_fits(const char *type, cr_dtype dtype)
 {
@@ -168,12 +168,13 @@ bool cr__type_fits(const char *type, cr_dtype dtype)
         { "float", sizeof(float), FLOATING },
         { "double", sizeof(double), FLOATING },
         { "long double", sizeof(long double), FLOATING },
+        { "cr_float16_", 2, FLOATING16 },
     };
     static const unsigned kinds[CR_DTYPES] = {
         [CR_F32] = 1u << FLOATING,  [CR_F64] = 1u << FLOATING,
         [CR_I64] = 1u << SIGNED,    [CR_I32] = 1u << SIGNED,
         [CR_U8] = 1u << BYTE,       [CR_BOOL] = 1u << BYTE | 1u << TRUTH,
-        [CR_BF16] = 1u << UNSIGNED, [CR_F16] = 1u << UNSIGNED,
+        [CR_BF16] = 1u << UNSIGNED, [CR_F16] = 1u << UNSIGNED | 1u << FLOATING16,
     };
     for (int i = 0; type && i < CR__COUNT(types); i++)
         if (strcmp(type, types[i].name) == 0)

@@ -360,9 +360,13 @@ static void test_unread(void)
         is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
         cr_close(ctx);
     }
-    for (int how = 1; how < 4; how++)
-        ok(peak[how] <= peak[0] + N, "unread, %d: at most %zu bytes, and %zu", how,
-           peak[how], peak[0]);
+    /* What is read in the midst of the first step holds what its own sum, still to come, may
+     * read: one value more. */
+    for (int how = 1; how < 4; how++) {
+        size_t most = peak[0] + N + (how == 3 ? N * sizeof(float) : 0);
+        ok(peak[how] <= most, "unread, %d: at most %zu bytes, and %zu", how, peak[how],
+           most);
+    }
 }
 
 /* A pending reader that goes lets go what only it was to read. */

@@ -59,7 +59,7 @@ struct cr_ctx {
     size_t shape_buckets, n_shapes;
     struct cr__leaf *dirty; /* with pending values or gradients */
     /* Memory of walks, of what runs are asked for, and of runs, kept between them. */
-    cr__list walk_lists[4], targets, run_lists[8], sort_list;
+    cr__list walk_lists[4], targets, run_lists[12], sort_list;
 
     cr__team *team;
     int pid; /* of the process that opened it */

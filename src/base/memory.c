@@ -163,7 +163,7 @@ void cr__free(cr_ctx *ctx, void *memory)
 #define NO_CLASS   (-1)
 #define STEPS_LOG2 9 /* log2(64 * STEPS) */
 
-static int class_of(size_t bytes)
+int cr__size_class(size_t bytes)
 {
     if (bytes <= 64 * STEPS)
         return bytes ? (int)((bytes - 1) / 64) : 0;
@@ -271,7 +271,7 @@ cr__buffer *cr__buffer_new(cr_ctx *ctx, size_t bytes)
         cr__fail_limit(ctx, bytes);
         return NULL;
     }
-    int size_class = class_of(bytes);
+    int size_class = cr__size_class(bytes);
     cr__buffer *buffer = take_kept(memory, size_class);
     if (CR__UNLIKELY(!buffer) && !(buffer = make_block(ctx, bytes, size_class)))
         return NULL;

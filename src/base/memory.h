@@ -59,7 +59,10 @@ void cr__buffer_release(cr__buffer *buffer); /* NULL is allowed */
 void *cr__pooled_new(cr_ctx *ctx, size_t bytes);
 void cr__pooled_free(void *memory);
 
+/* Buffers of one size class, from 0 up, can take each other's place; -1: they have none. */
 #define CR__SIZE_CLASSES 256
+int cr__size_class(size_t bytes);
+
 #define CR__SLAB_RECORD  2048
 
 /* Equal records of at most CR__SLAB_RECORD bytes, never given back before the context

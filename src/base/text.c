@@ -193,6 +193,16 @@ int cr__format(char *text, size_t capacity, const char *format, ...)
     return n;
 }
 
+void cr__say(cr__text *out, const char *format, ...)
+{
+    size_t used = out->length < out->capacity ? out->length : out->capacity;
+    va_list args;
+    va_start(args, format);
+    int n = cr__vformat(out->at ? out->at + used : NULL, out->capacity - used, format, args);
+    va_end(args);
+    out->length += n > 0 ? (size_t)n : 0;
+}
+
 /* ---- numbers ---- */
 
 /* Digits from *at, copied to text without those that do not fit; returns how many there

@@ -13,6 +13,14 @@
 int cr__format(char *text, size_t capacity, const char *format, ...) CR_FORMAT(3, 4);
 int cr__vformat(char *text, size_t capacity, const char *format, va_list args);
 
+/* A text that grows as it is said, as far as there is room; length is that of the whole, as
+ * snprintf counts. Begin with { at, capacity, 0 }. */
+typedef struct cr__text {
+    char *at;
+    size_t capacity, length;
+} cr__text;
+void cr__say(cr__text *out, const char *format, ...) CR_FORMAT(2, 3);
+
 /* The number that n characters of text are, all of them: digits with a point and an
  * exponent, rounded to nearest. False if they are none. */
 bool cr__parse_real(const char *text, size_t n, double *out);

@@ -18,7 +18,7 @@ static cr__traits traits_of(const cr_tensor *x)
                          .never_fails = op->never_fails };
 }
 
-cr__access cr__access_of(const cr_tensor *x, int k)
+cr__reading cr__reading_of(const cr_tensor *x, int k)
 {
     cr__traits traits = traits_of(x);
     return k >= traits.n                      ? CR__CONTIGUOUS
@@ -59,7 +59,7 @@ static int64_t layout_numel(const cr__layout *layout)
 
 bool cr__reads_layout(const cr_tensor *x, int k, const cr__layout *layout)
 {
-    cr__access access = cr__access_of(x, k);
+    cr__reading access = cr__reading_of(x, k);
     int last = layout->ndim - 1;
     if (access == CR__FETCHED || layout_numel(layout) <= contiguous_run(layout))
         return true;
@@ -69,25 +69,20 @@ bool cr__reads_layout(const cr_tensor *x, int k, const cr__layout *layout)
 
 /* ---- where inputs are ---- */
 
-/* Where the elements of an input come from: also where the kernel gets a copy of them. */
-static cr__source origin_of(const cr__plan *plan, cr_tensor *in)
+/* How an input is read that the kernel may get a copy of: as what that is a copy of. */
+static cr__use origin_of(const cr__plan *plan, const cr_tensor *in)
 {
-    const cr__entry *entry = cr__entry_of(plan, in);
-    cr__source source = cr__source_of(plan, in);
-    if (!entry || !(entry->flags & CR__COPIED))
-        return source;
-    const cr__seen *seen = &plan->views[entry->slot - 1];
-    source = cr__source_of(plan, seen->base);
-    source.layout = &seen->layout;
-    return source;
+    bool view = in->run && !(in->flags & CR__KNOWN) && in->op->kind == CR_OP_VIEW;
+    return view ? plan->views[in->run - 1].use : cr__use_of(plan, in, plan->n_units);
 }
 
 bool cr__can_fail(const cr__plan *plan, cr_tensor *x)
 {
     cr__traits traits = traits_of(x);
     for (int k = 0; k < x->n_inputs && traits.checked; k++) {
-        cr_tensor *in = cr__input(x, k);
-        if (in && cr__checks(x, k) && origin_of(plan, in).base->run)
+        const cr_tensor *in = cr__input(x, k);
+        cr__use use = in && cr__checks(x, k) ? origin_of(plan, in) : (cr__use){ 0 };
+        if (use.kind == CR__USE_UNIT && plan->units[use.unit].kind != CR__UNIT_OLD)
             return true;
     }
     return !traits.checked && !traits.never_fails;
@@ -115,13 +110,18 @@ static cr_array array_of(const cr_tensor *x, const void *data)
 }
 
 /* Input k of x as its kernel gets it, if there is one; fetched is the memory behind it. */
-static cr_array input_array(cr_tensor *x, int k, const cr__source *source, bool fetch,
-                            cr__fetched *fetched)
+static cr_array input_array(const cr__plan *plan, cr_tensor *x, int k, const cr__use *use,
+                            bool fetch, cr__fetched *fetched)
 {
-    cr_tensor *in = cr__input(x, k);
-    cr__layout layout = cr__layout_of(source, in);
+    const cr_tensor *in = cr__input(x, k);
+    const cr__look *look = cr__use_look(plan, use);
+    cr__layout layout;
+    if (look)
+        layout = look->layout;
+    else
+        cr__layout_init(&layout, in->shape);
     int64_t offset = layout.offset * (int64_t)cr_dtype_size((cr_dtype)in->dtype);
-    *fetched = (cr__fetched){ .data = source->data + offset,
+    *fetched = (cr__fetched){ .data = (const char *)cr__use_data(plan, use) + offset,
                               .run = contiguous_run(&layout),
                               .team = in->ctx->team,
                               .room = k < CR__ROOMS ? k : CR__ROOMS - 1 };
@@ -133,19 +133,20 @@ static cr_array input_array(cr_tensor *x, int k, const cr__source *source, bool 
 }
 
 /* Calls the operation's kernel or its check, which has neither out nor scratch. */
-static bool run_or_check(const cr__plan *plan, cr_tensor *x, const cr_array *in,
+static bool run_or_check(const cr__plan *plan, const cr__unit *unit, const cr_array *in,
                          bool check)
 {
+    cr_tensor *x = unit->node;
     char message[256] = "";
     cr_kernel kernel = { .in = in,
                          .n = x->n_inputs,
-                         .out = array_of(x, check ? NULL : cr__destination(plan, x)),
+                         .out = array_of(x, check ? NULL : cr__unit_data(plan, unit)),
                          .attrs = x->attrs,
                          .message = message,
                          .capacity = sizeof message,
                          .workers = plan->ctx->team };
     if (!check && plan->scratch)
-        kernel.scratch = plan->buffers[plan->scratch - 1]->data;
+        kernel.scratch = plan->slots[plan->scratch - 1].buffer->data;
     cr_status status = (check ? x->op->check : x->op->kernel)(&kernel);
     if (status == CR_OK)
         return true;
@@ -154,39 +155,38 @@ static bool run_or_check(const cr__plan *plan, cr_tensor *x, const cr_array *in,
     return false;
 }
 
-bool cr__check_opaque(const cr__plan *plan, cr_tensor *x, bool before)
+bool cr__check_opaque(const cr__plan *plan, const cr__unit *unit)
 {
+    cr_tensor *x = unit->node;
     cr_array *in = plan->ctx->run_lists[CR__ARRAYS].at;
     cr__fetched *fetched = (cr__fetched *)(void *)(in + x->n_inputs);
     if (!traits_of(x).checked)
         return true;
     for (int k = 0; k < x->n_inputs; k++) {
-        cr_tensor *t = cr__input(x, k);
-        if (!t) {
-            in[k] = (cr_array){ 0 };
-        } else if (!cr__checks(x, k)) {
+        const cr_tensor *t = cr__input(x, k);
+        in[k] = (cr_array){ 0 };
+        if (t && cr__checks(x, k)) {
+            cr__use use = origin_of(plan, t);
+            in[k] = input_array(plan, x, k, &use, true, &fetched[k]);
+        } else if (t) {
             in[k] = array_of(t, NULL);
-        } else {
-            cr__source source = before ? origin_of(plan, t) : cr__source_of(plan, t);
-            in[k] = input_array(x, k, &source, true, &fetched[k]);
         }
     }
-    return run_or_check(plan, x, in, true);
+    return run_or_check(plan, unit, in, true);
 }
 
-bool cr__run_opaque(const cr__plan *plan, cr_tensor *x)
+bool cr__run_opaque(const cr__plan *plan, const cr__unit *unit)
 {
+    cr_tensor *x = unit->node;
     cr_array *in = plan->ctx->run_lists[CR__ARRAYS].at;
     cr__fetched *fetched = (cr__fetched *)(void *)(in + x->n_inputs);
-    if (cr__can_fail(plan, x) && !cr__check_opaque(plan, x, false))
+    if (unit->flags & CR__CAN_FAIL && !cr__check_opaque(plan, unit))
         return false;
     for (int k = 0; k < x->n_inputs; k++) {
         in[k] = (cr_array){ 0 };
-        if (!cr__input(x, k))
-            continue;
-        cr__source source = cr__source_of(plan, cr__input(x, k));
-        in[k] =
-            input_array(x, k, &source, cr__access_of(x, k) == CR__FETCHED, &fetched[k]);
+        if (cr__input(x, k))
+            in[k] = input_array(plan, x, k, &plan->uses[unit->uses + (uint32_t)k],
+                                cr__reading_of(x, k) == CR__FETCHED, &fetched[k]);
     }
-    return run_or_check(plan, x, in, false);
+    return run_or_check(plan, unit, in, false);
 }

@@ -5,12 +5,12 @@
 #include "exec.h"
 
 /* How the kernel of an opaque node reads input k. */
-typedef enum cr__access {
+typedef enum cr__reading {
     CR__CONTIGUOUS, /* a view is copied before */
     CR__STRIDED,    /* unless its last dim has stride 1 */
     CR__FETCHED     /* as it lies */
-} cr__access;
-cr__access cr__access_of(const cr_tensor *x, int k);
+} cr__reading;
+cr__reading cr__reading_of(const cr_tensor *x, int k);
 
 /* Whether the kernel of x can read input k where it lies; else it is copied. */
 bool cr__reads_layout(const cr_tensor *x, int k, const cr__layout *layout);
@@ -25,11 +25,11 @@ bool cr__can_fail(const cr__plan *plan, cr_tensor *x);
 /* Memory for calling x, in the list CR__ARRAYS. */
 size_t cr__call_bytes(const cr_tensor *x);
 
-/* Calls the check of x, if it has one. before: nothing is computed yet, and all is known
- * that it reads. False with the error. */
-bool cr__check_opaque(const cr__plan *plan, cr_tensor *x, bool before);
+/* Calls the unit's check, if it has one, on what that reads, which is known. False with the
+ * error. */
+bool cr__check_opaque(const cr__plan *plan, const cr__unit *unit);
 
-/* Calls the kernel of x, and its check before if that could not be called earlier. */
-bool cr__run_opaque(const cr__plan *plan, cr_tensor *x);
+/* Calls the unit's kernel, and its check before if that could not be called earlier. */
+bool cr__run_opaque(const cr__plan *plan, const cr__unit *unit);
 
 #endif

@@ -1,108 +1,236 @@
-/* What the files of src/exec share: the plan of a run.
+/* What the phases of a run share: its plan.
  *
- *     targets -> groups (schedule.c) -> buffers (buffers.c) -> computing (run.c, with
- *     program.c for maps and product.c for products) -> values of nodes
+ *     targets.c   which nodes have to be computed
+ *     collect.c   nodes -> units, and uses of them through layouts
+ *     fuse.c      units -> groups, each computed in one go
+ *     order.c     the order in which groups run
+ *     slots.c     where values lie, what is overwritten, and the peak, before any memory
+ *                 is asked for; then all of it is obtained
+ *     emit.c      a group -> instructions over tiles
+ *     launch.c    computes: groups and chunks of them, on all threads
+ *     commit.c    values -> nodes
  *
- * A plan holds the nodes to compute in ascending order of creation, so inputs come first.
- * Groups are made backwards, from the consumers, and run in descending order of number:
- * see schedule.c. */
+ * After collecting no phase of planning looks at a node. What has one element lies in its
+ * node; all other values lie in slots. */
 #ifndef CR_EXEC_EXEC_H
 #define CR_EXEC_EXEC_H
 
+#include "../base/text.h"
 #include "../graph/graph.h"
 
-#define CR__NO_GROUP 0u
+/* What a unit is: operations of these kinds, a view that is copied, or a value of a leaf
+ * that the run replaces, which may be overwritten once nothing reads it any more. */
+typedef enum cr__unit_kind {
+    CR__UNIT_MAP,
+    CR__UNIT_REDUCE,
+    CR__UNIT_CONTRACT,
+    CR__UNIT_OPAQUE,
+    CR__UNIT_COPY,
+    CR__UNIT_OLD
+} cr__unit_kind;
 
 enum {
-    CR__STORE = 1,    /* its value gets memory of its own */
-    CR__INDIRECT = 2, /* its first group does not read it element by element */
+    CR__STORED = 1,   /* its value gets memory of its own: a slot, or the node */
+    CR__INDIRECT = 2, /* the first group to read it does not do so element by element */
     CR__OUTLIVES = 4, /* its value stays with the node after the run */
-    CR__COPIED = 8,   /* a view that is copied, not read through */
-    CR__ALIAS = 16,   /* a target view that shares its base's buffer */
-    CR__PINNED = 32,  /* its memory is that of an alias, which outlives the run */
-    CR__FREED = 64,   /* the plan has passed its last use */
-    CR__AGAIN = 128,  /* let go once, and read by something new: kept from now on */
+    CR__PINNED = 8,   /* so does its memory, for another node's sake */
+    CR__AGAIN = 16,   /* let go once, and read by something new: kept from now on */
+    CR__READ_BY_OTHERS = 32, /* than the group that computes it */
+    CR__CAN_FAIL = 64,
+    CR__HALF = 256,  /* operands or results are bf16 or f16, and computed in f32 */
+    CR__FREED = 128, /* its slot is another's from now on */
 };
 
-/* What a plan knows of a node. */
-typedef struct cr__entry {
-    uint32_t group; /* while planning: the first group to use it so far */
-    uint32_t last;  /* the last group to read its memory */
-    uint32_t next;  /* of the same group: place plus 1 */
-    uint32_t flags : 8;
-    uint32_t slot : 24; /* of a view: its place in views; else of its buffer in buffers;
-                           plus 1 */
-} cr__entry;
-
-/* A view as read: the node whose memory it looks at, and where in it. */
-typedef struct cr__seen {
-    cr_tensor *base;
+/* How the elements of a value are looked at. */
+typedef struct cr__look {
     cr__layout layout;
-    uint32_t copy; /* CR__COPIED: its buffer's place in buffers plus 1 */
-} cr__seen;
+    bool whole; /* all of them, in order: another shape at most */
+} cr__look;
 
-/* Nodes computed together: a tile program of maps that may end in a reduction, or one
- * node. */
+typedef enum cr__use_kind {
+    CR__USE_NONE,   /* an absent operand */
+    CR__USE_NUMBER, /* as an element of the dtype */
+    CR__USE_KNOWN,  /* a value that the run finds */
+    CR__USE_UNIT    /* one that it computes, or an old one */
+} cr__use_kind;
+
+/* An operand as it is read. */
+typedef struct cr__use {
+    uint8_t kind, dtype;
+    uint32_t unit; /* its place */
+    uint32_t look; /* its place plus 1; 0: as it is, in the shape of the operand */
+    union {
+        uint64_t number;
+        const void *data; /* CR__USE_KNOWN */
+    } at;
+} cr__use;
+
+/* One node to compute, or an old value. */
+typedef struct cr__unit {
+    cr_tensor *node;
+    const cr_op *op;
+    const cr__shape *shape;
+    union {
+        cr__map_fn *map;        /* CR__UNIT_MAP: the kernel */
+        const cr__shape *inner; /* CR__UNIT_REDUCE: what it is of, if over the innermost
+                                   dims, and a group may end in it; or NULL */
+        cr_tensor *name;        /* CR__UNIT_OLD: what it is another name for, or NULL */
+    };
+    uint32_t uses; /* its operands, then a map's parameters: place of the first */
+    uint32_t n_uses;
+    uint32_t
+        group;     /* where it is computed; until it is placed, the first that reads it */
+    uint32_t next; /* of its group, in order of creation: place plus 1 */
+    uint32_t slot; /* where it is stored: place plus 1; 0: in the node, or nowhere */
+    uint32_t last; /* how many groups have run when it has been read for the last time */
+    uint16_t place, reg; /* in the program of its group: emit.c */
+    uint8_t kind, dtype;
+    uint16_t flags;
+} cr__unit;
+
+/* Units computed together: maps of one shape, which may end in a reduction over the
+ * innermost dims; or one unit of another kind. */
 typedef struct cr__group {
-    cr_tensor *reduce;      /* the reduction that a program ends in, or NULL */
-    const cr__shape *shape; /* what it iterates over; NULL: one node that is no program */
-    uint32_t first;         /* its first entry's place plus 1; they ascend */
+    const cr__shape *shape; /* of the maps, or what the reduction is of; NULL: no maps */
+    uint32_t root;          /* the unit that is no map: place plus 1, or 0 */
+    uint32_t first;         /* its first unit: place plus 1 */
     uint32_t count;
+    uint32_t reads; /* operands of more than one element that no maps make */
+    uint32_t late;  /* in the order: the first of those that wait for it; 0: none */
+    uint32_t next;  /* the next of those that wait for the same; 0: none */
+    bool waits;
 } cr__group;
+
+/* Memory that values lie in, one after the other. */
+typedef struct cr__slot {
+    size_t bytes;
+    cr__buffer *buffer;           /* NULL: not obtained yet */
+    uint32_t unit;                /* the first to lie in it */
+    uint32_t next;                /* free slots of a size class: place plus 1 */
+    bool old;                     /* that is an old value */
+    bool taken;                   /* an old value has been overwritten */
+    uint32_t read_in, written_in; /* jobs: launch.c */
+} cr__slot;
+
+/* A view that is not computed but read through; what it looks at. */
+typedef struct cr__seen {
+    cr_tensor *node;
+    cr_tensor *base; /* the node that is looked at */
+    cr__use use;     /* of the base */
+    uint32_t copy;   /* the unit that copies it: place plus 1; 0: none */
+    bool alias;      /* its value stays, and is that of the base */
+} cr__seen;
 
 typedef struct cr__plan {
     cr_ctx *ctx;
-    cr_tensor **nodes;
-    cr__entry *entries;
+    cr_tensor **nodes; /* to compute, views included, in order of creation */
     uint32_t n;
-    cr__group *groups; /* from 1 */
-    uint32_t n_groups; /* one past the last */
+    uint32_t n_inputs, n_views; /* of all nodes */
+    cr__unit *units;            /* in order of creation, the old ones first */
+    cr__use *uses;
+    cr__look *looks;
     cr__seen *views;
-    uint32_t n_views;
-    cr__buffer **buffers; /* all that were obtained; nodes may use one in turn */
-    uint32_t n_buffers;
-    uint32_t scratch; /* the place, plus 1, of what opaque kernels ask for; 0: nothing */
-    bool unpended;    /* its nodes are counted as readers no more */
+    cr__group *groups; /* from 1, numbered as they are made: from the last to the first */
+    uint32_t *order;   /* numbers of groups */
+    cr__slot *slots;
+    uint32_t n_units, n_uses, n_looks, n_seen, n_groups, n_order, n_slots, n_old;
+    bool single; /* all units are maps of single elements: they need no groups */
+    bool commit; /* what is pending on leaves becomes theirs */
+    bool any_opaque;
+    bool rehearsal;       /* nothing is going to be computed */
+    bool unpended;        /* its nodes are counted as readers no more */
+    uint32_t n_unpended;  /* of a rehearsal: others that were, in a list */
+    uint32_t fails;       /* the last group that can fail; 0: none can */
+    uint32_t commits;     /* how many groups run before nothing can fail any more */
+    uint32_t scratch;     /* the slot, plus 1, of what opaque kernels ask for */
+    size_t scratch_bytes; /* the most they ask for; asks: who does */
+    uint32_t asks;
+    size_t new_bytes;       /* of all slots that are not old */
     const cr_tensor *stale; /* a value that is wanted, and cannot be had any more */
 } cr__plan;
 
-/* Where the elements of an operand are. */
-typedef struct cr__source {
-    cr_tensor *base;  /* the node whose memory it is */
-    const char *data; /* its first element's place, the layout's offset not yet added */
-    const cr__layout *layout; /* NULL: contiguous, in the operand's shape */
-    bool borrowed;            /* nothing may be read behind the end */
-} cr__source;
+/* A program's size, in units: long enough to fuse whatever occurs, short enough for its code
+ * and registers to stay in the cache. */
+#define CR__MAX_PROGRAM 128
 
-CR__INLINE cr__entry *cr__entry_of(const cr__plan *plan, const cr_tensor *x)
+/* The lists of the context that hold a plan. */
+enum {
+    CR__NODES,
+    CR__UNITS,
+    CR__USES,
+    CR__LOOKS,
+    CR__VIEWS,
+    CR__GROUPS,
+    CR__ORDER,
+    CR__SLOTS,
+    CR__FREE_SLOTS,
+    CR__ARRAYS,
+    CR__PROGRAM,
+    CR__UNPENDED
+};
+
+/* ---- the phases; false with the error ---- */
+
+bool cr__find_nodes(cr__plan *plan, cr_tensor *const *targets, size_t n);
+bool cr__collect(cr__plan *plan);
+bool cr__add_uses(cr__plan *plan); /* its second half: uses.c */
+bool cr__fuse(cr__plan *plan);
+bool cr__order(cr__plan *plan);
+bool cr__find_slots(cr__plan *plan);
+bool cr__obtain_slots(cr__plan *plan);
+bool cr__launch(cr__plan *plan);
+void cr__end_run(cr__plan *plan, bool success);
+
+/* ---- what they ask ---- */
+
+CR__INLINE size_t cr__unit_bytes(const cr__unit *unit)
 {
-    return x->run ? &plan->entries[x->run - 1] : NULL;
+    return (size_t)unit->shape->numel * cr_dtype_size((cr_dtype)unit->dtype);
 }
 
-/* The entry of what holds x's elements: its own, or that of its base if x is a view. NULL
- * if the value is known already. */
-cr__entry *cr__entry_of_base(const cr__plan *plan, const cr_tensor *x);
+/* Where the unit's value lies, once there is memory. */
+CR__INLINE void *cr__unit_data(const cr__plan *plan, const cr__unit *unit)
+{
+    if (unit->shape->numel == 1)
+        return &unit->node->value;
+    return plan->slots[unit->slot - 1].buffer->data;
+}
 
-/* x, or what it is another name for: a view that shows all of a value as it is. */
-cr_tensor *cr__original(const cr__plan *plan, cr_tensor *x);
+/* Where the value lies that is used, the look's offset not yet added. */
+CR__INLINE const void *cr__use_data(const cr__plan *plan, const cr__use *use)
+{
+    return use->kind == CR__USE_NUMBER  ? &use->at.number
+           : use->kind == CR__USE_KNOWN ? use->at.data
+                                        : cr__unit_data(plan, &plan->units[use->unit]);
+}
 
-cr__source cr__source_of(const cr__plan *plan, cr_tensor *x);
+CR__INLINE const cr__look *cr__use_look(const cr__plan *plan, const cr__use *use)
+{
+    return use->look ? &plan->looks[use->look - 1] : NULL;
+}
 
-/* The place in buffers, plus 1, of the memory that the plan stores x in; 0: none. */
-uint32_t cr__buffer_slot(const cr__plan *plan, const cr_tensor *x);
+CR__INLINE bool cr__layout_contiguous(const cr__layout *layout)
+{
+    int64_t stride = 1;
+    for (int d = layout->ndim - 1; d >= 0; d--) {
+        if (layout->dims[d] != 1 && layout->strides[d] != stride)
+            return layout->dims[d] == 0;
+        stride *= layout->dims[d];
+    }
+    return true;
+}
 
-/* Where to write the value of x, which the plan stores. */
-void *cr__destination(const cr__plan *plan, cr_tensor *x);
+/* Plans what cr_eval() of xs would do, has it said, and forgets it: run.c. */
+bool cr__rehearse(cr_ctx *ctx, cr_tensor *const *xs, int n, cr__text *out,
+                  void (*say)(cr__text *out, const cr__plan *plan));
 
-bool cr__layout_contiguous(const cr__layout *layout);
+/* How x, an operand of the unit at that place, is read: collect.c. */
+cr__use cr__use_of(const cr__plan *plan, const cr_tensor *x, uint32_t place);
 
-cr__layout cr__layout_of(const cr__source *source, const cr_tensor *x);
+/* Operand k of the unit, as kernels take it: with the look's offset added. */
+cr__strided cr__operand_of(const cr__plan *plan, const cr__unit *unit, int k);
 
-/* x as kernels take it, with the layout's offset added; size of an element. */
-cr__strided cr__strided_of(const cr__source *source, const cr_tensor *x);
-
-/* Whether the node's group is a reduction that a program may end in: over the innermost
- * dims. */
+/* Whether a reduction may end a group of maps: over the innermost dims. */
 bool cr__reduces_inner(const cr_tensor *x);
 
 /* Whether it is the mean of integers, which is no sum that ends. */
@@ -111,28 +239,9 @@ bool cr__means_integers(const cr_tensor *x);
 /* How a reduction node's sums end. */
 cr__ending cr__ending_of(cr_tensor *x);
 
-/* The lists of the context that hold a plan, and what a program is built in. */
-enum {
-    CR__NODES,
-    CR__ENTRIES,
-    CR__GROUPS,
-    CR__VIEWS,
-    CR__BUFFERS,
-    CR__ARRAYS,
-    CR__PROGRAM
-};
-
-/* Collects, sorts, groups: schedule.c. Obtains all memory: buffers.c. False with the
- * error. */
-bool cr__plan_groups(cr__plan *plan, cr_tensor *const *targets, size_t n, bool commit);
-bool cr__plan_memory(cr__plan *plan);
-
 /* Computes the matrix product that x is, of the operands with these elements, into out
  * (contiguous): product.c. It obtains no memory and cannot fail. */
 void cr__run_contract(cr_tensor *x, const cr__strided *a, const cr__strided *b, void *out,
                       cr__team *team);
-
-/* Runs a group of maps, with the reduction that it may end in: program.c. */
-bool cr__run_program(const cr__plan *plan, const cr__group *group);
 
 #endif

@@ -1,47 +1,29 @@
 /* Whether a gradient will flow, and if not, where its way is cut, in words. */
+#include "../base/text.h"
 #include "grad.h"
-
-#include <stdarg.h>
-#include <stdio.h>
 
 /* More places than these are only counted. */
 #define NAMED_CUTS 3
 
-typedef struct text {
-    char *at;
-    size_t capacity, length; /* of the whole text, as snprintf counts */
-} text;
-
-CR_FORMAT(2, 3) static void say(text *out, const char *format, ...)
-{
-    size_t used = out->length < out->capacity ? out->length : out->capacity;
-    va_list args;
-    va_start(args, format);
-    int n =
-        vsnprintf(out->at ? out->at + used : NULL, out->capacity - used, format, args);
-    va_end(args);
-    out->length += n > 0 ? (size_t)n : 0;
-}
-
 /* Of a node that needs no gradient though an input does, or did: why. */
-static void say_cut(text *out, const cr_tensor *node)
+static void say_cut(cr__text *out, const cr_tensor *node)
 {
     const char *name = cr__called(node);
     const char *site = node->site ? node->site : "unknown place";
     if (node->flags & CR__VERSION)
-        say(out, "no gradient flows through the assignment at %s", site);
+        cr__say(out, "no gradient flows through the assignment at %s", site);
     else if (node->flags & CR__CUT)
-        say(out,
+        cr__say(out,
             "%s (%s), or something beneath it that is not known any more since the value "
             "is, passes no gradient on or was recorded while gradients were off",
             name, site);
     else if (!node->op->vjp)
-        say(out, "%s (%s) passes no gradient on", name, site);
+        cr__say(out, "%s (%s) passes no gradient on", name, site);
     else if (!cr__is_float((cr_dtype)node->dtype))
-        say(out, "%s (%s) makes %s of it, which has no gradient", name, site,
+        cr__say(out, "%s (%s) makes %s of it, which has no gradient", name, site,
             cr_dtype_name(node->dtype));
     else
-        say(out,
+        cr__say(out,
             "%s (%s) was recorded while gradients were off, or before cr_requires_grad()",
             name, site);
 }
@@ -60,7 +42,7 @@ static bool visit_later(cr_ctx *ctx, cr_tensor *node, size_t *n)
 
 /* Searches the history of x, which needs no gradient, down to where gradients are needed.
  * Returns how many cuts there are. */
-static size_t find_cuts(text *out, cr_tensor *x)
+static size_t find_cuts(cr__text *out, cr_tensor *x)
 {
     cr_ctx *ctx = x->ctx;
     size_t n = 0, cuts = 0;
@@ -76,7 +58,7 @@ static size_t find_cuts(text *out, cr_tensor *x)
                 room = visit_later(ctx, in, &n);
         }
         if (cut && cuts++ < NAMED_CUTS) {
-            say(out, cuts > 1 ? "; " : "");
+            cr__say(out, cuts > 1 ? "; " : "");
             say_cut(out, node);
         }
     }
@@ -92,30 +74,30 @@ bool cr_needs_grad(const cr_tensor *x)
 
 size_t cr_explain_no_grad(cr_tensor *x, char *at, size_t capacity)
 {
-    text out = { .at = at, .capacity = at ? capacity : 0 };
+    cr__text out = { .at = at, .capacity = at ? capacity : 0 };
     if (out.capacity)
         at[0] = 0;
     if (!cr__readable(x, "explain_no_grad")) {
         if (x)
-            say(&out, "it was %s", cr__released_text(x));
+            cr__say(&out, "it was %s", cr__released_text(x));
         else
-            say(&out, "it is NULL");
+            cr__say(&out, "it is NULL");
         return out.length;
     }
     x = cr__resolve(x);
     if (x->flags & CR__NEEDS_GRAD)
-        say(&out, "it needs a gradient: nothing is cut");
+        cr__say(&out, "it needs a gradient: nothing is cut");
     else if (x->ctx->walking)
-        say(&out, "not known before the backward pass in progress has ended");
+        cr__say(&out, "not known before the backward pass in progress has ended");
     else {
         size_t cuts = find_cuts(&out, x);
         if (cuts > NAMED_CUTS)
-            say(&out, "; and so at %zu more places", cuts - NAMED_CUTS);
+            cr__say(&out, "; and so at %zu more places", cuts - NAMED_CUTS);
         if (!cuts && !cr__is_float((cr_dtype)x->dtype))
-            say(&out, "it is %s, and only floats have gradients",
+            cr__say(&out, "it is %s, and only floats have gradients",
                 cr_dtype_name(x->dtype));
         else if (!cuts)
-            say(&out, "no tensor beneath it was marked by cr_requires_grad()");
+            cr__say(&out, "no tensor beneath it was marked by cr_requires_grad()");
     }
     return out.length;
 }

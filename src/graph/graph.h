@@ -536,6 +536,8 @@ void cr__leave_viewed(cr_tensor *x);
 /* Forgets the value of x, if it is known and nothing keeps it: neither a flag, nor what is
  * to come and reads it, nor a leaf that has it. One element takes no memory, and stays. */
 void cr__let_go(cr_tensor *x);
+/* Forgets it whatever keeps it: it has been overwritten. */
+void cr__forget_value(cr_tensor *x);
 
 /* ---- leaves (leaf.c) ---- */
 

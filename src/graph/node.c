@@ -207,6 +207,11 @@ CR__INLINE void forget_value(cr_tensor *x)
     x->flags &= (uint16_t)~CR__KNOWN;
 }
 
+void cr__forget_value(cr_tensor *x)
+{
+    forget_value(x);
+}
+
 void cr__leaf_settled(cr__leaf *leaf, cr_ctx *ctx)
 {
     if (!leaf->dirty)

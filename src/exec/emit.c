@@ -1,0 +1,182 @@
+/* A group of maps becomes a program. */
+#include "program.h"
+
+#define TILE 512 /* elements; two registers of doubles, 8 KiB */
+
+/* ---- memory ---- */
+
+static char *carve(char **at, size_t bytes)
+{
+    char *memory = *at;
+    *at += (bytes + 63) / 64 * 64;
+    return memory;
+}
+
+/* Of each use and each result there are at most one load and one number, and of instructions
+ * and registers three. */
+static size_t places(const cr__plan *plan, const cr__group *group)
+{
+    size_t n = 0;
+    for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
+        n += plan->units[at - 1].n_uses + 1;
+    return n;
+}
+
+static size_t divide(cr__program *p, char **at, size_t n, size_t members)
+{
+    char *begin = *at;
+    p->numbers = carve(at, n * CR__BLOCK_BYTES);
+    p->code = (cr__instruction *)(void *)carve(at, 3 * n * sizeof *p->code);
+    p->regs = (cr__reg *)(void *)carve(at, 3 * n * sizeof *p->regs);
+    p->outer = (cr__strided *)(void *)carve(at, n * sizeof *p->outer);
+    p->strided = (cr__strided *)(void *)carve(at, n * sizeof *p->strided);
+    p->last_use = (uint16_t *)(void *)carve(at, members * sizeof *p->last_use);
+    p->temps = (uint16_t *)(void *)carve(at, 3 * n * sizeof *p->temps);
+    return (size_t)(*at - begin);
+}
+
+size_t cr__program_bytes(const cr__plan *plan, const cr__group *group)
+{
+    cr__program p;
+    char *at = NULL;
+    return divide(&p, &at, places(plan, group), group->count) + 64;
+}
+
+/* ---- members ---- */
+
+/* The member that makes the value, NULL: it is made outside. */
+static cr__unit *member(const cr__program *p, const cr__use *use)
+{
+    cr__unit *unit = &p->plan->units[use->unit];
+    bool inside = use->kind == CR__USE_UNIT && !use->look && unit->kind != CR__UNIT_OLD &&
+                  &p->plan->groups[unit->group] == p->group;
+    return inside ? unit : NULL;
+}
+
+/* Which member reads which last, and the length of rows. */
+static void look_ahead(cr__program *p)
+{
+    const cr__plan *plan = p->plan;
+    uint16_t place = 0;
+    p->length = p->numel;
+    for (uint32_t at = p->group->first; at; at = plan->units[at - 1].next, place++) {
+        cr__unit *unit = &plan->units[at - 1];
+        unit->place = place;
+        p->last_use[place] = place;
+        for (uint32_t k = 0; k < unit->n_uses; k++) {
+            const cr__use *use = &plan->uses[unit->uses + k];
+            const cr__unit *made = member(p, use);
+            int64_t row = made ? p->length : cr__row_of(plan, use);
+            if (made)
+                p->last_use[made->place] = place;
+            p->length = row < p->length ? row : p->length;
+        }
+    }
+}
+
+/* Temporaries whose last reader the member is are free again. */
+static void free_temps(cr__program *p, const cr__unit *unit)
+{
+    for (uint32_t k = 0; k < unit->n_uses; k++) {
+        const cr__unit *made = member(p, &p->plan->uses[unit->uses + k]);
+        if (!made || p->last_use[made->place] != unit->place)
+            continue;
+        p->last_use[made->place] = UINT16_MAX; /* once, if it is an operand twice */
+        if (p->regs[made->reg].kind == CR__REG_TEMP)
+            p->temps[p->n_free++] = p->regs[made->reg].outer;
+    }
+}
+
+static uint16_t operand(cr__program *p, const cr__use *use)
+{
+    const cr__unit *made = member(p, use);
+    return made ? made->reg : cr__outside(p, use);
+}
+
+static uint16_t bound(cr__program *p, const cr__unit *unit)
+{
+    return cr__new_reg(p,
+                       (cr__reg){ .kind = CR__REG_BOUND,
+                                  .data = cr__unit_data(p->plan, unit),
+                                  .size = (uint8_t)cr_dtype_size((cr_dtype)unit->dtype),
+                                  .step = 1 });
+}
+
+/* What was computed in f32 becomes a value of its type: in the register, for members that
+ * read it, and in memory. */
+static void round_result(cr__program *p, const cr__unit *unit)
+{
+    const cr__half *half = cr__half_find((cr_dtype)unit->dtype);
+    cr__instruction *code;
+    if (p->last_use[unit->place] != unit->place) {
+        code = cr__add_instruction(p, CR__ROUND, unit->reg);
+        cr__add_source(code, unit->reg);
+        code->half = half;
+    }
+    if (unit->flags & CR__STORED) {
+        code = cr__add_instruction(p, CR__NARROW, bound(p, unit));
+        cr__add_source(code, unit->reg);
+        code->half = half;
+    }
+}
+
+static void emit_map(cr__program *p, cr__unit *unit)
+{
+    const cr__map *map = unit->op->internal;
+    cr_dtype dtype = (cr_dtype)unit->dtype;
+    bool half = cr__is_half(dtype);
+    uint16_t src[4];
+    for (uint32_t k = 0; k < unit->n_uses; k++)
+        src[k] = operand(p, &p->plan->uses[unit->uses + k]);
+    if (unit->flags & CR__STORED && !half)
+        unit->reg = bound(p, unit);
+    else
+        unit->reg = cr__new_temp(p, cr__register_dtype(dtype));
+    cr__instruction *code =
+        cr__add_instruction(p, map->source ? CR__INDEX : CR__MAP, unit->reg);
+    code->fn = unit->map;
+    for (uint32_t k = 0; k < unit->n_uses; k++) {
+        code->step[k] = p->regs[src[k]].step;
+        cr__add_source(code, src[k]);
+    }
+    if (map->source) {
+        code->extra = p->numbers + (size_t)p->n_numbers++ * CR__BLOCK_BYTES;
+        map->source(unit->node->attrs, (void *)(uintptr_t)code->extra);
+    }
+    if (half)
+        round_result(p, unit);
+    free_temps(p, unit);
+}
+
+/* Temporaries in the worker's memory, behind its blocks. */
+static void place_temps(cr__program *p)
+{
+    int64_t size = p->temp_size ? p->temp_size : 4;
+    size_t blocks = (size_t)p->n_blocks * CR__BLOCK_BYTES;
+    p->tile = TILE;
+    while (p->tile > 32 &&
+           (size_t)(p->tile * size) * (size_t)p->n_temps + blocks > CR__TEMP_BYTES)
+        p->tile /= 2;
+    for (int i = 0; i < p->n_regs; i++) {
+        cr__reg *reg = &p->regs[i];
+        if (reg->kind == CR__REG_TEMP)
+            reg->data = (char *)(blocks + (uintptr_t)(reg->outer * p->tile * size));
+        else if (reg->kind == CR__REG_BLOCK)
+            reg->data = (char *)((uintptr_t)reg->outer * CR__BLOCK_BYTES);
+    }
+}
+
+void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memory)
+{
+    char *at = (char *)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
+    *p = (cr__program){ .plan = plan, .group = group, .numel = group->shape->numel };
+    divide(p, &at, places(plan, group), group->count);
+    look_ahead(p);
+    for (uint32_t i = group->first; i; i = plan->units[i - 1].next) {
+        if (i == group->root)
+            p->result = operand(p, &plan->uses[plan->units[i - 1].uses]);
+        else
+            emit_map(p, &plan->units[i - 1]);
+    }
+    place_temps(p);
+}

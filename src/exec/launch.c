@@ -1,0 +1,234 @@
+/* Computes: group after group in the plan's order, each cut into chunks for the threads. Small
+ * groups of maps that stand one behind the other and do not depend on each other make one
+ * job. Nothing here asks for memory. */
+#include "launch.h"
+#include "call_opaque.h"
+
+/* Elements times instructions to nanoseconds; roughly. */
+#define NS_PER_ELEMENT 0.05
+
+/* ---- groups of single elements ---- */
+
+static const void *element(const cr__plan *plan, const cr__use *use)
+{
+    const cr__look *look = cr__use_look(plan, use);
+    const char *data = cr__use_data(plan, use);
+    return look
+               ? data + look->layout.offset * (int64_t)cr_dtype_size((cr_dtype)use->dtype)
+               : data;
+}
+
+/* Of bf16 and f16: in f32, rounded. */
+static void run_half(const cr__plan *plan, const cr__unit *unit, const void **src,
+                     const int64_t *step)
+{
+    const cr__half *to = cr__half_find((cr_dtype)unit->dtype);
+    float wide[4], result;
+    for (uint32_t k = 0; k < unit->n_uses; k++) {
+        const cr__half *from = cr__half_find((cr_dtype)plan->uses[unit->uses + k].dtype);
+        if (!from)
+            continue;
+        from->widen(&wide[k], src[k], 1);
+        src[k] = &wide[k];
+    }
+    unit->map(to ? (void *)&result : &unit->node->value, src, step, 1);
+    if (to)
+        to->narrow((uint16_t *)(void *)&unit->node->value, &result, 1);
+}
+
+/* Their kernels are called as they are. */
+static void run_single(const cr__plan *plan, const cr__unit *unit)
+{
+    static const int64_t step[4] = { 1, 1, 1, 1 };
+    static const int64_t first = 0;
+    const cr__map *map = unit->op->internal;
+    const cr__use *uses = &plan->uses[unit->uses];
+    const void *src[4];
+    uint64_t params[4];
+    for (uint32_t k = 0; k < unit->n_uses; k++)
+        src[k] = element(plan, &uses[k]);
+    if (CR__UNLIKELY(map->source)) {
+        map->source(unit->node->attrs, params);
+        src[0] = &first;
+        src[1] = params;
+    }
+    if (CR__UNLIKELY(unit->flags & CR__HALF))
+        run_half(plan, unit, src, step);
+    else
+        unit->map(&unit->node->value, src, step, 1);
+}
+
+/* ---- programs ---- */
+
+/* A job of programs. Chunk i is of the program that ends behind it. */
+typedef struct job {
+    cr__program programs[CR__MAX_JOB];
+    int64_t end[CR__MAX_JOB];
+    int n;
+    cr__team *team;
+} job;
+
+/* How many tiles there are, and the i-th: part of a row each. */
+static int64_t tiles(const cr__program *p)
+{
+    int64_t each = (p->length + p->tile - 1) / p->tile;
+    return p->numel / p->length * each;
+}
+
+static void run_tiles(const cr__program *p, char *scratch, int64_t from, int64_t to)
+{
+    int64_t each = (p->length + p->tile - 1) / p->tile;
+    int64_t row = from / each, at = from % each;
+    for (int64_t i = from; i < to; i++) {
+        int64_t column = at * p->tile, n = p->length - column;
+        cr__run_tile(p, scratch, row * p->length + column, n < p->tile ? n : p->tile);
+        if (++at == each)
+            at = 0, row++;
+    }
+}
+
+static void job_chunk(void *arg, int64_t chunk, int worker)
+{
+    const job *j = arg;
+    int of = 0;
+    while (chunk >= j->end[of])
+        of++;
+    int64_t begin = of ? j->end[of - 1] : 0, from, to;
+    const cr__program *p = &j->programs[of];
+    cr__part(tiles(p), 1, chunk - begin, j->end[of] - begin, &from, &to);
+    run_tiles(p, cr__team_scratch(j->team, worker), from, to);
+}
+
+double cr__program_cost(const cr__program *p)
+{
+    return NS_PER_ELEMENT * (double)p->numel * (p->n_code + 1);
+}
+
+static double cost_of(const cr__group *group)
+{
+    return NS_PER_ELEMENT * (double)group->shape->numel * (group->count + 1);
+}
+
+/* Work of groups that are small, in nanoseconds. */
+#define SMALL 200e3
+
+static bool runs_as_maps(const cr__group *group)
+{
+    return !group->root && group->shape->numel > 0;
+}
+
+/* Marks the slots that a group reads and writes as those of the job; false, and nothing is
+ * marked, if groups of the job write them, or read what it writes. */
+static bool joins_job(const cr__plan *plan, const cr__group *group, uint32_t number)
+{
+    for (int mark = 0; mark < 2; mark++)
+        for (uint32_t at = group->first; at; at = plan->units[at - 1].next) {
+            const cr__unit *unit = &plan->units[at - 1];
+            cr__slot *own = unit->slot ? &plan->slots[unit->slot - 1] : NULL;
+            if (own && !mark && (own->read_in == number || own->written_in == number))
+                return false;
+            for (uint32_t k = 0; k < unit->n_uses; k++) {
+                const cr__use *use = &plan->uses[unit->uses + k];
+                uint32_t slot =
+                    use->kind == CR__USE_UNIT ? plan->units[use->unit].slot : 0;
+                if (slot && !mark && plan->slots[slot - 1].written_in == number)
+                    return false;
+                if (slot && mark)
+                    plan->slots[slot - 1].read_in = number;
+            }
+            if (own && mark)
+                own->written_in = number;
+        }
+    return true;
+}
+
+/* Emits the groups from place i of the order that make one job; how many. */
+static uint32_t make_job(cr__plan *plan, uint32_t i, job *j)
+{
+    const cr__list *list = &plan->ctx->run_lists[CR__PROGRAM];
+    size_t used = 0;
+    uint32_t taken = 0;
+    bool more = true;
+    while (more) {
+        const cr__group *group = &plan->groups[plan->order[i + taken]];
+        cr__program *p = &j->programs[j->n];
+        cr__emit(p, plan, group, (char *)list->at + used);
+        used += cr__program_bytes(plan, group);
+        int64_t n = cr__chunks(cr__program_cost(p), tiles(p), j->team);
+        j->end[j->n] = (j->n ? j->end[j->n - 1] : 0) + n;
+        j->n++, taken++;
+        more = j->n < CR__MAX_JOB && cr__team_size(j->team) > 1 &&
+               i + taken < plan->n_order && cost_of(group) < SMALL;
+        if (!more)
+            break;
+        if (j->n == 1)
+            (void)joins_job(plan, group, i + 1);
+        group = &plan->groups[plan->order[i + taken]];
+        more = group->shape && runs_as_maps(group) && group->shape->numel > 1 &&
+               cost_of(group) < SMALL &&
+               used + cr__program_bytes(plan, group) <= list->capacity &&
+               joins_job(plan, group, i + 1);
+    }
+    return taken;
+}
+
+static uint32_t run_maps(cr__plan *plan, uint32_t i)
+{
+    job j = { .n = 0, .team = plan->ctx->team };
+    uint32_t taken = make_job(plan, i, &j);
+    cr__parallel(j.team, j.end[j.n - 1], job_chunk, &j);
+    return taken;
+}
+
+/* ---- all groups ---- */
+
+static bool run_root(cr__plan *plan, const cr__group *group)
+{
+    const cr__unit *unit = &plan->units[group->root - 1];
+    switch (unit->kind) {
+    case CR__UNIT_REDUCE:
+        cr__run_reduction(plan, group);
+        return true;
+    case CR__UNIT_CONTRACT:
+        cr__run_product(plan, unit);
+        return true;
+    case CR__UNIT_COPY:
+        cr__run_copy(plan, unit);
+        return true;
+    default:
+        return cr__run_opaque(plan, unit);
+    }
+}
+
+/* What can be checked is, before anything is computed. */
+static bool check_operands(const cr__plan *plan)
+{
+    bool passed = true;
+    for (uint32_t i = 0; passed && i < plan->n_units && plan->any_opaque; i++) {
+        const cr__unit *unit = &plan->units[i];
+        if (unit->kind == CR__UNIT_OPAQUE && !(unit->flags & CR__CAN_FAIL))
+            passed = cr__check_opaque(plan, unit);
+    }
+    return passed;
+}
+
+bool cr__launch(cr__plan *plan)
+{
+    plan->ctx->busy = "a kernel, or parallel_for";
+    bool done = check_operands(plan);
+    for (uint32_t i = 0; i < plan->n_units && plan->single; i++)
+        run_single(plan, &plan->units[i]);
+    for (uint32_t i = 0, taken; done && i < plan->n_order; i += taken) {
+        const cr__group *group = &plan->groups[plan->order[i]];
+        taken = 1;
+        if (group->root)
+            done = run_root(plan, group);
+        else if (group->shape->numel > 1)
+            taken = run_maps(plan, i);
+        else if (group->shape->numel == 1)
+            for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
+                run_single(plan, &plan->units[at - 1]);
+    }
+    plan->ctx->busy = NULL;
+    return done;
+}

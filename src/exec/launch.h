@@ -1,0 +1,20 @@
+/* What computes a group. */
+#ifndef CR_EXEC_LAUNCH_H
+#define CR_EXEC_LAUNCH_H
+
+#include "program.h"
+
+/* Programs in one job, at most. */
+#define CR__MAX_JOB 16
+
+/* What it takes one thread, in nanoseconds; roughly. */
+double cr__program_cost(const cr__program *p);
+
+/* A reduction, with the maps that it ends. */
+void cr__run_reduction(cr__plan *plan, const cr__group *group);
+
+/* A contraction; a view that is copied. */
+void cr__run_product(const cr__plan *plan, const cr__unit *unit);
+void cr__run_copy(const cr__plan *plan, const cr__unit *unit);
+
+#endif

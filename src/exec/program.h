@@ -1,0 +1,121 @@
+/* Tile programs: a group of maps as a list of vectorised loops over tiles that fit into
+ * the L1 cache, so that a chain of them reads and writes memory once. Built by emit.c, run
+ * by launch.c.
+ *
+ * The elements of the domain are rows of `length`, the longest over which every operand
+ * that repeats or skips has them one after the other or the same one: all in one row, if
+ * there is none. What an instruction works on lies in one row. */
+#ifndef CR_EXEC_PROGRAM_H
+#define CR_EXEC_PROGRAM_H
+
+#include "exec.h"
+
+/* How the elements of an operand that another group makes lie in the domain. */
+typedef enum cr__access {
+    CR__ACCESS_SAME,   /* as those of the domain */
+    CR__ACCESS_ONE,    /* one element */
+    CR__ACCESS_ROW,    /* one for each row, which is long */
+    CR__ACCESS_COLUMN, /* the same in every row, following each other there */
+    CR__ACCESS_RUNS,   /* following each other in a row */
+    CR__ACCESS_ANY
+} cr__access;
+cr__access cr__access_of(const cr__plan *plan, const cr__use *use);
+
+/* Where element i of the domain is, in row r and column c of it, and l'th of its tile. */
+typedef enum cr__reg_kind {
+    CR__REG_BOUND, /* memory: at i */
+    CR__REG_TEMP,  /* the worker's: at l */
+    CR__REG_ROW, /* memory: at the offset of r, and c if its elements follow each other */
+    CR__REG_BLOCK, /* the worker's: CR__PAD times the element of a row */
+    CR__REG_FIXED  /* memory: CR__PAD times the only element */
+} cr__reg_kind;
+
+typedef struct cr__reg {
+    char *data; /* of the worker's: the offset in its memory */
+    uint8_t kind, size;
+    uint8_t step;   /* 1: elements follow each other; 0: all are the same */
+    uint16_t outer; /* CR__REG_ROW: where rows are, in outer; CR__REG_TEMP: its number */
+} cr__reg;
+
+typedef enum cr__instruction_kind {
+    CR__MAP,    /* a map */
+    CR__INDEX,  /* a map of indices: extra are its parameters */
+    CR__LOAD,   /* what no kernel can read in place, extra: a cr__strided */
+    CR__SPREAD, /* one element, CR__PAD times */
+    CR__WIDEN,  /* bf16 and f16, which are f32 in temporaries and blocks */
+    CR__ROUND,
+    CR__NARROW
+} cr__instruction_kind;
+
+typedef struct cr__instruction {
+    union {
+        cr__map_fn *fn;
+        const cr__half *half;
+    };
+    const void *extra;
+    int64_t step[4];
+    uint8_t kind, n_src, size; /* of an element: CR__LOAD, CR__SPREAD */
+    uint16_t dst, src[4];
+} cr__instruction;
+
+/* Bytes of temporaries that a worker has, at most. */
+#define CR__TEMP_BYTES ((size_t)192 << 10)
+
+/* Of the programs in a job, behind the largest. */
+#define CR__JOB_BYTES ((size_t)128 << 10)
+
+/* A unit has at most three operands or parameters; those and its result take up to three
+ * registers each. */
+#define CR__MAX_REGS (12 * CR__MAX_PROGRAM)
+
+typedef struct cr__program {
+    const cr__plan *plan;
+    const cr__group *group;
+    int64_t numel, length, tile;
+    cr__instruction *code;
+    cr__reg *regs;
+    cr__strided *outer;   /* of rows: the dims outside of them */
+    cr__strided *strided; /* of loads */
+    char *numbers;        /* blocks of CR__PAD elements, and parameters of indices */
+    uint16_t *last_use;   /* of a member's value: the last member to read it */
+    uint16_t *temps;      /* free numbers */
+    int n_code, n_regs, n_outer, n_strided, n_numbers, n_temps, n_free, n_blocks;
+    int temp_size;   /* bytes of the largest element */
+    uint16_t result; /* of the reduction's operand */
+} cr__program;
+
+/* CR__PAD elements of any type. */
+#define CR__BLOCK_BYTES ((size_t)CR__PAD * 8)
+
+/* ---- registers.c ---- */
+
+uint16_t cr__new_reg(cr__program *p, cr__reg reg);
+uint16_t cr__new_temp(cr__program *p, cr_dtype dtype);
+cr__instruction *cr__add_instruction(cr__program *p, cr__instruction_kind kind,
+                                     uint16_t dst);
+void cr__add_source(cr__instruction *code, uint16_t src);
+
+/* The register of an operand that another group makes, or a number. */
+uint16_t cr__outside(cr__program *p, const cr__use *use);
+
+/* The length of the rows in which it can be read; INT64_MAX: of any. */
+int64_t cr__row_of(const cr__plan *plan, const cr__use *use);
+
+/* ---- emit.c and tile.c ---- */
+
+/* Memory for the group's program, and the program in it. */
+size_t cr__program_bytes(const cr__plan *plan, const cr__group *group);
+void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memory);
+
+/* Computes elements start.. of the domain, n of them, at most a tile. */
+void cr__run_tile(const cr__program *p, char *scratch, int64_t start, int64_t n);
+
+/* Where the reduction's operand is then. */
+CR__INLINE const void *cr__tile_result(const cr__program *p, char *scratch, int64_t start)
+{
+    const cr__reg *reg = &p->regs[p->result];
+    return reg->kind == CR__REG_TEMP ? scratch + (uintptr_t)reg->data
+                                     : reg->data + start * reg->size;
+}
+
+#endif

@@ -1,0 +1,93 @@
+/* Runs a program on one tile: piece by piece, if it covers several rows. */
+#include "program.h"
+
+#include <string.h>
+
+/* Where element i of x in row-major order lies. */
+static int64_t offset_of(const cr__strided *x, int64_t i)
+{
+    int64_t offset = 0;
+    for (int d = x->ndim - 1; d >= 0; d--) {
+        int64_t index = d ? i % x->dims[d] : i;
+        offset += index * x->strides[d];
+        i = d ? i / x->dims[d] : 0;
+    }
+    return offset;
+}
+
+/* Addresses of registers for a piece of a row: from element `start` of the domain on, which
+ * is the local'th of its tile. */
+static void find_addresses(const cr__program *p, char *scratch, int64_t start,
+                           int64_t local, char **where)
+{
+    for (int i = 0; i < p->n_regs; i++) {
+        const cr__reg *reg = &p->regs[i];
+        switch (reg->kind) {
+        case CR__REG_BOUND:
+            where[i] = reg->data + start * reg->size;
+            break;
+        case CR__REG_TEMP:
+            where[i] = scratch + (uintptr_t)reg->data + local * reg->size;
+            break;
+        case CR__REG_BLOCK:
+            where[i] = scratch + (uintptr_t)reg->data;
+            break;
+        case CR__REG_FIXED:
+            where[i] = reg->data;
+            break;
+        default: {
+            int64_t row = start / p->length, column = start % p->length * reg->step;
+            where[i] =
+                reg->data + (offset_of(&p->outer[reg->outer], row) + column) * reg->size;
+        }
+        }
+    }
+}
+
+static void run_piece(const cr__program *p, char *const *where, int64_t start, int64_t n)
+{
+    for (int i = 0; i < p->n_code; i++) {
+        const cr__instruction *code = &p->code[i];
+        const void *src[4];
+        char *dst = where[code->dst];
+        for (int k = 0; k < code->n_src; k++)
+            src[k] = where[code->src[k]];
+        switch (code->kind) {
+        case CR__MAP:
+            code->fn(dst, src, code->step, n);
+            break;
+        case CR__INDEX:
+            src[0] = &start;
+            src[1] = code->extra;
+            code->fn(dst, src, code->step, n);
+            break;
+        case CR__WIDEN:
+            code->half->widen((float *)(void *)dst, src[0],
+                              p->regs[code->dst].kind == CR__REG_BLOCK ? CR__PAD : n);
+            break;
+        case CR__ROUND:
+            code->half->round((float *)(void *)dst, src[0], n);
+            break;
+        case CR__NARROW:
+            code->half->narrow((uint16_t *)(void *)dst, src[0], n);
+            break;
+        case CR__LOAD:
+            cr__copy_range(dst, code->extra, code->size, start, n);
+            break;
+        default:
+            for (int j = 0; j < CR__PAD; j++)
+                memcpy(dst + j * code->size, src[0], code->size);
+        }
+    }
+}
+
+void cr__run_tile(const cr__program *p, char *scratch, int64_t start, int64_t n)
+{
+    char *where[CR__MAX_REGS];
+    for (int64_t at = start, end = start + n, piece; at < end; at += piece) {
+        int64_t left = p->length == p->numel ? end - at : p->length - at % p->length;
+        piece = left < end - at ? left : end - at;
+        find_addresses(p, scratch, at, at - start, where);
+        run_piece(p, where, at, piece);
+    }
+}

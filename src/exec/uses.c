@@ -1,0 +1,150 @@
+/* What units read, and what stays: the second half of collecting, from the last node to
+ * the first. What is computed now is no reader to come of its operands; so the readers that
+ * remain when a node's turn comes are outside of this run. */
+#include "call_opaque.h"
+
+static cr__use number(cr_arg value, cr_dtype dtype)
+{
+    cr__use use = { .kind = CR__USE_NUMBER, .dtype = (uint8_t)dtype };
+    cr__number_store(value, dtype, &use.at.number);
+    return use;
+}
+
+/* x reads in, which this run computes. If in has been computed before, was let go and the
+ * user may read it time and again, it is not let go once more. */
+static void note_again(const cr__plan *plan, const cr_tensor *in)
+{
+    while (in->run && !(in->flags & CR__KNOWN) && in->op->kind == CR_OP_VIEW)
+        in = plan->views[in->run - 1].base;
+    if (in->run && !(in->flags & CR__KNOWN) && in->flags & CR__COMPUTED &&
+        in->flags & CR__HELD)
+        plan->units[in->run - 1].flags |= CR__AGAIN;
+}
+
+/* What is computed now is no reader to come of its inputs. */
+static void unpend(cr__plan *plan, cr_tensor *x)
+{
+    x->pending = false;
+    for (int k = 0; k < x->n_inputs; k++) {
+        cr_tensor *in = cr__input(x, k);
+        if (!in)
+            continue;
+        cr__count_reader(in, -1);
+        if (in->run && !(in->flags & CR__KNOWN) &&
+            (in->flags & CR__COMPUTED || in->op->kind == CR_OP_VIEW))
+            note_again(plan, in);
+    }
+}
+
+/* The dtype of a map's operands: that of the first one which is not the map's own, or the
+ * result's. */
+static cr_dtype operand_dtype(const cr__plan *plan, const cr__unit *unit,
+                              const cr__map *map)
+{
+    const cr__use *uses = &plan->uses[unit->uses];
+    for (uint32_t k = 0; k < unit->n_uses; k++)
+        if (uses[k].kind > CR__USE_NUMBER && !(map->own >> k & 1))
+            return (cr_dtype)uses[k].dtype;
+    return (cr_dtype)unit->dtype;
+}
+
+/* Numbers, parameters, and the kernel. */
+static bool find_kernel(cr__plan *plan, cr__unit *unit)
+{
+    const cr__map *map = unit->op->internal;
+    cr_tensor *x = unit->node;
+    cr__use *uses = &plan->uses[unit->uses];
+    cr_arg params[4];
+    cr_dtype dtype = operand_dtype(plan, unit, map);
+    for (int k = 0; k < x->n_inputs; k++)
+        if (uses[k].kind == CR__USE_NUMBER)
+            uses[k] = number(cr_operand(x, k), cr__register_dtype(dtype));
+    if (map->n_params)
+        map->params(x->attrs, params);
+    for (int k = 0; k < map->n_params; k++)
+        uses[x->n_inputs + k] = number(params[k], cr__register_dtype(dtype));
+    if (cr__is_half(dtype) || cr__is_half((cr_dtype)unit->dtype))
+        unit->flags |= CR__HALF;
+    unit->map = cr__map_find(map->code, dtype, (cr_dtype)unit->dtype);
+    if (unit->map)
+        return true;
+    cr__op_fail(plan->ctx, unit->op, CR_ERR_DTYPE, NULL, "there is no kernel for %s",
+                cr_dtype_name(dtype));
+    return false;
+}
+
+/* Whether it can fail, and the memory that it asks for. */
+static void note_opaque(cr__plan *plan, cr__unit *unit)
+{
+    size_t bytes = unit->op->scratch ? unit->op->scratch(unit->node) : 0;
+    plan->any_opaque = true;
+    if (cr__can_fail(plan, unit->node))
+        unit->flags |= CR__CAN_FAIL;
+    if (bytes > plan->scratch_bytes) {
+        plan->scratch_bytes = bytes;
+        plan->asks = (uint32_t)(unit - plan->units);
+    }
+}
+
+static bool find_uses(cr__plan *plan, cr__unit *unit)
+{
+    cr_tensor *x = unit->node;
+    cr__use *uses = &plan->uses[unit->uses];
+    for (int k = 0; k < x->n_inputs; k++) {
+        const cr_tensor *in = cr__input(x, k);
+        if (in)
+            uses[k] = cr__use_of(plan, in, (uint32_t)(unit - plan->units));
+        else
+            uses[k] =
+                (cr__use){ .kind = cr__kind(x, k) == CR_ARG_TENSOR ? CR__USE_NONE
+                                                                   : CR__USE_NUMBER };
+    }
+    if (unit->kind == CR__UNIT_REDUCE)
+        unit->inner = cr__reduces_inner(x) ? cr__input(x, 0)->shape : NULL;
+    if (unit->kind == CR__UNIT_OPAQUE)
+        note_opaque(plan, unit);
+    return unit->kind != CR__UNIT_MAP || find_kernel(plan, unit);
+}
+
+/* Values that stay with their nodes: what was asked for, what something outside of this
+ * run is to read, what takes no memory, and what had to be computed again. */
+static void note_outliving(const cr__plan *plan, cr__unit *unit)
+{
+    const cr_tensor *x = unit->node;
+    if (x->flags & CR__KEEP || x->readers || x->shape->numel == 1 || plan->ctx->eager ||
+        unit->flags & CR__AGAIN)
+        unit->flags |= CR__STORED | CR__OUTLIVES;
+}
+
+/* A view whose value stays: its base's memory does, or its copy. */
+static void settle_view(cr__plan *plan, const cr__seen *seen)
+{
+    if (seen->copy && seen->node->flags & CR__KEEP)
+        plan->units[seen->copy - 1].flags |= CR__OUTLIVES;
+    if (seen->alias && seen->use.kind == CR__USE_UNIT)
+        plan->units[seen->use.unit].flags |= CR__STORED | CR__PINNED;
+}
+
+bool cr__add_uses(cr__plan *plan)
+{
+    plan->unpended = true;
+    for (uint32_t i = plan->n; i-- > 0;) {
+        cr_tensor *x = plan->nodes[i];
+        bool view = x->op->kind == CR_OP_VIEW;
+        if (x->pending)
+            unpend(plan, x);
+        if (view) {
+            settle_view(plan, &plan->views[x->run - 1]);
+        } else {
+            cr__unit *unit = &plan->units[x->run - 1];
+            if (!find_uses(plan, unit))
+                return false;
+            note_outliving(plan, unit);
+        }
+    }
+    /* An old value that something outside is to read cannot be overwritten. */
+    for (uint32_t i = 0; i < plan->n_old; i++)
+        if (plan->units[i].node->readers)
+            plan->units[i].flags |= CR__OUTLIVES;
+    return true;
+}

@@ -171,6 +171,16 @@ static void test_clamp(cr_ctx *ctx)
     ok(cr_item(y) == 0.69921875 && cr_item(cr_grad(x)) == 0, "which is 0 beyond a bound");
 }
 
+static void test_softplus(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = cr_requires_grad(cr_full(ctx, CR_DIMS(1), 30, .dtype = CR_F16));
+    cr_tensor *y = cr_softplus(x, .threshold = CR_REAL(1e6));
+    is_int(cr_backward(cr_sum(y)), CR_OK, "softplus with a threshold beyond f16");
+    ok(cr_item(y) == 30 && cr_item(cr_grad(x)) == 1, "has a gradient");
+    is_text(cr_message(ctx), "", "no error");
+}
+
 /* ---- casts ---- */
 
 static void test_casts(cr_ctx *ctx, cr_dtype t)
@@ -203,6 +213,32 @@ static void test_casts(cr_ctx *ctx, cr_dtype t)
     ok(holds(cr_cast(cr_full(ctx, CR_DIMS(1), 70000), CR_F16), CR_F16,
              (const double[]){ (double)INFINITY }, 1),
        "70000 cast to f16 is infinite");
+}
+
+/* A result of another size than what it is made of, which is not wanted any more. */
+static void test_many_threads(cr_dtype t)
+{
+    enum { SIDE = 700 };
+    cr_ctx *ctx = cr_open(&(cr_options){ .threads = 7 });
+    bool right = true;
+    {
+        CR_SCOPE(ctx);
+        cr_tensor *x = cr_randn(ctx, CR_DIMS(SIDE, 4)),
+                  *y = cr_randn(ctx, CR_DIMS(4, SIDE));
+        cr_eval(x, y);
+        cr_tensor *narrow = cr_cast(cr_matmul(x, y), t);
+        cr_tensor *wide = cr_cast(cr_matmul(cr_cast(x, t), cr_cast(y, t)), CR_F64);
+        cr_eval(narrow, wide);
+        const float *product = (const float *)cr_data(cr_matmul(x, y));
+        const uint16_t *got = bits_of(narrow);
+        const double *got_wide = (const double *)cr_data(wide);
+        const uint16_t *product_16 = bits_of(cr_matmul(cr_cast(x, t), cr_cast(y, t)));
+        for (int64_t i = 0; i < SIDE * SIDE && right; i++)
+            right = got[i] == half_nearest(t, (double)product[i]) &&
+                    got_wide[i] == half_value(t, product_16[i]);
+    }
+    ok(right, "%s: casts of what dies, on many threads", cr_dtype_name(t));
+    cr_close(ctx);
 }
 
 /* ---- which types meet ---- */
@@ -439,6 +475,7 @@ int main(void)
     for (int i = 0; i < 2; i++) {
         test_making(ctx, halves[i]);
         test_casts(ctx, halves[i]);
+        test_many_threads(halves[i]);
         test_gradients(ctx, halves[i]);
         test_optimiser(ctx, halves[i], make_sgd, "SGD");
         test_optimiser(ctx, halves[i], make_adam, "Adam");
@@ -449,6 +486,7 @@ int main(void)
     test_own_operation(ctx);
     test_numbers(ctx);
     test_clamp(ctx);
+    test_softplus(ctx);
     test_types(ctx);
     test_sums(ctx);
     test_modules(ctx);

@@ -433,12 +433,21 @@ static void softplus_params(const void *attrs, cr_arg *params)
     params[1] = cr_arg_real(a->threshold.v);
 }
 
+/* One that x cannot exceed is none, whether its type holds it or not. */
+static cr_arg threshold_of(const softplus_attrs *attrs, const cr_tensor *x)
+{
+    const cr_arg threshold = cr_arg_real(attrs->threshold.v);
+    uint64_t bits;
+    bool held = cr__number_store(threshold, cr_dtype_of(x), &bits);
+    return held ? threshold : cr_arg_real(threshold.v.real < 0 ? -INFINITY : INFINITY);
+}
+
 static void softplus_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     const softplus_attrs *attrs = cr_attrs(out);
     cr_tensor *x = cr__input(out, 0);
     cr_tensor *scaled = attrs->beta == 1 ? x : cr_mul(x, attrs->beta);
-    cr_tensor *beyond = cr_gt(scaled, attrs->threshold.v);
+    cr_tensor *beyond = cr_gt_at(cr_arg_tensor(scaled), threshold_of(attrs, x), NULL);
     down[0] = cr_where(beyond, g,
                        cr_mul(g, cr__record_1(&cr__op_logistic, scaled, NULL, NULL)));
 }

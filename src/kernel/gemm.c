@@ -123,6 +123,26 @@ static inline pack sliver_at(const product *p, const place *at, int64_t pitch)
                    .pitch = pitch };
 }
 
+/* Rows cut into tiles: even numbers, but for the last one's; they differ by two at most,
+ * because a smaller last one would waste more. */
+typedef struct cut {
+    int64_t tiles, least, larger, odd; /* pairs: `larger` tiles have one more */
+} cut;
+
+static inline cut cut_rows(int64_t rows, int64_t most)
+{
+    const int64_t pairs = (rows + 1) / 2;
+    if (rows <= most)
+        return (cut){ 1, pairs, 0, rows % 2 };
+    const int64_t tiles = (rows + most - 1) / most, least = pairs / tiles;
+    return (cut){ tiles, least, pairs - least * tiles, rows % 2 };
+}
+
+static inline int64_t rows_of(const cut *c, int64_t i)
+{
+    return 2 * (c->least + (i < c->larger)) - (i == c->tiles - 1 ? c->odd : 0);
+}
+
 /* out[o] = sum over k of x and row o of the matrix. */
 typedef struct gemv {
     const char *x, *matrix;
@@ -139,8 +159,10 @@ typedef struct gemv {
 /* Lists of tiles: X(rows, V). */
 #define ROWS_2_4(X, V)  X(2, V) X(4, V)
 #define ROWS_2_6(X, V)  ROWS_2_4(X, V) X(6, V)
-#define ROWS_2_12(X, V) ROWS_2_6(X, V) X(8, V) X(10, V) X(12, V)
-#define ROWS_2_14(X, V) ROWS_2_12(X, V) X(14, V)
+#define ROWS_2_8(X, V)  ROWS_2_6(X, V) X(8, V)
+#define ROWS_2_14(X, V) ROWS_2_8(X, V) X(10, V) X(12, V) X(14, V)
+#define ROWS_3_5(X, V)  X(3, V) X(5, V)
+#define ROWS_3_7(X, V)  ROWS_3_5(X, V) X(7, V)
 
 #define CR__TEMPLATE "gemm_floats.h"
 #include "for_each_set.h"

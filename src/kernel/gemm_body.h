@@ -41,8 +41,8 @@ CR__FN G_VT G(read)(const char *p, bool part, G_M mask)
 
 /* ---- tiles ---- */
 
-/* Tiles have an even number of rows. If that of the matrix is odd, its last row is computed
- * twice, and written once. */
+/* Tiles have an even number of rows, but for a few. If that of the matrix is odd, its last row
+ * is computed twice, and written once. */
 
 /* Writes the tile, or adds it to what earlier blocks left. */
 CR__FN void G(tile_end)(const tile *t, G_VT (*acc)[2], const int rows, const int vectors,
@@ -51,7 +51,7 @@ CR__FN void G(tile_end)(const tile *t, G_VT (*acc)[2], const int rows, const int
     char *line = t->c;
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++, line += t->c_row) {
-        if (r == rows - 1 && t->odd)
+        if (rows % 2 == 0 && r == rows - 1 && t->odd)
             break;
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++) {
@@ -98,8 +98,8 @@ CR__FN void G(tile)(const tile *t, const int rows, const int vectors, const bool
             y[v] = G(read)(b + v * G_N * G_SIZE, part && v == vectors - 1, mask);
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
-            G_VT x =
-                G_FILL((const G_T *)(a[r / 4] + (r == rows - 1 ? last : r % 4 * a_row)));
+            const bool once_more = rows % 2 == 0 && r == rows - 1;
+            G_VT x = G_FILL((const G_T *)(a[r / 4] + (once_more ? last : r % 4 * a_row)));
 #pragma GCC unroll 2
             for (int v = 0; v < vectors; v++)
                 acc[r][v] = G_FMA(x, y[v], acc[r][v]);
@@ -220,21 +220,16 @@ static tile_fn *const G(tiles)[2][G_MOST_ROWS / 2][2] = {
     { G_EACH_1(G_NAME, 1) },
     { G_EACH(G_NAME, 2) },
 };
+#if G_SIZE == 4 && G_ROWS_ODD
+G_EACH_ODD(G_TILE, 2)
+/* By (rows - 3) / 2. */
+static tile_fn *const G(odd_tiles)[][2] = { G_EACH_ODD(G_NAME, 2) };
+#endif
 #if G_PACKS
 G_EACH(G_PACKED, 2)
 /* By rows / 2 - 1; two full vectors. */
 static tile_fn *const G(packed_tiles)[] = { G_EACH(G_PACKED_NAME, 2) };
 #endif
-
-/* Rows of tile i: even, but for the last one; they differ by two at most, because a smaller
- * last one would waste more. */
-CR__FN int64_t G(rows_of)(int64_t rows, int64_t tiles, int64_t i)
-{
-    if (tiles == 1)
-        return rows;
-    const int64_t pairs = (rows + 1) / 2;
-    return 2 * (pairs / tiles + (i < pairs % tiles)) - (i == tiles - 1 && rows % 2);
-}
 
 /* ---- packing ---- */
 
@@ -263,8 +258,9 @@ CR__FN void G(pack_vectors)(const pack *p, G_T *to)
 
 /* Lines of the same k, one after the other: a sliver of b, whose lanes are columns, or a
  * tile's rows of a, whose lanes are rows. */
-CR__T static void G(pack)(const pack *p, G_T *to)
+CR__T static void G(pack)(const pack *what, G_T *to)
 {
+    const pack here = *what, *p = &here; /* which no store changes */
     int64_t i = 0;
     if (p->lane_step == G_SIZE) {
         G(pack_vectors)(p, to);
@@ -360,21 +356,22 @@ CR__T static void G(unpack)(const operand *o, int lanes_are, const extent *at, G
 /* Rows of a that lie one after the other: each line for all tiles, so that memory is read
  * in order. A tile's rows are one vector at most. */
 #if G_PACKS
-CR__FN void G(pack_lines)(const pack *p, int64_t rows, int64_t tiles, G_T *to)
+CR__FN void G(pack_lines)(const pack *p, const cut *rows, G_T *to)
 {
     for (int64_t k = 0; k < p->lines; k++) {
         const G_T *from = (const G_T *)(p->from + k * p->line_step);
         G_T *line = to + k * G_LINE;
-        for (int64_t i = 0, n; i < tiles; i++, from += n, line += G_TILE_BYTES / G_SIZE) {
-            n = G(rows_of)(rows, tiles, i);
+        for (int64_t i = 0, n; i < rows->tiles; i++, from += n) {
+            n = rows_of(rows, i);
             G_STORE(line, G_LOAD_PART(from, G_FIRST(n)));
+            line += G_TILE_BYTES / G_SIZE;
         }
     }
 }
 #endif
 
 /* The rows of a panel over a block of k, by tiles: element (i, k) of a tile at k*G_LINE + i. */
-CR__T static void G(pack_panel)(const product *p, const place *at, int64_t tiles,
+CR__T static void G(pack_panel)(const product *p, const place *at, const cut *rows,
                                 char *to, char *room)
 {
     pack part = { .from = p->a + at->i * p->a_row + at->k * p->a_col,
@@ -386,12 +383,12 @@ CR__T static void G(pack_panel)(const product *p, const place *at, int64_t tiles
     extent of = { .line = at->k, .lines = at->lines, .lane = p->row + at->i };
 #if G_PACKS
     if (!p->a_read && p->a_row == G_SIZE) {
-        G(pack_lines)(&part, at->rows, tiles, (G_T *)to);
+        G(pack_lines)(&part, rows, (G_T *)to);
         return;
     }
 #endif
-    for (int64_t i = 0; i < tiles; i++, to += G_TILE_BYTES) {
-        part.lanes = of.lanes = G(rows_of)(at->rows, tiles, i);
+    for (int64_t i = 0; i < rows->tiles; i++, to += G_TILE_BYTES) {
+        part.lanes = of.lanes = rows_of(rows, i);
         if (p->a_read)
             G(unpack)(p->a_read, CR__ROWS, &of, (G_T *)to, G_LINE, (G_T *)room);
         else
@@ -408,12 +405,18 @@ CR__T static void G(pack_panel)(const product *p, const place *at, int64_t tiles
 CR__FN void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
 {
     const int wide = columns > G_N;
-    const int64_t most = wide ? G_ROWS : G_ROWS_1, tiles = (rows + most - 1) / most;
+    const cut by = cut_rows(rows, wide ? G_ROWS : G_ROWS_1);
     tile_fn *const(*of)[2] = G(tiles)[wide];
     t->rest = columns - wide * G_N;
     t->a = a;
-    for (int64_t i = 0; i < tiles; i++) {
-        int64_t n = G(rows_of)(rows, tiles, i);
+#if G_SIZE == 4 && G_ROWS_ODD
+    if (wide && rows % 2 && rows <= G_ROWS_ODD && rows > 1) {
+        G(odd_tiles)[(rows - 3) / 2][t->rest < G_N](t);
+        return;
+    }
+#endif
+    for (int64_t i = 0; i < by.tiles; i++) {
+        const int64_t n = rows_of(&by, i);
         t->odd = n % 2;
         of[(n - 1) / 2][t->rest < G_N](t);
         t->a += n * t->a_row;
@@ -423,10 +426,11 @@ CR__FN void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
 
 /* The same, a packed. Where there are tiles for it, they fetch the next sliver, or, if b is
  * to be packed, the first ones drip from it what they can; returns how many columns. */
-CR__FN int64_t G(packed_sliver)(tile *t, const char *a, int64_t rows, int64_t columns,
-                                int64_t tiles, const pack *next, bool drips, char *to)
+CR__FN int64_t G(packed_sliver)(tile *t, const char *a, const cut *rows, int64_t columns,
+                                const pack *next, bool drips, char *to)
 {
     const int wide = columns > G_N;
+    const int64_t tiles = rows->tiles, high = wide ? G_ROWS : G_ROWS_1;
     int64_t most = 0;
     t->rest = columns - wide * G_N;
 #if G_PACKS
@@ -437,10 +441,8 @@ CR__FN int64_t G(packed_sliver)(tile *t, const char *a, int64_t rows, int64_t co
     t->next_line = next->line_step, t->next_lane = next->lane_step;
 #endif
     for (int64_t i = 0; i < tiles; i++) {
-        const int64_t n = G(rows_of)(rows, tiles, i);
-        tile_fn *compute = G(tiles)[wide][(n - 1) / 2][t->rest < G_N];
+        const int64_t n = rows_of(rows, i);
         t->a = a + i * G_TILE_BYTES;
-        t->odd = n % 2;
 #if G_PACKS
         const int64_t lines = drips ? 0 : next->lines, line = lines * i / tiles;
         t->next = next->from + line * next->line_step;
@@ -450,13 +452,22 @@ CR__FN int64_t G(packed_sliver)(tile *t, const char *a, int64_t rows, int64_t co
             t->next = next->from + i * G_DRIP * next->lane_step;
             t->drip_to = to + i * G_DRIP * G_SIZE;
         }
-        if (full)
-            compute = G(packed_tiles)[(n - 1) / 2];
+        if (full) {
+            t->odd = n % 2;
+            G(packed_tiles)[(n - 1) / 2](t);
+            t->c += n * t->c_row;
+            continue;
+        }
 #else
         (void)next, (void)drips, (void)to;
 #endif
-        compute(t);
-        t->c += n * t->c_row;
+        for (int64_t r = 0, some; r < n; r += some) {
+            some = n - r < high ? n - r : high;
+            t->odd = some % 2;
+            G(tiles)[wide][(some - 1) / 2][t->rest < G_N](t);
+            t->a += some * G_SIZE;
+            t->c += some * t->c_row;
+        }
     }
     return most * G_DRIP;
 }
@@ -467,17 +478,19 @@ CR__T static void G(product)(const product *p)
          *other = sliver + SLIVER_BYTES, *const panel = other + SLIVER_BYTES;
     tile t = { .a_row = p->a_row, .a_col = p->a_col, .c_row = p->c_row };
     int64_t done = 0; /* columns of the sliver that are packed already */
+    cut rows = { 0 };
     if (p->pack_a)
         t.a_row = G_SIZE, t.a_col = G_LINE * G_SIZE;
     for (place at = first_place(p), next; at.lines; at = next) {
-        const int64_t tiles = (at.rows + G_ROWS - 1) / G_ROWS;
         const pack now = sliver_at(p, &at, G_SLIVER);
         next = next_place(p, &at);
         t.k = at.lines, t.add = at.k > 0;
         t.b = now.from, t.b_row = p->b_row;
         t.c = p->c + at.i * p->c_row + at.j * G_SIZE;
-        if (p->pack_a && at.j == 0)
-            G(pack_panel)(p, &at, tiles, panel, other);
+        if (p->pack_a && at.j == 0) {
+            rows = cut_rows(at.rows, G_ROWS);
+            G(pack_panel)(p, &at, &rows, panel, other);
+        }
         if (p->pack_b) {
             pack left = now;
             left.from += done * now.lane_step, left.lanes -= done, left.readable -= done;
@@ -495,7 +508,7 @@ CR__T static void G(product)(const product *p)
             continue;
         }
         const pack after = sliver_at(p, &next, G_SLIVER);
-        done = G(packed_sliver)(&t, panel, at.rows, now.lanes, tiles, &after,
+        done = G(packed_sliver)(&t, panel, &rows, now.lanes, &after,
                                 p->pack_b && !p->b_read && p->b_col != G_SIZE, other);
         char *swap = sliver;
         sliver = other, other = swap;

@@ -64,7 +64,7 @@ if [ -e "$shared" ] && ! nm "$shared" | grep -qE '__(asan|tsan)_'; then
     strip -o "$report.so" "$shared"
     bytes=$(wc -c <"$report.so")
     echo "style: the stripped shared library has $bytes bytes"
-    [ "$bytes" -lt 1048576 ] || echo "$bytes bytes" | complain "a library of 1 MiB or more"
+    [ "$bytes" -le 680000 ] || echo "$bytes bytes" | complain "a library of more than 680 kB"
 fi
 
 cat "$report"

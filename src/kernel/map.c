@@ -449,26 +449,27 @@ RANDOM(f32_randn, float, 4,
        (float)normal(((double)words[at & 2] + 1) * 0x1p-32, words[at | 1] * 0x1p-32, at))
 RANDOM(f64_randn, double, 2, normal(1 - uniform53(words), uniform53(words + 2), at))
 
-static cr__map_fn *const sources[CR__MAP_CODES][CR_DTYPES] = {
-    [CR__MAP_arange] = { [CR_F32] = f32_arange,
-                         [CR_F64] = f64_arange,
-                         [CR_I64] = i64_arange,
-                         [CR_I32] = i32_arange,
-                         [CR_U8] = u8_arange,
-                         [CR_BF16] = half_arange,
-                         [CR_F16] = half_arange },
-    [CR__MAP_linspace] = { [CR_F32] = f32_linspace,
-                           [CR_F64] = f64_linspace,
-                           [CR_BF16] = half_linspace,
-                           [CR_F16] = half_linspace },
-    [CR__MAP_rand] = { [CR_F32] = f32_rand,
-                       [CR_F64] = f64_rand,
-                       [CR_BF16] = bf16_rand,
-                       [CR_F16] = f16_rand },
-    [CR__MAP_randn] = { [CR_F32] = f32_randn,
-                        [CR_F64] = f64_randn,
-                        [CR_BF16] = f32_randn,
-                        [CR_F16] = f32_randn },
+/* The first of them has row 0. */
+static cr__map_fn *const sources[][CR_DTYPES] = {
+    [CR__MAP_arange - CR__MAP_arange] = { [CR_F32] = f32_arange,
+                                          [CR_F64] = f64_arange,
+                                          [CR_I64] = i64_arange,
+                                          [CR_I32] = i32_arange,
+                                          [CR_U8] = u8_arange,
+                                          [CR_BF16] = half_arange,
+                                          [CR_F16] = half_arange },
+    [CR__MAP_linspace - CR__MAP_arange] = { [CR_F32] = f32_linspace,
+                                            [CR_F64] = f64_linspace,
+                                            [CR_BF16] = half_linspace,
+                                            [CR_F16] = half_linspace },
+    [CR__MAP_rand - CR__MAP_arange] = { [CR_F32] = f32_rand,
+                                        [CR_F64] = f64_rand,
+                                        [CR_BF16] = bf16_rand,
+                                        [CR_F16] = f16_rand },
+    [CR__MAP_randn - CR__MAP_arange] = { [CR_F32] = f32_randn,
+                                         [CR_F64] = f64_randn,
+                                         [CR_BF16] = f32_randn,
+                                         [CR_F16] = f32_randn },
 };
 
 /* ---- finding one ---- */
@@ -498,7 +499,7 @@ cr__map_fn *cr__map_find_for(cr__isa isa, cr__map_code code, cr_dtype in, cr_dty
         out >= CR_DTYPES)
         return NULL;
     if (cr__map_rows[code].form == CR__FORM_SOURCE)
-        return sources[code][out];
+        return sources[code - CR__MAP_arange][out];
     if (code == CR__MAP_cast)
         return casts[in][out];
     /* where moves bits: integers use that of floats of their size */

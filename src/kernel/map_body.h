@@ -71,7 +71,7 @@ CR__FN VT NAME(length)(VT a, VT b)
         else if (x_step)                                            \
             TWO_AT_A_TIME(MASK, F(load)(x + i), u, __VA_ARGS__)     \
     }
-#if CR__W == 16
+#if N == 16
 #define WHOLE_OF_TWO(MASK, ...)                     \
     int64_t i = 0;                                  \
     WHOLE_BY_FORM(ONE_AT_A_TIME, MASK, __VA_ARGS__) \

@@ -7,8 +7,12 @@
 #undef CR__HAS_MASKS
 #undef CR__HAS_SQUARES
 #undef CR__HAS_LINES
-#define CR__SUFFIX      _generic
-#define CR__T           /* the build's own */
+#define CR__SUFFIX _generic
+#if defined(__x86_64__)
+#define CR__T __attribute__((cold)) /* small rather than fast: few machines have no AVX */
+#else
+#define CR__T /* the build's own */
+#endif
 #define CR__W           4
 #define CR__REGISTERS   16
 #define CR__HAS_FMA     0

@@ -38,6 +38,7 @@
 #endif
 
 #define CR__INLINE       static inline __attribute__((always_inline, unused))
+#define CR__COLD         __attribute__((cold))
 #define CR__UNLIKELY(x)  __builtin_expect(!!(x), 0)
 #define CR__LIKELY(x)    __builtin_expect(!!(x), 1)
 #define CR__RESTRICT     __restrict__

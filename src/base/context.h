@@ -95,6 +95,9 @@ CR__INLINE void cr__state_end(const cr__state *state)
     __attribute__((cleanup(cr__state_end), unused)) const cr__state cr__host = \
         cr__state_enter(ctx, needed)
 
+/* What only fails stands apart. */
+CR__COLD cr_status cr_fail(cr_ctx *ctx, cr_status status, const char *format, ...);
+
 /* False with the error if the host's code is being called in the midst of something. */
 void cr__fail_busy(cr_ctx *ctx, const char *what);
 CR__INLINE bool cr__may_change(cr_ctx *ctx, const char *what)

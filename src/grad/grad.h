@@ -48,7 +48,8 @@ cr_tensor *cr__walk_start(cr_tensor *y, cr_tensor *given, bool create_graph,
                           const char *what, const char *site);
 
 /* Records the error "what: why (site); advice". advice may be NULL. Returns status. */
-cr_status cr__grad_fail(cr_ctx *ctx, cr_status status, const char *what, const char *site,
-                        const char *advice, const char *format, ...) CR_FORMAT(6, 7);
+CR__COLD cr_status cr__grad_fail(cr_ctx *ctx, cr_status status, const char *what,
+                                 const char *site, const char *advice, const char *format,
+                                 ...) CR_FORMAT(6, 7);
 
 #endif

@@ -333,8 +333,9 @@ cr_tensor *cr__record_2(const cr_op *op, cr_arg x, cr_arg y, const char *site);
 
 /* Records an error about the operation in progress: "op: what (site); advice", where op
  * is the composite's name if there is one. advice may be NULL. Returns status. */
-cr_status cr__op_fail(cr_ctx *ctx, const cr_op *op, cr_status status, const char *advice,
-                      const char *format, ...) CR_FORMAT(5, 6);
+CR__COLD cr_status cr__op_fail(cr_ctx *ctx, const cr_op *op, cr_status status,
+                               const char *advice, const char *format, ...)
+    CR_FORMAT(5, 6);
 
 /* The pending error came from a part of an operation that may be the user's: what it lacks
  * of the operation's name and the caller's place is added. */

@@ -566,9 +566,74 @@ static void test_cycle(int eager, int how)
            eager ? "eager" : "lazy", how);
 }
 
+/* ---- runs in the midst of a backward pass ---- */
+
+static cr_status copy_kernel(const cr_kernel *kernel)
+{
+    memcpy(kernel->out.data, kernel->in[0].data,
+           (size_t)kernel->out.numel * sizeof(float));
+    return CR_OK;
+}
+
+/* Its vjp runs what is pending. */
+static void reading_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    cr_item(cr_sum(cr_input(out, 0)));
+    down[0] = g;
+}
+
+static bool refuses;
+
+static void refusing_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    if (refuses)
+        cr_fail(cr_ctx_of(out), CR_ERR_UNSUPPORTED, "not now");
+    else
+        down[0] = g;
+}
+
+static const cr_op reading = { .name = "reading",
+                               .kind = CR_OP_OPAQUE,
+                               .min_inputs = 1,
+                               .kernel = copy_kernel,
+                               .vjp = reading_vjp };
+static const cr_op refusing = { .name = "refusing",
+                                .kind = CR_OP_OPAQUE,
+                                .min_inputs = 1,
+                                .kernel = copy_kernel,
+                                .vjp = refusing_vjp };
+
+/* A run that a vjp asks for replaces the leaf's value; then the pass fails, and is repeated: what
+ * vjps read, those that had been called too, is still there. */
+static void test_run_in_pass(bool eager, bool fails)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .threads = 1, .eager = eager });
+    cr_tensor *w =
+        cr_requires_grad(cr_from(ctx, CR_F32, CR_DIMS(3), (float[]){ 1, 2, 3 }));
+    cr_tensor *b = cr_apply(&refusing, &w, 1, NULL);
+    b = cr_apply(&reading, &b, 1, NULL);
+    cr_tensor *loss = cr_sum(cr_mul(b, cr_mul(w, w)));
+    cr_assign(w, cr_mul(w, 10));
+    refuses = fails;
+    if (fails) {
+        FAILS(cr_backward(loss), UNSUPPORTED, "not now");
+        cr_eval(w);
+    }
+    refuses = false;
+    cr_backward(loss);
+    float g[3] = { 0 };
+    cr_read(cr_grad(w), g, sizeof g);
+    ok(g[0] == 3 && g[1] == 12 && g[2] == 27, "%s: a pass with a run in it%s: %s",
+       eager ? "eager" : "lazy", fails ? ", repeated" : "", cr_message(ctx));
+    cr_clear(ctx);
+    cr_close(ctx);
+}
+
 int main(void)
 {
     for (int eager = 0; eager < 2; eager++) {
+        for (int fails = 0; fails < 2; fails++)
+            test_run_in_pass(eager, fails);
         test_let_go(eager);
         test_after_error(eager);
         test_holders(eager);

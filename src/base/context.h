@@ -29,6 +29,7 @@ struct cr_ctx {
     bool check;    /* memory of dead nodes is not used again */
     bool running;  /* a run is in progress */
     bool walking;  /* a backward walk is */
+    bool unsaves;  /* it takes back what nodes save as soon as their vjps were called */
     bool in_state; /* the library's floating point state has been entered: cr__state */
     bool remarked; /* it has been said that a scope is large */
     int no_grad;
@@ -58,8 +59,9 @@ struct cr_ctx {
     cr__list shape_table; /* all shapes, by their hash: see cr__shape_of() */
     size_t shape_buckets, n_shapes;
     struct cr__leaf *dirty; /* with pending values or gradients */
+    size_t n_unsaved;       /* nodes listed in unsaved: see cr__unsave_soon() */
     /* Memory of walks, of what runs are asked for, and of runs, kept between them. */
-    cr__list walk_lists[4], targets, run_lists[12], sort_list;
+    cr__list walk_lists[4], unsaved, targets, run_lists[12], sort_list;
 
     cr__team *team;
     int pid; /* of the process that opened it */

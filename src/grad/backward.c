@@ -292,8 +292,12 @@ bool cr__walk_down(cr__walk *walk)
         if (version || (g && node->flags & CR__WATCHED))
             if (!note_end(walk, i))
                 return false;
-        if (g && !version && !visit(walk, node, g))
+        if (version)
+            continue;
+        if (g && (!visit(walk, node, g) || (walk->releases && !cr__unsave_soon(node))))
             return false;
+        if (walk->releases)
+            node->walk = 0; /* its consumers and its vjp have been */
     }
     walk->ctx->site = walk->context_site;
     walk->ctx->within = walk->within;
@@ -303,7 +307,10 @@ bool cr__walk_down(cr__walk *walk)
 void cr__walk_end(cr__walk *walk, bool let_go)
 {
     cr_ctx *ctx = walk->ctx;
-    for (size_t i = 0; i < walk->n; i++) {
+    bool gone = walk->releases && let_go; /* those of leaves by add_cotangents() */
+    if (walk->releases)
+        cr__unsave_end(ctx, !let_go);
+    for (size_t i = 0; i < walk->n && !gone; i++) {
         cr_tensor *node = walk->nodes[i];
         node->walk = 0;
         if (let_go && walk->cotangents && walk->cotangents[i])
@@ -380,8 +387,9 @@ static bool add_cotangents(cr__walk *walk)
     walk->n_ends = 0;
     for (size_t i = 0; i < n; i++) {
         size_t place = walk->ends[i];
-        const cr_tensor *node = walk->nodes[place];
+        cr_tensor *node = walk->nodes[place];
         cr_tensor **sum = &walk->cotangents[place];
+        node->walk = 0;
         bool version = node->flags & CR__VERSION;
         cr_tensor *handle = version ? node->leaf->handle : NULL;
         if (!*sum || (version && !(handle && node->leaf->requires_grad)))
@@ -457,6 +465,8 @@ cr_status cr_backward_at(cr_tensor *loss, cr_backward_opts opts)
         return ctx->status;
     cr__walk walk;
     cr__walk_begin(&walk, ctx, false, what, opts.site);
+    /* Eager mode lets values go while vjps record. */
+    walk.releases = ctx->unsaves = !opts.retain_graph && !ctx->eager;
     bool done = cr__walk_root(&walk, loss) && cr__walk_collect(&walk) &&
                 cr__walk_seed(&walk, loss, start) && cr__walk_down(&walk) &&
                 set_gradients(&walk);

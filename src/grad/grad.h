@@ -16,6 +16,7 @@ typedef struct cr__walk {
     cr_tensor **cotangents; /* of the nodes; NULL: none has arrived */
     size_t n_ends;
     size_t *ends;  /* places of the versions, and of watched nodes that are reached */
+    bool releases; /* each node's saves and mark go as soon as its vjp has been called */
     bool wasteful; /* vjps have recorded cotangents that nothing takes */
     int no_grad;   /* the context's, to be restored, and so the following */
     const char *context_site;

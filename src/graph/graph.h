@@ -532,6 +532,13 @@ CR__INLINE void cr__unsave(cr_tensor *x)
     if (x->flags & CR__SAVES)
         cr__unsave_now(x);
 }
+/* In a walk: the vjp of x has been called. What it saves is taken back at once, and saved again if
+ * the walk fails, or before a run in the midst of it, which lets values go. False with the
+ * error. */
+bool cr__unsave_soon(cr_tensor *x);
+void cr__save_again(cr_ctx *ctx);
+/* The walk is over: it has failed, or not. */
+void cr__unsave_end(cr_ctx *ctx, bool failed);
 /* x is no view any more: what it was a view of is not saved on its account. */
 void cr__leave_viewed(cr_tensor *x);
 /* Forgets the value of x, if it is known and nothing keeps it: neither a flag, nor what is

@@ -378,6 +378,39 @@ void cr__unsave_now(cr_tensor *x)
     count_saves(x, -1);
 }
 
+bool cr__unsave_soon(cr_tensor *x)
+{
+    cr_ctx *ctx = x->ctx;
+    if (!(x->flags & CR__SAVES))
+        return true;
+    if (!cr__list_reserve(ctx, &ctx->unsaved, (ctx->n_unsaved + 1) * sizeof x))
+        return false;
+    ((cr_tensor **)ctx->unsaved.at)[ctx->n_unsaved++] = x;
+    if (ctx->unsaves)
+        cr__unsave_now(x);
+    return true;
+}
+
+void cr__save_again(cr_ctx *ctx)
+{
+    cr_tensor **nodes = ctx->unsaved.at;
+    for (size_t i = 0; i < ctx->n_unsaved && ctx->unsaves; i++)
+        cr__save(nodes[i]);
+    ctx->unsaves = false;
+}
+
+void cr__unsave_end(cr_ctx *ctx, bool failed)
+{
+    cr_tensor **nodes = ctx->unsaved.at;
+    if (failed)
+        cr__save_again(ctx);
+    for (size_t i = 0; i < ctx->n_unsaved && !failed && !ctx->unsaves; i++)
+        cr__unsave(nodes[i]);
+    ctx->unsaves = false;
+    ctx->n_unsaved = 0;
+    cr__list_rest(ctx, &ctx->unsaved);
+}
+
 void cr__let_go(cr_tensor *x)
 {
     if (!(x->flags & CR__KEEP) && !x->readers && !x->shown && x->shape->numel != 1)

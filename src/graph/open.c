@@ -101,6 +101,7 @@ void cr_close(cr_ctx *ctx)
         cr__list_free(ctx, &ctx->walk_lists[i]);
     for (int i = 0; i < CR__COUNT(ctx->run_lists); i++)
         cr__list_free(ctx, &ctx->run_lists[i]);
+    cr__list_free(ctx, &ctx->unsaved);
     cr__list_free(ctx, &ctx->targets);
     cr__list_free(ctx, &ctx->sort_list);
     cr__list_free(ctx, &ctx->shape_table);

@@ -58,6 +58,7 @@ cr_status cr_eval_at(cr_tensor *const *xs, int n, const char *site)
         targets[i]->flags |= CR__KEEP | CR__READ;
         cr__settle(targets[i]);
     }
+    cr__save_again(ctx);
     return cr__run(ctx, targets, (size_t)n, true);
 }
 
@@ -83,6 +84,7 @@ static cr_tensor *known(cr_tensor *x, const char *what)
     if (is_known && ctx->eager && ctx->dirty && !lazily_known(node))
         is_known = false;
     node->flags |= CR__KEEP | CR__READ;
+    cr__save_again(ctx);
     if (!is_known && cr__run(ctx, &node, 1, true) != CR_OK)
         return NULL;
     cr__settle(node);

@@ -153,6 +153,7 @@ static void compute_kept(cr_ctx *ctx)
             return;
         ((cr_tensor **)list->at)[n++] = node;
     }
+    cr__save_again(ctx);
     ctx->scope->ending = true;
     if (n || ctx->dirty || ctx->retained)
         cr__run(ctx, list->at, n, true);

@@ -337,9 +337,9 @@ void cr__settle(cr_tensor *x)
 static void count_many_saves(cr_tensor *x, unsigned reads, int by)
 {
     /* Inputs beyond the bits are read if all are. */
-    for (int i = 0; i < x->n_inputs && (i < 31 || ~reads << 1 == 0); i++) {
+    for (int i = 0; i < x->n_inputs && (i < 31 || cr__has_input(reads, i)); i++) {
         cr_tensor *in = cr__input(x, i);
-        if (in && (i >= 31 || reads & CR_READS_INPUT(i)))
+        if (in && cr__has_input(reads, i))
             cr__count_reader(in, by);
     }
 }

@@ -127,18 +127,17 @@ static pick_place pick_at(const pick_walk *w, const int64_t *at)
 /* n neighbours of the index and of each. */
 static void pick_row(const pick_walk *w, pick_place p, int64_t n)
 {
-    const cr_kernel *kernel = w->kernel;
-    cr_dtype dtype = kernel->out.dtype;
-    size_t size = cr_dtype_size(dtype);
-    int64_t along = w->other.strides[w->ndim - 1];
+    const cr_array index = w->kernel->in[1], out = w->kernel->out;
+    const void *from = w->kernel->in[w->kernel->n == 3 ? 2 : 0].data;
+    size_t size = cr_dtype_size(out.dtype);
+    int64_t along = w->other.strides[w->ndim - 1], step = w->step;
     for (int64_t i = 0; i < n; i++) {
-        int64_t row = cr__index_load(&kernel->in[1], p.index + i);
-        int64_t place = p.other + i * along + row * w->step;
-        if (kernel->n == 3)
-            add_integers(dtype, kernel->out.data, place, kernel->in[2].data, p.each + i,
-                         1, 1);
+        int64_t row = cr__index_load(&index, p.index + i);
+        int64_t place = p.other + i * along + row * step;
+        if (w->kernel->n == 3)
+            add_integers(out.dtype, out.data, place, from, p.each + i, 1, 1);
         else
-            move_one(kernel->out.data, p.each + i, kernel->in[0].data, place, size);
+            move_one(out.data, p.each + i, from, place, size);
     }
 }
 

@@ -95,12 +95,19 @@ typedef struct store_job {
 static void store_chunk(void *arg, int64_t chunk, int worker)
 {
     const store_job *job = arg;
+    const cr_array *x = job->x;
+    const cr__fetched *fetched = x->source;
+    size_t size = cr_dtype_size(x->dtype);
     int64_t begin, end, n;
-    cr__part(job->x->numel, CR_MAX_FETCH, chunk, job->chunks, &begin, &end);
+    cr__part(x->numel, CR_MAX_FETCH, chunk, job->chunks, &begin, &end);
+    if (fetched->run >= x->numel) {
+        cr__store_range(job->to, (const char *)fetched->data + begin * (int64_t)size,
+                        size, begin, end - begin);
+        return;
+    }
     for (int64_t at = begin; at < end; at += n) {
         n = end - at < CR_MAX_FETCH ? end - at : CR_MAX_FETCH;
-        cr__store_range(job->to, cr_array_fetch(job->x, at, n, worker),
-                        cr_dtype_size(job->x->dtype), at, n);
+        cr__store_range(job->to, cr_array_fetch(x, at, n, worker), size, at, n);
     }
 }
 

@@ -9,6 +9,7 @@
  *     CR__HAS_FMA          v_fma and d_fma are one instruction
  *     CR__HAS_MASKS        partial loads and stores cost no more than whole ones
  *     CR__HAS_SQUARES      v_square and d_square exist; CR__HAS_LINES: v_lines does
+ *     CR__HAS_F16          v_of_f16 and v_to_f16 exist
  *
  * and defines these words. v_ ones are of vf, CR__W floats; those in brackets have a twin
  * d_ of vd, half as many doubles. vi and vl are int32 and int64 of the same widths, vu and vul
@@ -35,6 +36,7 @@
  *     [square] (to, pitch, from, step)   transposes 32 bytes of as many lines: line i of
  *                          `to`, pitch elements apart, is column i of `from`, whose lines
  *                          are step bytes apart
+ *     of_f16(h) to_f16(a)  widens; rounds to nearest, ties to even; NaNs become quiet
  *     lines(to, pitch, from, step)   the same for four lines `to` of CR__W elements
  *
  * Every word gives the same IEEE results in every set, so kernels have the same bits. */
@@ -92,6 +94,8 @@
 #define v_first            CR__V(v_first)
 #define v_load_part        CR__V(v_load_part)
 #define v_store_part       CR__V(v_store_part)
+#define v_of_f16           CR__V(v_of_f16)
+#define v_to_f16           CR__V(v_to_f16)
 #define v_fold4            CR__V(v_fold4)
 #define v_square           CR__V(v_square)
 #define v_lines            CR__V(v_lines)

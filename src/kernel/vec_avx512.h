@@ -7,6 +7,7 @@
 #undef CR__HAS_MASKS
 #undef CR__HAS_SQUARES
 #undef CR__HAS_LINES
+#undef CR__HAS_F16
 #define CR__SUFFIX      _avx512
 #define CR__T           CR__TARGET_AVX512
 #define CR__W           16
@@ -15,6 +16,7 @@
 #define CR__HAS_MASKS   1
 #define CR__HAS_SQUARES 1
 #define CR__HAS_LINES   1
+#define CR__HAS_F16     1
 
 #ifndef CR_KERNEL_VEC_AVX512_H
 #define CR_KERNEL_VEC_AVX512_H
@@ -224,6 +226,14 @@ CR__FN void d_store_mask_first(uint8_t *p, int64_t n, vmd m)
     _mm_mask_storeu_epi8(p, d_first(n), _mm_maskz_set1_epi8(m, 1));
 }
 #include "vec_parts.h"
+CR__FN vf v_of_f16(vhalf h)
+{
+    return _mm512_cvtph_ps((__m256i)h);
+}
+CR__FN vhalf v_to_f16(vf a)
+{
+    return (vhalf)_mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT);
+}
 #include "vec_squares.h"
 CR__FN void v_lines(float *to, int64_t pitch, const char *from, int64_t step)
 {

@@ -7,6 +7,7 @@
 #undef CR__HAS_MASKS
 #undef CR__HAS_SQUARES
 #undef CR__HAS_LINES
+#undef CR__HAS_F16
 #define CR__SUFFIX _generic
 #if defined(__x86_64__)
 #define CR__T __attribute__((cold)) /* small rather than fast: few machines have no AVX */
@@ -19,6 +20,7 @@
 #define CR__HAS_MASKS   0
 #define CR__HAS_SQUARES 0
 #define CR__HAS_LINES   0
+#define CR__HAS_F16     0
 
 #ifndef CR_KERNEL_VEC_GENERIC_H
 #define CR_KERNEL_VEC_GENERIC_H

@@ -7,6 +7,7 @@
 #undef CR__HAS_MASKS
 #undef CR__HAS_SQUARES
 #undef CR__HAS_LINES
+#undef CR__HAS_F16
 #define CR__SUFFIX      _neon
 #define CR__T           /* the build's own */
 #define CR__W           4
@@ -15,6 +16,7 @@
 #define CR__HAS_MASKS   0
 #define CR__HAS_SQUARES 0
 #define CR__HAS_LINES   0
+#define CR__HAS_F16     0
 
 #ifndef CR_KERNEL_VEC_NEON_H
 #define CR_KERNEL_VEC_NEON_H

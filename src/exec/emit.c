@@ -120,15 +120,29 @@ static void round_result(cr__program *p, const cr__unit *unit)
     }
 }
 
-static void emit_map(cr__program *p, cr__unit *unit)
+/* Whether the unit is a cast that needs no instruction, since the operand's register holds what
+ * its own would: of bf16 or f16, which have been widened for it alone; to such, where nobody
+ * reads the register. */
+static bool is_its_operand(const cr__program *p, const cr__unit *unit, uint16_t src)
 {
     const cr__map *map = unit->op->internal;
-    cr_dtype dtype = (cr_dtype)unit->dtype;
-    bool half = cr__is_half(dtype);
-    uint16_t src[4];
-    for (uint32_t k = 0; k < unit->n_uses; k++)
-        src[k] = operand(p, &p->plan->uses[unit->uses + k]);
-    if (unit->flags & CR__STORED && !half)
+    const cr__use *use = &p->plan->uses[unit->uses];
+    const cr_dtype from = (cr_dtype)use->dtype, to = (cr_dtype)unit->dtype;
+    if (map->code != CR__MAP_cast)
+        return false;
+    if (to == CR_F32)
+        return cr__is_half(from) && !member(p, use) && !(unit->flags & CR__STORED) &&
+               p->regs[src].kind == CR__REG_TEMP;
+    return cr__is_half(to) && from == CR_F32 && p->last_use[unit->place] == unit->place &&
+           p->regs[src].step == 1;
+}
+
+/* The instruction that computes the unit, and its register. */
+static void add_map(cr__program *p, cr__unit *unit, const uint16_t *src)
+{
+    const cr__map *map = unit->op->internal;
+    const cr_dtype dtype = (cr_dtype)unit->dtype;
+    if (unit->flags & CR__STORED && !cr__is_half(dtype))
         unit->reg = bound(p, unit);
     else
         unit->reg = cr__new_temp(p, cr__register_dtype(dtype));
@@ -143,7 +157,18 @@ static void emit_map(cr__program *p, cr__unit *unit)
         code->extra = p->numbers + (size_t)p->n_numbers++ * CR__BLOCK_BYTES;
         map->source(unit->node->attrs, (void *)(uintptr_t)code->extra);
     }
-    if (half)
+}
+
+static void emit_map(cr__program *p, cr__unit *unit)
+{
+    uint16_t src[4] = { 0 };
+    for (uint32_t k = 0; k < unit->n_uses; k++)
+        src[k] = operand(p, &p->plan->uses[unit->uses + k]);
+    if (is_its_operand(p, unit, src[0]))
+        unit->reg = src[0];
+    else
+        add_map(p, unit, src);
+    if (cr__is_half((cr_dtype)unit->dtype))
         round_result(p, unit);
     free_temps(p, unit);
 }

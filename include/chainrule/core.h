@@ -337,8 +337,9 @@ CR_API cr_status cr_eval_at(cr_tensor *const *xs, int n, const char *site);
  * anything is computed: its groups, each computed in one go, in order, with their operations, how
  * each operand is accessed, the slots that results lie in, the bytes that are read and written; the
  * place from which on nothing can fail, so that what is replaced is overwritten; the bytes that it
- * will take at the peak, which are exactly those that cr_memory_peak() will know of, those that stay
- * behind it for a backward pass, and who holds most. Written like cr_format(); 0 with an error. */
+ * will take at the peak, which are exactly those that cr_memory_peak() will know of, those that
+ * stay behind it for a backward pass, and who holds most. Written like cr_format(); 0 with an
+ * error. */
 CR_API size_t cr_plan_format(cr_tensor *const *xs, int n, char *text, size_t capacity);
 
 /* Keeps the value of x readable after later assignments, and its gradient after a backward pass

@@ -72,9 +72,9 @@ CR_API cr_status cr_optim_set_lr(cr_optim *optim, double lr);
 CR_API void cr_optim_free(cr_optim *optim);
 
 /* Scales all gradients together so that their joint 2-norm is at most max_norm: by
- * min(1, max_norm / (norm + 1e-6)). Returns the norm before (a scalar tensor: f64 if a
- * gradient is, else f32; the sum of squares in f64). A norm that is not finite fails the run with a message that
- * names the parameter. Pascanu et al., 2013. */
+ * min(1, max_norm / (norm + 1e-6)). Returns the norm before (a scalar tensor: f64 if a gradient
+ * is, else f32; the sum of squares in f64). A norm that is not finite fails the run with a message
+ * that names the parameter. Pascanu et al., 2013. */
 CR_API cr_tensor *cr_clip_grad_norm_at(const cr_params *params, double max_norm, const char *site);
 #define cr_clip_grad_norm(params, max_norm) cr_clip_grad_norm_at(params, max_norm, CR_HERE)
 

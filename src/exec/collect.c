@@ -11,30 +11,6 @@
  * in uses.c: what the units read. */
 #include "call_opaque.h"
 
-static cr__use known(const cr_tensor *x)
-{
-    const void *data =
-        x->shape->numel == 1 ? (const void *)&x->value.scalar : x->value.buffer->data;
-    return (cr__use){ .kind = CR__USE_KNOWN, .dtype = x->dtype, .at.data = data };
-}
-
-static cr__use of_unit(const cr_tensor *x, uint32_t unit)
-{
-    return (cr__use){ .kind = CR__USE_UNIT, .dtype = x->dtype, .unit = unit };
-}
-
-/* How x, an operand of the unit at a place, is read. Old values are known and in the
- * run; a copy serves the units behind it. */
-cr__use cr__use_of(const cr__plan *plan, const cr_tensor *x, uint32_t place)
-{
-    if (x->flags & CR__KNOWN)
-        return x->run ? of_unit(x, x->run - 1u) : known(x);
-    if (x->op->kind != CR_OP_VIEW)
-        return of_unit(x, x->run - 1u);
-    const cr__seen *seen = &plan->views[x->run - 1];
-    return seen->copy && seen->copy <= place ? of_unit(x, seen->copy - 1) : seen->use;
-}
-
 /* ---- units ---- */
 
 static cr__unit *add_unit(cr__plan *plan, cr_tensor *x, cr__unit_kind kind,

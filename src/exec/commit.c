@@ -70,19 +70,22 @@ static void let_go_inputs(const cr_tensor *x)
 {
     for (int k = 0; k < x->n_inputs; k++) {
         cr_tensor *in = cr__input(x, k);
-        if (in && !in->run && (!x->ctx->eager || in->flags & CR__VERSION))
+        bool may_go = in && !in->run && (in->flags & (CR__KNOWN | CR__KEEP)) == CR__KNOWN;
+        if (may_go && (!x->ctx->eager || in->flags & CR__VERSION))
             cr__let_go(in);
     }
 }
 
-/* From the last: what is beneath is known to be of this run. */
-static void end_nodes(const cr__plan *plan, bool success)
+/* From the last: what is beneath is known to be of this run. Whether any of them settles. */
+static bool end_nodes(const cr__plan *plan, bool success)
 {
+    bool any_settles = false;
     for (uint32_t i = plan->n; i-- > 0;) {
         cr_tensor *x = plan->nodes[i];
         if (success)
             let_go_inputs(x);
         x->run = 0;
+        any_settles |= success && cr__settles(x);
         if (success)
             continue;
         /* What has failed once is not tried again for being held. */
@@ -96,24 +99,22 @@ static void end_nodes(const cr__plan *plan, bool success)
     cr_tensor **given_up = plan->ctx->run_lists[CR__UNPENDED].at;
     for (uint32_t i = plan->n_unpended; i-- > 0;)
         cr__pend(given_up[i]);
+    return any_settles;
 }
 
 void cr__end_run(cr__plan *plan, bool success)
 {
-    bool any_settles = false;
     for (uint32_t i = 0; i < plan->n_units && success; i++)
         give_unit(plan, &plan->units[i]);
     for (uint32_t i = 0; i < plan->n_seen && success; i++)
         give_view(plan, &plan->views[i]);
     if (success)
         forget_old(plan);
-    end_nodes(plan, success);
+    bool any_settles = end_nodes(plan, success);
     for (uint32_t i = 0; i < plan->n_slots; i++)
         if (!plan->slots[i].old)
             cr__buffer_release(plan->slots[i].buffer);
     /* Last of all: what is beneath may go with it. */
-    for (uint32_t i = 0; i < plan->n && success; i++)
-        any_settles |= cr__settles(plan->nodes[i]);
     for (uint32_t i = 0; i < plan->n && any_settles; i++)
         if (plan->nodes[i]->refs > 0 && cr__settles(plan->nodes[i]))
             cr__settle(plan->nodes[i]);

@@ -224,8 +224,25 @@ CR__INLINE bool cr__layout_contiguous(const cr__layout *layout)
 bool cr__rehearse(cr_ctx *ctx, cr_tensor *const *xs, int n, cr__text *out,
                   void (*say)(cr__text *out, const cr__plan *plan));
 
-/* How x, an operand of the unit at that place, is read: collect.c. */
-cr__use cr__use_of(const cr__plan *plan, const cr_tensor *x, uint32_t place);
+/* How x, an operand of the unit at a place, is read. Old values are known and in the run;
+ * the copy of a view serves the units behind it. */
+CR__INLINE cr__use cr__use_of(const cr__plan *plan, const cr_tensor *x, uint32_t place)
+{
+    const bool known = x->flags & CR__KNOWN;
+    cr__use use = { .kind = CR__USE_UNIT, .dtype = x->dtype, .unit = x->run - 1u };
+    if (known && !x->run) {
+        use.kind = CR__USE_KNOWN;
+        use.unit = 0;
+        use.at.data = x->shape->numel == 1 ? (const void *)&x->value.scalar
+                                           : x->value.buffer->data;
+    } else if (!known && x->op->kind == CR_OP_VIEW) {
+        const cr__seen *seen = &plan->views[x->run - 1];
+        bool copied = seen->copy && seen->copy <= place;
+        use = copied ? (cr__use){ CR__USE_UNIT, x->dtype, seen->copy - 1, 0, { 0 } }
+                     : seen->use;
+    }
+    return use;
+}
 
 /* Operand k of the unit, as kernels take it: with the look's offset added. */
 cr__strided cr__operand_of(const cr__plan *plan, const cr__unit *unit, int k);

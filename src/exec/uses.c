@@ -3,10 +3,16 @@
  * remain when a node's turn comes are outside of this run. */
 #include "call_opaque.h"
 
+/* The number, which is a value of the dtype. */
 static cr__use number(cr_arg value, cr_dtype dtype)
 {
     cr__use use = { .kind = CR__USE_NUMBER, .dtype = (uint8_t)dtype };
-    cr__number_store(value, dtype, &use.at.number);
+    if (CR__LIKELY(dtype == CR_F32 && value.kind == CR_ARG_REAL)) {
+        float narrow = (float)value.v.real;
+        memcpy(&use.at.number, &narrow, sizeof narrow);
+    } else {
+        cr__number_store(value, dtype, &use.at.number);
+    }
     return use;
 }
 
@@ -22,40 +28,21 @@ static void note_again(const cr__plan *plan, const cr_tensor *in)
 }
 
 /* What is computed now is no reader to come of its inputs. */
-static void unpend(cr__plan *plan, cr_tensor *x)
+static void unpend(const cr__plan *plan, cr_tensor *in)
 {
-    x->pending = false;
-    for (int k = 0; k < x->n_inputs; k++) {
-        cr_tensor *in = cr__input(x, k);
-        if (!in)
-            continue;
-        cr__count_reader(in, -1);
-        if (in->run && !(in->flags & CR__KNOWN) &&
-            (in->flags & CR__COMPUTED || in->op->kind == CR_OP_VIEW))
-            note_again(plan, in);
-    }
-}
-
-/* The dtype of a map's operands: that of the first one which is not the map's own, or the
- * result's. */
-static cr_dtype operand_dtype(const cr__plan *plan, const cr__unit *unit,
-                              const cr__map *map)
-{
-    const cr__use *uses = &plan->uses[unit->uses];
-    for (uint32_t k = 0; k < unit->n_uses; k++)
-        if (uses[k].kind > CR__USE_NUMBER && !(map->own >> k & 1))
-            return (cr_dtype)uses[k].dtype;
-    return (cr_dtype)unit->dtype;
+    cr__count_reader(in, -1);
+    if (in->run && !(in->flags & CR__KNOWN) &&
+        (in->flags & CR__COMPUTED || in->op->kind == CR_OP_VIEW))
+        note_again(plan, in);
 }
 
 /* Numbers, parameters, and the kernel. */
-static bool find_kernel(cr__plan *plan, cr__unit *unit)
+static bool find_kernel(cr__plan *plan, cr__unit *unit, cr_dtype dtype)
 {
     const cr__map *map = unit->op->internal;
     cr_tensor *x = unit->node;
     cr__use *uses = &plan->uses[unit->uses];
     cr_arg params[4];
-    cr_dtype dtype = operand_dtype(plan, unit, map);
     for (int k = 0; k < x->n_inputs; k++)
         if (uses[k].kind == CR__USE_NUMBER)
             uses[k] = number(cr_operand(x, k), cr__register_dtype(dtype));
@@ -90,20 +77,31 @@ static bool find_uses(cr__plan *plan, cr__unit *unit)
 {
     cr_tensor *x = unit->node;
     cr__use *uses = &plan->uses[unit->uses];
+    const bool is_map = unit->kind == CR__UNIT_MAP, pending = x->pending;
+    /* of a map's operands: that of the first that is not the map's own, or the result's */
+    const unsigned own = is_map ? ((const cr__map *)unit->op->internal)->own : 0;
+    cr_dtype dtype = CR_DTYPE_DEFAULT;
+    x->pending = false;
     for (int k = 0; k < x->n_inputs; k++) {
-        const cr_tensor *in = cr__input(x, k);
-        if (in)
-            uses[k] = cr__use_of(plan, in, (uint32_t)(unit - plan->units));
-        else
-            uses[k] =
-                (cr__use){ .kind = cr__kind(x, k) == CR_ARG_TENSOR ? CR__USE_NONE
-                                                                   : CR__USE_NUMBER };
+        cr_tensor *in = cr__input(x, k);
+        if (!in) {
+            bool absent = cr__kind(x, k) == CR_ARG_TENSOR;
+            uses[k] = (cr__use){ .kind = absent ? CR__USE_NONE : CR__USE_NUMBER };
+            continue;
+        }
+        if (pending)
+            unpend(plan, in);
+        uses[k] = cr__use_of(plan, in, (uint32_t)(unit - plan->units));
+        if (dtype == CR_DTYPE_DEFAULT && is_map && !(own >> k & 1))
+            dtype = (cr_dtype)in->dtype;
     }
+    if (is_map)
+        return find_kernel(plan, unit, dtype ? dtype : (cr_dtype)unit->dtype);
     if (unit->kind == CR__UNIT_REDUCE)
         unit->inner = cr__reduces_inner(x) ? cr__input(x, 0)->shape : NULL;
     if (unit->kind == CR__UNIT_OPAQUE)
         note_opaque(plan, unit);
-    return unit->kind != CR__UNIT_MAP || find_kernel(plan, unit);
+    return true;
 }
 
 /* Values that stay with their nodes: what was asked for, what something outside of this
@@ -119,6 +117,9 @@ static void note_outliving(const cr__plan *plan, cr__unit *unit)
 /* A view whose value stays: its base's memory does, or its copy. */
 static void settle_view(cr__plan *plan, const cr__seen *seen)
 {
+    if (seen->node->pending)
+        unpend(plan, cr__input(seen->node, 0));
+    seen->node->pending = false;
     if (seen->copy && seen->node->flags & CR__KEEP)
         plan->units[seen->copy - 1].flags |= CR__OUTLIVES;
     if (seen->alias && seen->use.kind == CR__USE_UNIT)
@@ -130,17 +131,14 @@ bool cr__add_uses(cr__plan *plan)
     plan->unpended = true;
     for (uint32_t i = plan->n; i-- > 0;) {
         cr_tensor *x = plan->nodes[i];
-        bool view = x->op->kind == CR_OP_VIEW;
-        if (x->pending)
-            unpend(plan, x);
-        if (view) {
+        cr__unit *unit = &plan->units[x->run - 1];
+        if (x->op->kind == CR_OP_VIEW) {
             settle_view(plan, &plan->views[x->run - 1]);
-        } else {
-            cr__unit *unit = &plan->units[x->run - 1];
-            if (!find_uses(plan, unit))
-                return false;
-            note_outliving(plan, unit);
+            continue;
         }
+        if (!find_uses(plan, unit))
+            return false;
+        note_outliving(plan, unit);
     }
     /* An old value that something outside is to read cannot be overwritten. */
     for (uint32_t i = 0; i < plan->n_old; i++)

@@ -180,7 +180,7 @@ static int64_t reduce_block(const cr__reducer *p, int64_t output, int64_t width,
     const int64_t from = block * CR__BLOCK, end = less_of(from + CR__BLOCK, p->length);
     if (p->width > 1) {
         const int64_t pitch = (int64_t)k->lanes * CR__STRIP;
-        cr__reduce_begin(k, at->acc, pitch);
+        cr__reduce_begin_columns(k, at->acc, width);
         add_columns(p, output, width, from, end, at);
         cr__reduce_fold_columns(k, at->acc, width);
         return pitch;

@@ -181,6 +181,8 @@ bool cr__reduce_find(cr__reduce_code code, cr_dtype in, cr__reduce_kernel *kerne
 
 /* All n to the identity. */
 void cr__reduce_begin(const cr__reduce_kernel *k, void *acc, int64_t n);
+/* The same for `width` outputs in an array of lanes * CR__STRIP. */
+void cr__reduce_begin_columns(const cr__reduce_kernel *k, void *acc, int64_t width);
 /* Folds an array of `lanes` accumulators into its first; of lanes * CR__STRIP, into the
  * first `width`. */
 void cr__reduce_fold(const cr__reduce_kernel *k, void *acc);

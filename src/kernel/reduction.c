@@ -75,20 +75,32 @@ static char *at_part_to(const cr__reduce_kernel *k, void *acc, int64_t i)
     return (char *)acc + i * k->part_size;
 }
 
+/* n of a part to its identity. */
+static void begin_part(const cr__reduce_kernel *k, int part, char *at, int64_t n)
+{
+    const uint64_t identity = k->identity[part];
+    uint32_t narrow;
+    memcpy(&narrow, &k->identity[part], sizeof narrow);
+    if (identity == 0)
+        memset(at, 0, (size_t)(n * k->part_size));
+    else if (k->part_size == 4)
+        for (int64_t i = 0; i < n; i++)
+            memcpy(at + i * 4, &narrow, 4);
+    else
+        for (int64_t i = 0; i < n; i++)
+            memcpy(at + i * 8, &identity, 8);
+}
+
 void cr__reduce_begin(const cr__reduce_kernel *k, void *acc, int64_t n)
 {
-    uint32_t narrow;
-    for (int p = 0; p < k->parts; p++) {
-        memcpy(&narrow, &k->identity[p], sizeof narrow);
-        if (k->identity[p] == 0)
-            memset(at_part_to(k, acc, p * n), 0, (size_t)(n * k->part_size));
-        else if (k->part_size == 4)
-            for (int64_t i = p * n; i < (p + 1) * n; i++)
-                memcpy(at_part_to(k, acc, i), &narrow, 4);
-        else
-            for (int64_t i = p * n; i < (p + 1) * n; i++)
-                memcpy(at_part_to(k, acc, i), &k->identity[p], 8);
-    }
+    for (int part = 0; part < k->parts; part++)
+        begin_part(k, part, at_part_to(k, acc, part * n), n);
+}
+
+void cr__reduce_begin_columns(const cr__reduce_kernel *k, void *acc, int64_t width)
+{
+    for (int64_t i = 0; i < (int64_t)k->parts * k->lanes; i++)
+        begin_part(k, (int)(i / k->lanes), at_part_to(k, acc, i * CR__STRIP), width);
 }
 
 void cr__reduce_fold(const cr__reduce_kernel *k, void *acc)

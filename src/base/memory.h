@@ -63,7 +63,7 @@ void cr__pooled_free(void *memory);
 #define CR__SIZE_CLASSES 256
 int cr__size_class(size_t bytes);
 
-#define CR__SLAB_RECORD  2048
+#define CR__SLAB_RECORD 2048
 
 /* Equal records of at most CR__SLAB_RECORD bytes, never given back before the context
  * closes: their memory stays readable, so that use after release can be seen. */

@@ -198,7 +198,8 @@ void cr__say(cr__text *out, const char *format, ...)
     size_t used = out->length < out->capacity ? out->length : out->capacity;
     va_list args;
     va_start(args, format);
-    int n = cr__vformat(out->at ? out->at + used : NULL, out->capacity - used, format, args);
+    int n =
+        cr__vformat(out->at ? out->at + used : NULL, out->capacity - used, format, args);
     va_end(args);
     out->length += n > 0 ? (size_t)n : 0;
 }

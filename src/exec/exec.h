@@ -233,8 +233,8 @@ CR__INLINE cr__use cr__use_of(const cr__plan *plan, const cr_tensor *x, uint32_t
     if (known && !x->run) {
         use.kind = CR__USE_KNOWN;
         use.unit = 0;
-        use.at.data = x->shape->numel == 1 ? (const void *)&x->value.scalar
-                                           : x->value.buffer->data;
+        use.at.data =
+            x->shape->numel == 1 ? (const void *)&x->value.scalar : x->value.buffer->data;
     } else if (!known && x->op->kind == CR_OP_VIEW) {
         const cr__seen *seen = &plan->views[x->run - 1];
         bool copied = seen->copy && seen->copy <= place;

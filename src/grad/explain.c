@@ -13,7 +13,8 @@ static void say_cut(cr__text *out, const cr_tensor *node)
     if (node->flags & CR__VERSION)
         cr__say(out, "no gradient flows through the assignment at %s", site);
     else if (node->flags & CR__CUT)
-        cr__say(out,
+        cr__say(
+            out,
             "%s (%s), or something beneath it that is not known any more since the value "
             "is, passes no gradient on or was recorded while gradients were off",
             name, site);
@@ -21,9 +22,10 @@ static void say_cut(cr__text *out, const cr_tensor *node)
         cr__say(out, "%s (%s) passes no gradient on", name, site);
     else if (!cr__is_float((cr_dtype)node->dtype))
         cr__say(out, "%s (%s) makes %s of it, which has no gradient", name, site,
-            cr_dtype_name(node->dtype));
+                cr_dtype_name(node->dtype));
     else
-        cr__say(out,
+        cr__say(
+            out,
             "%s (%s) was recorded while gradients were off, or before cr_requires_grad()",
             name, site);
 }
@@ -95,7 +97,7 @@ size_t cr_explain_no_grad(cr_tensor *x, char *at, size_t capacity)
             cr__say(&out, "; and so at %zu more places", cuts - NAMED_CUTS);
         if (!cuts && !cr__is_float((cr_dtype)x->dtype))
             cr__say(&out, "it is %s, and only floats have gradients",
-                cr_dtype_name(x->dtype));
+                    cr_dtype_name(x->dtype));
         else if (!cuts)
             cr__say(&out, "no tensor beneath it was marked by cr_requires_grad()");
     }

@@ -53,7 +53,8 @@
  *   log, log1p, sin, cos, tanh, sigmoid, erf, softplus and pow, randn, and sines of f32 beyond 8192
  *   are the C library's functions, or rest on them, and have its bits.
  * - A context and all that belongs to it is used by one thread at a time.
- * - The library never ends the process, installs no signal handler and prints nothing.
+ * - The library never ends the process, installs no signal handler and prints nothing. Functions of
+ *   yours that it calls return to it: no exception and no longjmp() leaves them.
  */
 #ifndef CHAINRULE_H
 #define CHAINRULE_H

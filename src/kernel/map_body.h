@@ -155,7 +155,7 @@ KERNEL(where)
 #define BODY_NUMBERS(FORM, name, vectors, integers) FORM(name, SHORT, T, , vectors)
 #define BODY_ORDERED(FORM, name, vectors, integers) FORM(name, SHORT, T, , vectors)
 #define BODY_COMPARED(FORM, name, vectors, integers) \
-    FORM(name, SHORT, uint8_t, _mask, vectors)
+    FORM(name, LONG, uint8_t, _mask, vectors) /* packing the bools takes its time */
 #define BODY_LOGICAL(FORM, name, elements)
 #define BODY_ALONE(FORM, name, what)
 #define BODY_ELEMENTARY(FORM, name, vectors, doubles) \

@@ -635,7 +635,7 @@ static bool columns_case(const cr__reduce_kernel *k)
     const int64_t stride = width + below(20), size = k->size, y_stride = width + below(3);
     const bool array = k->operand == CR__REDUCES_ARRAY;
     const int64_t pitch = (int64_t)k->lanes * CR__STRIP;
-    cr__reduce_begin(k, acc, pitch);
+    cr__reduce_begin_columns(k, acc, width);
     for (int64_t at = 0, piece; at < n; at += piece) {
         piece = 1 + below(50);
         piece = piece < n - at ? piece : n - at;

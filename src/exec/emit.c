@@ -1,7 +1,8 @@
 /* A group of maps becomes a program. */
 #include "program.h"
 
-#define TILE 512 /* elements; two registers of doubles, 8 KiB */
+#define TILE      512 /* elements; two registers of doubles, 8 KiB */
+#define ROW_BYTES (16 << 10)
 
 /* ---- memory ---- */
 
@@ -179,6 +180,13 @@ static void place_temps(cr__program *p)
     int64_t size = p->temp_size ? p->temp_size : 4;
     size_t blocks = (size_t)p->n_blocks * CR__BLOCK_BYTES;
     p->tile = TILE;
+    /* Rows that are to be reduced are one tile if the L1 cache holds them. */
+    if (p->group->root) {
+        int64_t rows = p->plan->units[p->group->root - 1].node->shape->numel;
+        while (p->tile < CR__BLOCK && p->tile < p->numel / rows &&
+               2 * p->tile * size * p->n_temps <= ROW_BYTES)
+            p->tile *= 2;
+    }
     while (p->tile > 32 &&
            (size_t)(p->tile * size) * (size_t)p->n_temps + blocks > CR__TEMP_BYTES)
         p->tile /= 2;

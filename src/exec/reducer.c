@@ -431,9 +431,11 @@ void cr__reducer_chunk(void *arg, int64_t chunk, int worker)
     const reducer_places at = places_of(p, worker);
     char *shared = places_of(p, 0).shared;
     cr__part(p->strips * p->spans, 1, chunk, p->chunks, &begin, &end);
+    int64_t width, from = 0, to = 0; /* outputs that are done */
     for (int64_t task = begin; task < end; task++) {
-        int64_t width, first = strip_at(p, task / p->spans, &width);
-        int64_t block = task % p->spans * p->span, pitch;
+        const int64_t first = strip_at(p, task / p->spans, &width);
+        const int64_t block = task % p->spans * p->span;
+        int64_t pitch;
         char *result = reduce_span(p, first, width, block,
                                    less_of(block + p->span, p->blocks), &at, &pitch);
         if (p->spans > 1) {
@@ -441,8 +443,10 @@ void cr__reducer_chunk(void *arg, int64_t chunk, int worker)
             continue;
         }
         cr__reduce_end(&p->r.kernel, result, pitch, out_of(p, first), width, p->length);
-        end_outputs(p, first, width, worker);
+        from = task == begin ? first : from;
+        to = first + width;
     }
+    end_outputs(p, from, to - from, worker);
 }
 
 void cr__reducer_finish(cr__reducer *p)

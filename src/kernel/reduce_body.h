@@ -1,5 +1,5 @@
 /* The reductions of one float type (for_each_float.h) in one instruction set: the LOOP rows of
- * reductions.inc, and pairs. The functions are written for all rows and compiled into the
+ * reductions.inc, the ONCE rows if ALL_ROWS is 1, and pairs. The functions are written for all rows and compiled into the
  * kernels of each with `code` and `join` constants, so that no switch is left. */
 
 #define VECTORS (CR__LANES / N)
@@ -41,6 +41,7 @@ CR__FN T NAME(identity)(int join)
 #define LOOP_CASE(name, term) \
     case CR__REDUCE_##name:   \
         return term;
+#define ONCE_CASE(name, term)
 #define TERMS_CASE(name, term)
 #define MEANS_CASE(name, term)
 #define PLACES_CASE(name, term)
@@ -55,16 +56,8 @@ CR__FN VT NAME(term)(cr__reduce_code code, VT b, VT y)
     }
 }
 
-#define REDUCTION(name, HOW, RESULT, JOIN, OPERAND, term) HOW##_CASE(name, term)
-CR__FN T NAME(term_element)(cr__reduce_code code, T b, T y)
-{
-    switch (code) {
-#include "reductions.inc"
-    default:
-        return b;
-    }
-}
 #undef LOOP_CASE
+#undef ONCE_CASE
 #undef TERMS_CASE
 #undef MEANS_CASE
 #undef PLACES_CASE
@@ -92,17 +85,15 @@ CR__FN void NAME(add_lines)(cr__reduce_code code, int join, cr__reduce_operand o
         for (int v = 0; v < GROUP; v++)
             F(store)(lanes + from + v * N, acc[v]);
     }
-    int64_t i = lines;
-    for (; i + N <= n; i += N, lanes += N)
-        F(store)(lanes, NAME(both)(join, F(load)(lanes), TERM(i)));
 #undef Y
-#define Y(at) \
-    (operand == CR__REDUCES_ARRAY ? F(load_part)(y + (at), F(first)(n - i)) : value)
-    if (i < n) {
+#define MASK  F(first)(n - i < N ? n - i : N)
+#define Y(at) (operand == CR__REDUCES_ARRAY ? F(load_part)(y + (at), MASK) : value)
+    for (int64_t i = lines; i < n; i += N, lanes += N) {
         VT a = F(load)(lanes);
-        VT b = NAME(term)(code, F(load_part)(x + i, F(first)(n - i)), Y(i));
-        F(store)(lanes, F(sel)(F(first)(n - i), NAME(both)(join, a, b), a));
+        VT b = NAME(term)(code, F(load_part)(x + i, MASK), Y(i));
+        F(store)(lanes, F(sel)(MASK, NAME(both)(join, a, b), a));
     }
+#undef MASK
 #undef Y
 #undef TERM
 }
@@ -149,14 +140,14 @@ CR__FN VT NAME(row)(cr__reduce_code code, int join, cr__reduce_operand operand,
 }
 
 /* The lanes folded to one vector, and to the first of them. */
-CR__FN VT NAME(halve)(int join, T *lanes)
+CR__FN void NAME(halve)(int join, T *lanes)
 {
+#pragma GCC unroll 8
     for (int width = CR__LANES / 2; width >= N; width /= 2)
         for (int i = 0; i < width; i += N) {
             VT a = F(load)(lanes + i), b = F(load)(lanes + i + width);
             F(store)(lanes + i, NAME(both)(join, a, b));
         }
-    return F(load)(lanes);
 }
 CR__FN void NAME(fold_vector)(int join, T *lanes)
 {
@@ -182,23 +173,21 @@ CR__FN void NAME(fold_rows)(int join, const VT *halved, T *out, int64_t rows)
     }
 }
 #define FOLD(JOIN)                                                               \
-    CR__CALL VT NAME(halve_##JOIN)(T * lanes)                                    \
-    {                                                                            \
-        return NAME(halve)(JOIN_##JOIN, lanes);                                  \
-    }                                                                            \
     CR__CALL void NAME(fold_rows_##JOIN)(const VT *halved, T *out, int64_t rows) \
     {                                                                            \
         NAME(fold_rows)(JOIN_##JOIN, halved, out, rows);                         \
     }                                                                            \
     CR__T static void NAME(fold_##JOIN)(void *acc)                               \
     {                                                                            \
-        VT halved = NAME(halve_##JOIN)(acc);                                     \
-        NAME(fold_rows_##JOIN)(&halved, acc, 1);                                 \
+        NAME(halve)(JOIN_##JOIN, acc);                                           \
+        NAME(fold_vector)(JOIN_##JOIN, acc);                                     \
     }
 FOLD(PLUS)
-FOLD(TIMES)
 FOLD(MAX)
 FOLD(MIN)
+#if ALL_ROWS
+FOLD(TIMES)
+#endif
 #undef FOLD
 
 /* Accumulators' rows are whole vectors. */
@@ -245,9 +234,11 @@ CR__T static void NAME(join)(const cr__reduce_kernel *k, void *out, const void *
     case JOIN_PLUS:
         NAME(join_all)(JOIN_PLUS, out, a, b, n);
         break;
+#if ALL_ROWS
     case JOIN_TIMES:
         NAME(join_all)(JOIN_TIMES, out, a, b, n);
         break;
+#endif
     case JOIN_MAX:
         NAME(join_all)(JOIN_MAX, out, a, b, n);
         break;
@@ -258,28 +249,40 @@ CR__T static void NAME(join)(const cr__reduce_kernel *k, void *out, const void *
 
 /* ---- the kernels of a row ---- */
 
+CR__T static void NAME(fill)(void *parts, const void *identity, int64_t n)
+{
+    const VT x = F(fill)(identity);
+    for (int64_t i = 0; i < n; i += N)
+        F(store)((T *)parts + i, x);
+}
+
+/* Rows whose lanes lie in memory, by the row's own `lines`. */
+CR__T static void NAME(rows)(const cr__reduce_kernel *k, void *out, const void *x,
+                             const void *y, int64_t rows, int64_t length)
+{
+    const int64_t step =
+        k->operand == CR__REDUCES_ARRAY ? length : k->operand == CR__REDUCES_VALUE;
+    void (*const lines)(void *, const void *, const void *, int64_t) =
+        k->loops->of[k->code].lines;
+    void (*const fold)(void *) = k->loops->fold[k->join_code];
+    const VT identity = F(fill)((const T *)(const void *)k->identity);
+    const T *from = x, *other = y;
+    CR__ALIGNED(64) T lanes[CR__LANES];
+    for (int64_t r = 0; r < rows; r++) {
+        for (int l = 0; l < CR__LANES; l += N)
+            F(store)(lanes + l, identity);
+        lines(lanes, from + r * length, step ? other + r * step : y, length);
+        fold(lanes);
+        ((T *)out)[r] = lanes[0];
+    }
+}
+
 #define LOOP_FUNCTIONS(name, JOIN, OPERAND)                                              \
-    CR__CALL void NAME(name##_lines)(T * lanes, const T *x, const T *y, int64_t n)       \
+    CR__T static void NAME(name##_lines)(void *lanes, const void *x, const void *y,      \
+                                         int64_t n)                                      \
     {                                                                                    \
         NAME(add_lines)                                                                  \
         (CR__REDUCE_##name, JOIN_##JOIN, CR__REDUCES_##OPERAND, lanes, x, y, n);         \
-    }                                                                                    \
-    CR__T static void NAME(name##_add)(const cr__reduce_kernel *k, void *acc,            \
-                                       const void *x, const void *y, int64_t at,         \
-                                       int64_t n)                                        \
-    {                                                                                    \
-        const cr__reduce_operand operand = CR__REDUCES_##OPERAND;                        \
-        const T *from = x, *other = y;                                                   \
-        T *lanes = acc;                                                                  \
-        (void)k;                                                                         \
-        for (int64_t l = at % CR__LANES; l % CR__LANES && n > 0; l++, n--) {             \
-            const T b = *from++, o = operand == CR__REDUCES_ALONE ? 0 : *other;          \
-            const T term = NAME(term_element)(CR__REDUCE_##name, b, o);                  \
-            lanes[l] = NAME(both_elements)(JOIN_##JOIN, lanes[l], term);                 \
-            if (operand == CR__REDUCES_ARRAY)                                            \
-                other++;                                                                 \
-        }                                                                                \
-        NAME(name##_lines)(lanes, from, other, n);                                       \
     }                                                                                    \
     CR__T static void NAME(name##_columns)(                                              \
         const cr__reduce_kernel *k, void *acc, const void *x, int64_t x_stride,          \
@@ -296,25 +299,22 @@ CR__T static void NAME(join)(const cr__reduce_kernel *k, void *out, const void *
     {                                                                                    \
         const cr__reduce_operand operand = CR__REDUCES_##OPERAND;                        \
         const T *from = x, *other = y;                                                   \
-        CR__ALIGNED(64) T lanes[CR__LANES];                                              \
         VT halved[4];                                                                    \
         (void)k;                                                                         \
         for (int64_t r = 0; r < rows; r++, from += length) {                             \
-            if (IN_REGISTERS) {                                                          \
-                halved[r % 4] = NAME(row)(CR__REDUCE_##name, JOIN_##JOIN, operand, from, \
-                                          other, length);                                \
-            } else {                                                                     \
-                for (int l = 0; l < CR__LANES; l += N)                                   \
-                    F(store)(lanes + l, F(set)(NAME(identity)(JOIN_##JOIN)));            \
-                NAME(name##_lines)(lanes, from, other, length);                          \
-                halved[r % 4] = NAME(halve_##JOIN)(lanes);                               \
-            }                                                                            \
+            halved[r % 4] =                                                              \
+                NAME(row)(CR__REDUCE_##name, JOIN_##JOIN, operand, from, other, length); \
             if (operand != CR__REDUCES_ALONE)                                            \
                 other += operand == CR__REDUCES_ARRAY ? length : 1;                      \
             if (r % 4 == 3 || r == rows - 1)                                             \
                 NAME(fold_rows_##JOIN)(halved, (T *)out + r / 4 * 4, r % 4 + 1);         \
         }                                                                                \
     }
+#if ALL_ROWS
+#define ONCE_FUNCTIONS(name, JOIN, OPERAND) LOOP_FUNCTIONS(name, JOIN, OPERAND)
+#else
+#define ONCE_FUNCTIONS(...)
+#endif
 #define TERMS_FUNCTIONS(...)
 #define MEANS_FUNCTIONS(...)
 #define PLACES_FUNCTIONS(...)
@@ -367,8 +367,14 @@ CR__T static void NAME(join_pairs)(void *all_m, void *all_s, const void *all_xm,
 }
 
 static const cr__reduce_loops NAME(loops) = {
-#define LOOP_ROW(name) \
-    [CR__REDUCE_##name] = { NAME(name##_add), NAME(name##_columns), NAME(name##_rows) },
+#define LOOP_ROW(name)                                                \
+    [CR__REDUCE_##name] = { NAME(name##_lines), NAME(name##_columns), \
+                            IN_REGISTERS ? NAME(name##_rows) : NAME(rows) },
+#if ALL_ROWS
+#define ONCE_ROW(name) LOOP_ROW(name)
+#else
+#define ONCE_ROW(name)
+#endif
 #define TERMS_ROW(name)
 #define MEANS_ROW(name)
 #define PLACES_ROW(name)
@@ -378,15 +384,25 @@ static const cr__reduce_loops NAME(loops) = {
 #include "reductions.inc"
     },
     NAME(join),
-    { NAME(fold_PLUS), NAME(fold_TIMES), NAME(fold_MAX), NAME(fold_MIN) },
+    NAME(fill),
+    {
+        [JOIN_PLUS] = NAME(fold_PLUS),
+        [JOIN_MAX] = NAME(fold_MAX),
+        [JOIN_MIN] = NAME(fold_MIN),
+#if ALL_ROWS
+        [JOIN_TIMES] = NAME(fold_TIMES),
+#endif
+    },
     NAME(join_pairs)
 };
 #undef LOOP_ROW
+#undef ONCE_ROW
 #undef TERMS_ROW
 #undef MEANS_ROW
 #undef PLACES_ROW
 #undef PAIRS_ROW
 #undef LOOP_FUNCTIONS
+#undef ONCE_FUNCTIONS
 #undef TERMS_FUNCTIONS
 #undef MEANS_FUNCTIONS
 #undef PLACES_FUNCTIONS

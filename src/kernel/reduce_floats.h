@@ -4,3 +4,6 @@
 
 static const cr__reduce_loops *const CR__V(reduce_loops)[] = { &CR__V(f32_loops),
                                                                &CR__V(f64_loops) };
+
+#undef ALL_ROWS /* the sets behind the first */
+#define ALL_ROWS 0

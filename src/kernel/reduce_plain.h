@@ -15,9 +15,10 @@ static void PLAIN(terms)(cr__reduce_code code, void *to, const void *from,
 #define DOWN ((T)CR__DOWN(sizeof(T)))
 #define UP   ((T)CR__UP(sizeof(T)))
 #define ALONE_Y
-#define VALUE_Y const T y = ys[i * step];
-#define ARRAY_Y const T y = ys[i * step];
-#define LOOP(...)
+#define VALUE_Y                   const T y = ys[i * step];
+#define ARRAY_Y                   const T y = ys[i * step];
+#define LOOP(name, OPERAND, term) TERMS(name, OPERAND, term)
+#define ONCE(name, OPERAND, term) TERMS(name, OPERAND, term)
 #define MEANS(...)
 #define PLACES(...)
 #define PAIRS(...)
@@ -36,6 +37,7 @@ static void PLAIN(terms)(cr__reduce_code code, void *to, const void *from,
 #undef VALUE_Y
 #undef ARRAY_Y
 #undef LOOP
+#undef ONCE
 #undef TERMS
 #undef MEANS
 #undef PLACES
@@ -171,42 +173,49 @@ static void PLAIN(look)(bool least, EXTREME *best, int64_t *place, const T *x,
         }
 }
 
-static void PLAIN(place_add)(const cr__reduce_kernel *k, void *acc, const void *x,
-                             const void *y, int64_t at, int64_t n)
+CR__INLINE void PLAIN(find_place)(const cr__reduce_kernel *k, EXTREME *best,
+                                  int64_t *place, const T *x, int64_t at, int64_t n)
 {
-    EXTREME *best = acc;
-    int64_t *place = (int64_t *)acc + 1;
     const bool least = k->join_code == JOIN_MIN;
-    const T *from = x;
 #if FLOATING
     /* The extremum first, in vectors, and where it is only if it is a new one. */
-    cr__reduce_rows *const extremum =
-        k->loops->of[least ? CR__REDUCE_amin : CR__REDUCE_amax].rows;
-    for (int64_t piece; n >= CR__LANES; from += piece, at += piece, n -= piece) {
-        T b;
+    const cr__reduce_code extremum = least ? CR__REDUCE_amin : CR__REDUCE_amax;
+    for (int64_t piece; n >= CR__LANES; x += piece, at += piece, n -= piece) {
+        CR__ALIGNED(64) T lanes[CR__LANES];
         piece = n < CR__BLOCK ? n : CR__BLOCK;
-        extremum(k, &b, from, NULL, 1, piece);
+        for (int l = 0; l < CR__LANES; l++)
+            lanes[l] = least ? (T)INFINITY : -(T)INFINITY;
+        k->loops->of[extremum].lines(lanes, x, NULL, piece);
+        k->loops->fold[k->join_code](lanes);
+        const T b = lanes[0];
         if (*place >= 0 && !PLAIN(is_better)(least, b, *best))
             continue;
         int64_t i = 0;
-        while (from[i] != b && !isnan(from[i]))
+        while (x[i] != b && !isnan(x[i]))
             i++;
         *best = b;
         *place = at + i;
     }
 #endif
+    PLAIN(look)(least, best, place, x, 1, at, n);
+}
+
+static void PLAIN(place_add)(const cr__reduce_kernel *k, void *acc, const void *x,
+                             const void *y, int64_t at, int64_t n)
+{
     (void)y;
-    PLAIN(look)(least, best, place, from, 1, at, n);
+    PLAIN(find_place)(k, acc, (int64_t *)acc + 1, x, at, n);
 }
 
 static void PLAIN(place_rows)(const cr__reduce_kernel *k, void *out, const void *x,
                               const void *y, int64_t rows, int64_t length)
 {
+    (void)y;
     for (int64_t r = 0; r < rows; r++) {
-        CR__ALIGNED(8) char acc[16];
-        memcpy(acc, k->identity, sizeof acc);
-        PLAIN(place_add)(k, acc, (const T *)x + r * length, y, 0, length);
-        memcpy((int64_t *)out + r, acc + 8, 8);
+        EXTREME best = 0;
+        int64_t place = -1;
+        PLAIN(find_place)(k, &best, &place, (const T *)x + r * length, 0, length);
+        ((int64_t *)out)[r] = place;
     }
 }
 

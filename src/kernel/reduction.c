@@ -13,7 +13,7 @@
 #define PIECE 512
 
 enum { JOIN_PLUS, JOIN_TIMES, JOIN_MAX, JOIN_MIN };
-enum { HOW_LOOP, HOW_TERMS, HOW_MEANS, HOW_PLACES, HOW_PAIRS };
+enum { HOW_LOOP, HOW_ONCE, HOW_TERMS, HOW_MEANS, HOW_PLACES, HOW_PAIRS };
 enum {
     RESULT_WIDE,
     RESULT_SAME,
@@ -41,11 +41,14 @@ const char *const cr__reduce_names[CR__REDUCE_CODES] = {
 /* What an instruction set has for f32, or for f64. */
 typedef struct cr__reduce_loops {
     struct {
-        cr__reduce_add *add;
+        /* as cr__reduce_add, from lane 0 */
+        void (*lines)(void *lanes, const void *x, const void *y, int64_t n);
         cr__reduce_columns *columns;
         cr__reduce_rows *rows;
-    } of[CR__REDUCE_CODES]; /* of LOOP rows */
+    } of[CR__REDUCE_CODES]; /* of LOOP and ONCE rows */
     cr__reduce_join *join;
+    /* n parts, a multiple of CR__LANES, to the identity, in the vectors that loops load */
+    void (*fill)(void *parts, const void *identity, int64_t n);
     void (*fold[4])(void *lanes); /* by JOIN: the first lane becomes what all come to */
     void (*join_pairs)(void *m, void *s, const void *xm, const void *xs, int64_t stride,
                        int64_t width, int64_t lines);
@@ -60,6 +63,8 @@ static void exponentials(void *x, size_t size, int64_t n)
     cr__map_find(CR__MAP_exp, dtype, dtype)(x, src, step, n);
 }
 
+/* The first, generic set has the ONCE rows as well. */
+#define ALL_ROWS     1
 #define CR__TEMPLATE "reduce_floats.h"
 #include "for_each_set.h"
 
@@ -75,20 +80,14 @@ static char *at_part_to(const cr__reduce_kernel *k, void *acc, int64_t i)
     return (char *)acc + i * k->part_size;
 }
 
-/* n of a part to its identity. */
+/* n of a part to its identity; of lanes whole vectors, as loops load them. */
 static void begin_part(const cr__reduce_kernel *k, int part, char *at, int64_t n)
 {
-    const uint64_t identity = k->identity[part];
-    uint32_t narrow;
-    memcpy(&narrow, &k->identity[part], sizeof narrow);
-    if (identity == 0)
-        memset(at, 0, (size_t)(n * k->part_size));
-    else if (k->part_size == 4)
-        for (int64_t i = 0; i < n; i++)
-            memcpy(at + i * 4, &narrow, 4);
+    if (k->lanes > 1)
+        k->loops->fill(at, &k->identity[part], n);
     else
         for (int64_t i = 0; i < n; i++)
-            memcpy(at + i * 8, &identity, 8);
+            memcpy(at + i * 8, &k->identity[part], 8);
 }
 
 void cr__reduce_begin(const cr__reduce_kernel *k, void *acc, int64_t n)
@@ -97,8 +96,19 @@ void cr__reduce_begin(const cr__reduce_kernel *k, void *acc, int64_t n)
         begin_part(k, part, at_part_to(k, acc, part * n), n);
 }
 
+/* Whether most of a strip counts: then it is taken for a whole one, whose lanes lie one after
+ * the other. */
+static bool is_wide(int64_t width)
+{
+    return width > CR__STRIP / 2;
+}
+
 void cr__reduce_begin_columns(const cr__reduce_kernel *k, void *acc, int64_t width)
 {
+    if (is_wide(width)) {
+        cr__reduce_begin(k, acc, (int64_t)k->lanes * CR__STRIP);
+        return;
+    }
     for (int64_t i = 0; i < (int64_t)k->parts * k->lanes; i++)
         begin_part(k, (int)(i / k->lanes), at_part_to(k, acc, i * CR__STRIP), width);
 }
@@ -116,11 +126,17 @@ void cr__reduce_fold(const cr__reduce_kernel *k, void *acc)
 void cr__reduce_fold_columns(const cr__reduce_kernel *k, void *acc, int64_t width)
 {
     const int64_t pitch = (int64_t)k->lanes * CR__STRIP;
-    for (int half = k->lanes / 2; half >= 1; half /= 2)
-        for (int l = 0; l < half; l++) {
-            char *at = at_part_to(k, acc, (int64_t)l * CR__STRIP);
-            k->join(k, at, at, at_part(k, at, (int64_t)half * CR__STRIP), width, pitch);
+    for (int half = k->lanes / 2; half >= 1; half /= 2) {
+        const char *other = at_part(k, acc, (int64_t)half * CR__STRIP);
+        if (is_wide(width)) {
+            k->join(k, acc, acc, other, (int64_t)half * CR__STRIP, pitch);
+            continue;
         }
+        for (int64_t l = 0; l < half; l++) {
+            char *at = at_part_to(k, acc, l * CR__STRIP);
+            k->join(k, at, at, at_part(k, other, l * CR__STRIP), width, pitch);
+        }
+    }
 }
 
 /* One row after the other: for kernels that have no loop for it. */
@@ -212,25 +228,61 @@ static const struct {
     [CR_U8] = INTEGER_LOOPS(u8),   [CR_BOOL] = INTEGER_LOOPS(u8),
 };
 
-/* ---- floats whose terms are made first ---- */
+/* ---- floats ---- */
 
-/* The row whose loop takes the terms. */
+/* The row whose loop takes terms. */
 static const cr__reduce_code loop_of_join[] = { [JOIN_PLUS] = CR__REDUCE_sum,
                                                 [JOIN_TIMES] = CR__REDUCE_prod,
                                                 [JOIN_MAX] = CR__REDUCE_amax,
                                                 [JOIN_MIN] = CR__REDUCE_amin };
 
+/* The terms of n <= PIECE elements. */
+static void make_terms(const cr__reduce_kernel *k, void *terms, const void *x,
+                       const void *y, int64_t n)
+{
+    plain_loops[k->dtype].terms(k->code, terms, x, y, k->operand == CR__REDUCES_ARRAY, n);
+}
+
+static const char *elements_from(const cr__reduce_kernel *k, const void *x, int64_t i)
+{
+    return (const char *)x + i * k->size;
+}
+
+static const void *other_from(const cr__reduce_kernel *k, const void *y, int64_t i)
+{
+    return k->operand == CR__REDUCES_ARRAY ? elements_from(k, y, i) : y;
+}
+
+/* What comes before lane 0, if `at` is on another, as terms; returns how many. */
+static int64_t add_head(const cr__reduce_kernel *k, void *acc, const void *x,
+                        const void *y, int64_t at, int64_t n)
+{
+    CR__ALIGNED(64) char terms[CR__LANES * 8];
+    const int64_t lane = at % CR__LANES;
+    char *lanes = at_part_to(k, acc, lane);
+    n = CR__LANES - lane < n ? CR__LANES - lane : n;
+    make_terms(k, terms, x, y, n);
+    k->join(k, lanes, lanes, terms, n, CR__LANES);
+    return n;
+}
+
+static void loop_add(const cr__reduce_kernel *k, void *acc, const void *x, const void *y,
+                     int64_t at, int64_t n)
+{
+    const int64_t head = at % CR__LANES ? add_head(k, acc, x, y, at, n) : 0;
+    k->loops->of[k->code].lines(acc, elements_from(k, x, head), other_from(k, y, head),
+                                n - head);
+}
+
 static void terms_add(const cr__reduce_kernel *k, void *acc, const void *x, const void *y,
                       int64_t at, int64_t n)
 {
     CR__ALIGNED(64) char terms[PIECE * 8];
-    const int64_t y_step = k->operand == CR__REDUCES_ARRAY;
-    for (int64_t i = 0, piece; i < n; i += piece) {
+    int64_t i = at % CR__LANES ? add_head(k, acc, x, y, at, n) : 0;
+    for (int64_t piece; i < n; i += piece) {
         piece = n - i < PIECE ? n - i : PIECE;
-        plain_loops[k->dtype].terms(k->code, terms, (const char *)x + i * k->size,
-                                    y ? (const char *)y + i * y_step * k->size : NULL,
-                                    y_step, piece);
-        k->loops->of[loop_of_join[k->join_code]].add(k, acc, terms, NULL, at + i, piece);
+        make_terms(k, terms, elements_from(k, x, i), other_from(k, y, i), piece);
+        k->loops->of[loop_of_join[k->join_code]].lines(acc, terms, NULL, piece);
     }
 }
 
@@ -475,12 +527,15 @@ static void find_identity(cr__reduce_kernel *k, bool floats)
 
 static bool find_float(cr__reduce_kernel *k)
 {
+    if (reductions[k->code].how == HOW_ONCE)
+        k->loops = loop_sets[CR__GENERIC][k->dtype == CR_F64];
     k->lanes = CR__LANES;
     k->part_size = k->size;
     k->join = k->loops->join;
     switch (reductions[k->code].how) {
+    case HOW_ONCE:
     case HOW_LOOP:
-        k->add = k->loops->of[k->code].add;
+        k->add = loop_add;
         k->columns = k->loops->of[k->code].columns;
         k->rows = k->loops->of[k->code].rows;
         return true;

@@ -83,8 +83,8 @@ static int64_t offset_of(const cr__strided *x, int64_t i)
     return offset + i * x->strides[0];
 }
 
-static char *element(const cr__reducer *p, const cr__strided *x, const void *data,
-                     int64_t i)
+static char *element_of(const cr__reducer *p, const cr__strided *x, const void *data,
+                        int64_t i)
 {
     return (char *)(uintptr_t)data + offset_of(x, i) * p->r.kernel.size;
 }
@@ -92,15 +92,16 @@ static char *element(const cr__reducer *p, const cr__strided *x, const void *dat
 /* Output o's operands: the elements' first ones, or the value. */
 static const void *x_of(const cr__reducer *p, int64_t o)
 {
-    return element(p, &p->kept, p->kept.data, o);
+    return element_of(p, &p->kept, p->kept.data, o);
 }
 
 static const void *y_of(const cr__reducer *p, int64_t o)
 {
     const cr__reduce_kernel *k = &p->r.kernel;
-    return k->operand == CR__REDUCES_VALUE   ? (const char *)p->r.values + o * k->size
-           : k->operand == CR__REDUCES_ARRAY ? element(p, &p->kept_y, p->kept_y.data, o)
-                                             : NULL;
+    return k->operand == CR__REDUCES_VALUE ? (const char *)p->r.values + o * k->size
+           : k->operand == CR__REDUCES_ARRAY
+               ? element_of(p, &p->kept_y, p->kept_y.data, o)
+               : NULL;
 }
 
 static char *out_of(const cr__reducer *p, int64_t o)
@@ -150,8 +151,8 @@ static void add_stored(const cr__reducer *p, int64_t output, int64_t from, int64
     }
     for (int64_t i = from, n; i < to; i += n) {
         n = less_of(p->run - i % p->run, to - i);
-        k->add(k, at->acc, element(p, &p->reduced, x, i),
-               both ? element(p, &p->reduced_y, y, i) : y, i, n);
+        k->add(k, at->acc, element_of(p, &p->reduced, x, i),
+               both ? element_of(p, &p->reduced_y, y, i) : y, i, n);
     }
 }
 
@@ -165,8 +166,8 @@ static void add_columns(const cr__reducer *p, int64_t output, int64_t width, int
     const int last = p->reduced.ndim - 1;
     for (int64_t i = from, n; i < to; i += n) {
         n = less_of(p->reduced.dims[last] - i % p->reduced.dims[last], to - i);
-        k->columns(k, at->acc, element(p, &p->reduced, x, i), p->reduced.strides[last],
-                   both ? element(p, &p->reduced_y, y, i) : y,
+        k->columns(k, at->acc, element_of(p, &p->reduced, x, i), p->reduced.strides[last],
+                   both ? element_of(p, &p->reduced_y, y, i) : y,
                    both ? p->reduced_y.strides[last] : 0, width, i, n);
     }
 }
@@ -272,7 +273,7 @@ static void join_spans(const cr__reducer *p, int64_t strip, char *at)
 /* ---- cutting ---- */
 
 /* Nanoseconds of an element; a guess that decides about chunks only. */
-static double cost_of(const cr__reducer *p)
+static double reducer_cost(const cr__reducer *p)
 {
     const cr__reduce_kernel *k = &p->r.kernel;
     double cost = 0.06 * k->size;
@@ -288,7 +289,7 @@ static double cost_of(const cr__reducer *p)
 /* Spans, if there are too few strips for all threads; and chunks of strips and spans. */
 static void cut_spans(cr__reducer *p)
 {
-    const double cost = (double)p->outputs * (double)p->length * cost_of(p);
+    const double cost = (double)p->outputs * (double)p->length * reducer_cost(p);
     const int64_t strip_bytes = p->strips * slot_bytes(p);
     const int64_t wanted = cr__chunks(cost, INT64_MAX, p->team);
     p->span = p->blocks;
@@ -349,7 +350,7 @@ int64_t cr__reducer_cut(cr__reducer *p, const cr__reduction *reduction, cr__team
     p->blocks = p->length ? (p->length - 1) / CR__BLOCK + 1 : 1;
     p->strips = p->strips ? p->strips : p->outputs;
     if (p->rows)
-        p->chunks = cr__chunks((double)p->outputs * (double)p->length * cost_of(p),
+        p->chunks = cr__chunks((double)p->outputs * (double)p->length * reducer_cost(p),
                                (p->outputs - 1) / CR__PAD + 1, team);
     else
         cut_spans(p);

@@ -173,12 +173,12 @@ static int64_t integer_term(cr__reduce_code code, int64_t b)
 #define FLOATING    1
 #define EXTREME     double
 #define T           float
-#define PLAIN(name) f32_##name
+#define PLAIN(name) f32_reduce_##name
 #include "reduce_plain.h"
 #undef T
 #undef PLAIN
 #define T           double
-#define PLAIN(name) f64_##name
+#define PLAIN(name) f64_reduce_##name
 #include "reduce_plain.h"
 #undef T
 #undef PLAIN
@@ -188,17 +188,17 @@ static int64_t integer_term(cr__reduce_code code, int64_t b)
 #define FLOATING    0
 #define EXTREME     int64_t
 #define T           int64_t
-#define PLAIN(name) i64_##name
+#define PLAIN(name) i64_reduce_##name
 #include "reduce_plain.h"
 #undef T
 #undef PLAIN
 #define T           int32_t
-#define PLAIN(name) i32_##name
+#define PLAIN(name) i32_reduce_##name
 #include "reduce_plain.h"
 #undef T
 #undef PLAIN
 #define T           uint8_t
-#define PLAIN(name) u8_##name
+#define PLAIN(name) u8_reduce_##name
 #include "reduce_plain.h"
 #undef T
 #undef PLAIN
@@ -223,9 +223,9 @@ static const struct {
         .halves_columns = P##_halves_columns, .place_add = P##_place_add,     \
         .place_columns = P##_place_columns, .place_rows = P##_place_rows      \
     }
-    [CR_F32] = FLOAT_LOOPS(f32),   [CR_F64] = FLOAT_LOOPS(f64),
-    [CR_I64] = INTEGER_LOOPS(i64), [CR_I32] = INTEGER_LOOPS(i32),
-    [CR_U8] = INTEGER_LOOPS(u8),   [CR_BOOL] = INTEGER_LOOPS(u8),
+    [CR_F32] = FLOAT_LOOPS(f32_reduce),   [CR_F64] = FLOAT_LOOPS(f64_reduce),
+    [CR_I64] = INTEGER_LOOPS(i64_reduce), [CR_I32] = INTEGER_LOOPS(i32_reduce),
+    [CR_U8] = INTEGER_LOOPS(u8_reduce),   [CR_BOOL] = INTEGER_LOOPS(u8_reduce),
 };
 
 /* ---- floats ---- */

@@ -6,6 +6,7 @@
  *     order.c     the order in which groups run
  *     slots.c     where values lie, what is overwritten, and the peak, before any memory
  *                 is asked for; then all of it is obtained
+ *     verify.c    in debug builds: that the plan is sound
  *     emit.c      a group -> instructions over tiles
  *     launch.c    computes: groups and chunks of them, on all threads
  *     commit.c    values -> nodes
@@ -99,6 +100,9 @@ typedef struct cr__group {
     uint32_t late;  /* in the order: the first of those that wait for it; 0: none */
     uint32_t next;  /* the next of those that wait for the same; 0: none */
     bool waits;
+#ifdef CR_DEBUG
+    uint32_t ran; /* the place at which it does: verify.c */
+#endif
 } cr__group;
 
 /* Memory that values lie in, one after the other. */
@@ -110,6 +114,11 @@ typedef struct cr__slot {
     bool old;                     /* that is an old value */
     bool taken;                   /* an old value has been overwritten */
     uint32_t read_in, written_in; /* jobs: launch.c */
+#ifdef CR_DEBUG
+    uint32_t holds;      /* verify.c: the unit whose value it holds, place plus 1; */
+    uint32_t reads;      /* the last unit of the group to read that; */
+    uint32_t written_by; /* and the last place at which a group of a job writes it */
+#endif
 } cr__slot;
 
 /* A view that is not computed but read through; what it looks at. */
@@ -153,6 +162,9 @@ typedef struct cr__plan {
  * and registers to stay in the cache. */
 #define CR__MAX_PROGRAM 128
 
+/* Places of nodes, views and units have 24 bits in a node. */
+#define CR__MAX_PLACES ((1u << 24) - 1)
+
 /* The lists of the context that hold a plan. */
 enum {
     CR__NODES,
@@ -180,6 +192,15 @@ bool cr__find_slots(cr__plan *plan);
 bool cr__obtain_slots(cr__plan *plan);
 bool cr__launch(cr__plan *plan);
 void cr__end_run(cr__plan *plan, bool success);
+
+/* What must hold of the plan, and of groups that run at once: n from place i of the order. */
+#ifdef CR_DEBUG
+void cr__verify_plan(cr__plan *plan);
+void cr__verify_job(cr__plan *plan, uint32_t i, uint32_t n);
+#else
+#define cr__verify_plan(plan)      ((void)(plan))
+#define cr__verify_job(plan, i, n) ((void)(plan))
+#endif
 
 /* ---- what they ask ---- */
 

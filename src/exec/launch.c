@@ -169,6 +169,7 @@ static uint32_t make_job(cr__plan *plan, uint32_t i, job *j)
                used + cr__program_bytes(plan, group) <= list->capacity &&
                joins_job(plan, group, i + 1);
     }
+    cr__verify_job(plan, i, taken);
     return taken;
 }
 
@@ -212,23 +213,47 @@ static bool check_operands(const cr__plan *plan)
     return passed;
 }
 
+/* Whether values that the run replaces are overwritten. */
+static bool overwrites(const cr__plan *plan)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < plan->n_old && !plan->single; i++) {
+        uint32_t slot = plan->units[i].slot;
+        any |= slot && plan->slots[slot - 1].taken;
+    }
+    return any;
+}
+
+/* The group at place i of the order, and those that it shares a job with; *taken: how many. */
+static bool run_group(cr__plan *plan, uint32_t i, uint32_t *taken)
+{
+    const cr__group *group = &plan->groups[plan->order[i]];
+    *taken = 1;
+    if (group->root)
+        return run_root(plan, group);
+    if (group->shape->numel > 1)
+        *taken = run_maps(plan, i);
+    else if (group->shape->numel == 1)
+        for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
+            run_single(plan, &plan->units[at - 1]);
+    return true;
+}
+
+/* A kernel, or the host's parallel_for, may have left an error in the context, by using it
+ * although it is busy. That fails the run, but not behind the commit point: there values may
+ * have been overwritten, and the run goes on to its end with the error pending. */
 bool cr__launch(cr__plan *plan)
 {
+    const cr_ctx *ctx = plan->ctx;
     plan->ctx->busy = "a kernel, or parallel_for";
     bool done = check_operands(plan);
     for (uint32_t i = 0; i < plan->n_units && plan->single; i++)
         run_single(plan, &plan->units[i]);
     for (uint32_t i = 0, taken; done && i < plan->n_order; i += taken) {
-        const cr__group *group = &plan->groups[plan->order[i]];
-        taken = 1;
-        if (group->root)
-            done = run_root(plan, group);
-        else if (group->shape->numel > 1)
-            taken = run_maps(plan, i);
-        else if (group->shape->numel == 1)
-            for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
-                run_single(plan, &plan->units[at - 1]);
+        done = i != plan->commits || ctx->status == CR_OK;
+        if (done)
+            done = run_group(plan, i, &taken);
     }
     plan->ctx->busy = NULL;
-    return done;
+    return done && (ctx->status == CR_OK || overwrites(plan));
 }

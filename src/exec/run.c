@@ -29,7 +29,10 @@ static bool make_plan(cr__plan *plan, cr_tensor *const *targets, size_t n)
 {
     if (!cr__find_nodes(plan, targets, n) || !cr__collect(plan))
         return false;
-    return plan->single || (cr__fuse(plan) && cr__order(plan) && cr__find_slots(plan));
+    if (!plan->single && !(cr__fuse(plan) && cr__order(plan) && cr__find_slots(plan)))
+        return false;
+    cr__verify_plan(plan);
+    return true;
 }
 
 static void rest_lists(cr_ctx *ctx)
@@ -77,7 +80,7 @@ cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
         return ctx->status;
     ctx->running = true;
     bool success = make_plan(&plan, targets, n) && cr__obtain_slots(&plan) &&
-                   reserve_lists(&plan) && cr__launch(&plan) && ctx->status == CR_OK;
+                   reserve_lists(&plan) && cr__launch(&plan);
     cr__end_run(&plan, success);
     ctx->running = false;
     rest_lists(ctx);

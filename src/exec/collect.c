@@ -136,7 +136,8 @@ static void add_old(cr__plan *plan, cr_tensor *old, const cr_tensor *by,
     cr_tensor *name =
         shown->x && shown->x->refs > 0 && shown->x->seq == shown->seq ? shown->x : NULL;
     if (!old || old == by || old->run || !(old->flags & CR__KNOWN) ||
-        old->flags & CR__HANDLE || old->shown || old->shape->numel <= 1)
+        old->flags & CR__HANDLE || old->shown || old->shape->numel <= 1 ||
+        plan->n + plan->n_units >= CR__MAX_PLACES)
         return;
     const cr__buffer *buffer = old->value.buffer;
     bool shared = name && name->shown && name->flags & CR__KNOWN &&

@@ -83,9 +83,16 @@ static void free_temps(cr__program *p, const cr__unit *unit)
         if (!made || p->last_use[made->place] != unit->place)
             continue;
         p->last_use[made->place] = UINT16_MAX; /* once, if it is an operand twice */
-        if (p->regs[made->reg].kind == CR__REG_TEMP)
-            p->temps[p->n_free++] = p->regs[made->reg].outer;
+        cr__free_temp(p, made->reg);
     }
+}
+
+/* So are those that hold what other groups make: they are the member's alone. */
+static void free_loaded(cr__program *p, const cr__unit *unit, const uint16_t *src)
+{
+    for (uint32_t k = 0; k < unit->n_uses; k++)
+        if (!member(p, &p->plan->uses[unit->uses + k]) && src[k] != unit->reg)
+            cr__free_temp(p, src[k]);
 }
 
 static uint16_t operand(cr__program *p, const cr__use *use)
@@ -172,6 +179,7 @@ static void emit_map(cr__program *p, cr__unit *unit)
     if (cr__is_half((cr_dtype)unit->dtype))
         round_result(p, unit);
     free_temps(p, unit);
+    free_loaded(p, unit, src);
 }
 
 /* Temporaries in the worker's memory, behind its blocks. */
@@ -190,6 +198,7 @@ static void place_temps(cr__program *p)
     while (p->tile > 32 &&
            (size_t)(p->tile * size) * (size_t)p->n_temps + blocks > CR__TEMP_BYTES)
         p->tile /= 2;
+    CR__ASSERT((size_t)(p->tile * size) * (size_t)p->n_temps + blocks <= CR__TEMP_BYTES);
     for (int i = 0; i < p->n_regs; i++) {
         cr__reg *reg = &p->regs[i];
         if (reg->kind == CR__REG_TEMP)

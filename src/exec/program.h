@@ -91,6 +91,7 @@ typedef struct cr__program {
 
 uint16_t cr__new_reg(cr__program *p, cr__reg reg);
 uint16_t cr__new_temp(cr__program *p, cr_dtype dtype);
+void cr__free_temp(cr__program *p, uint16_t reg); /* if it is one */
 cr__instruction *cr__add_instruction(cr__program *p, cr__instruction_kind kind,
                                      uint16_t dst);
 void cr__add_source(cr__instruction *code, uint16_t src);

@@ -26,6 +26,12 @@ uint16_t cr__new_temp(cr__program *p, cr_dtype dtype)
         p, (cr__reg){ .kind = CR__REG_TEMP, .size = size, .step = 1, .outer = number });
 }
 
+void cr__free_temp(cr__program *p, uint16_t reg)
+{
+    if (p->regs[reg].kind == CR__REG_TEMP)
+        p->temps[p->n_free++] = p->regs[reg].outer;
+}
+
 cr__instruction *cr__add_instruction(cr__program *p, cr__instruction_kind kind,
                                      uint16_t dst)
 {
@@ -194,6 +200,7 @@ static uint16_t widened(cr__program *p, uint16_t narrow, cr_dtype dtype)
     cr__instruction *code = cr__add_instruction(p, CR__WIDEN, wide);
     cr__add_source(code, narrow);
     code->half = cr__half_find(dtype);
+    cr__free_temp(p, narrow);
     return wide;
 }
 

@@ -48,7 +48,7 @@ static bool push(cr__plan *plan, cr_tensor *x)
         plan->stale = x;
         return false;
     }
-    if (plan->n > (1u << 24) - 2) {
+    if (plan->n >= CR__MAX_PLACES) {
         cr_fail(plan->ctx, CR_ERR_ARGUMENT,
                 "eval: more than 2^24 operations are pending; cr_eval() some of them "
                 "before");

@@ -9,7 +9,8 @@
 static char *carve(char **at, size_t bytes)
 {
     char *memory = *at;
-    *at += (bytes + 63) / 64 * 64;
+    *at = (char *)((uintptr_t)*at +
+                   (bytes + 63) / 64 * 64); /* from NULL, when it is measured */
     return memory;
 }
 

@@ -421,7 +421,7 @@ CR__INLINE cr_tensor *cr__node_memory(cr_ctx *ctx)
     ctx->n_dead--;
     ctx->memory.kept -= CR__NODE_BYTES;
     __builtin_prefetch(ctx->dead, 1);
-    __builtin_prefetch((char *)ctx->dead + 64, 1);
+    __builtin_prefetch((char *)((uintptr_t)ctx->dead + 64), 1);
     return x;
 }
 

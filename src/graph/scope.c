@@ -74,7 +74,7 @@ void cr__scope_end(cr_ctx *ctx, const char *site)
     for (cr_tensor *x = scope->first, *next; x; x = next) {
         next = x->link;
         __builtin_prefetch(next, 1);
-        __builtin_prefetch((char *)next + 64, 1);
+        __builtin_prefetch((char *)((uintptr_t)next + 64), 1);
         if (parent && moves_out(x)) {
             *last = x;
             last = &x->link;

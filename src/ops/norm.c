@@ -260,7 +260,7 @@ static cr_tensor *per_channel(cr_tensor *p, int rank)
 }
 
 /* x, or a cast of it, if it is bf16 or f16: those are computed in f32. */
-static cr_tensor *widened(cr_tensor *x)
+static cr_tensor *in_f32(cr_tensor *x)
 {
     return x && cr__is_half(cr_dtype_of(x)) ? cr_cast(x, CR_F32) : x;
 }
@@ -276,7 +276,7 @@ static void track(cr_ctx *ctx, cr_tensor *running, cr_tensor *batch, double mome
     if (!running)
         return;
     cr_no_grad_push(ctx);
-    cr_tensor *old = cr_mul(widened(running), 1 - momentum);
+    cr_tensor *old = cr_mul(in_f32(running), 1 - momentum);
     batch = cr_reshape(batch, cr_shape(running));
     cr_tensor *moved = cr_add(old, cr_mul(batch, momentum));
     (void)cr_assign(running, cast_to(moved, cr_dtype_of(running)));
@@ -304,8 +304,8 @@ static cr_tensor *batch_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
     if (!batch_norm_fits(ctx, inputs, n, attrs))
         return NULL;
     const cr_dtype dtype = cr_dtype_of(x);
-    x = widened(x), mean = widened(mean), var = widened(var);
-    weight = widened(weight), bias = widened(bias);
+    x = in_f32(x), mean = in_f32(mean), var = in_f32(var);
+    weight = in_f32(weight), bias = in_f32(bias);
     int rank = cr_ndim(x);
     cr_dims over = all_but(rank, channel_dim(x));
     cr_tensor *centred, *scale;

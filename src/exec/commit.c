@@ -86,20 +86,36 @@ static bool end_nodes(const cr__plan *plan, bool success)
             let_go_inputs(x);
         x->run = 0;
         any_settles |= success && cr__settles(x);
-        if (success)
+        if (success || plan->rehearsal)
             continue;
         /* What has failed once is not tried again for being held. */
-        if (!plan->rehearsal)
-            x->flags |= CR__FAILED;
+        x->flags |= CR__FAILED;
         if (plan->unpended && !(x->flags & CR__COMPUTED) && !x->pending)
             cr__pend(x);
     }
     for (uint32_t i = 0; i < plan->n_old; i++)
         plan->units[i].node->run = 0;
-    cr_tensor **given_up = plan->ctx->run_lists[CR__UNPENDED].at;
-    for (uint32_t i = plan->n_unpended; i-- > 0;)
-        cr__pend(given_up[i]);
     return any_settles;
+}
+
+/* Of a rehearsal everything is as it was before. */
+static void take_back(const cr__plan *plan)
+{
+    const cr__change *changes = plan->ctx->run_lists[CR__CHANGES].at;
+    for (uint32_t i = plan->n_changes; i-- > 0;)
+        if (changes[i].flag)
+            changes[i].node->flags &= (uint16_t)~changes[i].flag;
+        else
+            cr__pend(changes[i].node);
+}
+
+/* What is held and was known: see targets.c. */
+static void settle_held(const cr__plan *plan)
+{
+    const cr__change *changes = plan->ctx->run_lists[CR__CHANGES].at;
+    for (uint32_t i = 0; i < plan->n_changes; i++)
+        if (changes[i].node->refs > 0)
+            cr__settle(changes[i].node);
 }
 
 void cr__end_run(cr__plan *plan, bool success)
@@ -111,6 +127,8 @@ void cr__end_run(cr__plan *plan, bool success)
     if (success)
         forget_old(plan);
     bool any_settles = end_nodes(plan, success);
+    if (plan->rehearsal)
+        take_back(plan);
     for (uint32_t i = 0; i < plan->n_slots; i++)
         if (!plan->slots[i].old)
             cr__buffer_release(plan->slots[i].buffer);
@@ -118,4 +136,6 @@ void cr__end_run(cr__plan *plan, bool success)
     for (uint32_t i = 0; i < plan->n && any_settles; i++)
         if (plan->nodes[i]->refs > 0 && cr__settles(plan->nodes[i]))
             cr__settle(plan->nodes[i]);
+    if (success)
+        settle_held(plan);
 }

@@ -148,7 +148,7 @@ typedef struct cr__plan {
     bool any_opaque;
     bool rehearsal;       /* nothing is going to be computed */
     bool unpended;        /* its nodes are counted as readers no more */
-    uint32_t n_unpended;  /* of a rehearsal: others that were, in a list */
+    uint32_t n_changes;   /* in a list: see cr__note_change() */
     uint32_t fails;       /* the last group that can fail; 0: none can */
     uint32_t commits;     /* how many groups run before nothing can fail any more */
     uint32_t scratch;     /* the slot, plus 1, of what opaque kernels ask for */
@@ -178,8 +178,14 @@ enum {
     CR__FREE_SLOTS,
     CR__ARRAYS,
     CR__PROGRAM,
-    CR__UNPENDED
+    CR__CHANGES
 };
+
+/* What planning has changed about a node: it is pending no more (flag 0), or has that flag. */
+typedef struct cr__change {
+    cr_tensor *node;
+    uint16_t flag;
+} cr__change;
 
 /* ---- the phases; false with the error ---- */
 
@@ -244,6 +250,9 @@ CR__INLINE bool cr__layout_contiguous(const cr__layout *layout)
 /* Plans what cr_eval() of xs would do, has it said, and forgets it: run.c. */
 bool cr__rehearse(cr_ctx *ctx, cr_tensor *const *xs, int n, cr__text *out,
                   void (*say)(cr__text *out, const cr__plan *plan));
+
+/* Takes note of a change, which a rehearsal takes back: targets.c. */
+bool cr__note_change(cr__plan *plan, cr_tensor *x, unsigned flag);
 
 /* How x, an operand of the unit at a place, is read. Old values are known and in the run;
  * the copy of a view serves the units behind it. */

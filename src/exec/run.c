@@ -93,12 +93,13 @@ cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
     return ctx->status;
 }
 
-/* A target stays, as those of cr_eval() do; false if it did anyway. */
-static bool make_stay(cr_tensor *x)
+/* A target stays, as those of cr_eval() do, and no other value for that. */
+static bool make_stay(cr__plan *plan, cr_tensor *x)
 {
-    bool stayed = x->flags & CR__KEEP;
+    if (x->flags & CR__KEEP)
+        return true;
     x->flags |= CR__KEEP;
-    return !stayed;
+    return cr__note_change(plan, x, CR__KEEP);
 }
 
 bool cr__rehearse(cr_ctx *ctx, cr_tensor *const *xs, int n, cr__text *out,
@@ -106,27 +107,26 @@ bool cr__rehearse(cr_ctx *ctx, cr_tensor *const *xs, int n, cr__text *out,
 {
     cr__plan plan = { .ctx = ctx, .commit = true, .rehearsal = true };
     cr__list *list = &ctx->targets;
-    if (!may_run(ctx) || !cr__list_reserve(ctx, list, 2 * (size_t)n * sizeof *xs))
+    CR__STATE_GUARD(ctx, true);
+    if (!may_run(ctx) || !cr__list_reserve(ctx, list, (size_t)n * sizeof *xs))
         return false;
-    cr_tensor **targets = list->at, **changed = targets + n;
-    int n_changed = 0;
+    cr_tensor **targets = list->at;
     for (int i = 0; i < n; i++) {
         if (!cr__usable(ctx, xs[i], "plan_format", NULL))
             return false;
         targets[i] = cr__resolve(xs[i]);
     }
-    for (int i = 0; i < n; i++)
-        if (make_stay(targets[i]))
-            changed[n_changed++] = targets[i];
     ctx->running = true;
-    bool success = make_plan(&plan, targets, (size_t)n);
+    bool success = true;
+    for (int i = 0; i < n && success; i++)
+        success = make_stay(&plan, targets[i]);
+    success = success && make_plan(&plan, targets, (size_t)n);
     if (success)
         say(out, &plan);
     cr__end_run(&plan, false);
     ctx->running = false;
-    while (n_changed)
-        changed[--n_changed]->flags &= (uint16_t)~CR__KEEP;
-    if (!success)
-        cr__undo(ctx);
+    rest_lists(ctx);
+    /* What is pending on leaves stays so: nothing has been tried. */
+    ctx->spares = !success;
     return success;
 }

@@ -99,6 +99,27 @@ static bool is_held(const cr__scope *scope, const cr_tensor *x)
     return !(x->flags & CR__CONSUMED) || (x->pending && x->shape->numel == 1);
 }
 
+bool cr__note_change(cr__plan *plan, cr_tensor *x, unsigned flag)
+{
+    cr__list *list = &plan->ctx->run_lists[CR__CHANGES];
+    if (!cr__list_reserve(plan->ctx, list,
+                          ((size_t)plan->n_changes + 1) * sizeof(cr__change)))
+        return false;
+    ((cr__change *)list->at)[plan->n_changes++] = (cr__change){ x, (uint16_t)flag };
+    return true;
+}
+
+/* Sets the flag of a node that is held. What is known and stays from now on is cut at the end
+ * of the run: until all memory is obtained nothing goes, so that a rehearsal can tell how much
+ * that is. */
+static bool mark_held(cr__plan *plan, cr_tensor *x, unsigned flag)
+{
+    bool is_new = !(x->flags & flag);
+    x->flags |= (uint16_t)flag;
+    bool noted = plan->rehearsal ? is_new : cr__settles(x);
+    return !noted || cr__note_change(plan, x, flag);
+}
+
 /* Of the present scope, or all. What is stale already stays so, and fails when it is
  * read. */
 static bool push_held(cr__plan *plan, bool all)
@@ -113,14 +134,15 @@ static bool push_held(cr__plan *plan, bool all)
             continue;
         cr_tensor *node = cr__resolve(x);
         if (push(plan, node) && push_inputs(plan, from)) {
-            node->flags |= CR__KEEP;
-            cr__settle(node);
+            if (!mark_held(plan, node, CR__KEEP))
+                return false;
             continue;
         }
         if (!plan->stale)
             return false;
         plan->stale = NULL;
-        node->flags |= CR__FAILED;
+        if (!mark_held(plan, node, CR__FAILED))
+            return false;
         while (plan->n > from)
             plan->nodes[--plan->n]->run = 0;
     }
@@ -159,18 +181,13 @@ static bool push_targets(cr__plan *plan, cr_tensor *const *targets, size_t n)
     return true;
 }
 
-/* x is not going to be computed. A rehearsal takes note of it, to take it back. */
+/* x is not going to be computed. */
 static bool give_up(cr__plan *plan, cr_tensor *x)
 {
-    cr__list *list = &plan->ctx->run_lists[CR__UNPENDED];
     if (x->run || !x->pending)
         return true;
-    if (plan->rehearsal) {
-        if (!cr__list_reserve(plan->ctx, list,
-                              ((size_t)plan->n_unpended + 1) * sizeof(cr_tensor *)))
-            return false;
-        ((cr_tensor **)list->at)[plan->n_unpended++] = x;
-    }
+    if (plan->rehearsal && !cr__note_change(plan, x, 0))
+        return false;
     cr__unpend(x);
     return true;
 }

@@ -131,6 +131,8 @@ bool cr__add_uses(cr__plan *plan)
     plan->unpended = true;
     for (uint32_t i = plan->n; i-- > 0;) {
         cr_tensor *x = plan->nodes[i];
+        if (plan->rehearsal && x->pending && !cr__note_change(plan, x, 0))
+            return false;
         cr__unit *unit = &plan->units[x->run - 1];
         if (x->op->kind == CR_OP_VIEW) {
             settle_view(plan, &plan->views[x->run - 1]);

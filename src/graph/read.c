@@ -56,10 +56,13 @@ cr_status cr_eval_at(cr_tensor *const *xs, int n, const char *site)
             return ctx->status;
         targets[i] = cr__resolve(xs[i]);
         targets[i]->flags |= CR__KEEP | CR__READ;
-        cr__settle(targets[i]);
     }
     cr__save_again(ctx);
-    return cr__run(ctx, targets, (size_t)n, true);
+    if (cr__run(ctx, targets, (size_t)n, true) != CR_OK)
+        return ctx->status;
+    for (int i = 0; i < n; i++)
+        cr__settle(cr__resolve(xs[i]));
+    return CR_OK;
 }
 
 /* Whether a known node would be known in lazy mode too: it was read before, or belongs to

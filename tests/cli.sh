@@ -1,6 +1,6 @@
 #!/bin/sh
-# The chainrule program: it helps when asked, finds names that are nearly right, and the C call
-# that it shows of each operation compiles.
+# The chainrule program: it helps when asked, finds names that are nearly right, the C call that
+# it shows of each operation compiles, and it prints plans.
 set -eu
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -48,6 +48,17 @@ for pair in sofmax:softmax matmull:matmul crossentropy:cross_entropy agrmax:argm
 done
 check "nothing is like it" fails 1 "$program" ops qqqqqqqqq
 check "and nothing is said to be" test "$(grep -c 'did you mean' "$work/err")" -eq 0
+
+check "chainrule plan" says "$program" plan
+check "lists what it has plans of" test "$("$program" plan | grep -c '^[a-z_]*  *[^ ]')" -ge 12
+check "a plan" says "$program" plan tiny
+for word in "group 1: " "commit point" "memory: peak" "reads " "softmax"; do
+    check "which says '$word'" sh -c "'$program' plan softmax | grep -q '$word'"
+done
+check "of a second step too" sh -c "'$program' plan mlp_small | grep -q 'The second step:'"
+check "the same each time" sh -c "test \"\$('$program' plan mlp_small)\" = \"\$('$program' plan mlp_small)\""
+check "a plan of nothing known" fails 1 "$program" plan sofmax
+check "which is said" grep -q "chainrule plan lists all" "$work/err"
 
 "$program" ops | sed 's/ .*//' >"$work/names"
 # shellcheck disable=SC2046 # names are words

@@ -10,6 +10,7 @@
 #define _DEFAULT_SOURCE
 #include "half.h"
 #include "random_program.h"
+#include "rehearsal.h"
 #include "tap.h"
 #include <pthread.h>
 #include <time.h>
@@ -55,7 +56,7 @@ typedef struct way {
     const char *name;
     cr_options options;
     bool limited; /* to the memory that the first way took */
-    bool meddles; /* evaluates more than the program does */
+    bool meddles; /* plans, and evaluates more than the program does */
     int fails;    /* allocations, of 1000 */
     bool dirty;   /* memory from the allocator above */
 } way;
@@ -80,22 +81,34 @@ static const way ways[] = {
 };
 enum { WAYS = sizeof ways / sizeof *ways };
 
-/* Values come and go at other times than the program asks for. */
-static void meddle(world *w, uint64_t *rng)
+/* Values come and go at other times than the program asks for. Before that the run is
+ * planned: what is wrong with the plan, NULL if nothing is. */
+static const char *meddle(world *w, uint64_t *rng)
 {
+    const char *wrong = NULL;
+    size_t peak = 0;
     cr_tensor *xs[3];
     int n = (int)(next_random(rng) % 4);
     if (w->n == 0 || next_random(rng) % 3)
-        return;
+        return NULL;
     for (int i = 0; i < n; i++)
         xs[i] = w->pool[next_random(rng) % (uint64_t)w->n].t;
-    cr_eval_at(xs, n, CR_HERE);
+    if (n)
+        wrong = rehearse(w->ctx, xs, n, &peak);
+    forget_peak(w->ctx);
+    if (next_random(rng) % 4)
+        cr_eval_at(xs, n, CR_HERE);
+    else
+        peak = 0;
+    if (!wrong && peak && cr_memory_peak(w->ctx) != peak)
+        wrong = "the peak is not that of the plan";
     if (next_random(rng) % 4 == 0)
         cr_trim(w->ctx);
     if (next_random(rng) % 4 == 0) {
         CR_SCOPE(w->ctx);
         cr_exp(cr_ones(w->ctx, CR_DIMS(9)));
     }
+    return wrong;
 }
 
 /* ---- runs ---- */
@@ -131,8 +144,9 @@ static void take_steps(world *w, const way *how, run *r, bool full)
             take_step(w);
         else if (full)
             read_all(w);
-        if (how->meddles)
-            meddle(w, &other);
+        const char *wrong = how->meddles ? meddle(w, &other) : NULL;
+        if (wrong && !*r->wrong)
+            snprintf(r->wrong, sizeof r->wrong, "step %d: %s", w->step, wrong);
         if (!pins_hold(w) && !*r->wrong)
             snprintf(r->wrong, sizeof r->wrong,
                      "step %d: memory of cr_data() has changed", w->step);

@@ -4,6 +4,13 @@
 
 #define HOLDERS 5 /* that are named */
 
+/* Of more groups, or single elements, the first and the last are told: so many. */
+#define TOLD_FIRST 200
+#define TOLD_LAST  20
+
+/* Operands of one operation that are told. */
+#define MOST_TOLD 8
+
 static const char *const accesses[] = {
     [CR__ACCESS_SAME] = "",      [CR__ACCESS_ONE] = " one",
     [CR__ACCESS_ROW] = " row",   [CR__ACCESS_COLUMN] = " column",
@@ -13,9 +20,8 @@ static const char *const accesses[] = {
 static const char *const kinds[] = { [CR__UNIT_MAP] = "maps",
                                      [CR__UNIT_REDUCE] = "reduction",
                                      [CR__UNIT_CONTRACT] = "contraction",
-                                     [CR__UNIT_OPAQUE] = "opaque",
-                                     [CR__UNIT_COPY] = "copy",
-                                     [CR__UNIT_OLD] = "old" };
+                                     [CR__UNIT_OPAQUE] = "kernel of its own",
+                                     [CR__UNIT_COPY] = "copy" };
 
 /* ---- traffic ---- */
 
@@ -42,12 +48,13 @@ static bool is_inside(const cr__plan *plan, const cr__group *group, const cr__us
            &plan->groups[unit->group] == group;
 }
 
-/* Whether an operand of the group before this one is the same, and has been read. */
+/* Whether an operand of the group before this one is the same, and has been read. Of a
+ * kernel's many inputs each counts. */
 static bool read_before(const cr__plan *plan, const cr__group *group, const cr__use *use)
 {
     for (uint32_t at = group->first; at; at = plan->units[at - 1].next) {
         const cr__unit *unit = &plan->units[at - 1];
-        for (uint32_t k = 0; k < unit->n_uses; k++) {
+        for (uint32_t k = 0; k < unit->n_uses && k < MOST_TOLD; k++) {
             const cr__use *other = &plan->uses[unit->uses + k];
             if (other == use)
                 return false;
@@ -76,81 +83,133 @@ static void find_traffic(const cr__plan *plan, const cr__group *group, size_t *i
 
 /* ---- words ---- */
 
-static void say_type(cr__text *out, const cr_tensor *x)
+static void pad_to(cr__text *out, size_t from, size_t column)
 {
-    cr__say(out, "%s %s", cr_dtype_name((cr_dtype)x->dtype), cr__shape_text(x));
+    size_t at = out->length - from;
+    cr__say(out, "%*s", at < column ? (int)(column - at) : 1, "");
+}
+
+/* What a known value is called, or an old one: those have numbers. */
+static void say_known(cr__text *out, const cr_tensor *x, uint32_t number)
+{
+    if (x->leaf && x->leaf->name)
+        cr__say(out, "%s", x->leaf->name);
+    else if (number)
+        cr__say(out, "old%u", number);
+    else
+        cr__say(out, "%s", cr__shape_text(x));
+}
+
+/* Operand k of x, behind the views that the run looks through. */
+static const cr_tensor *seen_by(const cr__plan *plan, const cr_tensor *x, int k)
+{
+    const cr_tensor *in = cr__input(x, k);
+    while (in->run && !(in->flags & CR__KNOWN) && in->op->kind == CR_OP_VIEW)
+        in = plan->views[in->run - 1].base;
+    return in;
 }
 
 static void say_operand(cr__text *out, const cr__plan *plan, const cr__unit *unit,
                         uint32_t k)
 {
     const cr__use *use = &plan->uses[unit->uses + k];
-    const cr_tensor *in =
-        (int)k < unit->node->n_inputs ? cr__input(unit->node, (int)k) : NULL;
+    bool parameter = (int)k >= unit->node->n_inputs;
     switch (use->kind) {
     case CR__USE_NONE:
         cr__say(out, "-");
         return;
     case CR__USE_NUMBER:
-        if ((int)k < unit->node->n_inputs)
+        if (parameter)
+            cr__say(out, "..");
+        else
             cr__say(out, "%s",
                     cr__number_text(plan->ctx, cr_operand(unit->node, (int)k)));
-        else
-            cr__say(out, "..");
         return;
     case CR__USE_UNIT:
         if (plan->units[use->unit].kind == CR__UNIT_OLD)
-            cr__say(out, "old%u", use->unit + 1);
+            say_known(out, plan->units[use->unit].node, use->unit + 1);
         else
             cr__say(out, "%%%u", use->unit + 1 - plan->n_old);
         break;
     default:
-        if (in && in->leaf && in->leaf->name)
-            cr__say(out, "%s", in->leaf->name);
-        else
-            cr__say(out, "known");
+        say_known(out, seen_by(plan, unit->node, (int)k), 0);
     }
-    cr__say(out, "%s", accesses[cr__access_of(plan, use)]);
+    if (!plan->single)
+        cr__say(out, "%s", accesses[cr__access_of(plan, use)]);
 }
 
-static void say_unit(cr__text *out, const cr__plan *plan, const cr__unit *unit)
+static void say_place(cr__text *out, const cr__plan *plan, const cr__unit *unit)
 {
+    const char *stays = unit->flags & CR__OUTLIVES ? ", stays" : "";
+    const cr__slot *slot = unit->slot ? &plan->slots[unit->slot - 1] : NULL;
+    if (slot && slot->old) {
+        cr__say(out, " -> in place of ");
+        say_known(out, plan->units[slot->unit].node, slot->unit + 1);
+        cr__say(out, "%s", stays);
+    } else if (slot) {
+        cr__say(out, " -> slot %u%s", unit->slot, stays);
+    } else if (unit->flags & CR__STORED) {
+        cr__say(out, " -> node");
+    }
+}
+
+/* One line. *site is that of the line before. */
+static void say_unit(cr__text *out, const cr__plan *plan, const cr__unit *unit,
+                     const char **site)
+{
+    const cr_tensor *x = unit->node;
+    size_t from = out->length;
     cr__say(out, "    %%%u = %s", (uint32_t)(unit - plan->units) + 1 - plan->n_old,
-            unit->op->name);
-    for (uint32_t k = 0; k < unit->n_uses && k < 8; k++) {
+            unit->kind == CR__UNIT_COPY ? "copy" : unit->op->name);
+    for (uint32_t k = 0; k < unit->n_uses && k < MOST_TOLD; k++) {
         cr__say(out, k ? ", " : "(");
         say_operand(out, plan, unit, k);
     }
-    cr__say(out, unit->n_uses > 8 ? ", ..)" : unit->n_uses ? ")" : "()");
-    if (unit->slot) {
-        const cr__slot *slot = &plan->slots[unit->slot - 1];
-        cr__say(out, " -> slot %u%s", unit->slot, slot->old ? " (old)" : "");
-    } else if (unit->flags & CR__STORED || plan->single) {
-        cr__say(out, " -> node");
+    if (unit->n_uses > MOST_TOLD)
+        cr__say(out, ", .. %u in all", unit->n_uses);
+    cr__say(out, unit->n_uses ? ")" : "()");
+    pad_to(out, from, 44);
+    cr__say(out, "%s %s", cr_dtype_name((cr_dtype)unit->dtype), cr__shape_text(x));
+    say_place(out, plan, unit);
+    if (x->site && (!*site || strcmp(*site, x->site) != 0)) {
+        pad_to(out, from, 84);
+        if (x->within)
+            cr__say(out, "%s ", x->within->name);
+        cr__say(out, "(%s)", x->site);
     }
-    cr__say(out, "%s\n", unit->flags & CR__OUTLIVES ? ", stays" : "");
+    *site = x->site;
+    cr__say(out, "\n");
 }
 
 static void say_group(cr__text *out, const cr__plan *plan, uint32_t i)
 {
     const cr__group *group = &plan->groups[plan->order[i]];
     const cr__unit *last = NULL;
-    size_t in, over;
+    const char *site = NULL;
+    size_t in, over, from = out->length;
     for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
         last = &plan->units[at - 1];
     find_traffic(plan, group, &in, &over);
-    if (i == plan->commits)
-        cr__say(out, "commit point: nothing can fail from here on\n");
-    cr__say(out, "group %u: %s%s", i + 1, group->root && group->shape ? "maps and " : "",
-            kinds[last->kind]);
+    cr__say(out, "group %u: %s%s", i + 1,
+            group->root && group->count > 1 ? "maps and " : "", kinds[last->kind]);
     if (group->shape) {
         cr_dims dims = { .n = group->shape->ndim };
         memcpy(dims.v, group->shape->dims, sizeof dims.v);
         cr__say(out, " over %s", cr__dims_text(plan->ctx, dims));
     }
-    cr__say(out, ", reads %zu, writes %zu bytes\n", in, over);
+    pad_to(out, from, 44);
+    cr__say(out, "reads %zu, writes %zu bytes\n", in, over);
     for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
-        say_unit(out, plan, &plan->units[at - 1]);
+        say_unit(out, plan, &plan->units[at - 1], &site);
+}
+
+/* Whether line i of n is told; says how many are not. */
+static bool is_told(cr__text *out, uint32_t i, uint32_t n, const char *what)
+{
+    bool all = n <= TOLD_FIRST + TOLD_LAST;
+    if (!all && i == TOLD_FIRST)
+        cr__say(out, ".. %u more %s ..\n", n - TOLD_FIRST - TOLD_LAST, what);
+    return all || i < TOLD_FIRST || i >= n - TOLD_LAST;
 }
 
 /* ---- memory ---- */
@@ -176,45 +235,79 @@ static void say_holders(cr__text *out, const cr__plan *plan)
     for (int i = 0; i < n; i++) {
         const cr__slot *slot = &plan->slots[largest[i]];
         const cr_tensor *x = plan->units[slot->unit].node;
-        cr__say(out, "    slot %u: %zu bytes, first %s ", largest[i] + 1, slot->bytes,
-                cr__called(x));
-        say_type(out, x);
-        cr__say(out, " (%s)\n", x->site);
+        size_t from = out->length;
+        cr__say(out, "    slot %u: %zu bytes", largest[i] + 1, slot->bytes);
+        pad_to(out, from, 44);
+        if (largest[i] + 1 == plan->scratch)
+            cr__say(out, "working memory of %s", cr__called(x));
+        else
+            cr__say(out, "first %s %s %s", cr__called(x),
+                    cr_dtype_name((cr_dtype)x->dtype), cr__shape_text(x));
+        cr__say(out, " (%s)\n", x->site ? x->site : "?");
+    }
+}
+
+/* What lies in memory that the run obtains and that its node keeps, and of that what nobody
+ * but a backward pass, or an operation that is not computed, is to read. */
+static void find_staying(const cr__plan *plan, size_t *all, size_t *backward)
+{
+    *all = *backward = 0;
+    for (uint32_t i = plan->n_old; i < plan->n_units; i++) {
+        const cr__unit *unit = &plan->units[i];
+        if (!unit->slot || !(unit->flags & (CR__OUTLIVES | CR__PINNED)) ||
+            plan->slots[unit->slot - 1].old)
+            continue;
+        *all += cr__unit_bytes(unit);
+        if (!(unit->node->flags & CR__KEEP) && unit->node->readers)
+            *backward += cr__unit_bytes(unit);
     }
 }
 
 static void say_memory(cr__text *out, const cr__plan *plan)
 {
-    size_t used = cr__memory_used(&plan->ctx->memory), kept = 0, overwritten = 0;
-    for (uint32_t i = 0; i < plan->n_units; i++) {
-        const cr__unit *unit = &plan->units[i];
-        if (unit->kind != CR__UNIT_OLD && unit->slot && unit->node->readers)
-            kept += cr__unit_bytes(unit);
-    }
+    size_t used = cr__memory_used(&plan->ctx->memory), stays, backward, old = 0;
+    find_staying(plan, &stays, &backward);
     for (uint32_t i = 0; i < plan->n_slots; i++)
-        overwritten += plan->slots[i].taken ? plan->slots[i].bytes : 0;
-    cr__say(
-        out,
-        "memory: peak %zu bytes: %zu in use, %zu obtained; %zu kept for backward, %zu "
-        "overwritten\n",
-        used + plan->new_bytes, used, plan->new_bytes, kept, overwritten);
+        old += plan->slots[i].taken ? plan->slots[i].bytes : 0;
+    cr__say(out, "memory: peak %zu bytes: %zu in use, %zu obtained\n",
+            used + plan->new_bytes, used, plan->new_bytes);
+    cr__say(out, "    of these stay %zu, of which %zu for a backward pass\n", stays,
+            backward);
+    cr__say(out, "    overwritten: %zu bytes of old values\n", old);
     say_holders(out, plan);
+}
+
+/* ---- all ---- */
+
+static void say_groups(cr__text *out, const cr__plan *plan)
+{
+    for (uint32_t i = 0; i <= plan->n_order; i++) {
+        if (i == plan->commits && plan->n_order)
+            cr__say(out, "commit point: nothing can fail from here on\n");
+        if (i < plan->n_order && is_told(out, i, plan->n_order, "groups"))
+            say_group(out, plan, i);
+    }
 }
 
 static void say_plan(cr__text *out, const cr__plan *plan)
 {
     size_t in = 0, over = 0, i_in, i_over;
+    const char *site = NULL;
+    uint32_t n = plan->n_units - plan->n_old;
     for (uint32_t i = 0; i < plan->n_order; i++) {
         find_traffic(plan, &plan->groups[plan->order[i]], &i_in, &i_over);
         in += i_in, over += i_over;
     }
-    cr__say(out, "plan: %u values in %u groups, reads %zu, writes %zu bytes%s\n",
-            plan->n_units - plan->n_old, plan->n_order, in, over,
-            plan->single ? "; single elements, one by one" : "");
+    if (plan->single && n)
+        cr__say(out, "plan: %u values, single elements, one by one\n", n);
+    else
+        cr__say(out, "plan: %u values in %u groups, reads %zu, writes %zu bytes\n", n,
+                plan->n_order, in, over);
     for (uint32_t i = 0; i < plan->n_units && plan->single; i++)
-        say_unit(out, plan, &plan->units[i]);
-    for (uint32_t i = 0; i < plan->n_order; i++)
-        say_group(out, plan, i);
+        if (plan->units[i].kind != CR__UNIT_OLD &&
+            is_told(out, i - plan->n_old, n, "values"))
+            say_unit(out, plan, &plan->units[i], &site);
+    say_groups(out, plan);
     say_memory(out, plan);
 }
 

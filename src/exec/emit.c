@@ -96,7 +96,7 @@ static void free_loaded(cr__program *p, const cr__unit *unit, const uint16_t *sr
             cr__free_temp(p, src[k]);
 }
 
-static uint16_t operand(cr__program *p, const cr__use *use)
+static uint16_t operand_register(cr__program *p, const cr__use *use)
 {
     const cr__unit *made = member(p, use);
     return made ? made->reg : cr__outside(p, use);
@@ -172,7 +172,7 @@ static void emit_map(cr__program *p, cr__unit *unit)
 {
     uint16_t src[4] = { 0 };
     for (uint32_t k = 0; k < unit->n_uses; k++)
-        src[k] = operand(p, &p->plan->uses[unit->uses + k]);
+        src[k] = operand_register(p, &p->plan->uses[unit->uses + k]);
     if (is_its_operand(p, unit, src[0]))
         unit->reg = src[0];
     else
@@ -217,7 +217,7 @@ void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memo
     look_ahead(p);
     for (uint32_t i = group->first; i; i = plan->units[i - 1].next) {
         if (i == group->root)
-            p->result = operand(p, &plan->uses[plan->units[i - 1].uses]);
+            p->result = operand_register(p, &plan->uses[plan->units[i - 1].uses]);
         else
             emit_map(p, &plan->units[i - 1]);
     }

@@ -72,21 +72,10 @@ static int64_t numel_of(const cr__strided *x)
     return n;
 }
 
-/* Where element i of x in row-major order lies. */
-static int64_t offset_of(const cr__strided *x, int64_t i)
-{
-    int64_t offset = 0;
-    for (int d = x->ndim - 1; d > 0; d--) {
-        offset += i % x->dims[d] * x->strides[d];
-        i /= x->dims[d];
-    }
-    return offset + i * x->strides[0];
-}
-
 static char *element_of(const cr__reducer *p, const cr__strided *x, const void *data,
                         int64_t i)
 {
-    return (char *)(uintptr_t)data + offset_of(x, i) * p->r.kernel.size;
+    return (char *)(uintptr_t)data + cr__offset_of(x, i) * p->r.kernel.size;
 }
 
 /* Output o's operands: the elements' first ones, or the value. */

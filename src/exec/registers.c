@@ -193,7 +193,7 @@ static uint16_t load(cr__program *p, const cr__look *look, char *data, cr_dtype 
     return temp;
 }
 
-static uint16_t widened(cr__program *p, uint16_t narrow, cr_dtype dtype)
+static uint16_t widened_register(cr__program *p, uint16_t narrow, cr_dtype dtype)
 {
     bool block = p->regs[narrow].kind == CR__REG_BLOCK;
     uint16_t wide = block ? new_block(p, 4) : cr__new_temp(p, CR_F32);
@@ -229,5 +229,5 @@ uint16_t cr__outside(cr__program *p, const cr__use *use)
     if (access == CR__ACCESS_ONE)
         return fixed(p, data, dtype);
     uint16_t reg = stored_operand(p, use, access, data);
-    return cr__is_half(dtype) ? widened(p, reg, dtype) : reg;
+    return cr__is_half(dtype) ? widened_register(p, reg, dtype) : reg;
 }

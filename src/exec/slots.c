@@ -21,7 +21,7 @@ static uint32_t *free_slots(const cr__plan *plan, size_t bytes)
            1;
 }
 
-static uint32_t add_slot(cr__plan *plan, size_t bytes, uint32_t unit)
+static uint32_t new_slot(cr__plan *plan, size_t bytes, uint32_t unit)
 {
     cr__list *list = &plan->ctx->run_lists[CR__SLOTS];
     if (!cr__list_reserve(plan->ctx, list,
@@ -32,7 +32,7 @@ static uint32_t add_slot(cr__plan *plan, size_t bytes, uint32_t unit)
     return ++plan->n_slots;
 }
 
-static bool holds(const cr__slot *slot, size_t bytes)
+static bool slot_holds(const cr__slot *slot, size_t bytes)
 {
     return !slot->old || bytes <= slot->bytes;
 }
@@ -47,8 +47,8 @@ static void use_slot(cr__slot *slot, size_t bytes)
 static uint32_t find_slot(cr__plan *plan, size_t bytes, uint32_t unit)
 {
     uint32_t *link = free_slots(plan, bytes), at = *link;
-    if (!at || cr__size_class(bytes) < 0 || !holds(&plan->slots[at - 1], bytes))
-        return add_slot(plan, bytes, unit);
+    if (!at || cr__size_class(bytes) < 0 || !slot_holds(&plan->slots[at - 1], bytes))
+        return new_slot(plan, bytes, unit);
     *link = plan->slots[at - 1].next;
     use_slot(&plan->slots[at - 1], bytes);
     return at;
@@ -178,7 +178,7 @@ static bool add_old_slots(cr__plan *plan)
 {
     for (uint32_t i = 0; i < plan->n_old; i++) {
         cr__unit *unit = &plan->units[i];
-        unit->slot = add_slot(plan, unit->node->value.buffer->bytes, i);
+        unit->slot = new_slot(plan, unit->node->value.buffer->bytes, i);
         if (!unit->slot)
             return false;
         plan->slots[unit->slot - 1].old = true;
@@ -205,7 +205,7 @@ bool cr__find_slots(cr__plan *plan)
     memset(list->at, 0, bytes);
     find_last_readers(plan);
     if (plan->scratch_bytes &&
-        !(plan->scratch = add_slot(plan, plan->scratch_bytes, plan->asks)))
+        !(plan->scratch = new_slot(plan, plan->scratch_bytes, plan->asks)))
         return false;
     for (uint32_t i = 0; i < plan->n_order; i++) {
         const cr__group *group = &plan->groups[plan->order[i]];

@@ -3,18 +3,6 @@
 
 #include <string.h>
 
-/* Where element i of x in row-major order lies. */
-static int64_t offset_of(const cr__strided *x, int64_t i)
-{
-    int64_t offset = 0;
-    for (int d = x->ndim - 1; d >= 0; d--) {
-        int64_t index = d ? i % x->dims[d] : i;
-        offset += index * x->strides[d];
-        i = d ? i / x->dims[d] : 0;
-    }
-    return offset;
-}
-
 /* Addresses of registers for a piece of a row: from element `start` of the domain on, which
  * is the local'th of its tile. */
 static void find_addresses(const cr__program *p, char *scratch, int64_t start,
@@ -37,8 +25,8 @@ static void find_addresses(const cr__program *p, char *scratch, int64_t start,
             break;
         default: {
             int64_t row = start / p->length, column = start % p->length * reg->step;
-            where[i] =
-                reg->data + (offset_of(&p->outer[reg->outer], row) + column) * reg->size;
+            where[i] = reg->data +
+                       (cr__offset_of(&p->outer[reg->outer], row) + column) * reg->size;
         }
         }
     }

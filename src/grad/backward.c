@@ -50,7 +50,7 @@ void cr__walk_begin(cr__walk *walk, cr_ctx *ctx, bool create_graph, const char *
     ctx->no_grad = create_graph ? 0 : ctx->no_grad + 1;
 }
 
-CR__INLINE bool add_node(cr__walk *walk, cr_tensor *node)
+CR__INLINE bool add_to_walk(cr__walk *walk, cr_tensor *node)
 {
     cr__list *list = &walk->ctx->walk_lists[NODES];
     if (!(node->flags & CR__NEEDS_GRAD) || node->walk)
@@ -65,7 +65,7 @@ CR__INLINE bool add_node(cr__walk *walk, cr_tensor *node)
 
 bool cr__walk_root(cr__walk *walk, cr_tensor *node)
 {
-    return add_node(walk, node);
+    return add_to_walk(walk, node);
 }
 
 static void number_nodes(cr__walk *walk)
@@ -114,7 +114,7 @@ bool cr__walk_collect(cr__walk *walk)
         last = node->seq;
         for (int j = 0; j < node->n_inputs; j++) {
             cr_tensor *in = cr__input(node, j);
-            if (in && !add_node(walk, in))
+            if (in && !add_to_walk(walk, in))
                 return false;
         }
     }

@@ -304,7 +304,7 @@ cr_tensor *cr_borrow_at(cr_ctx *ctx, cr_dtype dtype, cr_dims dims, const void *d
     return end(&m, x && set_borrowed(x, data, done, user) ? x : NULL);
 }
 
-static cr_tensor *number(const making *m, cr_arg value, cr_dtype dtype)
+static cr_tensor *scalar_of(const making *m, cr_arg value, cr_dtype dtype)
 {
     cr_ctx *ctx = m->ctx;
     uint64_t bits = 0;
@@ -327,7 +327,7 @@ cr_tensor *cr_scalar_at(cr_ctx *ctx, cr_arg value, cr_make_opts opts)
     CR__FP_GUARD();
     if (!begin(&m, ctx, &op_scalar, opts.site))
         return NULL;
-    return end(&m, number(&m, value, opts.dtype));
+    return end(&m, scalar_of(&m, value, opts.dtype));
 }
 
 /* The number, expanded: it takes no memory until it must lie contiguous. */
@@ -339,7 +339,7 @@ cr_tensor *cr_full_at(cr_ctx *ctx, cr_dims dims, cr_arg value, cr_make_opts opts
     if (!begin(&m, ctx, &op_full, opts.site))
         return NULL;
     cr_tensor *x = cr__dims_numel(ctx, &op_full, dims, CR_DTYPE_DEFAULT, &numel)
-                       ? number(&m, value, opts.dtype)
+                       ? scalar_of(&m, value, opts.dtype)
                        : NULL;
     return end(&m, x && dims.n ? cr_expand_at(x, dims, NULL) : x);
 }

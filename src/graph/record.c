@@ -109,7 +109,7 @@ static bool check_tensor(const call *c, int i)
     return false;
 }
 
-static bool check_operands(call *c)
+static bool check_inputs(call *c)
 {
     if (!check_count(c))
         return false;
@@ -485,7 +485,7 @@ static bool has_tensor(const call *c)
 static cr_tensor *record_call(call *c, const void *attrs)
 {
     cr_ctx *ctx = c->ctx;
-    if (!check_operands(c))
+    if (!check_inputs(c))
         return NULL;
     if (c->op->kind == CR_OP_COMPOSITE)
         return expand_composite(c, attrs);

@@ -49,9 +49,9 @@ typedef struct pack {
 } pack;
 
 /* What of a matrix is to be read that is no plain array. */
-typedef struct extent {
+typedef struct region {
     int64_t line, lines, lane, lanes;
-} extent;
+} region;
 
 typedef struct operand {
     cr__matrix matrix;
@@ -125,20 +125,20 @@ static inline pack sliver_at(const product *p, const place *at, int64_t pitch)
 
 /* Rows cut into tiles: even numbers, but for the last one's; they differ by two at most,
  * because a smaller last one would waste more. */
-typedef struct cut {
+typedef struct tiling {
     int64_t tiles, least, larger, odd; /* pairs: `larger` tiles have one more */
-} cut;
+} tiling;
 
-static inline cut cut_rows(int64_t rows, int64_t most)
+static inline tiling cut_rows(int64_t rows, int64_t most)
 {
     const int64_t pairs = (rows + 1) / 2;
     if (rows <= most)
-        return (cut){ 1, pairs, 0, rows % 2 };
+        return (tiling){ 1, pairs, 0, rows % 2 };
     const int64_t tiles = (rows + most - 1) / most, least = pairs / tiles;
-    return (cut){ tiles, least, pairs - least * tiles, rows % 2 };
+    return (tiling){ tiles, least, pairs - least * tiles, rows % 2 };
 }
 
-static inline int64_t rows_of(const cut *c, int64_t i)
+static inline int64_t rows_of(const tiling *c, int64_t i)
 {
     return 2 * (c->least + (i < c->larger)) - (i == c->tiles - 1 ? c->odd : 0);
 }

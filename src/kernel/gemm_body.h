@@ -319,7 +319,7 @@ CR__FN void G(read_run)(const operand *o, cr__runs *runs, G_T *to, int64_t n)
 
 /* to[l*pitch + i] = the element of line `line` + l and lane `lane` + i, where lanes are
  * columns, or rows. `room` is for G_SLIVER runs of a block. */
-CR__T static void G(unpack)(const operand *o, int lanes_are, const extent *at, G_T *to,
+CR__T static void G(unpack)(const operand *o, int lanes_are, const region *at, G_T *to,
                             int64_t pitch, G_T *room)
 {
     const cr__matrix *x = &o->matrix;
@@ -356,7 +356,7 @@ CR__T static void G(unpack)(const operand *o, int lanes_are, const extent *at, G
 /* Rows of a that lie one after the other: each line for all tiles, so that memory is read
  * in order. A tile's rows are one vector at most. */
 #if G_PACKS
-CR__FN void G(pack_lines)(const pack *p, const cut *rows, G_T *to)
+CR__FN void G(pack_lines)(const pack *p, const tiling *rows, G_T *to)
 {
     for (int64_t k = 0; k < p->lines; k++) {
         const G_T *from = (const G_T *)(p->from + k * p->line_step);
@@ -371,7 +371,7 @@ CR__FN void G(pack_lines)(const pack *p, const cut *rows, G_T *to)
 #endif
 
 /* The rows of a panel over a block of k, by tiles: element (i, k) of a tile at k*G_LINE + i. */
-CR__T static void G(pack_panel)(const product *p, const place *at, const cut *rows,
+CR__T static void G(pack_panel)(const product *p, const place *at, const tiling *rows,
                                 char *to, char *room)
 {
     pack part = { .from = p->a + at->i * p->a_row + at->k * p->a_col,
@@ -380,7 +380,7 @@ CR__T static void G(pack_panel)(const product *p, const place *at, const cut *ro
                   .lane_step = p->a_row,
                   .readable = p->m - at->i,
                   .pitch = G_LINE };
-    extent of = { .line = at->k, .lines = at->lines, .lane = p->row + at->i };
+    region of = { .line = at->k, .lines = at->lines, .lane = p->row + at->i };
 #if G_PACKS
     if (!p->a_read && p->a_row == G_SIZE) {
         G(pack_lines)(&part, rows, (G_T *)to);
@@ -405,7 +405,7 @@ CR__T static void G(pack_panel)(const product *p, const place *at, const cut *ro
 CR__FN void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
 {
     const int wide = columns > G_N;
-    const cut by = cut_rows(rows, wide ? G_ROWS : G_ROWS_1);
+    const tiling by = cut_rows(rows, wide ? G_ROWS : G_ROWS_1);
     tile_fn *const(*of)[2] = G(tiles)[wide];
     t->rest = columns - wide * G_N;
     t->a = a;
@@ -426,8 +426,8 @@ CR__FN void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
 
 /* The same, a packed. Where there are tiles for it, they fetch the next sliver, or, if b is
  * to be packed, the first ones drip from it what they can; returns how many columns. */
-CR__FN int64_t G(packed_sliver)(tile *t, const char *a, const cut *rows, int64_t columns,
-                                const pack *next, bool drips, char *to)
+CR__FN int64_t G(packed_sliver)(tile *t, const char *a, const tiling *rows,
+                                int64_t columns, const pack *next, bool drips, char *to)
 {
     const int wide = columns > G_N;
     const int64_t tiles = rows->tiles, high = wide ? G_ROWS : G_ROWS_1;
@@ -478,7 +478,7 @@ CR__T static void G(product)(const product *p)
          *other = sliver + SLIVER_BYTES, *const panel = other + SLIVER_BYTES;
     tile t = { .a_row = p->a_row, .a_col = p->a_col, .c_row = p->c_row };
     int64_t done = 0; /* columns of the sliver that are packed already */
-    cut rows = { 0 };
+    tiling rows = { 0 };
     if (p->pack_a)
         t.a_row = G_SIZE, t.a_col = G_LINE * G_SIZE;
     for (place at = first_place(p), next; at.lines; at = next) {
@@ -495,7 +495,7 @@ CR__T static void G(product)(const product *p)
             pack left = now;
             left.from += done * now.lane_step, left.lanes -= done, left.readable -= done;
             if (p->b_read) {
-                const extent of = { at.k, at.lines, p->column + at.j, now.lanes };
+                const region of = { at.k, at.lines, p->column + at.j, now.lanes };
                 G(unpack)
                 (p->b_read, CR__COLUMNS, &of, (G_T *)sliver, G_SLIVER, (G_T *)other);
             } else if (left.lanes) {

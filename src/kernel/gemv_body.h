@@ -98,7 +98,7 @@ CR__FN const char *G(in_order)(const char *from, int64_t step, int64_t n, char *
 CR__FN const G_T *G(x_block)(const gemv *g, int64_t k, int64_t n)
 {
     G_T *to = (G_T *)g->scratch;
-    const extent of = { .line = 0, .lines = 1, .lane = k, .lanes = n };
+    const region of = { .line = 0, .lines = 1, .lane = k, .lanes = n };
     if (!g->x_read)
         return (const G_T *)G(in_order)(g->x + k * g->x_step, g->x_step, n, g->scratch);
     G(unpack)(g->x_read, g->side, &of, to, 0, (G_T *)(g->scratch + BLOCK_BYTES));
@@ -114,7 +114,7 @@ CR__T static void G(group_block)(const gemv *g, const G_T *x, int64_t o, int64_t
     int64_t r = 0, step = g->out_step;
     bool in_order = g->k_step == G_SIZE;
     if (g->matrix_read) {
-        const extent of = { g->first + o, count, k, n };
+        const region of = { g->first + o, count, k, n };
         G(unpack)
         (g->matrix_read, !g->side, &of, (G_T *)room, CR__BLOCK,
          (G_T *)(room + G_READ * BLOCK_BYTES));

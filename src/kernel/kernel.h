@@ -23,6 +23,18 @@ typedef struct cr__strided {
     int64_t strides[CR_MAX_DIMS];
 } cr__strided;
 
+/* Where element i of x in row-major order lies. */
+CR__INLINE int64_t cr__offset_of(const cr__strided *x, int64_t i)
+{
+    int64_t offset = 0;
+    for (int d = x->ndim - 1; d >= 0; d--) {
+        int64_t index = d ? i % x->dims[d] : i;
+        offset += index * x->strides[d];
+        i = d ? i / x->dims[d] : 0;
+    }
+    return offset;
+}
+
 /* Whether the compiler kept to the source's arithmetic; false: no bit can be relied on. */
 bool cr__arithmetic_is_sound(void);
 

@@ -25,7 +25,6 @@ static cr__unit *add_unit(cr__plan *plan, cr_tensor *x, cr__unit_kind kind,
                         .kind = (uint8_t)kind,
                         .dtype = x->dtype };
     plan->n_uses += n_uses;
-    plan->single &= kind == CR__UNIT_MAP && x->shape->numel == 1;
     return unit;
 }
 
@@ -185,7 +184,6 @@ static bool reserve(cr__plan *plan)
 
 bool cr__collect(cr__plan *plan)
 {
-    plan->single = true;
     if (!reserve(plan))
         return false;
     if (plan->commit)

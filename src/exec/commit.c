@@ -14,7 +14,7 @@ static void give_buffer(cr_tensor *x, cr__buffer *buffer)
     x->value.buffer = cr__buffer_retain(buffer);
 }
 
-static void note_computed(cr_tensor *x, bool again)
+void cr__note_computed(cr_tensor *x, bool again)
 {
     x->flags |= CR__COMPUTED | (again ? CR__KEEP : 0u);
     x->flags &= (uint16_t)~CR__FAILED;
@@ -26,7 +26,7 @@ static void give_unit(const cr__plan *plan, const cr__unit *unit)
     if (unit->kind == CR__UNIT_OLD)
         return;
     if (unit->kind != CR__UNIT_COPY)
-        note_computed(x, unit->flags & CR__AGAIN);
+        cr__note_computed(x, unit->flags & CR__AGAIN);
     if (!(unit->flags & CR__OUTLIVES) || x->flags & CR__KNOWN)
         return;
     if (unit->slot)
@@ -38,7 +38,7 @@ static void give_unit(const cr__plan *plan, const cr__unit *unit)
 static void give_view(const cr__plan *plan, const cr__seen *seen)
 {
     cr_tensor *x = seen->node;
-    note_computed(x, false);
+    cr__note_computed(x, false);
     if (!seen->alias || x->flags & CR__KNOWN)
         return;
     const cr__unit *unit =

@@ -11,6 +11,8 @@
  *     launch.c    computes: groups and chunks of them, on all threads
  *     commit.c    values -> nodes
  *
+ *     direct.c    in place of all but the first, if there are only maps of single elements
+ *
  * After collecting no phase of planning looks at a node. What has one element lies in its
  * node; all other values lie in slots. */
 #ifndef CR_EXEC_EXEC_H
@@ -38,7 +40,6 @@ enum {
     CR__AGAIN = 16,   /* let go once, and read by something new: kept from now on */
     CR__READ_BY_OTHERS = 32, /* than the group that computes it */
     CR__CAN_FAIL = 64,
-    CR__HALF = 256,  /* operands or results are bf16 or f16, and computed in f32 */
     CR__FREED = 128, /* its slot is another's from now on */
 };
 
@@ -143,7 +144,7 @@ typedef struct cr__plan {
     uint32_t *order;   /* numbers of groups */
     cr__slot *slots;
     uint32_t n_units, n_uses, n_looks, n_seen, n_groups, n_order, n_slots, n_old;
-    bool single; /* all units are maps of single elements: they need no groups */
+    bool single; /* all nodes are maps of single elements: direct.c computes them */
     bool commit; /* what is pending on leaves becomes theirs */
     bool any_opaque;
     bool rehearsal;       /* nothing is going to be computed */
@@ -208,6 +209,23 @@ void cr__verify_job(cr__plan *plan, uint32_t i, uint32_t n);
 #define cr__verify_job(plan, i, n) ((void)(plan))
 #endif
 
+/* The number, which is a value of the dtype, as that. */
+CR__INLINE void cr__store_operand(cr_arg number, cr_dtype dtype, uint64_t *to)
+{
+    float narrow = number.kind == CR_ARG_REAL ? (float)number.v.real : 0;
+    *to = 0;
+    if (CR__LIKELY(dtype == CR_F32 && number.kind == CR_ARG_REAL))
+        memcpy(to, &narrow, sizeof narrow);
+    else
+        cr__number_store(number, dtype, to);
+}
+
+/* x is computed: commit.c; again: it had to be once more, and is kept. */
+void cr__note_computed(cr_tensor *x, bool again);
+
+/* In place of collecting and all that follows: direct.c. */
+bool cr__run_directly(cr__plan *plan);
+
 /* ---- what they ask ---- */
 
 CR__INLINE size_t cr__unit_bytes(const cr__unit *unit)
@@ -246,6 +264,9 @@ CR__INLINE bool cr__layout_contiguous(const cr__layout *layout)
     }
     return true;
 }
+
+/* The error that the operation has no kernel for operands of the dtype: uses.c. */
+void cr__fail_kernel(cr_ctx *ctx, const cr_op *op, cr_dtype dtype);
 
 /* Plans what cr_eval() of xs would do, has it said, and forgets it: run.c. */
 bool cr__rehearse(cr_ctx *ctx, cr_tensor *const *xs, int n, cr__text *out,

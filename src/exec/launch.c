@@ -18,44 +18,15 @@ static const void *element(const cr__plan *plan, const cr__use *use)
                : data;
 }
 
-/* Of bf16 and f16: in f32, rounded. */
-static void run_half(const cr__plan *plan, const cr__unit *unit, const void **src,
-                     const int64_t *step)
-{
-    const cr__half *to = cr__half_find((cr_dtype)unit->dtype);
-    float wide[4], result;
-    for (uint32_t k = 0; k < unit->n_uses; k++) {
-        const cr__half *from = cr__half_find((cr_dtype)plan->uses[unit->uses + k].dtype);
-        if (!from)
-            continue;
-        from->widen(&wide[k], src[k], 1);
-        src[k] = &wide[k];
-    }
-    unit->map(to ? (void *)&result : &unit->node->value, src, step, 1);
-    if (to)
-        to->narrow((uint16_t *)(void *)&unit->node->value, &result, 1);
-}
-
-/* Their kernels are called as they are. */
 static void run_single(const cr__plan *plan, const cr__unit *unit)
 {
-    static const int64_t step[4] = { 1, 1, 1, 1 };
-    static const int64_t first = 0;
-    const cr__map *map = unit->op->internal;
-    const cr__use *uses = &plan->uses[unit->uses];
     const void *src[4];
-    uint64_t params[4];
-    for (uint32_t k = 0; k < unit->n_uses; k++)
-        src[k] = element(plan, &uses[k]);
-    if (CR__UNLIKELY(map->source)) {
-        map->source(unit->node->attrs, params);
-        src[0] = &first;
-        src[1] = params;
+    cr_dtype dtypes[4];
+    for (uint32_t k = 0; k < unit->n_uses; k++) {
+        src[k] = element(plan, &plan->uses[unit->uses + k]);
+        dtypes[k] = (cr_dtype)plan->uses[unit->uses + k].dtype;
     }
-    if (CR__UNLIKELY(unit->flags & CR__HALF))
-        run_half(plan, unit, src, step);
-    else
-        unit->map(&unit->node->value, src, step, 1);
+    cr__call_single(unit->node, unit->map, src, dtypes, (int)unit->n_uses);
 }
 
 /* ---- programs ---- */
@@ -247,8 +218,6 @@ bool cr__launch(cr__plan *plan)
     const cr_ctx *ctx = plan->ctx;
     plan->ctx->busy = "a kernel, or parallel_for";
     bool done = check_operands(plan);
-    for (uint32_t i = 0; i < plan->n_units && plan->single; i++)
-        run_single(plan, &plan->units[i]);
     for (uint32_t i = 0, taken; done && i < plan->n_order; i += taken) {
         done = i != plan->commits || ctx->status == CR_OK;
         if (done)

@@ -10,6 +10,11 @@
 /* What it takes one thread, in nanoseconds; roughly. */
 double cr__program_cost(const cr__program *p);
 
+/* A map of single elements: n operands and parameters, those of bf16 and f16 as they are
+ * stored; of no operands, the element of index 0. direct.c. */
+void cr__call_single(cr_tensor *x, cr__map_fn *map, const void **src,
+                     const cr_dtype *dtypes, int n);
+
 /* A reduction, with the maps that it ends. */
 void cr__run_reduction(cr__plan *plan, const cr__group *group);
 

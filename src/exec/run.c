@@ -25,14 +25,25 @@ static bool reserve_lists(const cr__plan *plan)
 }
 
 /* Groups and their memory; single elements need neither. */
-static bool make_plan(cr__plan *plan, cr_tensor *const *targets, size_t n)
+static bool make_plan(cr__plan *plan)
 {
-    if (!cr__find_nodes(plan, targets, n) || !cr__collect(plan))
+    if (!cr__collect(plan))
         return false;
     if (!plan->single && !(cr__fuse(plan) && cr__order(plan) && cr__find_slots(plan)))
         return false;
     cr__verify_plan(plan);
     return true;
+}
+
+/* Computes what has been found. */
+static bool compute_nodes(cr__plan *plan)
+{
+    if (plan->single)
+        return cr__run_directly(plan);
+    bool success = make_plan(plan) && cr__obtain_slots(plan) && reserve_lists(plan) &&
+                   cr__launch(plan);
+    cr__end_run(plan, success);
+    return success;
 }
 
 static void rest_lists(cr_ctx *ctx)
@@ -79,9 +90,11 @@ cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
     if (!may_run(ctx))
         return ctx->status;
     ctx->running = true;
-    bool success = make_plan(&plan, targets, n) && cr__obtain_slots(&plan) &&
-                   reserve_lists(&plan) && cr__launch(&plan);
-    cr__end_run(&plan, success);
+    bool success = cr__find_nodes(&plan, targets, n);
+    if (success)
+        success = compute_nodes(&plan);
+    else
+        cr__end_run(&plan, false);
     ctx->running = false;
     rest_lists(ctx);
     if (!success)
@@ -120,7 +133,7 @@ bool cr__rehearse(cr_ctx *ctx, cr_tensor *const *xs, int n, cr__text *out,
     bool success = true;
     for (int i = 0; i < n && success; i++)
         success = make_stay(&plan, targets[i]);
-    success = success && make_plan(&plan, targets, (size_t)n);
+    success = success && cr__find_nodes(&plan, targets, (size_t)n) && make_plan(&plan);
     if (success)
         say(out, &plan);
     cr__end_run(&plan, false);

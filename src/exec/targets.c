@@ -60,6 +60,7 @@ static bool push(cr__plan *plan, cr_tensor *x)
     plan->nodes[plan->n++] = x;
     plan->n_inputs += (uint32_t)x->n_inputs;
     plan->n_views += x->op->kind == CR_OP_VIEW;
+    plan->single &= x->op->kind == CR_OP_MAP && x->shape->numel == 1;
     x->run = plan->n & 0xffffff;
     return true;
 }
@@ -211,6 +212,7 @@ static bool unpend_rest(cr__plan *plan, bool replaced)
 
 bool cr__find_nodes(cr__plan *plan, cr_tensor *const *targets, size_t n)
 {
+    plan->single = true;
     const cr_ctx *ctx = plan->ctx;
     bool replaced = plan->commit && cr__replacements_pending(ctx);
     bool retained = ctx->scope->ending && ctx->retained;

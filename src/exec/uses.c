@@ -7,12 +7,7 @@
 static cr__use number(cr_arg value, cr_dtype dtype)
 {
     cr__use use = { .kind = CR__USE_NUMBER, .dtype = (uint8_t)dtype };
-    if (CR__LIKELY(dtype == CR_F32 && value.kind == CR_ARG_REAL)) {
-        float narrow = (float)value.v.real;
-        memcpy(&use.at.number, &narrow, sizeof narrow);
-    } else {
-        cr__number_store(value, dtype, &use.at.number);
-    }
+    cr__store_operand(value, dtype, &use.at.number);
     return use;
 }
 
@@ -36,6 +31,12 @@ static void unpend(const cr__plan *plan, cr_tensor *in)
         note_again(plan, in);
 }
 
+void cr__fail_kernel(cr_ctx *ctx, const cr_op *op, cr_dtype dtype)
+{
+    cr__op_fail(ctx, op, CR_ERR_DTYPE, NULL, "there is no kernel for %s",
+                cr_dtype_name(dtype));
+}
+
 /* Numbers, parameters, and the kernel. */
 static bool find_kernel(cr__plan *plan, cr__unit *unit, cr_dtype dtype)
 {
@@ -50,13 +51,10 @@ static bool find_kernel(cr__plan *plan, cr__unit *unit, cr_dtype dtype)
         map->params(x->attrs, params);
     for (int k = 0; k < map->n_params; k++)
         uses[x->n_inputs + k] = number(params[k], cr__register_dtype(dtype));
-    if (cr__is_half(dtype) || cr__is_half((cr_dtype)unit->dtype))
-        unit->flags |= CR__HALF;
     unit->map = cr__map_find(map->code, dtype, (cr_dtype)unit->dtype);
     if (unit->map)
         return true;
-    cr__op_fail(plan->ctx, unit->op, CR_ERR_DTYPE, NULL, "there is no kernel for %s",
-                cr_dtype_name(dtype));
+    cr__fail_kernel(plan->ctx, unit->op, dtype);
     return false;
 }
 

@@ -384,6 +384,574 @@ static void test_programs(uint64_t first, uint64_t count)
     ok(right, "programs %" PRIu64 " to %" PRIu64, first, first + count - 1);
 }
 
+/* ---- values that somebody still needs, lazily as eagerly ---- */
+
+enum { SIDE = 20, MOST_NUMBERS = 20000 };
+
+typedef struct scene {
+    cr_ctx *ctx;
+    cr_tensor *a, *b, *c; /* SIDE x SIDE, positive; a, b and c are leaves */
+    double *numbers;
+    int n;
+} scene;
+
+static void put(scene *s, cr_tensor *t)
+{
+    CR_NO_GRAD(s->ctx);
+    int64_t n = cr_numel(t);
+    if (s->n + n > MOST_NUMBERS || cr_error(s->ctx))
+        return;
+    cr_read(cr_cast(t, CR_F64), s->numbers + s->n, (size_t)n * sizeof(double));
+    s->n += (int)n;
+}
+
+static void put_all(scene *s)
+{
+    put(s, s->a), put(s, s->b), put(s, s->c);
+}
+
+static void read_twice(scene *s)
+{
+    CR_NO_GRAD(s->ctx);
+    cr_assign(s->a, cr_sub(cr_mul(s->a, s->a), cr_mul(cr_t(s->a), 0.5)));
+    cr_assign(s->b, cr_softmax(s->b, 1));
+    cr_assign(s->c, cr_div(s->c, cr_sum(s->c, 0, .keepdim = true)));
+    cr_eval(s->a, s->b, s->c);
+    cr_assign(s->a, cr_matmul(s->a, s->a));
+    cr_assign(s->b, cr_sub(s->b, cr_mean(s->b, 1, .keepdim = true)));
+    cr_assign(s->c, cr_slice_scatter(s->c, cr_slice(s->a, 0, 0, 3), 0, 2, 5));
+}
+
+static void to_come(scene *s)
+{
+    cr_tensor *y = cr_sum(cr_mul(cr_exp(s->a), s->b));
+    put(s, y);
+    {
+        CR_NO_GRAD(s->ctx);
+        cr_assign(s->a, cr_mul(s->a, 2));
+        cr_assign(s->b, cr_add(s->b, s->a));
+    }
+    put(s, s->a);
+    cr_backward(y);
+    put(s, cr_grad(s->a));
+    put(s, cr_grad(s->b));
+}
+
+static void second_order(scene *s)
+{
+    cr_tensor *y = cr_sum(cr_mul(cr_mul(s->a, s->a), s->b)), *g = NULL, *h = NULL;
+    cr_gradients(&y, 1, &s->a, 1, &g, .create_graph = true);
+    cr_tensor *z = cr_sum(cr_mul(g, g));
+    cr_gradients(&z, 1, &s->a, 1, &h);
+    CR_NO_GRAD(s->ctx);
+    cr_assign(s->a, cr_sub(s->a, cr_mul(h, 0.01)));
+    cr_assign(s->b, cr_sub(s->b, cr_mul(g, 0.01)));
+}
+
+static void watched(scene *s)
+{
+    cr_tensor *y = cr_watch(cr_mul(s->a, 3)), *loss = cr_sum(cr_mul(y, y));
+    cr_backward(loss);
+    {
+        CR_NO_GRAD(s->ctx);
+        cr_assign(s->a, cr_add(y, 1));
+        cr_assign(s->b, cr_add(cr_grad(y), s->b));
+    }
+    put(s, s->a);
+    put(s, y);
+    put(s, cr_grad(y));
+}
+
+static void gradient_as_leaf(scene *s)
+{
+    for (int i = 0; i < 2; i++) {
+        cr_backward(cr_sum(cr_mul(s->a, s->b)));
+        cr_tensor *g = cr_requires_grad(cr_grad(s->a));
+        cr_backward(cr_sum(cr_mul(g, cr_mul(g, s->c))));
+        put(s, cr_grad(g));
+        CR_NO_GRAD(s->ctx);
+        cr_assign(g, cr_add(g, cr_grad(g)));
+        cr_assign(s->b, cr_add(s->b, cr_grad(s->a)));
+        put(s, g);
+        put(s, s->b);
+    }
+}
+
+static void kept_gradient(scene *s)
+{
+    cr_tensor *kept = NULL;
+    {
+        CR_SCOPE(s->ctx);
+        cr_backward(cr_sum(cr_mul(s->a, s->b)));
+        kept = cr_keep(cr_detach(cr_grad(s->a)));
+        CR_NO_GRAD(s->ctx);
+        cr_assign(s->b, cr_add(s->b, cr_grad(s->b)));
+    }
+    {
+        CR_SCOPE(s->ctx);
+        cr_zero_grad(s->a);
+        cr_backward(cr_sum(cr_mul(s->a, s->b)));
+    }
+    put(s, kept);
+    put(s, cr_grad(s->a));
+}
+
+static void other_types(scene *s)
+{
+    CR_NO_GRAD(s->ctx);
+    cr_tensor *t[] = { cr_cast(s->a, CR_F32),  cr_cast(cr_mul(s->a, 100), CR_I32),
+                       cr_cast(s->b, CR_F64),  cr_cast(cr_mul(s->b, 1000), CR_I64),
+                       cr_cast(s->a, CR_BF16), cr_cast(s->b, CR_F16) };
+    for (int i = 0; i < 6; i++)
+        t[i] = cr_detach(t[i]);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 6; i += 2) {
+            cr_dtype first = cr_dtype_of(t[i]), second = cr_dtype_of(t[i + 1]);
+            cr_tensor *moved = cr_cast(cr_mul(cr_cast(t[i], CR_F32), 1.5), second);
+            cr_assign(t[i], cr_cast(t[i + 1], first));
+            cr_assign(t[i + 1], moved);
+        }
+        cr_assign(t[4], cr_add(t[4], cr_mul(t[4], 0.25)));
+        if (round % 2)
+            put(s, t[round]);
+    }
+    for (int i = 0; i < 6; i++)
+        put(s, t[i]);
+}
+
+static void own_numbers(scene *s)
+{
+    CR_NO_GRAD(s->ctx);
+    cr_tensor *index =
+        cr_reshape(cr_arange(s->ctx, 0, SIDE, 1, .dtype = CR_I64), CR_DIMS(SIDE));
+    index = cr_detach(cr_flip(index, CR_DIMS(0)));
+    for (int i = 0; i < 3; i++) {
+        cr_assign(s->a, cr_index_select(s->a, 0, index));
+        cr_assign(index, cr_index_select(index, 0, index));
+        cr_assign(s->b, cr_add(s->b, s->a));
+    }
+    put(s, index);
+}
+
+static void borrowed(scene *s)
+{
+    static const float data[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 };
+    CR_NO_GRAD(s->ctx);
+    cr_tensor *x = cr_borrow(s->ctx, CR_F32, CR_DIMS(10), data, NULL, NULL);
+    cr_assign(x, cr_mul(x, 2));
+    cr_eval(x);
+    cr_assign(x, cr_add(x, 1));
+    put(s, x);
+    put(s, cr_from(s->ctx, CR_F32, CR_DIMS(10), data));
+}
+
+static void pointers(scene *s)
+{
+    CR_NO_GRAD(s->ctx);
+    const float *old = cr_data(s->a);
+    float before = old ? old[7] : 0;
+    cr_assign(s->a, cr_add(s->a, 1));
+    put(s, cr_scalar(s->ctx, old && old[7] == before));
+    cr_tensor *b = cr_detach(s->b);
+    const float *constant = cr_data(b);
+    float first = constant ? constant[3] : 0;
+    cr_assign(s->b, cr_mul(s->b, 2));
+    put_all(s);
+    put(s, cr_scalar(s->ctx, constant && constant[3] == first));
+    put(s, b);
+}
+
+static void without_a_run(scene *s)
+{
+    for (int i = 0; i < 3; i++) {
+        CR_SCOPE(s->ctx);
+        CR_NO_GRAD(s->ctx);
+        cr_tensor *half = cr_mul(s->a, 0.5);
+        cr_assign(s->a, cr_add(half, s->b));
+        cr_assign(s->b, half);
+        cr_assign(s->b, cr_add(s->b, 1));
+    }
+}
+
+static void one_network(scene *s)
+{
+    cr_seed(s->ctx, 3);
+    cr_module *net = cr_nn_sequential(s->ctx), *shared = cr_nn_linear(s->ctx, SIDE, SIDE);
+    cr_nn_add(net, shared);
+    cr_nn_add(net, cr_nn_tanh(s->ctx));
+    cr_nn_add(net, cr_nn_batch_norm1d(s->ctx, SIDE));
+    cr_optim *optim = cr_optim_adam(cr_nn_params(net), 0.01);
+    for (int i = 0; i < 4; i++) {
+        CR_SCOPE(s->ctx);
+        cr_tensor *h = cr_nn_forward(net, cr_nn_forward(net, s->a));
+        cr_optim_zero_grad(optim);
+        cr_backward(cr_mean(cr_mul(h, h), CR_ALL));
+        cr_clip_grad_norm(cr_nn_params(net), 1);
+        cr_optim_step(optim);
+        if (i % 2)
+            put(s, h);
+    }
+    put(s, cr_nn_param(net, "0.weight"));
+    put(s, cr_grad(s->a));
+    cr_optim_free(optim);
+    cr_nn_free(net);
+}
+
+/* Small updates side by side, on several threads; each reads what its neighbours replace. */
+static void neighbours(scene *s)
+{
+    enum { N = 40 };
+    cr_tensor *p[N], *q[N];
+    CR_NO_GRAD(s->ctx);
+    for (int i = 0; i < N; i++) {
+        p[i] = cr_detach(cr_add(s->a, i));
+        q[i] = cr_detach(cr_mul(s->b, i));
+    }
+    for (int step = 0; step < 3; step++) {
+        cr_tensor *old[N];
+        for (int i = 0; i < N; i++)
+            old[i] = cr_detach(p[i]);
+        for (int i = 0; i < N; i++) {
+            cr_assign(p[i], cr_add(cr_mul(old[i], 0.5), cr_mul(old[(i + 1) % N], 0.25)));
+            cr_assign(q[i], cr_sub(cr_mul(q[i], 0.5), p[i]));
+        }
+        cr_eval(p[0], q[N - 1]);
+    }
+    for (int i = 0; i < N; i += 3)
+        put(s, p[i]), put(s, q[i]);
+}
+
+static const struct {
+    const char *name;
+    void (*play)(scene *s);
+} scenes[] = { { "operands that are read twice, through views, in reductions",
+                 read_twice },
+               { "a vjp to come reads an old value", to_come },
+               { "second order", second_order },
+               { "watched values and gradients", watched },
+               { "a gradient that is a leaf", gradient_as_leaf },
+               { "a gradient that is kept", kept_gradient },
+               { "other element types", other_types },
+               { "an index that is replaced", own_numbers },
+               { "borrowed memory", borrowed },
+               { "pointers to data", pointers },
+               { "scopes that end", without_a_run },
+               { "a network used twice", one_network },
+               { "small updates side by side", neighbours } };
+
+static int play(int which, bool eager, int threads, double *numbers)
+{
+    cr_options options = { .eager = eager, .threads = threads };
+    scene s = { .ctx = cr_open(&options), .numbers = numbers };
+    cr_tensor **leaves[] = { &s.a, &s.b, &s.c };
+    cr_seed(s.ctx, 5);
+    for (int i = 0; i < 3; i++) {
+        cr_tensor *drawn = cr_rand(s.ctx, CR_DIMS(SIDE, SIDE));
+        *leaves[i] = cr_requires_grad(cr_detach(drawn));
+    }
+    for (int step = 0; step < 3; step++) {
+        CR_SCOPE(s.ctx);
+        scenes[which].play(&s);
+    }
+    put_all(&s);
+    if (cr_error(s.ctx))
+        diag("%s: %s", scenes[which].name, cr_message(s.ctx));
+    int n = cr_error(s.ctx) ? -1 : s.n;
+    cr_clear(s.ctx);
+    cr_close(s.ctx);
+    return n;
+}
+
+static void test_scenes(void)
+{
+    static double want[MOST_NUMBERS], got[MOST_NUMBERS];
+    static const int threads[] = { 1, 2, 7, 16 };
+    for (int i = 0; i < (int)(sizeof scenes / sizeof *scenes); i++) {
+        int n = play(i, true, 1, want);
+        bool right = n > 0;
+        for (int t = 0; t < 4; t++)
+            right &= play(i, false, threads[t], got) == n &&
+                     memcmp(got, want, (size_t)n * sizeof *got) == 0;
+        ok(right, "%s: lazily and on threads as eagerly", scenes[i].name);
+    }
+}
+
+/* ---- what fails changes nothing ---- */
+
+enum { ROWS = 12, INNER = 16, HIDDEN = 24, CLASSES = 6, TENSORS = 4, LARGEST = 400 };
+
+typedef enum trouble { NONE, INDEX, EARLY, LATE, NORM, ALLOCATION, TROUBLES } trouble;
+
+static const char *const troubles[] = {
+    [INDEX] = "an index that is out of range",
+    [EARLY] = "a kernel in front of updates",
+    [LATE] = "a kernel behind an update",
+    [NORM] = "a norm that is not finite",
+    [ALLOCATION] = "memory",
+};
+
+typedef struct training {
+    cr_ctx *ctx;
+    cr_tensor
+        *leaf[TENSORS]; /* two weights, a bias, and the first weight's mean over steps */
+    cr_tensor *x, *labels;
+    cr_params params;
+    cr_param list[TENSORS];
+    cr_optim *optim;
+    bool kernel_fails;
+    long calls, fails_from, fails_to; /* of the allocator: not given */
+} training;
+
+/* Values and gradients. */
+typedef struct state {
+    float values[TENSORS][LARGEST], grads[TENSORS][LARGEST];
+    bool has_grad[TENSORS];
+} state;
+
+static void *give(void *user, size_t bytes)
+{
+    training *t = user;
+    long call = t->calls++;
+    return call >= t->fails_from && call < t->fails_to ? NULL : malloc(bytes);
+}
+
+static void take(void *user, void *memory, size_t bytes)
+{
+    (void)user, (void)bytes;
+    free(memory);
+}
+
+static void begin_training(training *t)
+{
+    static const int64_t sizes[TENSORS][DIMS] = {
+        { INNER, HIDDEN }, { HIDDEN, CLASSES }, { 1, HIDDEN }, { INNER, HIDDEN }
+    };
+    t->fails_from = t->fails_to = -1;
+    t->ctx = cr_open(
+        &(cr_options){ .threads = 2, .alloc = give, .free = take, .memory_user = t });
+    cr_seed(t->ctx, 9);
+    for (int i = 0; i < TENSORS; i++) {
+        cr_tensor *drawn = cr_randn(t->ctx, CR_DIMS(sizes[i][0], sizes[i][1]));
+        t->leaf[i] = cr_detach(cr_mul(drawn, 0.3));
+        if (i < 3)
+            t->list[t->params.n++] = (cr_param){ "weight", cr_requires_grad(t->leaf[i]) };
+    }
+    t->params.list = t->list;
+    t->params.ctx = t->ctx;
+    t->x = cr_detach(cr_randn(t->ctx, CR_DIMS(ROWS, INNER)));
+    t->labels =
+        cr_cast(cr_floor(cr_mul(cr_rand(t->ctx, CR_DIMS(ROWS)), CLASSES)), CR_I64);
+    t->optim = cr_optim_adam(&t->params, 0.02);
+    cr_eval(t->x, t->labels, t->leaf[0], t->leaf[1], t->leaf[2], t->leaf[3]);
+}
+
+static bool pass_on(const cr_array *in, int n, cr_array *out, void *user)
+{
+    (void)n;
+    memcpy(out->data, in[0].data, (size_t)out->numel * sizeof(float));
+    return !((training *)user)->kernel_fails;
+}
+
+static bool pass_back(const cr_array *in, int n, const cr_array *out,
+                      const cr_array *cotangent, cr_array *in_cotangents, void *user)
+{
+    (void)in, (void)n, (void)out, (void)user;
+    memcpy(in_cotangents[0].data, cotangent->data,
+           (size_t)cotangent->numel * sizeof(float));
+    return true;
+}
+
+static cr_tensor *custom(training *t, cr_tensor *x)
+{
+    static cr_custom_def def = { "pass", pass_on, pass_back, NULL };
+    def.user = t;
+    return cr_custom(&def, &x, 1, CR_F32, cr_shape(x));
+}
+
+/* True if it succeeded. */
+static bool step(training *t, trouble with)
+{
+    cr_ctx *ctx = t->ctx;
+    t->kernel_fails = with == EARLY || with == LATE;
+    CR_SCOPE(ctx);
+    cr_tensor *h = cr_relu(cr_add(cr_matmul(t->x, t->leaf[0]), t->leaf[2]));
+    cr_tensor *rows =
+        cr_full(ctx, CR_DIMS(ROWS), with == INDEX ? ROWS : 0, .dtype = CR_I64);
+    rows = cr_add(rows, cr_mul(t->labels, 1));
+    h = cr_add(h, cr_mul(cr_index_select(h, 0, rows), 0.5));
+    if (with != LATE)
+        h = custom(t, h);
+    cr_tensor *loss = cr_cross_entropy(cr_matmul(h, t->leaf[1]), t->labels);
+    loss = cr_mul(loss, cr_full(ctx, CR_DIMS(1), with == NORM ? INFINITY : 1));
+    cr_optim_zero_grad(t->optim);
+    cr_backward(cr_sum(loss));
+    cr_clip_grad_norm(&t->params, 0.5);
+    cr_optim_step(t->optim);
+    CR_NO_GRAD(ctx);
+    cr_assign(t->leaf[3], cr_add(cr_mul(t->leaf[3], 0.9), cr_mul(t->leaf[0], 0.1)));
+    if (with == LATE)
+        cr_eval(custom(t, t->leaf[1]));
+    return cr_eval(t->leaf[3]) == CR_OK && !cr_error(ctx);
+}
+
+static void look_at(training *t, state *s)
+{
+    memset(s, 0, sizeof *s);
+    for (int i = 0; i < TENSORS; i++) {
+        size_t bytes = (size_t)cr_numel(t->leaf[i]) * sizeof(float);
+        cr_tensor *grad = i < 3 ? cr_grad(t->leaf[i]) : NULL;
+        cr_read(t->leaf[i], (char *)s->values[i], bytes);
+        s->has_grad[i] = grad != NULL;
+        if (grad)
+            cr_read(grad, (char *)s->grads[i], bytes);
+    }
+}
+
+static void end_training(training *t)
+{
+    cr_optim_free(t->optim);
+    cr_clear(t->ctx);
+    cr_close(t->ctx);
+}
+
+enum { BEFORE = 2, AFTER = 2 }; /* steps */
+
+/* Whether a step that fails in this way changes nothing, and what follows ends in `want`.
+ * Of memory: allocations of the step from the first on to the last are not given; *asked is set
+ * to whether it asked for the first of them. */
+static bool survives(trouble with, long first, long last, const state *want, bool *asked)
+{
+    static state before, after, end;
+    training t = { 0 };
+    bool right = true;
+    begin_training(&t);
+    for (int i = 0; i < BEFORE; i++)
+        right &= step(&t, NONE);
+    look_at(&t, &before);
+    cr_trim(t.ctx);
+    t.calls = 0;
+    if (with == ALLOCATION)
+        t.fails_from = first, t.fails_to = last;
+    bool passed = step(&t, with);
+    *asked = t.calls > first;
+    t.fails_from = t.fails_to = -1;
+    if (!passed) {
+        right &= with != ALLOCATION || cr_error(t.ctx) == CR_ERR_MEMORY;
+        cr_clear(t.ctx);
+        look_at(&t, &after);
+        right &= memcmp(&before, &after, sizeof before) == 0;
+        right &= step(&t, NONE);
+    }
+    right &= !passed || with == ALLOCATION;
+    for (int i = 0; i < AFTER; i++)
+        right &= step(&t, NONE);
+    look_at(&t, &end);
+    right &= !cr_error(t.ctx) && memcmp(&end, want, sizeof end) == 0;
+    end_training(&t);
+    return right;
+}
+
+static void test_failures(void)
+{
+    static state want;
+    training t = { 0 };
+    bool passed = true, asked = true;
+    begin_training(&t);
+    for (int i = 0; i < BEFORE + 1 + AFTER; i++)
+        passed &= step(&t, NONE);
+    look_at(&t, &want);
+    ok(passed && !cr_error(t.ctx), "a training");
+    end_training(&t);
+    for (trouble with = INDEX; with < ALLOCATION; with++)
+        ok(survives(with, 0, 0, &want, &asked), "%s: nothing has changed, and it goes on",
+           troubles[with]);
+    for (int all = 0; all < 2; all++) {
+        long n = 0;
+        bool right = true;
+        for (asked = true; asked && n < 3000; n++)
+            right &= survives(ALLOCATION, n, all ? 1L << 30 : n + 1, &want, &asked);
+        ok(right && n > 10 && n < 3000, "%s, %s of %ld allocations: nothing has changed",
+           troubles[ALLOCATION], all ? "none from each" : "each", n - 1);
+    }
+}
+
+/* A limit between what is held and what a step takes. */
+static void test_limit(void)
+{
+    static float before[INNER * HIDDEN], after[INNER * HIDDEN];
+    bool right = true;
+    int failed = 0, steps = 0;
+    for (size_t limit = 16 << 10; limit < 440 << 10; limit += 2 << 10) {
+        cr_ctx *ctx = cr_open(&(cr_options){ .threads = 1, .memory_limit = limit });
+        cr_seed(ctx, 4);
+        cr_tensor *w = cr_mul(cr_randn(ctx, CR_DIMS(INNER, HIDDEN)), 0.1);
+        w = ctx ? cr_requires_grad(cr_detach(w)) : NULL;
+        cr_read(w, before, sizeof before);
+        bool begun = ctx && !cr_error(ctx), passed = begun;
+        for (int i = 0; i < 3 && passed; i++) {
+            CR_SCOPE(ctx);
+            cr_tensor *y = cr_matmul(cr_ones(ctx, CR_DIMS(200 << i, INNER)), w);
+            cr_zero_grad(w);
+            cr_backward(cr_sum(cr_tanh(y)));
+            CR_NO_GRAD(ctx);
+            cr_assign(w, cr_sub(w, cr_mul(cr_grad(w), 0.01)));
+            passed = cr_eval(w) == CR_OK;
+            steps += passed;
+            if (passed)
+                cr_read(w, before, sizeof before);
+        }
+        if (begun && !passed) {
+            failed++;
+            right &= cr_error(ctx) == CR_ERR_MEMORY;
+            cr_clear(ctx);
+            right &= cr_read(w, after, sizeof after) == CR_OK &&
+                     memcmp(before, after, sizeof after) == 0;
+        }
+        cr_clear(ctx);
+        cr_close(ctx);
+    }
+    ok(right && failed > 10 && steps > 100,
+       "the limit: %d steps failed and changed nothing, %d passed", failed, steps);
+}
+
+/* ---- no second set ---- */
+
+/* The mode in which nothing is overwritten. */
+static bool computes_at_once(void)
+{
+    const char *mode = getenv("CHAINRULE_EAGER");
+    return mode && *mode == '1';
+}
+
+static void test_adam(void)
+{
+    enum { N = 1 << 20, SET = N * 4 };
+    cr_ctx *ctx = cr_open(&(cr_options){ .threads = 1 });
+    cr_tensor *p = cr_requires_grad(cr_ones(ctx, CR_DIMS(N)));
+    cr_param list[] = { { "p", p } };
+    cr_params params = { .ctx = ctx, .n = 1, .list = list };
+    cr_optim *optim = cr_optim_adam(&params, 0.01);
+    size_t peak[6], used[6];
+    cr_eval(p);
+    for (int i = 0; i < 6; i++) {
+        {
+            CR_SCOPE(ctx);
+            cr_optim_zero_grad(optim);
+            cr_backward(cr_sum(cr_mul(p, p)));
+            cr_optim_step(optim);
+        }
+        peak[i] = cr_memory_peak(ctx);
+        used[i] = cr_memory_used(ctx);
+    }
+    diag("Adam on %d KiB: peak %zu KiB, in use %zu KiB", SET >> 10, peak[5] >> 10,
+         used[5] >> 10);
+    ok(!cr_error(ctx) && (computes_at_once() || peak[5] - 4u * SET < 16 << 10),
+       "a step of Adam holds p, m, v and g");
+    ok(peak[5] == peak[2] && used[5] == used[2], "and its peak does not grow");
+    cr_optim_free(optim);
+    cr_close(ctx);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 2) {
@@ -391,5 +959,9 @@ int main(int argc, char **argv)
         return done_testing();
     }
     test_programs(1, 300);
+    test_scenes();
+    test_failures();
+    test_limit();
+    test_adam();
     return done_testing();
 }

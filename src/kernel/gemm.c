@@ -56,6 +56,7 @@ typedef struct region {
 typedef struct operand {
     cr__matrix matrix;
     const cr__half *half; /* elements are bf16 or f16, else NULL */
+    bool plain;           /* strided, of the kernel's type: only scaled */
     double scale;
 } operand;
 
@@ -69,6 +70,7 @@ typedef struct product {
     int64_t a_row, a_col, b_row, b_col, c_row;
     int64_t panels, sliver; /* panels of rows; columns of a sliver */
     bool pack_a, pack_b;
+    bool copy_a;          /* packed as it lies */
     const cr__half *half; /* c is bf16 or f16, else NULL */
     bool scaled;
     double scales[2]; /* of the result, one after the other */
@@ -248,7 +250,8 @@ static void plan_batches(plan *p, const cr__gemm_job *job, int64_t a_size, int64
 /* What is no plain array must be packed, and b where its rows are not contiguous. Packing a
  * costs little where it serves many slivers; it pays where its columns are contiguous, and
  * where the operands exceed the second level cache: packed tiles fetch, and drip. Then also
- * b is packed if its rows are pages apart. */
+ * b is packed if its rows are pages apart. What is only to be scaled is copied as it lies, if
+ * nothing else is to be said for another order. */
 static void plan_packing(plan *p)
 {
     product *w = &p->whole;
@@ -261,6 +264,8 @@ static void plan_packing(plan *p)
                      : w->n >= 128 && w->a_col != size);
     if (w->pack_a && w->m >= 96 && w->b_row % PAGE == 0)
         w->pack_b = true;
+    w->copy_a = !w->pack_a && w->a_read && w->a_read->plain &&
+                (w->a_row == size || w->a_col == size);
     w->pack_a = w->pack_a || w->a_read;
 }
 
@@ -277,6 +282,7 @@ static const operand *plan_operand(cr__isa isa, const cr__reader *reader, int64_
         whole.row = row / size, whole.col = col / size;
     }
     cr__matrix_init(&o->matrix, &whole);
+    o->plain = !reader->image && !o->half;
     o->scale = ldexp(1, reader->exponent);
     return o;
 }

@@ -290,12 +290,30 @@ CR__T static void G(pack)(const pack *what, G_T *to)
     G(pack_elements)(p, to, 0, i, p->lanes);
 }
 
+/* Lanes that lie one after the other, times the scale. What is packed already can be scaled
+ * in place. */
+CR__T static void G(pack_scaled)(const pack *p, G_T *to, double scale)
+{
+    const G_VT factor = G_SET((G_T)scale);
+    const int64_t last = (p->lanes - 1) / G_N * G_N;
+    const G_M mask = G_FIRST(p->lanes - last);
+    const char *from = p->from;
+    for (int64_t k = p->lines; k > 0; k--, to += p->pitch, from += p->line_step) {
+        for (int64_t i = 0; i < last; i += G_N)
+            G_STORE(to + i, G_LOAD((const G_T *)from + i) * factor);
+        G_STORE(to + last, G_LOAD_PART((const G_T *)from + last, mask) * factor);
+    }
+}
+
 /* x[0..n) *= scale. */
 CR__T static void G(scale)(G_T *x, int64_t n, double scale)
 {
     const G_VT factor = G_SET((G_T)scale);
-    for (int64_t i = 0; i < n; i += G_N) {
-        const G_M mask = G_FIRST(n - i < G_N ? n - i : G_N);
+    int64_t i = 0;
+    for (; i + G_N <= n; i += G_N)
+        G_STORE(x + i, G_LOAD(x + i) * factor);
+    if (i < n) {
+        const G_M mask = G_FIRST(n - i);
         G_STORE_PART(x + i, mask, G_LOAD_PART(x + i, mask) * factor);
     }
 }
@@ -353,6 +371,21 @@ CR__T static void G(unpack)(const operand *o, int lanes_are, const region *at, G
     }
 }
 
+/* The lines of an operand that is a plain array, and what is done to its elements. */
+CR__FN void G(pack_operand)(const operand *o, const pack *what, G_T *to)
+{
+    pack packed = *what;
+    if (!o) {
+        G(pack)(what, to);
+        return;
+    }
+    if (what->lane_step != G_SIZE) {
+        G(pack)(what, to);
+        packed.from = (const char *)to, packed.line_step = what->pitch * G_SIZE;
+    }
+    G(pack_scaled)(&packed, to, o->scale);
+}
+
 /* Rows of a that lie one after the other: each line for all tiles, so that memory is read
  * in order. A tile's rows are one vector at most. */
 #if G_PACKS
@@ -389,14 +422,29 @@ CR__T static void G(pack_panel)(const product *p, const place *at, const tiling 
 #endif
     for (int64_t i = 0; i < rows->tiles; i++, to += G_TILE_BYTES) {
         part.lanes = of.lanes = rows_of(rows, i);
-        if (p->a_read)
+        if (p->a_read && !p->a_read->plain)
             G(unpack)(p->a_read, CR__ROWS, &of, (G_T *)to, G_LINE, (G_T *)room);
         else
-            G(pack)(&part, (G_T *)to);
+            G(pack_operand)(p->a_read, &part, (G_T *)to);
         part.from += part.lanes * p->a_row;
         part.readable -= part.lanes;
         of.lane += of.lanes;
     }
+}
+
+/* The same rows, scaled, as they lie: t's. */
+CR__FN void G(copy_panel)(const product *p, const place *at, char *to, tile *t)
+{
+    const bool by_rows = p->a_col == G_SIZE;
+    const int64_t lanes = by_rows ? at->lines : at->rows;
+    const pack lines = { .from = p->a + at->i * p->a_row + at->k * p->a_col,
+                         .lines = by_rows ? at->rows : at->lines,
+                         .lanes = lanes,
+                         .line_step = by_rows ? p->a_row : p->a_col,
+                         .pitch = (lanes + G_N - 1) / G_N * G_N };
+    G(pack_scaled)(&lines, (G_T *)to, p->a_read->scale);
+    t->a_row = by_rows ? lines.pitch * G_SIZE : G_SIZE;
+    t->a_col = by_rows ? G_SIZE : lines.pitch * G_SIZE;
 }
 
 /* ---- the product ---- */
@@ -487,24 +535,27 @@ CR__T static void G(product)(const product *p)
         t.k = at.lines, t.add = at.k > 0;
         t.b = now.from, t.b_row = p->b_row;
         t.c = p->c + at.i * p->c_row + at.j * G_SIZE;
-        if (p->pack_a && at.j == 0) {
+        if (p->copy_a && at.j == 0) {
+            G(copy_panel)(p, &at, panel, &t);
+        } else if (p->pack_a && at.j == 0) {
             rows = cut_rows(at.rows, G_ROWS);
             G(pack_panel)(p, &at, &rows, panel, other);
         }
         if (p->pack_b) {
             pack left = now;
             left.from += done * now.lane_step, left.lanes -= done, left.readable -= done;
-            if (p->b_read) {
+            if (p->b_read && !p->b_read->plain) {
                 const region of = { at.k, at.lines, p->column + at.j, now.lanes };
                 G(unpack)
                 (p->b_read, CR__COLUMNS, &of, (G_T *)sliver, G_SLIVER, (G_T *)other);
             } else if (left.lanes) {
-                G(pack)(&left, (G_T *)sliver + done);
+                G(pack_operand)(p->b_read, &left, (G_T *)sliver + done);
             }
             t.b = sliver, t.b_row = G_SLIVER * G_SIZE;
         }
-        if (!p->pack_a) {
-            G(sliver)(&t, p->a + at.i * p->a_row + at.k * p->a_col, at.rows, now.lanes);
+        if (p->copy_a || !p->pack_a) {
+            const char *in_place = p->a + at.i * p->a_row + at.k * p->a_col;
+            G(sliver)(&t, p->copy_a ? panel : in_place, at.rows, now.lanes);
             continue;
         }
         const pack after = sliver_at(p, &next, G_SLIVER);
@@ -515,10 +566,12 @@ CR__T static void G(product)(const product *p)
     }
 }
 
-/* c[0..n) of each row *= scale: in two steps, which are numbers of the type themselves. */
+/* c[0..n) of each row *= scale: in two steps, if one is no number of the type. */
 CR__T static void G(finish)(const product *p)
 {
-    for (int64_t i = 0; i < p->m; i++)
-        for (int s = 0; s < 2; s++)
-            G(scale)((G_T *)(p->c + i * p->c_row), p->n, p->scales[s]);
+    const bool whole = p->c_row == p->n * G_SIZE;
+    const int64_t lines = whole ? 1 : p->m, n = whole ? p->m * p->n : p->n;
+    for (int64_t i = 0; i < lines; i++)
+        for (int s = 0; s < 2 && p->scales[s] != 1; s++)
+            G(scale)((G_T *)(p->c + i * p->c_row), n, p->scales[s]);
 }

@@ -19,21 +19,33 @@ static const tiny_range ranges[CR_DTYPES] = {
                   -40 }, /* computed with as f32; products of f16 are never tiny there */
 };
 
-/* The bits of |x| grow with it, so the largest of n elements is found among integers. */
-#define LARGEST(name, T, MASK)                                                      \
-    static uint64_t name(const char *at, int64_t step, int64_t n, uint64_t largest) \
-    {                                                                               \
-        for (int64_t i = 0; i < n; i++, at += step * (int64_t)sizeof(T)) {          \
-            T bits;                                                                 \
-            memcpy(&bits, at, sizeof bits);                                         \
-            bits &= MASK;                                                           \
-            largest = bits > largest ? bits : largest;                              \
-        }                                                                           \
-        return largest;                                                             \
+/* The bits of |x| grow with it, so the largest of n elements is found among integers; at step
+ * 1 that is a loop of vectors. */
+#define LARGEST(name, T, MASK)                                                   \
+    CR__VECTORIZED static uint64_t name(const char *at, int64_t step, int64_t n, \
+                                        uint64_t before)                         \
+    {                                                                            \
+        T largest = (T)before;                                                   \
+        if (step == 1) {                                                         \
+            for (int64_t i = 0; i < n; i++) {                                    \
+                T bits;                                                          \
+                memcpy(&bits, at + i * (int64_t)sizeof bits, sizeof bits);       \
+                bits &= MASK;                                                    \
+                largest = bits > largest ? bits : largest;                       \
+            }                                                                    \
+            return (uint64_t)largest;                                            \
+        }                                                                        \
+        for (int64_t i = 0; i < n; i++, at += step * (int64_t)sizeof(T)) {       \
+            T bits;                                                              \
+            memcpy(&bits, at, sizeof bits);                                      \
+            bits &= MASK;                                                        \
+            largest = bits > largest ? bits : largest;                           \
+        }                                                                        \
+        return (uint64_t)largest;                                                \
     }
-LARGEST(largest_bf16, uint16_t, INT16_MAX)
-LARGEST(largest_f32, uint32_t, INT32_MAX)
-LARGEST(largest_f64, uint64_t, INT64_MAX)
+LARGEST(largest_bf16, int16_t, INT16_MAX)
+LARGEST(largest_f32, int32_t, INT32_MAX)
+LARGEST(largest_f64, int64_t, INT64_MAX)
 
 /* Of n elements and those before; a bf16 has the bits of the same f32, less the lower half. */
 static uint64_t largest_of(cr_dtype dtype, const char *at, int64_t step, int64_t n,
@@ -44,6 +56,26 @@ static uint64_t largest_of(cr_dtype dtype, const char *at, int64_t step, int64_t
     if (dtype == CR_F32)
         return largest_f32(at, step, n, largest);
     return largest_bf16(at, step, n, largest >> 16) << 16;
+}
+
+/* The bits of one |x|, as largest_of() has them. */
+static uint64_t magnitude(cr_dtype dtype, const char *at)
+{
+    uint64_t wide;
+    uint32_t narrow;
+    uint16_t half;
+    if (dtype == CR_F64)
+        return memcpy(&wide, at, sizeof wide), wide & INT64_MAX;
+    if (dtype == CR_F32)
+        return memcpy(&narrow, at, sizeof narrow), narrow & INT32_MAX;
+    return memcpy(&half, at, sizeof half), (uint64_t)(half & INT16_MAX) << 16;
+}
+
+/* The bits of 2^exponent. */
+static uint64_t bits_of(int exponent, cr_dtype dtype)
+{
+    return dtype == CR_F64 ? (uint64_t)(exponent + 1023) << 52
+                           : (uint64_t)(exponent + 127) << 23;
 }
 
 /* The exponent of the number with these bits, which is finite and not 0. */
@@ -57,13 +89,6 @@ static int exponent_in(uint64_t bits, cr_dtype dtype)
     return ilogb(dtype == CR_F64 ? x : (double)narrow);
 }
 
-/* Whether the largest of |x|, given by its bits, is tiny and not 0. */
-static bool is_tiny(uint64_t bits, cr_dtype dtype)
-{
-    uint64_t infinite = dtype == CR_F64 ? 0x7ff0000000000000 : 0x7f800000;
-    return bits && bits < infinite && exponent_in(bits, dtype) < ranges[dtype].tiny;
-}
-
 /* Where the row begins that has number r among the innermost rows of x. */
 static const char *row_at(const cr__strided *x, int64_t size, int64_t r)
 {
@@ -75,30 +100,35 @@ static const char *row_at(const cr__strided *x, int64_t size, int64_t r)
     return (const char *)x->data + offset * size;
 }
 
-/* Looks at the first element of some rows: a cheap way to say no. */
-static uint64_t sample(const cr__strided *x, cr_dtype dtype, int64_t rows)
+/* Looks at the first element of some rows: a cheap way to say no. All of those that are there
+ * are below the limit, and not all are 0. */
+static bool samples_are_tiny(const cr__strided *x, cr_dtype dtype, int64_t rows,
+                             uint64_t limit)
 {
     int64_t size = (int64_t)cr_dtype_size(dtype),
             step = rows > SAMPLES ? rows / SAMPLES : 1;
     uint64_t largest = 0;
-    for (int64_t r = 0; r < rows; r += step)
-        largest = largest_of(dtype, row_at(x, size, r), 1, 1, largest);
-    return largest;
+    for (int64_t r = 0; r < rows && largest < limit; r += step) {
+        const uint64_t first = magnitude(dtype, row_at(x, size, r));
+        largest = first > largest ? first : largest;
+    }
+    return largest && largest < limit;
 }
 
 int cr__tiny_exponent(const cr__strided *x, cr_dtype dtype)
 {
-    int last = x->ndim - 1;
-    int64_t rows = 1, size = (int64_t)cr_dtype_size(dtype);
+    const int last = x->ndim - 1;
+    const int64_t size = (int64_t)cr_dtype_size(dtype);
+    const uint64_t limit = bits_of(ranges[dtype].tiny, dtype);
+    int64_t rows = 1;
     uint64_t largest = 0;
     for (int d = 0; d < last; d++)
         rows *= x->dims[d];
     if (!ranges[dtype].tiny || rows == 0 || x->dims[last] == 0 ||
-        !is_tiny(sample(x, dtype, rows), dtype))
+        !samples_are_tiny(x, dtype, rows, limit))
         return 0;
-    for (int64_t r = 0; r < rows; r++)
+    for (int64_t r = 0; r < rows && largest < limit; r++)
         largest = largest_of(dtype, row_at(x, size, r), x->strides[last], x->dims[last],
                              largest);
-    return is_tiny(largest, dtype) ? ranges[dtype].target - exponent_in(largest, dtype)
-                                   : 0;
+    return largest < limit ? ranges[dtype].target - exponent_in(largest, dtype) : 0;
 }

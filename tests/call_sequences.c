@@ -705,6 +705,8 @@ static void call_look(world *w)
     char text[300];
     if (chance(w, 30))
         cr_format(x, text, sizeof text);
+    else if (chance(w, 30))
+        cr_plan_format(&x, 1, text, sizeof text);
     else if (chance(w, 50))
         cr_explain_no_grad(x, text, sizeof text);
     else if (chance(w, 50))

@@ -145,6 +145,8 @@ static cr_tensor *cubed(cr_ctx *in, cr_tensor *const *inputs, int n, void *user)
     X(see_status(cr_gradcheck(cubed, NULL, &wide_leaf, 1, .eps = NAN)))             \
     X(cr_format(x, text, sizeof text); put(text, strlen(text)))                     \
     X(cr_format(cr_mul(x, 1e-39), text, sizeof text); put(text, strlen(text)))      \
+    X(cr_tensor *planned = cr_mul(x, 0.1);                                          \
+      cr_plan_format(&planned, 1, text, sizeof text); put(text, 100))               \
     X(see_status(cr_fail(ctx, CR_ERR_ARGUMENT, "%g and %.3f", 1e300, 0.0005)))      \
     X(see_number(cr_init_gain("leaky_relu", 0.1)))                                  \
     X(see_number(cr_init_gain("tanh", 0)))                                          \

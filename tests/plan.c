@@ -163,10 +163,11 @@ static char *read_file(const char *path)
 /* The first line that differs. */
 static void say_difference(const char *got, const char *want)
 {
+    const char *begin = got;
     int line = 1;
     while (*got && *got == *want)
         line += *got++ == '\n', want++;
-    while (line > 1 && got[-1] != '\n')
+    while (got > begin && got[-1] != '\n')
         got--, want--;
     diag("line %d: %.*s", line, (int)strcspn(got, "\n"), got);
     diag("stored:   %.*s", (int)strcspn(want, "\n"), want);
@@ -332,6 +333,25 @@ static void test_nothing_held(void)
     cr_close(ctx);
 }
 
+/* What has been planned and is never run leaves nothing behind, either. */
+static void test_never_run(void)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .threads = 1 });
+    cr_tensor *p = cr_requires_grad(cr_full(ctx, CR_DIMS(100), 2));
+    cr_eval(p);
+    for (int planned = 0; planned < 2; planned++) {
+        size_t before = cr_memory_used(ctx);
+        {
+            CR_SCOPE(ctx);
+            cr_tensor *loss = cr_sum(cr_exp(cr_square(p)));
+            if (planned)
+                free(plan_of(&loss, 1));
+        }
+        ok(cr_memory_used(ctx) == before, "nothing is left, planned %d times", planned);
+    }
+    cr_close(ctx);
+}
+
 /* A plan that cannot be made leaves what is pending as it is. */
 static void test_stale(void)
 {
@@ -407,6 +427,7 @@ int main(int argc, char **argv)
         test_staying(reads_nothing, 0, "2 x - x");
         test_staying(reads_through_view, 4000, "sigmoid through a view");
         test_nothing_held();
+        test_never_run();
         test_stale();
         test_large();
     }

@@ -61,6 +61,7 @@ static void use_all(cr_ctx *ctx, gone g)
     FAILS(cr_read(x, text, sizeof text));
     FAILS(cr_eval(y, x));
     FAILS(cr_format(x, text, sizeof text));
+    FAILS(cr_plan_format(&x, 1, text, sizeof text));
     FAILS(cr_print(x, stdout));
     FAILS(cr_keep(x));
     FAILS(cr_retain(x));

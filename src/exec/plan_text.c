@@ -48,6 +48,20 @@ static bool is_inside(const cr__plan *plan, const cr__group *group, const cr__us
            &plan->groups[unit->group] == group;
 }
 
+static bool is_same(const cr__plan *plan, const cr__use *a, const cr__use *b)
+{
+    const cr__look *x = cr__use_look(plan, a), *y = cr__use_look(plan, b);
+    if (a->kind != b->kind || a->unit != b->unit || a->at.data != b->at.data || !x != !y)
+        return false;
+    if (!x || x == y)
+        return true;
+    bool same = x->layout.ndim == y->layout.ndim && x->layout.offset == y->layout.offset;
+    for (int d = 0; same && d < x->layout.ndim; d++)
+        same = x->layout.dims[d] == y->layout.dims[d] &&
+               x->layout.strides[d] == y->layout.strides[d];
+    return same;
+}
+
 /* Whether an operand of the group before this one is the same, and has been read. Of a
  * kernel's many inputs each counts. */
 static bool read_before(const cr__plan *plan, const cr__group *group, const cr__use *use)
@@ -58,8 +72,7 @@ static bool read_before(const cr__plan *plan, const cr__group *group, const cr__
             const cr__use *other = &plan->uses[unit->uses + k];
             if (other == use)
                 return false;
-            if (other->kind == use->kind && other->unit == use->unit &&
-                other->at.data == use->at.data && other->look == use->look)
+            if (is_same(plan, other, use))
                 return true;
         }
     }

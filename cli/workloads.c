@@ -1,5 +1,6 @@
 /* The built-in workloads: graphs of the usual kinds in their usual sizes. Only shapes
- * matter: the numbers are random. */
+ * matter: the numbers are random. Of two arguments at most one records something: in which order
+ * a compiler evaluates them is its own affair, and plans are stored. */
 #include "workloads.h"
 
 #include <stdlib.h>
@@ -57,7 +58,8 @@ static void open_scalar(stage *s)
 static cr_tensor *tiny(stage *s)
 {
     cr_tensor *x = leaf(s, 0);
-    return cr_mul(2, cr_add(cr_pow(x, 2), cr_exp(x)));
+    cr_tensor *square = cr_pow(x, 2);
+    return cr_mul(2, cr_add(square, cr_exp(x)));
 }
 
 static cr_tensor *chain(stage *s)
@@ -125,7 +127,8 @@ static void open_embedding(stage *s)
 static cr_tensor *unary_chain(stage *s)
 {
     cr_tensor *y = cr_tanh(cr_add(cr_mul(leaf(s, 0), 1.5), 0.5));
-    cr_tensor *gated = cr_mul(cr_sigmoid(y), cr_relu(cr_sub(y, 0.1)));
+    cr_tensor *gate = cr_sigmoid(y);
+    cr_tensor *gated = cr_mul(gate, cr_relu(cr_sub(y, 0.1)));
     return weighted(s, cr_add(gated, cr_exp(cr_mul(cr_neg(y), y))));
 }
 

@@ -543,7 +543,8 @@ static cr_tensor *of_logits(const class_loss *c)
     cr_tensor *sum = cr_sum(cr_exp(cr__below_largest(x, most)), dim);
     most = cr_reshape(most, cr_shape(c->target));
     cr_tensor *picked = cr_neg(at_targets(c, &cr__op_class_pick, x));
-    cr_tensor *loss = cr_sub(cr_log(sum), cr__below_largest(picked, most));
+    picked = cr__below_largest(picked, most);
+    cr_tensor *loss = cr_sub(cr_log(sum), picked);
     loss = weights ? cr_mul(loss, weights) : loss;
     loss = counts ? cr_where(counts, loss, 0) : loss;
     return weighted(c, loss, weights, counts);

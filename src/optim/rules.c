@@ -111,7 +111,8 @@ static void adam_factors(const cr_optim *optim, cr_tensor *t, cr_dtype dtype,
     const adam_settings *settings = optim->settings;
     double root = root_of_beta2(settings, dtype);
     cr_tensor *c = MUL(cr_sqrt_at(SUB(1, POW(root * root, t)), optim->site), 0.5);
-    factors[0] = DIV(MUL(c, optim->lr), SUB(1, POW(settings->betas.v[0], t)));
+    cr_tensor *correction = SUB(1, POW(settings->betas.v[0], t));
+    factors[0] = DIV(MUL(c, optim->lr), correction);
     factors[1] = MUL(c, settings->eps);
 }
 
@@ -125,9 +126,9 @@ static void step_adam(const cr_optim *optim, cr__optim_slot *s, cr_tensor *p,
     const adam_settings *settings = optim->settings;
     double b1 = settings->betas.v[0];
     double root = root_of_beta2(settings, cr_dtype_of(p));
-    cr_tensor *m = ADD(MUL(s->state[0], b1), MUL(g, 1 - b1));
-    cr_tensor *r = cr_hypot_at(CR_ARG(MUL(s->state[1], root)),
-                               CR_ARG(MUL(g, sqrt(1 - root * root) / 2)), optim->site);
+    cr_tensor *m = MUL(g, 1 - b1), *r = MUL(g, sqrt(1 - root * root) / 2);
+    m = ADD(MUL(s->state[0], b1), m);
+    r = cr_hypot_at(CR_ARG(MUL(s->state[1], root)), CR_ARG(r), optim->site);
     s->next_state[0] = m;
     s->next_state[1] = r;
     s->next_param = SUB(p, MUL(DIV(m, ADD(r, s->factors[1])), s->factors[0]));

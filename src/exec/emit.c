@@ -47,11 +47,11 @@ size_t cr__program_bytes(const cr__plan *plan, const cr__group *group)
 /* ---- members ---- */
 
 /* The member that makes the value, NULL: it is made outside. */
-static cr__unit *member(const cr__program *p, const cr__use *use)
+static inline cr__unit *member(const cr__program *p, const cr__use *use)
 {
     cr__unit *unit = &p->plan->units[use->unit];
-    bool inside = use->kind == CR__USE_UNIT && !use->look && unit->kind != CR__UNIT_OLD &&
-                  &p->plan->groups[unit->group] == p->group;
+    bool inside = use->kind == CR__USE_UNIT && !use->look && unit->group == p->number &&
+                  unit->kind != CR__UNIT_OLD;
     return inside ? unit : NULL;
 }
 
@@ -76,24 +76,20 @@ static void look_ahead(cr__program *p)
     }
 }
 
-/* Temporaries whose last reader the member is are free again. */
-static void free_temps(cr__program *p, const cr__unit *unit)
+/* Temporaries whose last reader the member is are free again; so are those that hold what other
+ * groups make: they are the member's alone. */
+static void free_temps(cr__program *p, const cr__unit *unit, const uint16_t *src)
 {
     for (uint32_t k = 0; k < unit->n_uses; k++) {
         const cr__unit *made = member(p, &p->plan->uses[unit->uses + k]);
-        if (!made || p->last_use[made->place] != unit->place)
-            continue;
-        p->last_use[made->place] = UINT16_MAX; /* once, if it is an operand twice */
-        cr__free_temp(p, made->reg);
+        if (!made) {
+            if (src[k] != unit->reg)
+                cr__free_temp(p, src[k]);
+        } else if (p->last_use[made->place] == unit->place) {
+            p->last_use[made->place] = UINT16_MAX; /* once, if it is an operand twice */
+            cr__free_temp(p, made->reg);
+        }
     }
-}
-
-/* So are those that hold what other groups make: they are the member's alone. */
-static void free_loaded(cr__program *p, const cr__unit *unit, const uint16_t *src)
-{
-    for (uint32_t k = 0; k < unit->n_uses; k++)
-        if (!member(p, &p->plan->uses[unit->uses + k]) && src[k] != unit->reg)
-            cr__free_temp(p, src[k]);
 }
 
 static uint16_t operand_register(cr__program *p, const cr__use *use)
@@ -179,8 +175,7 @@ static void emit_map(cr__program *p, cr__unit *unit)
         add_map(p, unit, src);
     if (cr__is_half((cr_dtype)unit->dtype))
         round_result(p, unit);
-    free_temps(p, unit);
-    free_loaded(p, unit, src);
+    free_temps(p, unit, src);
 }
 
 /* Temporaries in the worker's memory, behind its blocks. */
@@ -212,7 +207,10 @@ static void place_temps(cr__program *p)
 void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memory)
 {
     char *at = (char *)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
-    *p = (cr__program){ .plan = plan, .group = group, .numel = group->shape->numel };
+    *p = (cr__program){ .plan = plan,
+                        .group = group,
+                        .number = (uint32_t)(group - plan->groups),
+                        .numel = group->shape->numel };
     divide(p, &at, places(plan, group), group->count);
     look_ahead(p);
     for (uint32_t i = group->first; i; i = plan->units[i - 1].next) {

@@ -71,6 +71,7 @@ typedef struct cr__instruction {
 typedef struct cr__program {
     const cr__plan *plan;
     const cr__group *group;
+    uint32_t number; /* of the group */
     int64_t numel, length, tile;
     cr__instruction *code;
     cr__reg *regs;
@@ -91,13 +92,23 @@ typedef struct cr__program {
 
 uint16_t cr__new_reg(cr__program *p, cr__reg reg);
 uint16_t cr__new_temp(cr__program *p, cr_dtype dtype);
-void cr__free_temp(cr__program *p, uint16_t reg); /* if it is one */
+CR__INLINE void cr__free_temp(cr__program *p, uint16_t reg) /* if it is one */
+{
+    if (p->regs[reg].kind == CR__REG_TEMP)
+        p->temps[p->n_free++] = p->regs[reg].outer;
+}
 cr__instruction *cr__add_instruction(cr__program *p, cr__instruction_kind kind,
                                      uint16_t dst);
-void cr__add_source(cr__instruction *code, uint16_t src);
+CR__INLINE void cr__add_source(cr__instruction *code, uint16_t src)
+{
+    code->src[code->n_src++] = src;
+}
 
 /* The register of an operand that another group makes, or a number. */
 uint16_t cr__outside(cr__program *p, const cr__use *use);
+
+/* One element, CR__PAD times. */
+void cr__fill_block(char *to, const void *from, size_t size);
 
 /* The length of the rows in which it can be read; INT64_MAX: of any. */
 int64_t cr__row_of(const cr__plan *plan, const cr__use *use);

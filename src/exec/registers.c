@@ -26,12 +26,6 @@ uint16_t cr__new_temp(cr__program *p, cr_dtype dtype)
         p, (cr__reg){ .kind = CR__REG_TEMP, .size = size, .step = 1, .outer = number });
 }
 
-void cr__free_temp(cr__program *p, uint16_t reg)
-{
-    if (p->regs[reg].kind == CR__REG_TEMP)
-        p->temps[p->n_free++] = p->regs[reg].outer;
-}
-
 cr__instruction *cr__add_instruction(cr__program *p, cr__instruction_kind kind,
                                      uint16_t dst)
 {
@@ -43,13 +37,15 @@ cr__instruction *cr__add_instruction(cr__program *p, cr__instruction_kind kind,
     return code;
 }
 
-void cr__add_source(cr__instruction *code, uint16_t src)
+void cr__fill_block(char *to, const void *from, size_t size)
 {
-    code->src[code->n_src++] = src;
-}
-
-static void spread(char *to, const void *from, size_t size)
-{
+    if (size == 4) {
+        uint32_t element;
+        memcpy(&element, from, sizeof element);
+        for (int i = 0; i < CR__PAD; i++)
+            memcpy(to + i * 4, &element, sizeof element);
+        return;
+    }
     for (int i = 0; i < CR__PAD; i++)
         memcpy(to + (size_t)i * size, from, size);
 }
@@ -70,7 +66,7 @@ static uint16_t fixed(cr__program *p, const void *element, cr_dtype dtype)
     float wide;
     if (half)
         half->widen(&wide, element, 1);
-    spread(block, half ? &wide : element, size);
+    cr__fill_block(block, half ? &wide : element, size);
     return cr__new_reg(
         p, (cr__reg){ .kind = CR__REG_FIXED, .data = block, .size = (uint8_t)size });
 }

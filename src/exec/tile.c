@@ -1,8 +1,6 @@
 /* Runs a program on one tile: piece by piece, if it covers several rows. */
 #include "program.h"
 
-#include <string.h>
-
 /* Addresses of registers for a piece of a row: from element `start` of the domain on, which
  * is the local'th of its tile. */
 static void find_addresses(const cr__program *p, char *scratch, int64_t start,
@@ -63,8 +61,7 @@ static void run_piece(const cr__program *p, char *const *where, int64_t start, i
             cr__copy_range(dst, code->extra, code->size, start, n);
             break;
         default:
-            for (int j = 0; j < CR__PAD; j++)
-                memcpy(dst + j * code->size, src[0], code->size);
+            cr__fill_block(dst, src[0], code->size);
         }
     }
 }

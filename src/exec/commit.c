@@ -109,8 +109,7 @@ static void take_back(const cr__plan *plan)
             cr__pend(changes[i].node);
 }
 
-/* What is held and was known: see targets.c. */
-static void settle_held(const cr__plan *plan)
+void cr__settle_held(const cr__plan *plan)
 {
     const cr__change *changes = plan->ctx->run_lists[CR__CHANGES].at;
     for (uint32_t i = 0; i < plan->n_changes; i++)
@@ -137,5 +136,5 @@ void cr__end_run(cr__plan *plan, bool success)
         if (plan->nodes[i]->refs > 0 && cr__settles(plan->nodes[i]))
             cr__settle(plan->nodes[i]);
     if (success)
-        settle_held(plan);
+        cr__settle_held(plan);
 }

@@ -98,6 +98,7 @@ bool cr__run_directly(cr__plan *plan)
             __builtin_prefetch(plan->nodes[i + AHEAD], 1);
             __builtin_prefetch((char *)plan->nodes[i + AHEAD] + 64, 1);
         }
+        CR__ASSERT(x->refs > 0 && !(x->flags & CR__KNOWN));
         x->run = 0;
         success = success && compute(plan->ctx, x);
         if (success) {
@@ -108,5 +109,7 @@ bool cr__run_directly(cr__plan *plan)
             x->flags |= CR__FAILED;
         }
     }
+    if (success)
+        cr__settle_held(plan);
     return success;
 }

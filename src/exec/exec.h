@@ -223,6 +223,9 @@ CR__INLINE void cr__store_operand(cr_arg number, cr_dtype dtype, uint64_t *to)
 /* x is computed: commit.c; again: it had to be once more, and is kept. */
 void cr__note_computed(cr_tensor *x, bool again);
 
+/* What was held and known is cut, behind a run that succeeded: commit.c; see targets.c. */
+void cr__settle_held(const cr__plan *plan);
+
 /* In place of collecting and all that follows: direct.c. */
 bool cr__run_directly(cr__plan *plan);
 

@@ -386,6 +386,31 @@ static void test_pools(void)
     cr_pool_close(pool);
 }
 
+/* A column along rows whose lengths lie about those that are copied in another way. */
+static void test_repeated_rows(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    static const int64_t lengths[8] = { 1, 15, 16, 17, 63, 64, 65, 300 };
+    static const cr_dtype dtypes[4] = { CR_F32, CR_F64, CR_U8, CR_BF16 };
+    for (int i = 0; i < 8; i++)
+        for (int k = 0; k < 4; k++) {
+            CR_SCOPE(ctx);
+            const int64_t n = lengths[i];
+            cr_tensor *column =
+                cr_cast(cr_reshape(cr_arange(ctx, 0, 35, 1), CR_DIMS(35, 1)), dtypes[k]);
+            cr_tensor *rows = cr_expand(column, CR_DIMS(35, n));
+            cr_eval(rows); /* a copy */
+            const float *got = cr_data(cr_cast(rows, CR_F32));
+            int wrong = 0;
+            for (int64_t j = 0; got && j < 35 * n; j++)
+                wrong += got[j] != (float)(j / n);
+            ok(got && wrong == 0, "rows of %d equal elements, dtype %d: %d wrong", (int)n,
+               (int)dtypes[k], wrong);
+        }
+    is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
+    cr_close(ctx);
+}
+
 int main(void)
 {
     for (int eager = 0; eager < 2; eager++)
@@ -400,6 +425,7 @@ int main(void)
     test_numbers();
     test_random();
     test_rng_state();
+    test_repeated_rows();
     test_pools();
     return done_testing();
 }

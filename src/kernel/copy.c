@@ -112,6 +112,9 @@ static void transposed(char *flat, char *side, int64_t stride, size_t size, int6
     }
 }
 
+/* Rows of one element, repeated, that are longer are written one by one. */
+#define LONG_ROW 64
+
 /* rows consecutive whole rows: of the innermost dim, or of the two innermost from their
  * start. */
 static void whole_rows(char *flat, char *side, const view *v, size_t size, int64_t rows,
@@ -120,10 +123,11 @@ static void whole_rows(char *flat, char *side, const view *v, size_t size, int64
     int last = v->ndim - 1;
     int64_t cols = v->dims[last], step = v->ndim > 1 ? v->strides[last - 1] : 0;
     int64_t bytes = (int64_t)size;
+    const bool repeats = v->strides[last] == 0 && cols >= LONG_ROW && !store;
     if (step == 0 && !store) {
         run(flat, side, v->strides[last], size, cols, false);
         repeat(flat, cols * bytes, rows * cols * bytes);
-    } else if (step == 1 && v->strides[last] != 1 && rows > 1) {
+    } else if (step == 1 && v->strides[last] != 1 && rows > 1 && !repeats) {
         transposed(flat, side, v->strides[last], size, rows, cols, store);
     } else {
         for (int64_t r = 0; r < rows; r++)

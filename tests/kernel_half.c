@@ -4,6 +4,7 @@
 #include "../src/kernel/rows.h"
 #include "half.h"
 #include "tap.h"
+#include <stdlib.h>
 
 enum { LEFT = 77 }; /* no length that is tried is a multiple of it */
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#ifdef __linux__
+#if defined(__linux__) && __has_include(<asm/types.h>) /* not beside every -m32 */
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>

@@ -295,7 +295,6 @@ static void look_around(void *arg, int64_t chunk, int worker)
 static void test_inside(void)
 {
     sigset_t before, after;
-    int jobs = 0;
     inside seen = { .caller = pthread_self() };
     cr_ctx *ctx = cr_open(&(cr_options){ .threads = 4 });
     pthread_sigmask(SIG_BLOCK, NULL, &before);
@@ -311,6 +310,7 @@ static void test_inside(void)
     cr_close(ctx);
 
 #if defined(__x86_64__)
+    int jobs = 0;
     unsigned saved = __builtin_ia32_stmxcsr();
     __builtin_ia32_ldmxcsr(saved | 0x8040); /* as audio threads do: FTZ, DAZ */
     seen = (inside){ .caller = pthread_self() };

@@ -32,8 +32,7 @@ bool cr__isa_usable(cr__isa isa);
 
 /* The sets besides the generic one that this build has. */
 #if defined(__x86_64__)
-#define CR__HAVE_AVX 1
-#include <immintrin.h>
+#define CR__HAVE_AVX    1
 #define CR__TARGET_AVX2 __attribute__((target("avx2,fma")))
 #define CR__TARGET_AVX512 \
     __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))

@@ -72,7 +72,7 @@ static uint64_t magnitude(cr_dtype dtype, const char *at)
 }
 
 /* The bits of 2^exponent. */
-static uint64_t bits_of(int exponent, cr_dtype dtype)
+static uint64_t power_bits(int exponent, cr_dtype dtype)
 {
     return dtype == CR_F64 ? (uint64_t)(exponent + 1023) << 52
                            : (uint64_t)(exponent + 127) << 23;
@@ -119,7 +119,7 @@ int cr__tiny_exponent(const cr__strided *x, cr_dtype dtype)
 {
     const int last = x->ndim - 1;
     const int64_t size = (int64_t)cr_dtype_size(dtype);
-    const uint64_t limit = bits_of(ranges[dtype].tiny, dtype);
+    const uint64_t limit = power_bits(ranges[dtype].tiny, dtype);
     int64_t rows = 1;
     uint64_t largest = 0;
     for (int d = 0; d < last; d++)

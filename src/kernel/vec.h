@@ -44,6 +44,9 @@
 #define CR_KERNEL_VEC_H
 
 #include "isa.h"
+#if defined(CR__HAVE_AVX)
+#include <immintrin.h> /* long: here, not where sets are only named */
+#endif
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>

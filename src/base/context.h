@@ -42,6 +42,7 @@ struct cr_ctx {
     const cr_op *within; /* the composite being expanded */
     cr__scope *scope;
     int64_t n_nodes;              /* that somebody refers to */
+    int64_t n_pending;            /* nodes that count as readers: cr_tensor.pending */
     cr_tensor *dying;             /* released, but its inputs not yet */
     cr_tensor *dead, **last_dead; /* nodes whose memory may be used again, in order of
                                      death; see cr__node_memory() */
@@ -61,7 +62,7 @@ struct cr_ctx {
     struct cr__leaf *dirty; /* with pending values or gradients */
     size_t n_unsaved;       /* nodes listed in unsaved: see cr__unsave_soon() */
     /* Memory of walks, of what runs are asked for, and of runs, kept between them. */
-    cr__list walk_lists[4], unsaved, targets, run_lists[12], sort_list;
+    cr__list walk_lists[4], unsaved, targets, run_lists[16], sort_list;
 
     cr__team *team;
     int pid; /* of the process that opened it */

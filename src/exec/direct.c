@@ -56,7 +56,7 @@ static bool compute(cr_ctx *ctx, cr_tensor *x)
     cr_dtype dtypes[4], dtype = CR_DTYPE_DEFAULT;
     cr_arg params[4];
     int n = x->n_inputs;
-    x->pending = false;
+    cr__set_pending(x, false);
     for (int k = 0; k < n; k++) {
         cr_tensor *in = cr__input(x, k);
         if (!in)

@@ -136,6 +136,7 @@ typedef struct cr__plan {
     cr_tensor **nodes; /* to compute, views included, in order of creation */
     uint32_t n;
     uint32_t n_inputs, n_views; /* of all nodes */
+    int64_t n_pending;          /* of them */
     cr__unit *units;            /* in order of creation, the old ones first */
     cr__use *uses;
     cr__look *looks;
@@ -169,6 +170,7 @@ typedef struct cr__plan {
 /* The lists of the context that hold a plan. */
 enum {
     CR__NODES,
+    CR__SEQS, /* of the nodes, as they are found */
     CR__UNITS,
     CR__USES,
     CR__LOOKS,

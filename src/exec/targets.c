@@ -41,7 +41,8 @@ static void fail_stale(cr_ctx *ctx, const cr_tensor *wanted, const cr_tensor *st
 /* False with the error, or with what is stale in the plan. */
 static bool push(cr__plan *plan, cr_tensor *x)
 {
-    cr__list *list = &plan->ctx->run_lists[CR__NODES];
+    cr__list *list = &plan->ctx->run_lists[CR__NODES],
+             *seqs = &plan->ctx->run_lists[CR__SEQS];
     if (x->flags & CR__KNOWN || x->run)
         return true;
     if (x->flags & CR__CUT || !x->op) {
@@ -57,7 +58,11 @@ static bool push(cr__plan *plan, cr_tensor *x)
     if (!cr__list_reserve(plan->ctx, list, ((size_t)plan->n + 1) * sizeof x))
         return false;
     plan->nodes = list->at;
-    plan->nodes[plan->n++] = x;
+    if (!cr__list_reserve(plan->ctx, seqs, ((size_t)plan->n + 1) * sizeof x->seq))
+        return false;
+    plan->nodes[plan->n] = x;
+    ((uint64_t *)seqs->at)[plan->n++] = x->seq;
+    plan->n_pending += x->pending;
     plan->n_inputs += (uint32_t)x->n_inputs;
     plan->n_views += x->op->kind == CR_OP_VIEW;
     plan->single &= x->op->kind == CR_OP_MAP && x->shape->numel == 1;
@@ -144,8 +149,11 @@ static bool push_held(cr__plan *plan, bool all)
         plan->stale = NULL;
         if (!mark_held(plan, node, CR__FAILED))
             return false;
-        while (plan->n > from)
-            plan->nodes[--plan->n]->run = 0;
+        while (plan->n > from) {
+            cr_tensor *passed = plan->nodes[--plan->n];
+            passed->run = 0;
+            plan->n_pending -= passed->pending;
+        }
     }
     return true;
 }
@@ -199,6 +207,8 @@ static bool unpend_rest(cr__plan *plan, bool replaced)
 {
     const cr_ctx *ctx = plan->ctx;
     cr__scope *scope = ctx->scope;
+    if (ctx->n_pending == plan->n_pending)
+        return true; /* there is no rest */
     for (cr_tensor *x = scope->first; x && scope->ending; x = x->link)
         if (!give_up(plan, x))
             return false;
@@ -222,5 +232,6 @@ bool cr__find_nodes(cr__plan *plan, cr_tensor *const *targets, size_t n)
     if (!plan->n)
         return true;
     return (!(ctx->scope->ending || replaced) || unpend_rest(plan, replaced)) &&
-           cr__sort_nodes(plan->ctx, plan->nodes, plan->n);
+           cr__sort_nodes(plan->ctx, plan->nodes, plan->ctx->run_lists[CR__SEQS].at,
+                          plan->n);
 }

@@ -79,7 +79,7 @@ static bool find_uses(cr__plan *plan, cr__unit *unit)
     /* of a map's operands: that of the first that is not the map's own, or the result's */
     const unsigned own = is_map ? ((const cr__map *)unit->op->internal)->own : 0;
     cr_dtype dtype = CR_DTYPE_DEFAULT;
-    x->pending = false;
+    cr__set_pending(x, false);
     for (int k = 0; k < x->n_inputs; k++) {
         cr_tensor *in = cr__input(x, k);
         if (!in) {
@@ -117,7 +117,7 @@ static void settle_view(cr__plan *plan, const cr__seen *seen)
 {
     if (seen->node->pending)
         unpend(plan, cr__input(seen->node, 0));
-    seen->node->pending = false;
+    cr__set_pending(seen->node, false);
     if (seen->copy && seen->node->flags & CR__KEEP)
         plan->units[seen->copy - 1].flags |= CR__OUTLIVES;
     if (seen->alias && seen->use.kind == CR__USE_UNIT)

@@ -92,7 +92,7 @@ static bool order(cr__walk *walk)
         else
             i++;
     }
-    if (!cr__sort_nodes(walk->ctx, walk->nodes, n))
+    if (!cr__sort_nodes(walk->ctx, walk->nodes, NULL, n))
         return false;
     for (size_t i = 0; i < n / 2; i++)
         swap_nodes(&walk->nodes[i], &walk->nodes[n - 1 - i]);

@@ -451,6 +451,12 @@ CR__INLINE void cr__node_init(cr_tensor *x, cr_ctx *ctx, unsigned dtype, cr__sha
     x->walk = 0;
 }
 
+CR__INLINE void cr__set_pending(cr_tensor *x, bool pending)
+{
+    x->ctx->n_pending += (int64_t)pending - x->pending;
+    x->pending = pending;
+}
+
 /* x, which is new, becomes the present scope's: its reference is the scope's. */
 CR__INLINE void cr__scope_take(cr_tensor *x)
 {
@@ -587,7 +593,7 @@ void cr__undo(cr_ctx *ctx);
 
 /* Sorts n nodes by seq, ascending; in linear time if the nodes are dense among all that
  * were recorded. False with the error if there is no memory. */
-bool cr__sort_nodes(cr_ctx *ctx, cr_tensor **nodes, size_t n);
+bool cr__sort_nodes(cr_ctx *ctx, cr_tensor **nodes, const uint64_t *seqs, size_t n);
 
 /* ---- the executor, src/exec/run.c ---- */
 

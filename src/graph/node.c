@@ -142,7 +142,7 @@ void cr__leave_viewed(cr_tensor *x)
 
 void cr__pend(cr_tensor *x)
 {
-    x->pending = true;
+    cr__set_pending(x, true);
     for (int i = 0; i < x->n_inputs; i++) {
         cr_tensor *in = cr__input(x, i);
         if (in)
@@ -154,7 +154,7 @@ void cr__unpend(cr_tensor *x)
 {
     if (!x->pending)
         return;
-    x->pending = false;
+    cr__set_pending(x, false);
     for (int i = 0; i < x->n_inputs; i++) {
         cr_tensor *in = cr__input(x, i);
         if (in)
@@ -175,7 +175,7 @@ static void let_go_unread(cr_tensor *x)
             if (in->flags & CR__KNOWN)
                 cr__let_go(in);
     }
-    x->pending = false;
+    cr__set_pending(x, false);
 }
 
 static void lose_listed_inputs(cr_tensor *x)
@@ -289,6 +289,7 @@ CR__INLINE void bury_one(cr_ctx *ctx, cr_tensor *x)
     if (x->attrs)
         cr__attrs_free(ctx, x->attrs, x->op->attrs_size);
     cr__shape_release(ctx, x->shape);
+    ctx->n_pending -= x->pending;
     note_dead(ctx, x);
     ctx->n_nodes--;
 }
@@ -449,15 +450,15 @@ static void insertion_sort(cr_tensor **nodes, size_t n)
 }
 
 /* Each node to the place of its seq, and the gaps closed. */
-static bool place_sort(cr_ctx *ctx, cr_tensor **nodes, size_t n, uint64_t least,
-                       uint64_t range)
+static bool place_sort(cr_ctx *ctx, cr_tensor **nodes, const uint64_t *seqs, size_t n,
+                       uint64_t least, uint64_t range)
 {
     const size_t bytes = (size_t)range * sizeof(cr_tensor *);
     if (!cr__list_reserve(ctx, &ctx->sort_list, bytes))
         return false;
     cr_tensor **places = memset(ctx->sort_list.at, 0, bytes);
     for (size_t i = 0; i < n; i++)
-        places[nodes[i]->seq - least] = nodes[i];
+        places[(seqs ? seqs[i] : nodes[i]->seq) - least] = nodes[i];
     size_t k = 0;
     for (uint64_t i = 0; i < range; i++)
         if (places[i])
@@ -491,7 +492,7 @@ static bool radix_sort(cr_ctx *ctx, cr_tensor **nodes, size_t n, uint64_t least,
     return true;
 }
 
-bool cr__sort_nodes(cr_ctx *ctx, cr_tensor **nodes, size_t n)
+bool cr__sort_nodes(cr_ctx *ctx, cr_tensor **nodes, const uint64_t *seqs, size_t n)
 {
     uint64_t least = UINT64_MAX, most = 0;
     if (n <= 32) {
@@ -499,11 +500,11 @@ bool cr__sort_nodes(cr_ctx *ctx, cr_tensor **nodes, size_t n)
         return true;
     }
     for (size_t i = 0; i < n; i++) {
-        uint64_t seq = nodes[i]->seq;
+        uint64_t seq = seqs ? seqs[i] : nodes[i]->seq;
         least = seq < least ? seq : least;
         most = seq > most ? seq : most;
     }
     if (most - least < 8 * (uint64_t)n)
-        return place_sort(ctx, nodes, n, least, most - least + 1);
+        return place_sort(ctx, nodes, seqs, n, least, most - least + 1);
     return radix_sort(ctx, nodes, n, least, most - least + 1);
 }

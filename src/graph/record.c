@@ -368,7 +368,7 @@ static bool attach_inputs(cr_tensor *x, const call *c, unsigned *flags)
         x->in[i].u = a->v.u;
     }
     x->kinds = (uint8_t)kinds;
-    x->pending = true;
+    cr__set_pending(x, true);
     x->barred = barred;
     return true;
 }
@@ -657,7 +657,7 @@ CR__INLINE cr_tensor *record_plain(const cr_op *op, cr_arg a, cr_arg b, int n,
     cr__node_init(x, ctx, first->dtype, first->shape, site ? site : op->name);
     x->op = op;
     x->n_inputs = n;
-    x->pending = true;
+    cr__set_pending(x, true);
     link_inputs(x, a, b, n);
     cr__scope_take(x);
     return x;

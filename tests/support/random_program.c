@@ -259,6 +259,14 @@ static cr_tensor *change_role(world *w)
     return NULL;
 }
 
+static bool in_pool(const world *w, const cr_tensor *x)
+{
+    for (int i = 0; i < w->n; i++)
+        if (w->pool[i].t == x)
+            return true;
+    return false;
+}
+
 static cr_tensor *assign(world *w)
 {
     slot *s = pick_slot(w, ANY, 0);
@@ -274,14 +282,16 @@ static cr_tensor *assign(world *w)
     if (cr_assign(x, value) == CR_OK)
         s->leaf = true;
     bool twice = chance(w, 30); /* in a run */
+    bool pooled = in_pool(w, value);
     int level = w->level;
     if (twice)
         cr_assign(x, alike(w, x));
     settle(w);
-    /* What was assigned can be read as long as the leaf has it. */
+    /* What was assigned can be read as long as the leaf has it, and the program it. */
     if (!twice && w->level == level && chance(w, 60)) {
         cr_eval(x);
-        note(w, value);
+        if (!pooled || in_pool(w, value))
+            note(w, value);
     }
     return NULL;
 }

@@ -66,6 +66,9 @@ static void repeat(char *p, int64_t have, int64_t bytes)
     }
 }
 
+/* From here on it pays to copy an element by doubling. */
+#define LONG_ROW 64
+
 static void run(char *flat, char *side, int64_t stride, size_t size, int64_t n,
                 bool store)
 {
@@ -76,7 +79,7 @@ static void run(char *flat, char *side, int64_t stride, size_t size, int64_t n,
             memcpy(side, flat, (size_t)n * size);
         else
             memcpy(flat, side, (size_t)n * size);
-    } else if (stride == 0 && !store) {
+    } else if (stride == 0 && !store && n >= LONG_ROW) {
         memcpy(flat, side, size);
         repeat(flat, (int64_t)size, n * (int64_t)size);
     } else {
@@ -112,9 +115,6 @@ static void transposed(char *flat, char *side, int64_t stride, size_t size, int6
     }
 }
 
-/* Rows of one element, repeated, that are longer are written one by one. */
-#define LONG_ROW 64
-
 /* rows consecutive whole rows: of the innermost dim, or of the two innermost from their
  * start. */
 static void whole_rows(char *flat, char *side, const view *v, size_t size, int64_t rows,
@@ -123,7 +123,7 @@ static void whole_rows(char *flat, char *side, const view *v, size_t size, int64
     int last = v->ndim - 1;
     int64_t cols = v->dims[last], step = v->ndim > 1 ? v->strides[last - 1] : 0;
     int64_t bytes = (int64_t)size;
-    const bool repeats = v->strides[last] == 0 && cols >= LONG_ROW && !store;
+    const bool repeats = v->strides[last] == 0 && !store;
     if (step == 0 && !store) {
         run(flat, side, v->strides[last], size, cols, false);
         repeat(flat, cols * bytes, rows * cols * bytes);

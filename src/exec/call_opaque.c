@@ -73,7 +73,11 @@ bool cr__reads_layout(const cr_tensor *x, int k, const cr__layout *layout)
 static cr__use origin_of(const cr__plan *plan, const cr_tensor *in)
 {
     bool view = in->run && !(in->flags & CR__KNOWN) && in->op->kind == CR_OP_VIEW;
-    return view ? plan->views[in->run - 1].use : cr__use_of(plan, in, plan->n_units);
+    cr__use use;
+    if (view)
+        return plan->views[in->run - 1].use;
+    cr__find_use(plan, in, plan->n_units, &use);
+    return use;
 }
 
 bool cr__can_fail(const cr__plan *plan, cr_tensor *x)

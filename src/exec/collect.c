@@ -84,7 +84,10 @@ static void see_through(cr__plan *plan, cr_tensor *x)
         CR__ASSERT(possible);
         (void)possible;
     }
-    seen->use = beneath ? beneath->use : cr__use_of(plan, in, plan->n_units);
+    if (beneath)
+        seen->use = beneath->use;
+    else
+        cr__find_use(plan, in, plan->n_units, &seen->use);
     look->whole = shows_all(&look->layout, seen->base->shape->numel);
     seen->use.look = 0;
     if (!look->whole || seen->base->shape != x->shape)

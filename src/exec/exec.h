@@ -281,23 +281,29 @@ bool cr__rehearse(cr_ctx *ctx, cr_tensor *const *xs, int n, cr__text *out,
 bool cr__note_change(cr__plan *plan, cr_tensor *x, unsigned flag);
 
 /* How x, an operand of the unit at a place, is read. Old values are known and in the run;
- * the copy of a view serves the units behind it. */
-CR__INLINE cr__use cr__use_of(const cr__plan *plan, const cr_tensor *x, uint32_t place)
+ * the copy of a view serves the units behind it. Written in place: a copy of what was just
+ * written in parts would wait for them. */
+CR__INLINE void cr__find_use(const cr__plan *plan, const cr_tensor *x, uint32_t place,
+                             cr__use *use)
 {
     const bool known = x->flags & CR__KNOWN;
-    cr__use use = { .kind = CR__USE_UNIT, .dtype = x->dtype, .unit = x->run - 1u };
+    const cr__seen *seen = NULL;
+    uint32_t unit = x->run - 1u;
     if (known && !x->run) {
-        use.kind = CR__USE_KNOWN;
-        use.unit = 0;
-        use.at.data =
+        const void *data =
             x->shape->numel == 1 ? (const void *)&x->value.scalar : x->value.buffer->data;
-    } else if (!known && x->op->kind == CR_OP_VIEW) {
-        const cr__seen *seen = &plan->views[x->run - 1];
-        bool copied = seen->copy && seen->copy <= place;
-        use = copied ? (cr__use){ CR__USE_UNIT, x->dtype, seen->copy - 1, 0, { 0 } }
-                     : seen->use;
+        *use =
+            (cr__use){ .kind = CR__USE_KNOWN, .dtype = x->dtype, .at = { .data = data } };
+        return;
     }
-    return use;
+    if (!known && x->op->kind == CR_OP_VIEW) {
+        seen = &plan->views[x->run - 1];
+        unit = seen->copy - 1;
+    }
+    if (seen && !(seen->copy && seen->copy <= place))
+        *use = seen->use;
+    else
+        *use = (cr__use){ .kind = CR__USE_UNIT, .dtype = x->dtype, .unit = unit };
 }
 
 /* Operand k of the unit, as kernels take it: with the look's offset added. */

@@ -4,11 +4,10 @@
 #include "call_opaque.h"
 
 /* The number, which is a value of the dtype. */
-static cr__use number(cr_arg value, cr_dtype dtype)
+static void use_number(cr__use *use, cr_arg value, cr_dtype dtype)
 {
-    cr__use use = { .kind = CR__USE_NUMBER, .dtype = (uint8_t)dtype };
-    cr__store_operand(value, dtype, &use.at.number);
-    return use;
+    *use = (cr__use){ .kind = CR__USE_NUMBER, .dtype = (uint8_t)dtype };
+    cr__store_operand(value, dtype, &use->at.number);
 }
 
 /* x reads in, which this run computes. If in has been computed before, was let go and the
@@ -46,11 +45,11 @@ static bool find_kernel(cr__plan *plan, cr__unit *unit, cr_dtype dtype)
     cr_arg params[4];
     for (int k = 0; k < x->n_inputs; k++)
         if (uses[k].kind == CR__USE_NUMBER)
-            uses[k] = number(cr_operand(x, k), cr__register_dtype(dtype));
+            use_number(&uses[k], cr_operand(x, k), cr__register_dtype(dtype));
     if (map->n_params)
         map->params(x->attrs, params);
     for (int k = 0; k < map->n_params; k++)
-        uses[x->n_inputs + k] = number(params[k], cr__register_dtype(dtype));
+        use_number(&uses[x->n_inputs + k], params[k], cr__register_dtype(dtype));
     unit->map = cr__map_find(map->code, dtype, (cr_dtype)unit->dtype);
     if (unit->map)
         return true;
@@ -89,7 +88,7 @@ static bool find_uses(cr__plan *plan, cr__unit *unit)
         }
         if (pending)
             unpend(plan, in);
-        uses[k] = cr__use_of(plan, in, (uint32_t)(unit - plan->units));
+        cr__find_use(plan, in, (uint32_t)(unit - plan->units), &uses[k]);
         if (dtype == CR_DTYPE_DEFAULT && is_map && !(own >> k & 1))
             dtype = (cr_dtype)in->dtype;
     }

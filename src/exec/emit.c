@@ -16,14 +16,6 @@ static char *carve(char **at, size_t bytes)
 
 /* Of each use and each result there are at most one load and one number, and of instructions
  * and registers three. */
-static size_t places(const cr__plan *plan, const cr__group *group)
-{
-    size_t n = 0;
-    for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
-        n += plan->units[at - 1].n_uses + 1;
-    return n;
-}
-
 static size_t divide(cr__program *p, char **at, size_t n, size_t members)
 {
     char *begin = *at;
@@ -37,11 +29,11 @@ static size_t divide(cr__program *p, char **at, size_t n, size_t members)
     return (size_t)(*at - begin);
 }
 
-size_t cr__program_bytes(const cr__plan *plan, const cr__group *group)
+size_t cr__program_bytes(const cr__group *group)
 {
     cr__program p;
     char *at = NULL;
-    return divide(&p, &at, places(plan, group), group->count) + 64;
+    return divide(&p, &at, group->places, group->count) + 64;
 }
 
 /* ---- members ---- */
@@ -211,7 +203,7 @@ void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memo
                         .group = group,
                         .number = (uint32_t)(group - plan->groups),
                         .numel = group->shape->numel };
-    divide(p, &at, places(plan, group), group->count);
+    divide(p, &at, group->places, group->count);
     look_ahead(p);
     for (uint32_t i = group->first; i; i = plan->units[i - 1].next) {
         if (i == group->root)

@@ -97,9 +97,10 @@ typedef struct cr__group {
     uint32_t root;          /* the unit that is no map: place plus 1, or 0 */
     uint32_t first;         /* its first unit: place plus 1 */
     uint32_t count;
-    uint32_t reads; /* operands of more than one element that no maps make */
-    uint32_t late;  /* in the order: the first of those that wait for it; 0: none */
-    uint32_t next;  /* the next of those that wait for the same; 0: none */
+    uint32_t places; /* operands, parameters and results of all */
+    uint32_t reads;  /* operands of more than one element that no maps make */
+    uint32_t late;   /* in the order: the first of those that wait for it; 0: none */
+    uint32_t next;   /* the next of those that wait for the same; 0: none */
     bool waits;
 #ifdef CR_DEBUG
     uint32_t ran; /* the place at which it does: verify.c */

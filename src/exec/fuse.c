@@ -89,6 +89,7 @@ static bool place_unit(cr__plan *plan, cr__unit *unit)
     unit->next = group->first;
     group->first = (uint32_t)(unit - plan->units) + 1;
     group->count++;
+    group->places += unit->n_uses + 1;
     for (uint32_t k = 0; k < unit->n_uses; k++) {
         const cr__use *use = &plan->uses[unit->uses + k];
         bool direct = group->shape && !use->look;

@@ -124,7 +124,7 @@ static uint32_t make_job(cr__plan *plan, uint32_t i, job *j)
         const cr__group *group = &plan->groups[plan->order[i + taken]];
         cr__program *p = &j->programs[j->n];
         cr__emit(p, plan, group, (char *)list->at + used);
-        used += cr__program_bytes(plan, group);
+        used += cr__program_bytes(group);
         int64_t n = cr__chunks(cr__program_cost(p), tiles(p), j->team);
         j->end[j->n] = (j->n ? j->end[j->n - 1] : 0) + n;
         j->n++, taken++;
@@ -137,7 +137,7 @@ static uint32_t make_job(cr__plan *plan, uint32_t i, job *j)
         group = &plan->groups[plan->order[i + taken]];
         more = group->shape && runs_as_maps(group) && group->shape->numel > 1 &&
                cost_of(group) < SMALL &&
-               used + cr__program_bytes(plan, group) <= list->capacity &&
+               used + cr__program_bytes(group) <= list->capacity &&
                joins_job(plan, group, i + 1);
     }
     cr__verify_job(plan, i, taken);

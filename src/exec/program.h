@@ -116,7 +116,7 @@ int64_t cr__row_of(const cr__plan *plan, const cr__use *use);
 /* ---- emit.c and tile.c ---- */
 
 /* Memory for the group's program, and the program in it. */
-size_t cr__program_bytes(const cr__plan *plan, const cr__group *group);
+size_t cr__program_bytes(const cr__group *group);
 void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memory);
 
 /* Computes elements start.. of the domain, n of them, at most a tile. */

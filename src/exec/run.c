@@ -12,7 +12,7 @@ static bool reserve_lists(const cr__plan *plan)
     size_t most = 0, all = 0, arrays = 0;
     for (uint32_t i = 0; i < plan->n_order; i++) {
         const cr__group *group = &plan->groups[plan->order[i]];
-        size_t bytes = group->shape ? cr__program_bytes(plan, group) : 0;
+        size_t bytes = group->shape ? cr__program_bytes(group) : 0;
         most = bytes > most ? bytes : most;
         all += bytes;
         const cr__unit *root = group->root ? &plan->units[group->root - 1] : NULL;

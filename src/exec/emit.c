@@ -176,10 +176,10 @@ static void place_temps(cr__program *p)
     int64_t size = p->temp_size ? p->temp_size : 4;
     size_t blocks = (size_t)p->n_blocks * CR__BLOCK_BYTES;
     p->tile = TILE;
-    /* Rows that are to be reduced are one tile if the L1 cache holds them. */
+    /* Rows of one block that are to be reduced are one tile if the L1 cache holds them. */
     if (p->group->root) {
-        int64_t rows = p->plan->units[p->group->root - 1].node->shape->numel;
-        while (p->tile < CR__BLOCK && p->tile < p->numel / rows &&
+        int64_t length = p->numel / p->plan->units[p->group->root - 1].shape->numel;
+        while (length <= CR__BLOCK && p->tile < length &&
                2 * p->tile * size * p->n_temps <= ROW_BYTES)
             p->tile *= 2;
     }

@@ -192,11 +192,13 @@ static void test_stored(const workload *work, bool write)
     free(got);
 }
 
+/* A custom operation asks for scratch memory that holds addresses: its plan is that of 64 bits. */
 static void test_all_stored(bool write)
 {
     for (int l = 0; l < LISTS; l++)
         for (const workload *work = lists[l]; work->name; work++)
-            test_stored(work, write);
+            if (sizeof(void *) == 8 || strcmp(work->name, "custom") != 0)
+                test_stored(work, write);
 }
 
 /* ---- the peak ---- */

@@ -143,18 +143,7 @@ static cr__strided outer_dims(const cr__layout *x, int64_t length, char *data)
     int n = x->ndim;
     for (int64_t inner = 1; inner < length; n--)
         inner *= x->dims[n - 1];
-    for (int d = 0; d < n; d++) {
-        int last = s.ndim - 1;
-        if (x->dims[d] == 1)
-            continue;
-        if (last >= 0 && s.strides[last] == x->strides[d] * x->dims[d]) {
-            s.dims[last] *= x->dims[d];
-            s.strides[last] = x->strides[d];
-        } else {
-            s.dims[s.ndim] = x->dims[d];
-            s.strides[s.ndim++] = x->strides[d];
-        }
-    }
+    s.ndim = cr__merge_dims(x->dims, x->strides, n, s.dims, s.strides);
     return s;
 }
 

@@ -11,21 +11,29 @@ typedef struct view {
     int64_t dims[CR_MAX_DIMS], strides[CR_MAX_DIMS];
 } view;
 
-static view merged(const cr__strided *x)
+int cr__merge_dims(const int64_t *dims, const int64_t *strides, int n, int64_t *to_dims,
+                   int64_t *to_strides)
 {
-    view v = { .data = x->data, .ndim = 0 };
-    for (int d = 0; d < x->ndim; d++) {
-        if (x->dims[d] == 1)
+    int count = 0;
+    for (int d = 0; d < n; d++) {
+        if (dims[d] == 1)
             continue;
-        int last = v.ndim - 1;
-        if (last >= 0 && v.strides[last] == x->strides[d] * x->dims[d]) {
-            v.dims[last] *= x->dims[d];
-            v.strides[last] = x->strides[d];
+        int last = count - 1;
+        if (last >= 0 && to_strides[last] == strides[d] * dims[d]) {
+            to_dims[last] *= dims[d];
+            to_strides[last] = strides[d];
         } else {
-            v.dims[v.ndim] = x->dims[d];
-            v.strides[v.ndim++] = x->strides[d];
+            to_dims[count] = dims[d];
+            to_strides[count++] = strides[d];
         }
     }
+    return count;
+}
+
+static view merged(const cr__strided *x)
+{
+    view v = { .data = x->data };
+    v.ndim = cr__merge_dims(x->dims, x->strides, x->ndim, v.dims, v.strides);
     if (v.ndim == 0)
         v.dims[0] = 1, v.strides[0] = 1, v.ndim = 1;
     return v;

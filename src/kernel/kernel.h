@@ -35,6 +35,11 @@ CR__INLINE int64_t cr__offset_of(const cr__strided *x, int64_t i)
     return offset;
 }
 
+/* Dims without those of size 1, neighbours merged where one stride spans both: evenly spaced
+ * elements, outermost first. Returns how many there are, 0 of a single element. */
+int cr__merge_dims(const int64_t *dims, const int64_t *strides, int n, int64_t *to_dims,
+                   int64_t *to_strides);
+
 /* Whether the compiler kept to the source's arithmetic; false: no bit can be relied on. */
 bool cr__arithmetic_is_sound(void);
 

@@ -65,31 +65,13 @@ static cr_status reshape_shape(cr_infer *infer)
     return CR_OK;
 }
 
-/* The layout as few blocks of evenly spaced elements, outermost first: size and stride of
- * each. Returns how many. */
-static int blocks_of(const cr__layout *x, int64_t *sizes, int64_t *strides)
-{
-    int n = 0;
-    for (int i = 0; i < x->ndim; i++) {
-        if (x->dims[i] == 1)
-            continue;
-        if (n > 0 && strides[n - 1] == x->strides[i] * x->dims[i]) {
-            sizes[n - 1] *= x->dims[i];
-            strides[n - 1] = x->strides[i];
-        } else {
-            sizes[n] = x->dims[i];
-            strides[n++] = x->strides[i];
-        }
-    }
-    return n;
-}
-
 /* Each new dimension has to lie within one block, which is used up from its inner end. */
 static bool reshape_view(const cr_tensor *out, cr__layout *layout)
 {
     const cr__shape *shape = out->shape;
     int64_t sizes[CR_MAX_DIMS], strides[CR_MAX_DIMS], found[CR_MAX_DIMS];
-    int block = blocks_of(layout, sizes, strides) - 1;
+    int block =
+        cr__merge_dims(layout->dims, layout->strides, layout->ndim, sizes, strides) - 1;
     for (int i = shape->ndim - 1; i >= 0; i--) {
         int64_t size = shape->dims[i];
         found[i] = 0;

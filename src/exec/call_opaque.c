@@ -49,19 +49,11 @@ static int64_t contiguous_run(const cr__layout *layout)
     return run ? run : 1;
 }
 
-static int64_t layout_numel(const cr__layout *layout)
-{
-    int64_t numel = 1;
-    for (int d = 0; d < layout->ndim; d++)
-        numel *= layout->dims[d];
-    return numel;
-}
-
 bool cr__reads_layout(const cr_tensor *x, int k, const cr__layout *layout)
 {
     cr__reading access = cr__reading_of(x, k);
     int last = layout->ndim - 1;
-    if (access == CR__FETCHED || layout_numel(layout) <= contiguous_run(layout))
+    if (access == CR__FETCHED || cr__layout_numel(layout) <= contiguous_run(layout))
         return true;
     return access == CR__STRIDED &&
            (layout->dims[last] == 1 || layout->strides[last] == 1);
@@ -124,8 +116,7 @@ static cr_array input_array(const cr__plan *plan, cr_tensor *x, int k, const cr_
         layout = look->layout;
     else
         cr__layout_init(&layout, in->shape);
-    int64_t offset = layout.offset * (int64_t)cr_dtype_size((cr_dtype)in->dtype);
-    *fetched = (cr__fetched){ .data = (const char *)cr__use_data(plan, use) + offset,
+    *fetched = (cr__fetched){ .data = cr__use_start(plan, use),
                               .run = contiguous_run(&layout),
                               .team = in->ctx->team,
                               .room = k < CR__ROOMS ? k : CR__ROOMS - 1 };

@@ -50,10 +50,8 @@ static cr__seen *seen_at(const cr__plan *plan, const cr_tensor *x)
 /* Whether all of a value of numel elements is seen, in order. */
 static bool shows_all(const cr__layout *layout, int64_t numel)
 {
-    int64_t seen = 1;
-    for (int d = 0; d < layout->ndim; d++)
-        seen *= layout->dims[d];
-    return layout->offset == 0 && seen == numel && cr__layout_contiguous(layout);
+    return layout->offset == 0 && cr__layout_numel(layout) == numel &&
+           cr__layout_contiguous(layout);
 }
 
 /* Looks through x at what lies beneath. */

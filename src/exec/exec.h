@@ -260,6 +260,33 @@ CR__INLINE const cr__look *cr__use_look(const cr__plan *plan, const cr__use *use
     return use->look ? &plan->looks[use->look - 1] : NULL;
 }
 
+/* The operand's first element: the look's offset is added. */
+CR__INLINE char *cr__use_start(const cr__plan *plan, const cr__use *use)
+{
+    const cr__look *look = cr__use_look(plan, use);
+    char *data = (char *)(uintptr_t)cr__use_data(plan, use);
+    return look
+               ? data + look->layout.offset * (int64_t)cr_dtype_size((cr_dtype)use->dtype)
+               : data;
+}
+
+/* Elements that lie like this, the first of them at data. */
+CR__INLINE cr__strided cr__lying(const cr__layout *layout, char *data)
+{
+    cr__strided s = { .data = data, .ndim = layout->ndim };
+    memcpy(s.dims, layout->dims, sizeof s.dims);
+    memcpy(s.strides, layout->strides, sizeof s.strides);
+    return s;
+}
+
+CR__INLINE int64_t cr__layout_numel(const cr__layout *layout)
+{
+    int64_t numel = 1;
+    for (int d = 0; d < layout->ndim; d++)
+        numel *= layout->dims[d];
+    return numel;
+}
+
 CR__INLINE bool cr__layout_contiguous(const cr__layout *layout)
 {
     int64_t stride = 1;
@@ -318,10 +345,5 @@ bool cr__means_integers(const cr_tensor *x);
 
 /* How a reduction node's sums end. */
 cr__ending cr__ending_of(cr_tensor *x);
-
-/* Computes the matrix product that x is, of the operands with these elements, into out
- * (contiguous): product.c. It obtains no memory and cannot fail. */
-void cr__run_contract(cr_tensor *x, const cr__strided *a, const cr__strided *b, void *out,
-                      cr__team *team);
 
 #endif

@@ -9,21 +9,12 @@
 
 /* ---- groups of single elements ---- */
 
-static const void *element(const cr__plan *plan, const cr__use *use)
-{
-    const cr__look *look = cr__use_look(plan, use);
-    const char *data = cr__use_data(plan, use);
-    return look
-               ? data + look->layout.offset * (int64_t)cr_dtype_size((cr_dtype)use->dtype)
-               : data;
-}
-
 static void run_single(const cr__plan *plan, const cr__unit *unit)
 {
     const void *src[4];
     cr_dtype dtypes[4];
     for (uint32_t k = 0; k < unit->n_uses; k++) {
-        src[k] = element(plan, &plan->uses[unit->uses + k]);
+        src[k] = cr__use_start(plan, &plan->uses[unit->uses + k]);
         dtypes[k] = (cr_dtype)plan->uses[unit->uses + k].dtype;
     }
     cr__call_single(unit->node, unit->map, src, dtypes, (int)unit->n_uses);
@@ -75,17 +66,13 @@ double cr__program_cost(const cr__program *p)
     return NS_PER_ELEMENT * (double)p->numel * (p->n_code + 1);
 }
 
-static double cost_of(const cr__group *group)
-{
-    return NS_PER_ELEMENT * (double)group->shape->numel * (group->count + 1);
-}
-
-/* Work of groups that are small, in nanoseconds. */
+/* Work of groups that may share a job, in nanoseconds. */
 #define SMALL 200e3
 
-static bool runs_as_maps(const cr__group *group)
+static bool is_small(const cr__group *group)
 {
-    return !group->root && group->shape->numel > 0;
+    return !group->root && group->shape->numel > 1 &&
+           NS_PER_ELEMENT * (double)group->shape->numel * (group->count + 1) < SMALL;
 }
 
 /* Marks the slots that a group reads and writes as those of the job; false, and nothing is
@@ -117,31 +104,28 @@ static bool joins_job(const cr__plan *plan, const cr__group *group, uint32_t num
 static uint32_t make_job(cr__plan *plan, uint32_t i, job *j)
 {
     const cr__list *list = &plan->ctx->run_lists[CR__PROGRAM];
+    const bool shares = cr__team_size(j->team) > 1;
+    const cr__group *group = &plan->groups[plan->order[i]], *next;
     size_t used = 0;
-    uint32_t taken = 0;
-    bool more = true;
-    while (more) {
-        const cr__group *group = &plan->groups[plan->order[i + taken]];
+    for (;; group = next) {
         cr__program *p = &j->programs[j->n];
         cr__emit(p, plan, group, (char *)list->at + used);
         used += cr__program_bytes(group);
         int64_t n = cr__chunks(cr__program_cost(p), tiles(p), j->team);
         j->end[j->n] = (j->n ? j->end[j->n - 1] : 0) + n;
-        j->n++, taken++;
-        more = j->n < CR__MAX_JOB && cr__team_size(j->team) > 1 &&
-               i + taken < plan->n_order && cost_of(group) < SMALL;
-        if (!more)
+        uint32_t at = i + (uint32_t)++j->n;
+        if (!shares || j->n == CR__MAX_JOB || at == plan->n_order || !is_small(group))
+            break;
+        next = &plan->groups[plan->order[at]];
+        if (!is_small(next) || used + cr__program_bytes(next) > list->capacity)
             break;
         if (j->n == 1)
             (void)joins_job(plan, group, i + 1);
-        group = &plan->groups[plan->order[i + taken]];
-        more = group->shape && runs_as_maps(group) && group->shape->numel > 1 &&
-               cost_of(group) < SMALL &&
-               used + cr__program_bytes(group) <= list->capacity &&
-               joins_job(plan, group, i + 1);
+        if (!joins_job(plan, next, i + 1))
+            break;
     }
-    cr__verify_job(plan, i, taken);
-    return taken;
+    cr__verify_job(plan, i, (uint32_t)j->n);
+    return (uint32_t)j->n;
 }
 
 static uint32_t run_maps(cr__plan *plan, uint32_t i)
@@ -188,7 +172,7 @@ static bool check_operands(const cr__plan *plan)
 static bool overwrites(const cr__plan *plan)
 {
     bool any = false;
-    for (uint32_t i = 0; i < plan->n_old && !plan->single; i++) {
+    for (uint32_t i = 0; i < plan->n_old; i++) {
         uint32_t slot = plan->units[i].slot;
         any |= slot && plan->slots[slot - 1].taken;
     }

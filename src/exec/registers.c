@@ -168,11 +168,8 @@ static uint16_t row_reg(cr__program *p, const cr__look *look, char *data, uint8_
 
 static uint16_t load(cr__program *p, const cr__look *look, char *data, cr_dtype dtype)
 {
-    const cr__layout *x = &look->layout;
     cr__strided *s = &p->strided[p->n_strided++];
-    *s = (cr__strided){ .data = data, .ndim = x->ndim };
-    memcpy(s->dims, x->dims, sizeof s->dims);
-    memcpy(s->strides, x->strides, sizeof s->strides);
+    *s = cr__lying(&look->layout, data);
     uint16_t temp = cr__new_temp(p, dtype);
     cr__add_instruction(p, CR__LOAD, temp)->extra = s;
     return temp;
@@ -205,12 +202,9 @@ static uint16_t stored_operand(cr__program *p, const cr__use *use, cr__access ac
 
 uint16_t cr__outside(cr__program *p, const cr__use *use)
 {
-    const cr__look *look = cr__use_look(p->plan, use);
     cr_dtype dtype = (cr_dtype)use->dtype;
-    char *data = (char *)(uintptr_t)cr__use_data(p->plan, use);
+    char *data = cr__use_start(p->plan, use);
     cr__access access = p->numel == 1 ? CR__ACCESS_ONE : cr__access_of(p->plan, use);
-    if (look)
-        data += look->layout.offset * (int64_t)cr_dtype_size(dtype);
     if (access == CR__ACCESS_ONE)
         return fixed(p, data, dtype);
     uint16_t reg = stored_operand(p, use, access, data);

@@ -1,9 +1,7 @@
-/* What computes groups that are no maps, or end in something else: reductions, products,
- * copies. None of it can fail. */
+/* What computes groups that are no maps, or end in something else: reductions,
+ * copies. Products are in product.c. None of it can fail. */
 #include "launch.h"
 #include "reducer.h"
-
-#include <string.h>
 
 /* ---- operands ---- */
 
@@ -12,19 +10,9 @@ cr__strided cr__operand_of(const cr__plan *plan, const cr__unit *unit, int k)
     const cr__use *use = &plan->uses[unit->uses + (uint32_t)k];
     const cr__look *look = cr__use_look(plan, use);
     cr__layout layout;
-    int64_t size = (int64_t)cr_dtype_size((cr_dtype)use->dtype);
-    if (look)
-        layout = look->layout;
-    else
-        cr__layout_init(&layout, unit->kind == CR__UNIT_COPY
-                                     ? cr__input(unit->node, 0)->shape
-                                     : cr__input(unit->node, k)->shape);
-    cr__strided s = { .data = (char *)(uintptr_t)cr__use_data(plan, use) +
-                              layout.offset * size,
-                      .ndim = layout.ndim };
-    memcpy(s.dims, layout.dims, sizeof s.dims);
-    memcpy(s.strides, layout.strides, sizeof s.strides);
-    return s;
+    if (!look)
+        cr__layout_init(&layout, cr__input(unit->node, k)->shape);
+    return cr__lying(look ? &look->layout : &layout, cr__use_start(plan, use));
 }
 
 /* ---- reductions ---- */
@@ -119,13 +107,7 @@ void cr__run_reduction(cr__plan *plan, const cr__group *group)
     cr__reduce(&r, plan->ctx->team);
 }
 
-/* ---- products and copies ---- */
-
-void cr__run_product(const cr__plan *plan, const cr__unit *unit)
-{
-    cr__strided a = cr__operand_of(plan, unit, 0), b = cr__operand_of(plan, unit, 1);
-    cr__run_contract(unit->node, &a, &b, cr__unit_data(plan, unit), plan->ctx->team);
-}
+/* ---- copies ---- */
 
 void cr__run_copy(const cr__plan *plan, const cr__unit *unit)
 {

@@ -8,8 +8,7 @@
 #include "chainrule.h"
 
 #define CR__BUFFER_ALIGN 64
-/* Kernels work on whole vectors: every buffer has this many bytes to spare behind its
- * end, enough for CR__PAD elements of the largest type. */
+/* Bytes to spare behind the end of every buffer, which nothing of ours touches. */
 #define CR__BUFFER_SLACK 128
 /* Of one tensor, and of all unless a limit is given: what size_t can hold with room for
  * what is added to it. */

@@ -1,6 +1,6 @@
 /* The kernels, as the layers above see them. Kernels know pointers, lengths and strides,
- * never tensors. Strides count elements. Every buffer may be read and written up to the
- * next multiple of CR__PAD elements behind its end.
+ * never tensors. Strides count elements. They read and write the elements that they are
+ * given, and nothing behind them.
  *
  * Bits are a function of values and shapes: not of strides, threads, instruction set or
  * how work is cut. */

@@ -365,8 +365,8 @@ static bool place_moves(const cr__reduce_kernel *k, const void *a, int64_t a_pla
         return b_place >= 0;
     if (k->dtype == CR_F32 || k->dtype == CR_F64) {
         const double x = *(const double *)a, y = *(const double *)b;
-        order = isnan(x) || isnan(y) ? isnan(y) - isnan(x) : (y > x) - (y < x);
-        order = k->join_code == JOIN_MIN && !isnan(x) && !isnan(y) ? -order : order;
+        order = x != x || y != y ? (y != y) - (x != x) : (y > x) - (y < x);
+        order = k->join_code == JOIN_MIN && x == x && y == y ? -order : order;
     } else {
         const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
         order = k->join_code == JOIN_MIN ? (y < x) - (y > x) : (y > x) - (y < x);

@@ -29,22 +29,35 @@
 #include "vec_types.h"
 #include "vec_plain.h"
 
+/* The instruction: what is compiled for size calls the function, and MinGW's of doubles is not
+ * correctly rounded. */
+#if defined(__x86_64__)
+CR__FN vf v_sqrt(vf a)
+{
+    return _mm_sqrt_ps(a);
+}
+CR__FN vd d_sqrt(vd a)
+{
+    return _mm_sqrt_pd(a);
+}
+#else
 CR__FN vf v_sqrt(vf a)
 {
     for (int i = 0; i < CR__W; i++)
         a[i] = sqrtf(a[i]);
     return a;
 }
-CR__FN vf v_floor(vf a)
-{
-    for (int i = 0; i < CR__W; i++)
-        a[i] = floorf(a[i]);
-    return a;
-}
 CR__FN vd d_sqrt(vd a)
 {
     for (int i = 0; i < CR__W / 2; i++)
         a[i] = sqrt(a[i]);
+    return a;
+}
+#endif
+CR__FN vf v_floor(vf a)
+{
+    for (int i = 0; i < CR__W; i++)
+        a[i] = floorf(a[i]);
     return a;
 }
 CR__FN vd d_floor(vd a)

@@ -260,6 +260,53 @@ static void test_defaults(cr_ctx *ctx)
     is_text(cr_message(ctx), "", "no error");
 }
 
+/* ---- several results ---- */
+
+/* x, -x and whether x is above 0: as many as there are inputs, or -1 without an error. */
+static int faces(cr_ctx *ctx, cr_tensor *const *in, int n, const void *attrs,
+                 cr_tensor **out, int capacity)
+{
+    (void)ctx, (void)attrs;
+    for (int i = 0; i < n && i < capacity; i++)
+        out[i] = i == 0 ? cr_mul(in[0], 1) : i == 1 ? cr_neg(in[0]) : cr_gt(in[0], 0);
+    return n < 5 ? n : -1;
+}
+
+static void test_several(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    const cr_op op = { .name = "faces",
+                       .kind = CR_OP_COMPOSITE,
+                       .max_inputs = -1,
+                       .widens = true,
+                       .expand_all = faces };
+    cr_tensor *x = cr_requires_grad(cr_scalar(ctx, 3.0)), *in[] = { x, x, x, x, x };
+    cr_tensor *out[3] = { 0 };
+    is_int(cr_call(ctx, &op, in, 3, NULL, out, 3), 3, "three results");
+    cr_backward(cr_add(cr_mul(out[0], 5), out[1]));
+    ok(cr_item(out[1]) == -3 && cr_item(out[2]) == 1 && cr_item(cr_grad(x)) == 4,
+       "each has its value, and its gradient arrives");
+    out[1] = NULL;
+    is_int(cr_call(ctx, &op, in, 4, NULL, out, 1), 4, "more than there is room for");
+    ok(out[0] && !out[1], "as many are written as there is room for");
+    is_int(cr_call(ctx, &op, in, 2, NULL, NULL, 0), 2, "none are");
+    is_int(cr_call(ctx, &op, in, 0, NULL, out, 3), 0, "there may be none");
+    ok(cr_apply(&op, in, 2, NULL) != NULL, "cr_apply() gives the first");
+    in[0] = in[1] = in[2] = cr_cast(cr_detach(x), CR_BF16);
+    is_int(cr_call(ctx, &op, in, 3, NULL, out, 3), 3, "of bf16");
+    ok(cr_dtype_of(out[0]) == CR_BF16 && cr_dtype_of(out[1]) == CR_BF16 &&
+           cr_dtype_of(out[2]) == CR_BOOL,
+       "floats among them are bf16 again");
+    is_text(cr_message(ctx), "", "no error");
+    FAILS(out[0] = cr_apply(&op, in, 5, NULL), NULL, "faces: its expansion gave nothing");
+    for (int i = 0; i < 3; i++)
+        in[i] = x;
+    cr_call(ctx, &op, in, 3, NULL, out, 3);
+    cr_assign(x, cr_mul(x, 2));
+    ok(cr_item(out[0]) == 3 && cr_item(out[1]) == -3 && cr_item(out[2]) == 1,
+       "what the user holds outlives the leaf's value");
+}
+
 /* ---- operations of the user's own ---- */
 
 static bool scale_forward(const cr_array *in, int n, cr_array *out, void *user)
@@ -481,6 +528,7 @@ int main(void)
     test_index_add(ctx);
     test_text(ctx);
     test_defaults(ctx);
+    test_several(ctx);
     test_custom(ctx);
     test_incomplete(ctx);
     test_error_in_kernel(ctx);

@@ -175,6 +175,10 @@ struct cr_op {
     /* CR_OP_COMPOSITE: builds the result from other operations. */
     cr_tensor *(*expand)(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                          const void *attrs) CR_ZERO;
+    /* The same in its place where there are several results: writes them as far as capacity goes,
+     * and returns how many there are, or -1 after an error. */
+    int (*expand_all)(cr_ctx *ctx, cr_tensor *const *inputs, int n, const void *attrs,
+                      cr_tensor **outputs, int capacity) CR_ZERO;
 
     /* Whether bf16 and f16 inputs are cast to f32 before it, and an f32 result back after it: it
      * computes in f32, and rounds once. Else it gets them as they are. */

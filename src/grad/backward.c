@@ -317,7 +317,7 @@ void cr__walk_end(cr__walk *walk, bool let_go)
             cr__unsave(node);
     }
     if (walk->wasteful)
-        cr__disown(ctx, walk->since, NULL);
+        cr__disown(ctx, walk->since);
     ctx->site = walk->context_site;
     ctx->within = walk->within;
     ctx->no_grad = walk->no_grad;

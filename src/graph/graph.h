@@ -88,8 +88,9 @@ struct cr_tensor {
     uint32_t barred : 1;  /* beneath it a gradient that was needed does not flow */
     uint32_t moved : 1;   /* cr_keep() has moved it to the scope that it is in */
     uint32_t
-        given_back : 1; /* cr_release() has ended that: its scope lists it, no more */
-    uint32_t walk;      /* place in the walk in progress, plus 1; 0: not in it */
+        given_back : 1;  /* cr_release() has ended that: its scope lists it, no more */
+    uint32_t result : 1; /* of the composite that is being recorded */
+    uint32_t walk;       /* place in the walk in progress, plus 1; 0: not in it */
 };
 _Static_assert(sizeof(cr_tensor) <= 128, "a node is at most two cache lines");
 #define CR__NODE_BYTES ((sizeof(cr_tensor) + 15) / 16 * 16)
@@ -331,6 +332,12 @@ cr_tensor *cr__record_1(const cr_op *op, cr_tensor *x, const void *attrs,
                         const char *site);
 cr_tensor *cr__record_2(const cr_op *op, cr_arg x, cr_arg y, const char *site);
 
+/* The same for operations of several results, too: writes them as far as capacity goes. Returns
+ * how many there are, -1 on failure. */
+int cr__record_all(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
+                   const void *attrs, cr_tensor **outputs, int capacity,
+                   const char *site);
+
 /* Records an error about the operation in progress: "op: what (site); advice", where op
  * is the composite's name if there is one. advice may be NULL. Returns status. */
 CR__COLD cr_status cr__op_fail(cr_ctx *ctx, const cr_op *op, cr_status status,
@@ -525,10 +532,10 @@ CR__INLINE void cr__count_reader(cr_tensor *x, int by)
  * never be. */
 void cr__pend(cr_tensor *x);
 void cr__unpend(cr_tensor *x);
-/* What was recorded from this seq on in the present scope, on the way to a result, is the
- * library's alone: what nothing reads of it is not held for the user, nor does it hold
+/* What was recorded from this seq on in the present scope, on the way to what is marked as a `result`, is
+ * the library's alone: what nothing reads of it is not held for the user, nor does it hold
  * anything. */
-void cr__disown(cr_ctx *ctx, uint64_t since, const cr_tensor *result);
+void cr__disown(cr_ctx *ctx, uint64_t since);
 /* A vjp of x may come: what it reads is to be kept. And: it has been recorded for good.
  */
 void cr__save(cr_tensor *x);

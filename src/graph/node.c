@@ -418,11 +418,11 @@ void cr__let_go(cr_tensor *x)
         forget_value(x);
 }
 
-void cr__disown(cr_ctx *ctx, uint64_t since, const cr_tensor *result)
+void cr__disown(cr_ctx *ctx, uint64_t since)
 {
     cr_tensor *x = ctx->scope->first;
     for (; x && x->seq >= since; x = x->link) {
-        if (x == result || x->flags & (CR__KEEP | CR__GRADIENT))
+        if (x->result || x->flags & (CR__KEEP | CR__GRADIENT))
             continue;
         x->flags |= CR__CONSUMED;
         if (!x->readers)

@@ -21,6 +21,8 @@ typedef struct call {
     cr_dtype few_dtypes[FEW];
     cr_dims few_dims[FEW];
     void *memory;
+    cr_tensor **outputs; /* of a composite: where its results belong */
+    int capacity, count; /* how many fit, and how many there are */
 } call;
 
 /* ---- errors ---- */
@@ -245,6 +247,7 @@ static bool init_call(call *c, cr_ctx *ctx, const cr_op *op, const cr_arg *opera
     c->op = op;
     c->n = n;
     c->memory = NULL;
+    c->count = 1;
     c->operands = c->few_operands;
     c->dtypes = c->few_dtypes;
     c->dims = c->few_dims;
@@ -455,6 +458,20 @@ static cr_tensor *record_node(call *c, const void *attrs)
     return make_node(c, dtype, shape, copy);
 }
 
+/* How many of several results there was room for. */
+static int written(const call *c)
+{
+    return c->count < c->capacity ? c->count : c->capacity;
+}
+
+/* Of several results the first, or NULL if there are none. */
+static cr_tensor *expand_all(call *c, cr_tensor *const *inputs, const void *attrs)
+{
+    c->outputs[0] = NULL;
+    c->count = c->op->expand_all(c->ctx, inputs, c->n, attrs, c->outputs, c->capacity);
+    return c->count > 0 ? c->outputs[0] : NULL;
+}
+
 static cr_tensor *expand_composite(call *c, const void *attrs)
 {
     cr_tensor *few[FEW], **inputs = few, *x = NULL;
@@ -466,11 +483,12 @@ static cr_tensor *expand_composite(call *c, const void *attrs)
     for (int i = 0; i < c->n; i++)
         inputs[i] = tensor_at(c, i);
     cr__scope *floor = cr__floor_set(c->ctx);
-    x = c->op->expand(c->ctx, inputs, c->n, attrs);
+    x = c->op->expand_all ? expand_all(c, inputs, attrs)
+                          : c->op->expand(c->ctx, inputs, c->n, attrs);
     cr__floor_end(c->ctx, floor, c->op->name);
     if (inputs != few)
         cr__pooled_free(inputs);
-    if (!x && c->ctx->status == CR_OK)
+    if (!x && c->count != 0 && c->ctx->status == CR_OK)
         cr__op_fail(c->ctx, c->op, CR_ERR_NULL, NULL, "its expansion gave nothing");
     else if (!x)
         cr__say_whose(c->ctx, c->ctx->within->name, c->site);
@@ -528,6 +546,11 @@ static cr_tensor *cast(cr_tensor *x, cr_dtype dtype)
     return x ? cr_cast_at(x, dtype, NULL) : NULL;
 }
 
+static cr_tensor *cast_back(cr_tensor *x, cr_dtype half)
+{
+    return x && x->dtype == CR_F32 ? cast(x, half) : x;
+}
+
 static cr_tensor *record_widened(call *c, const void *attrs, cr_dtype half)
 {
     for (int i = 0; i < c->n; i++) {
@@ -537,7 +560,9 @@ static cr_tensor *record_widened(call *c, const void *attrs, cr_dtype half)
             return NULL;
     }
     cr_tensor *x = record_call(c, attrs);
-    return x && x->dtype == CR_F32 ? cast(x, half) : x;
+    for (int i = 1; c->op->expand_all && i < written(c); i++)
+        c->outputs[i] = cast_back(c->outputs[i], half);
+    return cast_back(x, half);
 }
 
 /* ---- the everyday map ---- */
@@ -665,11 +690,20 @@ CR__INLINE cr_tensor *record_plain(const cr_op *op, cr_arg a, cr_arg b, int n,
 
 /* ---- all others ---- */
 
-static cr_tensor *record_any(cr_ctx *ctx, const cr_op *op, const cr_arg *operands, int n,
-                             const void *attrs, const char *site)
+static void mark_results(const call *c, bool marked)
+{
+    for (int i = 0; i < written(c); i++)
+        if (c->outputs[i])
+            c->outputs[i]->result = marked;
+}
+
+/* Returns how many results there are, -1 after an error; capacity is 1 or more. */
+static int record_any(cr_ctx *ctx, const cr_op *op, const cr_arg *operands, int n,
+                      const void *attrs, cr_tensor **outputs, int capacity,
+                      const char *site)
 {
     if (!ctx || ctx->status != CR_OK || !cr__may_change(ctx, op->name))
-        return NULL;
+        return -1;
     bool composed = op->kind == CR_OP_COMPOSITE || op->widens;
     /* Operands that are numbers are converted without arithmetic. */
     CR__STATE_GUARD(ctx, op->attrs_size || composed);
@@ -678,7 +712,9 @@ static cr_tensor *record_any(cr_ctx *ctx, const cr_op *op, const cr_arg *operand
     const cr_op *outer = ctx->within;
     call c;
     if (!init_call(&c, ctx, op, operands, n))
-        return NULL;
+        return -1;
+    c.outputs = outputs;
+    c.capacity = capacity;
     c.site = outer_site ? outer_site : site ? site : op->name;
     ctx->site = c.site;
     const cr_dtype half = half_among(&c);
@@ -686,39 +722,59 @@ static cr_tensor *record_any(cr_ctx *ctx, const cr_op *op, const cr_arg *operand
     if (!outer && composed)
         ctx->within = op;
     uint64_t since = ctx->next_seq;
-    cr_tensor *x = half ? record_widened(&c, attrs, half) : record_call(&c, attrs);
-    if (!outer && composed)
-        cr__disown(ctx, since, x);
+    outputs[0] = half ? record_widened(&c, attrs, half) : record_call(&c, attrs);
+    if (!outer && composed) {
+        mark_results(&c, true);
+        cr__disown(ctx, since);
+        mark_results(&c, false);
+    }
     ctx->site = outer_site;
     ctx->within = outer;
     free_call(&c);
-    return x;
+    for (int i = 0; ctx->status != CR_OK && i < written(&c); i++)
+        outputs[i] = NULL;
+    return outputs[0] || (c.count == 0 && ctx->status == CR_OK) ? c.count : -1;
 }
 
 cr_tensor *cr__record(cr_ctx *ctx, const cr_op *op, const cr_arg *operands, int n,
                       const void *attrs, const char *site)
 {
+    cr_tensor *x = NULL;
     for (int i = 0; i < n && !ctx; i++)
         if (operands[i].kind == CR_ARG_TENSOR && operands[i].v.tensor)
             ctx = operands[i].v.tensor->ctx;
-    return record_any(ctx, op, operands, n, attrs, site);
+    (void)record_any(ctx, op, operands, n, attrs, &x, 1, site);
+    return x;
+}
+
+int cr__record_all(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
+                   const void *attrs, cr_tensor **outputs, int capacity, const char *site)
+{
+    cr_arg few[FEW] = { { 0 } }, *operands = few;
+    cr_tensor *first = NULL;
+    if (capacity < 1) {
+        outputs = &first;
+        capacity = 1;
+    }
+    for (int i = 0; i < n && inputs && !ctx; i++)
+        ctx = inputs[i] ? inputs[i]->ctx : NULL;
+    if (!ctx || ctx->status != CR_OK)
+        return -1;
+    if (n > FEW && !(operands = cr__pooled_new(ctx, (size_t)n * sizeof *operands)))
+        return -1;
+    for (int i = 0; i < n; i++)
+        operands[i] = cr_arg_tensor(inputs[i]);
+    int count = record_any(ctx, op, operands, n, attrs, outputs, capacity, site);
+    if (operands != few)
+        cr__pooled_free(operands);
+    return count;
 }
 
 cr_tensor *cr__record_n(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
                         const void *attrs, const char *site)
 {
-    cr_arg few[FEW] = { { 0 } }, *operands = few;
-    for (int i = 0; i < n && inputs && !ctx; i++)
-        ctx = inputs[i] ? inputs[i]->ctx : NULL;
-    if (!ctx || ctx->status != CR_OK)
-        return NULL;
-    if (n > FEW && !(operands = cr__pooled_new(ctx, (size_t)n * sizeof *operands)))
-        return NULL;
-    for (int i = 0; i < n; i++)
-        operands[i] = cr_arg_tensor(inputs[i]);
-    cr_tensor *x = cr__record(ctx, op, operands, n, attrs, site);
-    if (operands != few)
-        cr__pooled_free(operands);
+    cr_tensor *x = NULL;
+    (void)cr__record_all(ctx, op, inputs, n, attrs, &x, 1, site);
     return x;
 }
 

@@ -31,7 +31,7 @@
 
 /* The instruction: what is compiled for size calls the function, and MinGW's of doubles is not
  * correctly rounded. */
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(CR__HAVE_AVX)
 CR__FN vf v_sqrt(vf a)
 {
     return _mm_sqrt_ps(a);

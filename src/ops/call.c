@@ -19,7 +19,7 @@ static bool is_complete(const cr_op *op)
     if (!op->name)
         return false;
     return op->kind == CR_OP_OPAQUE      ? op->kernel != NULL
-           : op->kind == CR_OP_COMPOSITE ? op->expand != NULL
+           : op->kind == CR_OP_COMPOSITE ? op->expand || op->expand_all
                                          : op->internal != NULL;
 }
 
@@ -48,13 +48,13 @@ static bool enter(entry *e, cr_ctx *ctx, const cr_op *op, cr_tensor *const *inpu
     return true;
 }
 
-static cr_tensor *leave(const entry *e, const cr_op *op, cr_tensor *const *inputs, int n,
-                        void *attrs, const char *site)
+static int leave(const entry *e, const cr_op *op, cr_tensor *const *inputs, int n,
+                 void *attrs, cr_tensor **outputs, int capacity, const char *site)
 {
     e->ctx->site = e->outer_site;
-    cr_tensor *x = cr__record_n(e->ctx, op, inputs, n, attrs, site);
+    int count = cr__record_all(e->ctx, op, inputs, n, attrs, outputs, capacity, site);
     cr__pooled_free(attrs);
-    return x;
+    return count;
 }
 
 /* A copy of the caller's attributes in which zero has become the default. */
@@ -73,12 +73,14 @@ cr_tensor *cr_apply_at(const cr_op *op, cr_tensor *const *inputs, int n,
                        const void *attrs, const char *site)
 {
     entry e;
+    cr_tensor *x = NULL;
     void *copy = NULL;
     CR__FP_GUARD();
     if (!enter(&e, NULL, op, inputs, n, site))
         return NULL;
     (void)copy_attrs(e.ctx, op, attrs, &copy);
-    return leave(&e, op, inputs, n, copy, site);
+    (void)leave(&e, op, inputs, n, copy, &x, 1, site);
+    return x;
 }
 
 int cr_call_at(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
@@ -90,10 +92,7 @@ int cr_call_at(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
     if (!enter(&e, ctx, op, inputs, n, site))
         return -1;
     (void)cr__attrs_parse(e.ctx, op, attrs, &copy);
-    cr_tensor *x = leave(&e, op, inputs, n, copy, site);
-    if (x && outputs && capacity > 0)
-        outputs[0] = x;
-    return x ? 1 : -1;
+    return leave(&e, op, inputs, n, copy, outputs, outputs ? capacity : 0, site);
 }
 
 /* ---- nodes ---- */

@@ -39,6 +39,7 @@ static const char *type_name(cr_attr_type type)
 {
     switch (type) {
     case CR_ATTR_BOOL:
+    case CR_ATTR_OPT_BOOL:
         return "bool";
     case CR_ATTR_INT:
         return "integer";
@@ -116,7 +117,7 @@ static void print_argument(const cr_op *op, const char *name, size_t length)
         return;
     }
     attr = find_attribute(op, name + 1, length - 1);
-    if (attr && attr->type == CR_ATTR_OPT_INT)
+    if (attr && (attr->type == CR_ATTR_OPT_INT || attr->type == CR_ATTR_OPT_BOOL))
         made = "CR_INT(";
     if (attr && attr->type == CR_ATTR_OPT_REAL)
         made = "CR_REAL(";

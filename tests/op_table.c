@@ -574,6 +574,7 @@ static size_t attr_size(cr_attr_type type)
     case CR_ATTR_REALS:
         return sizeof(cr_reals);
     case CR_ATTR_OPT_INT:
+    case CR_ATTR_OPT_BOOL:
         return sizeof(cr_opt_int);
     case CR_ATTR_OPT_REAL:
         return sizeof(cr_opt_real);
@@ -608,7 +609,8 @@ static bool attribute_sound(const cr_op *op, const cr_attr *a)
 {
     const char *why = NULL;
     bool optional = a->type == CR_ATTR_DIMS || a->type == CR_ATTR_REALS ||
-                    a->type == CR_ATTR_OPT_INT || a->type == CR_ATTR_OPT_REAL;
+                    a->type == CR_ATTR_OPT_INT || a->type == CR_ATTR_OPT_REAL ||
+                    a->type == CR_ATTR_OPT_BOOL;
     if (a->offset + attr_size(a->type) > op->attrs_size)
         why = "lies outside the struct";
     else if (a->type == CR_ATTR_WORD && !a->words)

@@ -73,8 +73,8 @@ typedef struct cr_reals {
     int n;
 } cr_reals;
 
-/* One number, for options where zero is legal and not the default: CR_INT(0), CR_REAL(0.5). A
- * zeroed struct is "not given". */
+/* One number, for options where zero is legal and not the default: CR_INT(0), CR_REAL(0.5); and
+ * CR_INT(false), where true is the default. A zeroed struct is "not given". */
 typedef struct cr_opt_int {
     CR_NO_NUMBER
     int64_t v;

@@ -26,6 +26,7 @@ typedef enum cr_attr_type {
     CR_ATTR_REALS,    /* cr_reals */
     CR_ATTR_OPT_INT,  /* cr_opt_int */
     CR_ATTR_OPT_REAL, /* cr_opt_real */
+    CR_ATTR_OPT_BOOL, /* cr_opt_int, which is 0 or 1: true or false */
     CR_ATTR_WORD,     /* an int-sized enum: the place of the word in words */
     CR_ATTR_DTYPE     /* cr_dtype */
 } cr_attr_type;

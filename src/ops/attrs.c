@@ -157,6 +157,14 @@ static bool to_opt_real(span s, const cr_attr *attr, void *out)
     return s.n == 0 || parse_real(s, &number->v);
 }
 
+/* Nothing, or true or false. */
+static bool to_opt_bool(span s, const cr_attr *attr, void *out)
+{
+    (void)attr;
+    *(cr_opt_int *)out = (cr_opt_int){ .v = is(s, "true"), .given = s.n > 0 };
+    return s.n == 0 || is(s, "true") || is(s, "false");
+}
+
 static bool to_word(span s, const cr_attr *attr, void *out)
 {
     span rest = { attr->words, strlen(attr->words) }, word;
@@ -194,6 +202,7 @@ static const struct {
     [CR_ATTR_REALS] = { to_reals, "a number or a list of at most 4, like [0.5,1]" },
     [CR_ATTR_OPT_INT] = { to_opt_int, "an integer" },
     [CR_ATTR_OPT_REAL] = { to_opt_real, "a number" },
+    [CR_ATTR_OPT_BOOL] = { to_opt_bool, "true or false" },
     [CR_ATTR_WORD] = { to_word, NULL },
     [CR_ATTR_DTYPE] = { to_dtype, "a dtype, like f32" },
 };
@@ -309,6 +318,7 @@ static bool is_unset(const cr_attr *attr, const void *attrs)
     case CR_ATTR_REALS:
         return ((const cr_reals *)member)->n == 0;
     case CR_ATTR_OPT_INT:
+    case CR_ATTR_OPT_BOOL:
         return !((const cr_opt_int *)member)->given;
     case CR_ATTR_OPT_REAL:
         return !((const cr_opt_real *)member)->given;

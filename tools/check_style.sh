@@ -64,7 +64,7 @@ if [ -e "$shared" ] && ! nm "$shared" | grep -qE '__(asan|tsan)_'; then
     strip -o "$report.so" "$shared"
     bytes=$(wc -c <"$report.so")
     echo "style: the stripped shared library has $bytes bytes"
-    [ "$bytes" -le 680000 ] || echo "$bytes bytes" | complain "a library of more than 680 kB"
+    [ "$bytes" -le 1310720 ] || echo "$bytes bytes" | complain "a library of more than 1.25 MiB"
 fi
 
 cat "$report"

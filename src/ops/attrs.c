@@ -209,22 +209,40 @@ static const struct {
 
 /* ---- structs ---- */
 
-static bool store_value(cr_ctx *ctx, const cr_op *op, const cr_attr *attr, span value,
-                        void *attrs)
+/* What is being read. */
+typedef struct reading {
+    cr_ctx *ctx;
+    const cr_op *op;
+    const char *text;
+} reading;
+
+/* Says what is wrong, and at which character of the text. Returns false. */
+static bool fail_at(const reading *r, const char *at, const char *format, ...)
+{
+    char what[400];
+    va_list args;
+    va_start(args, format);
+    cr__vformat(what, sizeof what, format, args);
+    va_end(args);
+    return !cr__op_fail(r->ctx, r->op, CR_ERR_ARGUMENT, NULL,
+                        "%s, at character %lld of the attributes", what,
+                        (long long)(at - r->text) + 1);
+}
+
+static bool store_value(const reading *r, const cr_attr *attr, span value, void *attrs)
 {
     if (types[attr->type].parse(value, attr, (char *)attrs + attr->offset))
         return true;
     const char *expected = types[attr->type].expected;
-    cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL, "%s=%.*s: expected %s%s", attr->name,
-                value.n < 40 ? (int)value.n : 40, value.at, expected ? "" : "one of ",
-                expected ? expected : attr->words);
-    return false;
+    return fail_at(r, value.at, "%s=%.*s: expected %s%s", attr->name,
+                   value.n < 40 ? (int)value.n : 40, value.at, expected ? "" : "one of ",
+                   expected ? expected : attr->words);
 }
 
 static bool store_default(cr_ctx *ctx, const cr_op *op, const cr_attr *attr, void *attrs)
 {
-    return store_value(ctx, op, attr, (span){ attr->initial, strlen(attr->initial) },
-                       attrs);
+    const reading r = { ctx, op, attr->initial };
+    return store_value(&r, attr, (span){ r.text, strlen(r.text) }, attrs);
 }
 
 /* The i-th number of a member; false behind the last, and of what holds none. */
@@ -351,51 +369,46 @@ static const char *names_of(const cr_op *op, char *text, size_t capacity)
     return text;
 }
 
-static const cr_attr *find(cr_ctx *ctx, const cr_op *op, span name)
+static const cr_attr *find(const reading *r, span name)
 {
     char names[256];
-    for (const cr_attr *attr = op->attrs; attr && attr->name; attr++)
+    for (const cr_attr *attr = r->op->attrs; attr && attr->name; attr++)
         if (is(name, attr->name))
             return attr;
-    cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL, "there is no attribute '%.*s'; %s%s",
-                name.n < 40 ? (int)name.n : 40, name.at,
-                op->attrs ? "its attributes: " : "it has none",
-                names_of(op, names, sizeof names));
+    fail_at(r, name.at, "there is no attribute '%.*s'; %s%s",
+            name.n < 40 ? (int)name.n : 40, name.at,
+            r->op->attrs ? "its attributes: " : "it has none",
+            names_of(r->op, names, sizeof names));
     return NULL;
 }
 
 /* One "name=value"; *seen has a bit for each row that has been given. */
-static bool parse_item(cr_ctx *ctx, const cr_op *op, span item, void *attrs,
-                       uint64_t *seen)
+static bool parse_item(const reading *r, span item, void *attrs, uint64_t *seen)
 {
     const char *equals = memchr(item.at, '=', item.n);
-    if (!equals) {
-        cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL,
-                    "attributes are written name=value, not '%.*s'",
-                    item.n < 40 ? (int)item.n : 40, item.at);
-        return false;
-    }
+    if (!equals)
+        return fail_at(r, item.at, "attributes are written name=value, not '%.*s'",
+                       item.n < 40 ? (int)item.n : 40, item.at);
     size_t length = (size_t)(equals - item.at);
-    const cr_attr *attr = find(ctx, op, trim((span){ item.at, length }));
+    const cr_attr *attr = find(r, trim((span){ item.at, length }));
     if (!attr)
         return false;
-    uint64_t bit = (uint64_t)1 << (attr - op->attrs);
-    if (*seen & bit) {
-        cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL, "%s is given twice", attr->name);
-        return false;
-    }
+    uint64_t bit = (uint64_t)1 << (attr - r->op->attrs);
+    if (*seen & bit)
+        return fail_at(r, item.at, "%s is given twice", attr->name);
     *seen |= bit;
     span value = trim((span){ equals + 1, item.n - length - 1 });
-    return store_value(ctx, op, attr, value, attrs);
+    return store_value(r, attr, value, attrs);
 }
 
 static bool parse_all(cr_ctx *ctx, const cr_op *op, const char *text, void *attrs)
 {
+    const reading r = { ctx, op, text };
     span rest = trim((span){ text, text ? strlen(text) : 0 }), item;
     uint64_t seen = 0;
     rest.at = rest.n ? rest.at : NULL;
     while (next_part(&rest, &item))
-        if (!parse_item(ctx, op, item, attrs, &seen))
+        if (!parse_item(&r, item, attrs, &seen))
             return false;
     for (const cr_attr *attr = op->attrs; attr && attr->name; attr++, seen >>= 1) {
         if (seen & 1)

@@ -127,11 +127,31 @@ static double elementary(cr__map_code code, double a, double p, double q)
 #define OF_ORDERED(...)
 #define OF_COMPARED(...)
 #define OF_LOGICAL(...)
+#define OF_LOOPED(...)
 #define OF_ALONE(...)
 #include "../src/kernel/maps.inc"
     default:
         return (double)NAN; /* of a row without a reference here */
     }
+}
+
+/* a - b q is in [0, b), or (b, 0]. */
+static double floored_rest(double a, double b)
+{
+    double rest = fmod(a, b);
+    return rest < 0 && b > 0 ? rest + b : rest > 0 && b < 0 ? rest + b : rest;
+}
+
+static double floored_quotient(double a, double b)
+{
+    double rest = fmod(a, b);
+    if (b == 0)
+        return a / b;
+    if (rest < 0 && b > 0)
+        return rint((a - rest) / b) - 1;
+    if (rest > 0 && b < 0)
+        return rint((a - rest) / b) - 1;
+    return copysign(rint((a - rest) / b), a / b);
 }
 
 static double float_reference(cr__map_code code, double a, double b, double c)
@@ -147,6 +167,26 @@ static double float_reference(cr__map_code code, double a, double b, double c)
         return a > 0 ? 1 : a < 0 ? -1 : 0;
     case CR__MAP_floor:
         return floor(a);
+    case CR__MAP_ceil:
+        return ceil(a);
+    case CR__MAP_trunc:
+        return trunc(a);
+    case CR__MAP_rint:
+        return rint(a);
+    case CR__MAP_frac:
+        return a - trunc(a);
+    case CR__MAP_softsign:
+        return a / (fabs(a) + 1);
+    case CR__MAP_softshrink:
+        return a > b ? a - b : a < -b ? a + b : a != a ? a : 0;
+    case CR__MAP_copysign:
+        return copysign(a, b);
+    case CR__MAP_fmod:
+        return fmod(a, b);
+    case CR__MAP_remainder:
+        return floored_rest(a, b);
+    case CR__MAP_floor_divide:
+        return floored_quotient(a, b);
     case CR__MAP_sqrt:
         return sqrt(a);
     case CR__MAP_rsqrt:
@@ -200,6 +240,12 @@ static element gradient_reference(cr__map_code code, cr_dtype t, double g, doubl
     return from_double(t, g * as_double(t, e));
 }
 
+static int64_t floor_divided(int64_t a, int64_t b)
+{
+    int64_t q = a / b;
+    return a % b != 0 && (a ^ b) < 0 ? q - 1 : q;
+}
+
 static uint64_t int_reference(cr__map_code code, cr_dtype t, int64_t a, int64_t b,
                               int64_t c)
 {
@@ -207,6 +253,9 @@ static uint64_t int_reference(cr__map_code code, cr_dtype t, int64_t a, int64_t 
     switch (code) {
     case CR__MAP_copy:
     case CR__MAP_floor:
+    case CR__MAP_ceil:
+    case CR__MAP_trunc:
+    case CR__MAP_rint:
         return x;
     case CR__MAP_neg:
         return 0 - x;
@@ -230,6 +279,12 @@ static uint64_t int_reference(cr__map_code code, cr_dtype t, int64_t a, int64_t 
         return a > b ? x : y;
     case CR__MAP_minimum:
         return a < b ? x : y;
+    case CR__MAP_fmod:
+        return b == 0 || b == -1 ? 0 : (uint64_t)(a % b);
+    case CR__MAP_remainder:
+        return b == 0 || b == -1 ? 0 : x - (uint64_t)floor_divided(a, b) * y;
+    case CR__MAP_floor_divide:
+        return b == 0 ? 0 : b == -1 ? 0 - x : (uint64_t)floor_divided(a, b);
     default:
         return 0;
     }
@@ -251,6 +306,14 @@ static element truth(cr__map_code code, cr_dtype t, element a, element b)
         z = x && y;
     else if (code == CR__MAP_logical_or)
         z = x || y;
+    else if (code == CR__MAP_logical_xor)
+        z = x != y;
+    else if (code == CR__MAP_isnan)
+        z = isnan(as_double(t, a)) != 0;
+    else if (code == CR__MAP_isinf)
+        z = isinf(as_double(t, a)) != 0;
+    else if (code == CR__MAP_isfinite)
+        z = isfinite(as_double(t, a)) != 0;
     else if (is_float(t))
         z = COMPARED(as_double(t, a), as_double(t, b));
     else
@@ -317,7 +380,8 @@ static bool is_derivative(cr__map_code code)
 static bool agrees(cr__map_code code, cr_dtype t, element got, element want, double size)
 {
     bool rounded_once = cr__map_rows[code].types != CR__MAPS_ELEMENTARY &&
-                        code != CR__MAP_rsqrt && code != CR__MAP_hypot;
+                        code != CR__MAP_rsqrt && code != CR__MAP_hypot &&
+                        code != CR__MAP_softsign;
     double g = as_double(t, got), w = as_double(t, want);
     if (is_float(t) && isnan(w))
         return isnan(g);
@@ -440,6 +504,7 @@ static bool promised(cr__map_code code, cr_dtype t)
     case CR__MAPS_ELEMENTARY:
         return is_float(t);
     case CR__MAPS_NUMBERS:
+    case CR__MAPS_LOOPED:
         return t != CR_BOOL;
     default:
         return true;

@@ -24,8 +24,18 @@ CR_UNARY(abs)           /* |x|                           d g sign(x), 0 at 0    
 CR_UNARY(sign)          /* -1, 0, 1; 0 of NaN            d 0                        also integers */
 #define cr_sign(x) cr_sign_at(x, CR_HERE)
 
-CR_UNARY(floor)         /* largest integer <= x          d 0 */
+/* Of integers these are the integers themselves. */
+CR_UNARY(floor)         /* largest integer <= x          d 0                        also integers */
 #define cr_floor(x) cr_floor_at(x, CR_HERE)
+
+CR_UNARY(ceil)          /* smallest integer >= x         d 0                        also integers */
+#define cr_ceil(x) cr_ceil_at(x, CR_HERE)
+
+CR_UNARY(trunc)         /* x without its fraction        d 0                        also integers */
+#define cr_trunc(x) cr_trunc_at(x, CR_HERE)
+
+CR_UNARY(frac)          /* x - trunc(x)                  d g */
+#define cr_frac(x) cr_frac_at(x, CR_HERE)
 
 CR_UNARY(exp)           /* e^x                           d g e^x */
 #define cr_exp(x) cr_exp_at(x, CR_HERE)
@@ -84,7 +94,43 @@ CR_UNARY(silu)          /* x s(x), s the sigmoid         d g (s + x s (1 - s)) *
 
 CR_UNARY(logical_not)   /* x == 0, a bool                d none                     any type */
 #define cr_logical_not(x) cr_logical_not_at(x, CR_HERE)
+
+CR_UNARY(isnan)         /* whether x is NaN, a bool      d none                     any type */
+#define cr_isnan(x) cr_isnan_at(x, CR_HERE)
+
+CR_UNARY(isinf)         /* whether x is infinite         d none                     any type */
+#define cr_isinf(x) cr_isinf_at(x, CR_HERE)
+
+CR_UNARY(isfinite)      /* whether x is neither          d none                     any type */
+#define cr_isfinite(x) cr_isfinite_at(x, CR_HERE)
 #undef CR_UNARY
+
+/* The nearest integer, the even one of two    d 0; also integers
+ * With .decimals = d that of 10^d x, divided by 10^d; below 0 before the point. Floats then.
+ * usage: cr_round(x), cr_round(x, .decimals = 2) */
+typedef struct cr_round_opts {
+    const char *site CR_ZERO;
+    int64_t decimals CR_ZERO;
+} cr_round_opts;
+CR_API cr_tensor *cr_round_at(cr_tensor *x, cr_round_opts opts);
+#define cr_round(...)                         \
+    cr_round_at(CR_FIRST(__VA_ARGS__, 0),     \
+                CR_OPTS(cr_round_opts, __VA_ARGS__))
+
+/* x with numbers in place of what is none    d g, and 0 where a number stands for x
+ * NaN becomes .nan (0), the infinities .posinf and .neginf (the type's largest and least).
+ * Integers stay what they are.
+ * usage: cr_nan_to_num(x), cr_nan_to_num(x, .posinf = CR_REAL(0)) */
+typedef struct cr_nan_to_num_opts {
+    const char *site CR_ZERO;
+    cr_opt_real nan CR_ZERO;
+    cr_opt_real posinf CR_ZERO;
+    cr_opt_real neginf CR_ZERO;
+} cr_nan_to_num_opts;
+CR_API cr_tensor *cr_nan_to_num_at(cr_tensor *x, cr_nan_to_num_opts opts);
+#define cr_nan_to_num(...)                         \
+    cr_nan_to_num_at(CR_FIRST(__VA_ARGS__, 0),     \
+                     CR_OPTS(cr_nan_to_num_opts, __VA_ARGS__))
 
 /* x where x > 0, negative_slope x elsewhere    d g, or g negative_slope: also at 0 and of NaN. With
  * slope 0 -inf becomes NaN, 0 times infinity; relu has 0 there. */
@@ -147,6 +193,23 @@ CR_API cr_tensor *cr_pow_at(cr_arg x, cr_arg exponent, const char *site);
 CR_BINARY(hypot)        /* sqrt(x^2 + other^2)           d g x / h, g other / h; 0 at the origin */
 #define cr_hypot(x, other) cr_hypot_at(CR_ARG(x), CR_ARG(other), CR_HERE)
 
+/* Division with a rest. Of integers the result is one, and a zero in other is an error of the call
+ * or, in a tensor, of the run. fmod's rest is exact and has the sign of x, remainder's has that of
+ * other. q, how often other is taken away, is an integer, and constant to the gradient. */
+CR_BINARY(fmod)         /* x - other trunc(x / other)    d g, -g q                  also integers */
+#define cr_fmod(x, other) cr_fmod_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+CR_BINARY(remainder)    /* x - other floor(x / other)    d g, -g q                  also integers */
+#define cr_remainder(x, other) cr_remainder_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+CR_BINARY(floor_divide) /* floor(x / other)              d 0, 0                     also integers */
+#define cr_floor_divide(x, other) cr_floor_divide_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+/* |x| with the sign of other, -0 included    d g, or -g where x had the other sign, 0 at x = 0; 0
+ * Integers give f32. */
+CR_BINARY(copysign)
+#define cr_copysign(x, other) cr_copysign_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
 CR_BINARY(maximum)      /* the larger; NaN wins          d g to the larger, g/2 each if equal */
 #define cr_maximum(x, other) cr_maximum_at(CR_ARG(x), CR_ARG(other), CR_HERE)
 
@@ -176,6 +239,9 @@ CR_BINARY(logical_and)  /* x != 0 and other != 0         d none */
 
 CR_BINARY(logical_or)   /* x != 0 or other != 0          d none */
 #define cr_logical_or(x, other) cr_logical_or_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+CR_BINARY(logical_xor)  /* (x != 0) != (other != 0)      d none */
+#define cr_logical_xor(x, other) cr_logical_xor_at(CR_ARG(x), CR_ARG(other), CR_HERE)
 #undef CR_BINARY
 
 /* x where the bool tensor condition is true, else other    d g there, 0 elsewhere; likewise other
@@ -192,6 +258,31 @@ CR_API cr_tensor *cr_where_at(cr_tensor *condition, cr_arg x, cr_arg other,
  * For numbers min and max, -INFINITY and INFINITY for none; NaN stays NaN. Any number type. */
 CR_API cr_tensor *cr_clamp_at(cr_tensor *x, cr_arg min, cr_arg max, const char *site);
 #define cr_clamp(x, min, max) cr_clamp_at(x, CR_ARG(min), CR_ARG(max), CR_HERE)
+
+/* x + weight (end - x)    d g (1 - weight), g weight, g (end - x)
+ * Made from the nearer end, so that it is x at weight 0 and end at 1. All broadcast; weight may be
+ * a number. Floats. */
+CR_API cr_tensor *cr_lerp_at(cr_tensor *x, cr_tensor *end, cr_arg weight, const char *site);
+#define cr_lerp(x, end, weight) cr_lerp_at(x, end, CR_ARG(weight), CR_HERE)
+
+/* x + value a b    d g, g value b, g value a
+ * x + value a / b    d g, g value / b, -g value a / b^2
+ * All broadcast. addcmul takes integers, too, and then an integer .value; addcdiv divides them as
+ * f32.
+ * usage: cr_addcmul(x, a, b), cr_addcmul(x, a, b, .value = CR_REAL(0.5)),
+ *        cr_addcdiv(x, a, b), cr_addcdiv(x, a, b, .value = CR_REAL(-1)) */
+typedef struct cr_addc_opts {
+    const char *site CR_ZERO;
+    cr_opt_real value CR_ZERO; /* default 1 */
+} cr_addc_opts;
+CR_API cr_tensor *cr_addcmul_at(cr_tensor *x, cr_tensor *a, cr_tensor *b, cr_addc_opts opts);
+#define cr_addcmul(x, a, ...)                          \
+    cr_addcmul_at(x, a, CR_FIRST(__VA_ARGS__, 0),      \
+                  CR_OPTS(cr_addc_opts, __VA_ARGS__))
+CR_API cr_tensor *cr_addcdiv_at(cr_tensor *x, cr_tensor *a, cr_tensor *b, cr_addc_opts opts);
+#define cr_addcdiv(x, a, ...)                          \
+    cr_addcdiv_at(x, a, CR_FIRST(__VA_ARGS__, 0),      \
+                  CR_OPTS(cr_addc_opts, __VA_ARGS__))
 
 /* x as another element type, as C converts    d g, cast back; between floats
  * To bool: x != 0. A float that the integer type cannot hold becomes its nearest value, NaN

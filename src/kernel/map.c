@@ -226,6 +226,50 @@ static double gelu_tanh_curve(double x)
     return e / (d * d) * (bend - a * slope * slope * (1 - e) / d);
 }
 
+/* ---- division with a rest ----
+ *
+ * C's fmod is exact, in every libm. Of f32 the rest is one too, and what is added to it is rounded
+ * as in f32. */
+
+static double floored_rest(double a, double b)
+{
+    double rest = fmod(a, b);
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
+/* a minus its rest is a multiple of b, but for rounding: the nearest integer is meant. */
+static double floored_quotient(double a, double b)
+{
+    if (b == 0)
+        return a / b;
+    double rest = fmod(a, b), q = (a - rest) / b;
+    if (rest != 0 && (rest < 0) != (b < 0))
+        q -= 1;
+    if (q == 0)
+        return copysign(0, a / b);
+    double below = floor(q);
+    return q - below > 0.5 ? below + 1 : below;
+}
+
+/* Of the least integer and -1 the quotient wraps, as all arithmetic on them does. */
+static int64_t whole_fmod(int64_t a, int64_t b)
+{
+    return b == 0 || b == -1 ? 0 : a % b;
+}
+
+static int64_t whole_remainder(int64_t a, int64_t b)
+{
+    int64_t rest = whole_fmod(a, b);
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
+static int64_t whole_floor_divide(int64_t a, int64_t b)
+{
+    if (b == 0 || b == -1)
+        return b == 0 ? 0 : (int64_t)(0 - (uint64_t)a);
+    return a / b - (a % b != 0 && (a < 0) != (b < 0));
+}
+
 /* An integer as the unsigned number in which its arithmetic wraps; the conversion back is
  * modular in GCC and Clang. Never narrower than unsigned int, whose products would be
  * promoted. */
@@ -241,6 +285,10 @@ static double gelu_tanh_curve(double x)
     FORM(TWICE, i32_##name, int32_t, int32_t, integers) \
     FORM(TWICE, u8_##name, uint8_t, uint8_t, integers)
 #define LOOPS_ORDERED LOOPS_NUMBERS
+#define LOOPS_LOOPED(FORM, name, doubles, integers) \
+    FORM(ONCE, f32_##name, float, float, doubles)   \
+    FORM(ONCE, f64_##name, double, double, doubles) \
+    LOOPS_NUMBERS(FORM, name, , integers)
 #define LOOPS_COMPARED(FORM, name, vectors, integers)   \
     FORM(TWICE, i64_##name, int64_t, uint8_t, integers) \
     FORM(TWICE, i32_##name, int32_t, uint8_t, integers) \
@@ -261,10 +309,12 @@ static double gelu_tanh_curve(double x)
 #define INTEGER_ORDERED(NAME, name)  ENTRY(NAME, name),
 #define INTEGER_COMPARED(NAME, name) ENTRY(NAME, name),
 #define INTEGER_LOGICAL(NAME, name)  ENTRY(NAME, name),
+#define INTEGER_LOOPED(NAME, name)   ENTRY(NAME, name),
 #define BOOL_FLOATS                  INTEGER_FLOATS
 #define BOOL_ELEMENTARY              INTEGER_ELEMENTARY
 #define BOOL_ALONE                   INTEGER_ALONE
 #define BOOL_NUMBERS                 INTEGER_FLOATS
+#define BOOL_LOOPED                  INTEGER_FLOATS
 #define BOOL_ORDERED                 INTEGER_ORDERED
 #define BOOL_COMPARED                INTEGER_COMPARED
 #define BOOL_LOGICAL                 INTEGER_LOGICAL

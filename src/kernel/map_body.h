@@ -19,6 +19,19 @@ CR__FN VT NAME(length)(VT a, VT b)
     return F(sel)(F(eq)(x, inf), x, F(sel)(F(eq)(y, inf), y, out));
 }
 
+/* a towards zero, and to the nearest integer, the even one of two: above `most` the elements are
+ * integers, and the sum with it drops what is behind the point. */
+CR__FN VT NAME(whole)(VT a)
+{
+    return F(copysign)(F(floor)(F(abs)(a)), a);
+}
+
+CR__FN VT NAME(nearest)(VT a)
+{
+    VT x = F(abs)(a), most = F(set)(sizeof(T) == 4 ? (T)0x1p23 : (T)0x1p52);
+    return F(sel)(F(lt)(x, most), F(copysign)((x + most) - most, a), a);
+}
+
 /* ---- the forms ----
  *
  * A loop over vectors of which the last may be a part; MASK is _mask where bools are stored.
@@ -157,6 +170,7 @@ KERNEL(where)
 #define BODY_COMPARED(FORM, name, vectors, integers) \
     FORM(name, LONG, uint8_t, _mask, vectors) /* packing the bools takes its time */
 #define BODY_LOGICAL(FORM, name, elements)
+#define BODY_LOOPED(FORM, name, doubles, integers)
 #define BODY_ALONE(FORM, name, what)
 #define BODY_ELEMENTARY(FORM, name, vectors, doubles) \
     CR__L(BODY_ELEMENTARY_, T)(FORM, name, vectors)
@@ -171,6 +185,7 @@ KERNEL(where)
 #define ENTRY_ORDERED(FORM, name)           ENTRY(NAME, name),
 #define ENTRY_COMPARED(FORM, name)          ENTRY(NAME, name),
 #define ENTRY_LOGICAL(FORM, name)           ENTRY(LOOP, name),
+#define ENTRY_LOOPED(FORM, name)            ENTRY(LOOP, name),
 #define ENTRY_ELEMENTARY(FORM, name)        CR__L(ENTRY_ELEMENTARY_, T)(FORM, name)
 #define ENTRY_ELEMENTARY_float(FORM, name)  ENTRY(NAME, name),
 #define ENTRY_ELEMENTARY_double(FORM, name) ENTRY(LOOP, name),

@@ -14,6 +14,7 @@ typedef enum cr__map_types {
     CR__MAPS_ORDERED,
     CR__MAPS_COMPARED,
     CR__MAPS_LOGICAL,
+    CR__MAPS_LOOPED,
     CR__MAPS_ALONE
 } cr__map_types;
 

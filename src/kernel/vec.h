@@ -19,7 +19,7 @@
  *     [load store]         a whole vector, anywhere
  *     [set fill]           x in every lane; the element at p, with its bits
  *     [fma] (a, b, c)      a*b + c, rounded once, on every machine
- *     [sqrt floor abs]     copysign(a, sign)
+ *     [sqrt floor abs]     [copysign] (a, sign)
  *     [max min] (a, b)     a > b ? a : b, so b if one is NaN; likewise <
  *     scale(a, n)          a * 2^n for whole n within +-250, rounded once
  *     [lt le eq ne not]    masks; [sel] (m, a, b) takes lanes of a where m is set
@@ -126,6 +126,7 @@
 #define d_max              CR__V(d_max)
 #define d_min              CR__V(d_min)
 #define d_abs              CR__V(d_abs)
+#define d_copysign         CR__V(d_copysign)
 #define d_store_mask       CR__V(d_store_mask)
 #define d_load_mask        CR__V(d_load_mask)
 #define d_first            CR__V(d_first)

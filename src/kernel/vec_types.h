@@ -66,3 +66,7 @@ CR__FN vd d_abs(vd a)
 {
     return (vd)((vl)a & 0x7fffffffffffffff);
 }
+CR__FN vd d_copysign(vd a, vd sign)
+{
+    return (vd)(((vl)a & INT64_MAX) | ((vl)sign & INT64_MIN));
+}

@@ -2,6 +2,7 @@
  * Formulas: chainrule/maps.h. Broadcasting has been recorded before: operands have
  * equal shapes. */
 #include "../base/compiler.h"
+#include "opaque.h"
 #include "ops.h"
 
 #define X   CR_READS_INPUT(0)
@@ -75,6 +76,22 @@ static bool prepare_div(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
     cr_dtype dtype = common_of(x, n);
     (void)ctx, (void)op;
     return promote_to(x, n, cr__is_float(dtype) ? dtype : CR_F32);
+}
+
+/* Where integers are divided into integers a zero is an error: of the call, or of the run. */
+static bool prepare_division(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
+{
+    cr_dtype dtype = common_of(x, n);
+    if (!promote_to(x, n, dtype) || !cr__is_int(dtype))
+        return cr_error(ctx) == CR_OK;
+    if (!is_number(x[1])) {
+        x[1].v.tensor = cr__record_1(&cr__op_divisor, x[1].v.tensor, NULL, CR_HERE);
+        return x[1].v.tensor != NULL;
+    }
+    if (cr__arg_double(x[1]) != 0)
+        return true;
+    cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL, "an integer is divided by 0");
+    return false;
 }
 
 /* ---- arithmetic ---- */
@@ -160,6 +177,55 @@ static void hypot_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     for (int i = 0; i < 2; i++)
         if (cr__wants_grad(out, i))
             down[i] = cr_mul(g, cr_div_at(cr__operand(out, i), cr_arg_tensor(h), NULL));
+}
+
+/* ---- division with a rest ---- */
+
+/* x - q y: what sends down is g, and -g q. */
+static void rest_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down, cr_tensor *q)
+{
+    if (cr__wants_grad(out, 0))
+        down[0] = g;
+    if (q)
+        down[1] = cr_neg(cr_mul(g, q));
+}
+
+/* x - out is q y to the last digit, where x / y may round to the next integer. */
+static void fmod_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    cr_tensor *q = NULL;
+    if (cr__wants_grad(out, 1)) {
+        q = cr_sub_at(cr__operand(out, 0), cr_arg_tensor(out), NULL);
+        q = cr_round(cr_div_at(cr_arg_tensor(q), cr__operand(out, 1), NULL));
+    }
+    rest_vjp(out, g, down, q);
+}
+
+static void remainder_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    rest_vjp(out, g, down,
+             cr__wants_grad(out, 1)
+                 ? cr_floor_divide_at(cr__operand(out, 0), cr__operand(out, 1), NULL)
+                 : NULL);
+}
+
+static void floor_divide_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    for (int i = 0; i < 2; i++)
+        if (cr__wants_grad(out, i))
+            down[i] = cr_zeros_like(g);
+}
+
+/* The sign of x, 0 at 0, times that of other. */
+static void copysign_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    if (cr__wants_grad(out, 0)) {
+        cr_tensor *x = cr__input(out, 0);
+        cr_tensor *turned = cr_logical_xor(cr_lt(x, 0), cr_lt(out, 0));
+        down[0] = cr_where(cr_eq(x, 0), 0, cr_where(turned, cr_neg(g), g));
+    }
+    if (cr__wants_grad(out, 1))
+        down[1] = cr_zeros_like(g);
 }
 
 /* ---- maximum and minimum ---- */
@@ -365,6 +431,20 @@ ENTRY(pow, "x,exponent", CR__FLOATS, prepare_arithmetic, NULL, pow_vjp, X | Y, X
 BINARY(hypot, CR__FLOATS, prepare_arithmetic, NULL, hypot_vjp, X | OUT, Y | OUT,
        "sqrt(x^2 + y^2), whatever the size of the squares", S("f[2,3]{0.5,2} f[2,3]"),
        S("f[2,3]{0.5,2} n"), S("n{0.5,2} f[2,3]"), S("f[2]=3,0 f[2]=4,-2"))
+BINARY(copysign, CR__FLOATS, prepare_div, NULL, copysign_vjp, X | OUT, 0,
+       "|x| with the sign of other; of integers: f32", S("f[2,3]{0.5,2} f[2,3]"), S("f[2,3]{0.5,2} n"),
+       S("f[4]=-1,0,2,-2 f[4]=1,-1,-0,-1 -> -1,0,-1,1 0"), S("n f[2,3]{0.5,2}"))
+BINARY(fmod, CR__NUMBERS, prepare_division, NULL, fmod_vjp, 0, X | Y | OUT,
+       "x - other trunc(x / other), exactly", S("f[2,3]{4.1,5} f[2,3]{1.1,1.3}"), S("f[2,3]{2.1,2.9} n{1,1.01}"),
+       S("n{3.1,3.9} f[2,3]{1,1.02}"), S("f[4]=-7,7,-7,6 f[4]=2,-2,-2,3 -> 1 3,3,-3,-2"),
+       S("i[5]=7,8,9,0,5 i[5]=2,3,4,5,5"))
+BINARY(remainder, CR__NUMBERS, prepare_division, NULL, remainder_vjp, 0, X | Y,
+       "x - other floor(x / other)", S("f[2,3]{4.1,5} f[2,3]{1.1,1.3}"), S("f[2,3]{2.1,2.9} n{1,1.01}"),
+       S("n{3.1,3.9} f[2,3]{1,1.02}"), S("f[4]=-7,7,-7,6 f[4]=2,-2,-2,3 -> 1 4,4,-3,-2"),
+       S("i[5]=7,8,9,0,5 i[5]=2,3,4,5,5"))
+BINARY(floor_divide, CR__NUMBERS, prepare_division, NULL, floor_divide_vjp, 0, 0,
+       "floor(x / other)", S("f[2,3]{4.1,5} f[2,3]{1.1,1.3}"), S("f[2,3]{2.1,2.9} n{1,1.01}"),
+       S("f[5]=-7,7,-7,6,3 f[5]=2,-2,-2,3,0 -> 0 0"), S("i[5]=7,8,9,0,5 i[5]=2,3,4,5,5"))
 BINARY(maximum, ANY_ORDER, prepare_arithmetic, NULL, maximum_vjp, X | Y, X | Y,
        "the larger of x and y; NaN wins", S("f[2,3] f[2,3]"), S("f[2,3] n"),
        S("f[3]=1,2,3 f[3]=1,3,2 -> 0.5,0,1 0.5,1,0"))
@@ -385,7 +465,53 @@ COMPARE(gt, "x > y")
 COMPARE(ge, "x >= y")
 LOGICAL(logical_and, "x != 0 and y != 0")
 LOGICAL(logical_or, "x != 0 or y != 0")
+LOGICAL(logical_xor, "one of x != 0 and y != 0, and not both")
 /* clang-format on */
+
+static cr_status check_divisor(const cr_kernel *kernel)
+{
+    const cr_array *x = &kernel->in[0];
+    cr_array part = *x;
+    char place[160];
+    for (int64_t at = 0, n; at < x->numel; at += n) {
+        n = x->numel - at < CR_MAX_FETCH ? x->numel - at : CR_MAX_FETCH;
+        part.data = (void *)(uintptr_t)cr_array_fetch(x, at, n, 0);
+        for (int64_t i = 0; i < n; i++)
+            if (cr__index_load(&part, i) == 0) {
+                snprintf(kernel->message, kernel->capacity,
+                         "an integer is divided by 0, at %s of the divisor",
+                         cr__place_text(x, at + i, place, sizeof place));
+                return CR_ERR_ARGUMENT;
+            }
+    }
+    return CR_OK;
+}
+
+static cr_status divisor_kernel(const cr_kernel *kernel)
+{
+    cr__copy_input(kernel, 0);
+    return CR_OK;
+}
+
+static cr_status divisor_shape(cr_infer *infer)
+{
+    return cr__index_dtype(infer, 0) ? CR_OK : CR_ERR_DTYPE;
+}
+
+CR__OP(divisor) = {
+    .name = "divisor",
+    .doc = "x, integers, none of which is 0",
+    .kind = CR_OP_OPAQUE,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inputs = "x",
+    .shape = divisor_shape,
+    .kernel = divisor_kernel,
+    .fetched = CR_READS_INPUTS,
+    .check = check_divisor,
+    .checks = CR_READS_INPUT(0),
+    .samples = CR__SAMPLES(S("i[4]=1,-2,3,4"), S("i[2,3]{1,9}")),
+};
 
 /* The two exponents that have an instruction of their own. */
 cr_tensor *cr_pow_at(cr_arg x, cr_arg exponent, const char *site)

@@ -11,6 +11,12 @@ static void zero_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr_zeros_like(g);
 }
 
+static void frac_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    (void)out;
+    down[0] = g;
+}
+
 static void neg_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     (void)out;
@@ -325,8 +331,17 @@ UNARY(neg, NUMBERS, NULL, neg_vjp, 0, NULL, "-x", S("f[2,3]"))
 UNARY(abs, NUMBERS, NULL, abs_vjp, X, "0", "|x|", S("f[2,3]"), S("f[3]=-1,0,2 -> -1,0,1"))
 UNARY(sign, NUMBERS, NULL, zero_vjp, 0, "0", "-1, 0 or 1; 0 of NaN",
       S("f[2,3]"), S("f[3]=-1,0,2 -> 0"))
-UNARY(floor, FLOATS, NULL, zero_vjp, 0, "-2,-1,0,1,2", "the largest integer <= x",
+UNARY(floor, NUMBERS, NULL, zero_vjp, 0, "-2,-1,0,1,2", "the largest integer <= x",
       S("f[2,3]"), S("f[3]=-1,0,2 -> 0"))
+UNARY(ceil, NUMBERS, NULL, zero_vjp, 0, "-2,-1,0,1,2", "the smallest integer >= x",
+      S("f[2,3]"), S("f[3]=-1,-0,2 -> 0"), S("f[4]~=inf,-inf,nan,-0.5"))
+UNARY(trunc, NUMBERS, NULL, zero_vjp, 0, "-2,-1,0,1,2", "the integer nearest to x towards 0",
+      S("f[2,3]"), S("f[3]=-1,-0,2 -> 0"), S("f[4]~=inf,-inf,nan,-0.5"))
+ENTRY(rint, CR__MAP_OF(rint, .dtypes = NUMBERS), NULL, zero_vjp, 0, "-1.5,-0.5,0.5,1.5",
+      "the nearest integer, the even one of two", S("f[2,3]"),
+      S("f[4]=0.5,-1.5,2.5,-0 -> 0"), S("f[4]~=inf,-inf,nan,-0.5"))
+UNARY(frac, FLOATS, NULL, frac_vjp, 0, "-2,-1,0,1,2", "x - trunc(x)",
+      S("f[2,3]"), S("f[3]=-1,0,2 -> 1"), S("f[3]~=-inf,nan,-0.5"))
 UNARY(exp, FLOATS, NULL, exp_vjp, Y, NULL, "e^x",
       S("f[2,3]"), S("f[2]=-inf,0 -> 0,1 -> 0,1"))
 UNARY(expm1, FLOATS, NULL, expm1_vjp, X, NULL, "e^x - 1", S("f[2,3]"))
@@ -364,6 +379,12 @@ INTERNAL_UNARY(logistic, sigmoid, logistic_vjp,
                S("f[3]=inf,-inf,20 -> 0,0,2.0611536139418493e-09 "
                  "-> 0,0,-2.0611536054451409e-09"))
 UNARY(logical_not, 0, cr__shape_bool, NULL, 0, NULL, "x == 0, a bool", S("f[2,3]"))
+UNARY(isnan, 0, cr__shape_bool, NULL, 0, NULL, "whether x is NaN, a bool",
+      S("f[5]=nan,inf,-inf,1,0"), S("b[3]"))
+UNARY(isinf, 0, cr__shape_bool, NULL, 0, NULL, "whether x is infinite, a bool",
+      S("f[5]=nan,inf,-inf,1,0"), S("b[3]"))
+UNARY(isfinite, 0, cr__shape_bool, NULL, 0, NULL, "whether x is neither infinite nor NaN, a bool",
+      S("f[5]=nan,inf,-inf,1,0"), S("b[3]"))
 /* clang-format on */
 
 /* ---- with parameters ---- */
@@ -555,4 +576,97 @@ cr_tensor *cr_gelu_at(cr_tensor *x, cr_gelu_opts opts)
 {
     gelu_attrs attrs = { opts.approximate };
     return cr__record_1(&cr__op_gelu, x, &attrs, opts.site);
+}
+
+typedef struct round_attrs {
+    int64_t decimals;
+} round_attrs;
+
+static cr_tensor *round_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                               const void *attrs)
+{
+    const int64_t decimals = ((const round_attrs *)attrs)->decimals;
+    cr_tensor *x = inputs[0];
+    (void)n;
+    if (decimals == 0)
+        return cr__record_1(&cr__op_rint, x, NULL, CR_HERE);
+    if (!cr__is_float(cr_dtype_of(x))) {
+        cr__op_fail(ctx, &cr__op_round, CR_ERR_DTYPE, "cr_cast() converts",
+                    "decimals are for floats, x is %s", cr_dtype_name(cr_dtype_of(x)));
+        return NULL;
+    }
+    double ten = pow(10, fabs((double)decimals));
+    x = decimals > 0 ? cr_mul(x, ten) : cr_div(x, ten);
+    x = cr__record_1(&cr__op_rint, x, NULL, CR_HERE);
+    return decimals > 0 ? cr_div(x, ten) : cr_mul(x, ten);
+}
+
+CR__OP(round) = {
+    .name = "round",
+    .doc = "the nearest integer, the even one of two; with decimals behind or before the "
+           "point",
+    .kind = CR_OP_COMPOSITE,
+    .widens = true,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inputs = "x",
+    .attrs = CR__ATTRS(CR__ATTR(round_attrs, decimals, INT, .initial = "0")),
+    .attrs_size = sizeof(round_attrs),
+    .expand = round_expand,
+    .samples = CR__SAMPLES(S("f[2,3]"), S("f[4]=0.5,-1.5,2.5,-0 -> 0"), S("i[3]"),
+                           { "f[4]{-99,99}", "decimals=1" },
+                           { "f[4]{-99,99}", "decimals=-1" }),
+    .kinks = "-1.5,-0.5,0.5,1.5",
+};
+
+cr_tensor *cr_round_at(cr_tensor *x, cr_round_opts opts)
+{
+    round_attrs attrs = { opts.decimals };
+    return cr__record_1(&cr__op_round, x, &attrs, opts.site);
+}
+
+typedef struct nan_to_num_attrs {
+    cr_opt_real nan, posinf, neginf;
+} nan_to_num_attrs;
+
+static cr_tensor *nan_to_num_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                                    const void *attrs)
+{
+    const nan_to_num_attrs *a = attrs;
+    cr_tensor *x = inputs[0], *y;
+    cr_dtype dtype = cr_dtype_of(x);
+    const double most = dtype == CR_F64    ? 0x1.fffffffffffffp1023
+                        : dtype == CR_F32  ? 0x1.fffffep127
+                        : dtype == CR_BF16 ? 0x1.fep127
+                                           : 65504;
+    (void)ctx, (void)n;
+    if (!cr__is_float(dtype))
+        return cr_detach(x);
+    y = cr_where(cr_isnan(x), a->nan.v, x);
+    y = cr_where(cr_eq(x, INFINITY), a->posinf.given ? a->posinf.v : most, y);
+    return cr_where(cr_eq(x, -INFINITY), a->neginf.given ? a->neginf.v : -most, y);
+}
+
+CR__OP(nan_to_num) = {
+    .name = "nan_to_num",
+    .doc = "x with numbers in place of NaN and of the infinities",
+    .kind = CR_OP_COMPOSITE,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inputs = "x",
+    .attrs =
+        CR__ATTRS(CR__ATTR(nan_to_num_attrs, nan, OPT_REAL, .initial = CR__NOT_GIVEN),
+                  CR__ATTR(nan_to_num_attrs, posinf, OPT_REAL, .initial = CR__NOT_GIVEN),
+                  CR__ATTR(nan_to_num_attrs, neginf, OPT_REAL, .initial = CR__NOT_GIVEN)),
+    .attrs_size = sizeof(nan_to_num_attrs),
+    .expand = nan_to_num_expand,
+    .samples = CR__SAMPLES(S("f[2,3]"), S("f[2]=nan,1 -> 0,1"), S("i[3]"),
+                           { "f[4]=nan,-inf,1,inf -> 0,0,1,0",
+                             "nan=2,posinf=3,neginf=-4" }),
+};
+
+cr_tensor *cr_nan_to_num_at(cr_tensor *x, cr_nan_to_num_opts opts)
+{
+    nan_to_num_attrs attrs = { opts.nan, opts.posinf, opts.neginf };
+    return cr__record_1(&cr__op_nan_to_num, x, &attrs, opts.site);
 }

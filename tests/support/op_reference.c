@@ -52,6 +52,7 @@ REF_SCALAR(neg, -x[0])
 REF_SCALAR(abs, fabs(x[0]))
 REF_SCALAR(sign, (x[0] > 0) - (x[0] < 0))
 REF_SCALAR(floor, floor(x[0]))
+REF_SCALAR(rint, rint(x[0]))
 REF_SCALAR(exp, exp(x[0]))
 REF_SCALAR(expm1, expm1(x[0]))
 REF_SCALAR(log, log(x[0]))
@@ -71,6 +72,7 @@ REF_SCALAR(leaky_relu, x[0] > 0 ? x[0] : p[0] * x[0])
 REF_SCALAR(softplus, p[0] * x[0] > p[1] ? x[0] : log1p(exp(p[0] * x[0])) / p[0])
 REF_SCALAR(clamp, fmin(fmax(x[0], p[0]), p[1]))
 REF_SCALAR(detach, x[0])
+REF_SCALAR(divisor, x[0])
 REF_SCALAR(custom, x[0] * x[1])
 REF_SCALAR(custom_backward, 2 * x[0] * x[1])
 REF_SCALAR(relu_grad, x[1] <= 0 ? 0 : x[0])
@@ -92,6 +94,10 @@ REF_SCALAR(gt, x[0] > x[1])
 REF_SCALAR(ge, x[0] >= x[1])
 REF_SCALAR(logical_and, x[0] != 0 && x[1] != 0)
 REF_SCALAR(logical_or, x[0] != 0 || x[1] != 0)
+REF_SCALAR(logical_xor, (x[0] != 0) != (x[1] != 0))
+REF_SCALAR(fmod, fmod(x[0], x[1]))
+REF_SCALAR(remainder, x[0] - x[1] * floor(x[0] / x[1]))
+REF_SCALAR(floor_divide, floor(x[0] / x[1]))
 REF_SCALAR(logical_not, x[0] == 0)
 static double ref_s(double x)
 {
@@ -155,6 +161,7 @@ static const ref_map ref_maps[] = {
     { .name = "abs", .f = ref_abs },
     { .name = "sign", .f = ref_sign },
     { .name = "floor", .f = ref_floor },
+    { .name = "rint", .f = ref_rint },
     { .name = "exp", .f = ref_exp },
     { .name = "expm1", .f = ref_expm1 },
     { .name = "log", .f = ref_log },
@@ -174,6 +181,7 @@ static const ref_map ref_maps[] = {
     { "softplus", ref_softplus, 0, { "beta", "threshold" }, { 1, 20 } },
     { "clamp", ref_clamp, 0, { "min", "max" }, { -INFINITY, INFINITY } },
     { .name = "detach", .f = ref_detach },
+    { .name = "divisor", .f = ref_divisor },
     { .name = "custom", .f = ref_custom },
     { .name = "custom_backward", .f = ref_custom_backward },
     { .name = "relu_grad", .f = ref_relu_grad },
@@ -208,6 +216,10 @@ static const ref_map ref_maps[] = {
     { .name = "ge", .f = ref_ge, .type = CR_BOOL },
     { .name = "logical_and", .f = ref_logical_and, .type = CR_BOOL },
     { .name = "logical_or", .f = ref_logical_or, .type = CR_BOOL },
+    { .name = "logical_xor", .f = ref_logical_xor, .type = CR_BOOL },
+    { .name = "fmod", .f = ref_fmod },
+    { .name = "remainder", .f = ref_remainder },
+    { .name = "floor_divide", .f = ref_floor_divide },
     { .name = "logical_not", .f = ref_logical_not, .type = CR_BOOL },
 };
 

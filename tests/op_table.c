@@ -4,8 +4,8 @@
  * inputs; and bit for bit lazy against eager, one thread against four, AVX2 against
  * AVX-512.
  *
- * op_table --digest prints a hash of all values and gradients: with it the program
- * compares itself under other instruction sets. */
+  * op_table NAME.. tests these operations only. op_table --digest prints a hash of all values and
+ * gradients: with it the program compares itself under other instruction sets. */
 #define _POSIX_C_SOURCE 200809L
 #include "half.h"
 #include "op_run.h"
@@ -808,6 +808,14 @@ static void test_operation(const cr_op *op)
     fflush(stdout);
 }
 
+static bool is_named(const cr_op *op, char *const *names, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(names[i], op->name) == 0)
+            return true;
+    return n == 0;
+}
+
 static void test_unknown(void)
 {
     ok(!cr_op_find("no_such_operation"), "unknown names are not found");
@@ -840,8 +848,10 @@ int main(int argc, char **argv)
     test_empty_results();
     const cr_op *op;
     for (int i = 0; (op = any_operation(i)); i++)
-        test_operation(op);
-    compare_instruction_sets(argv[0]);
+        if (is_named(op, argv + 1, argc - 1))
+            test_operation(op);
+    if (argc == 1)
+        compare_instruction_sets(argv[0]);
     for (int i = 0; i < 2; i++) {
         cr_close(lazy[i]);
         cr_close(eager[i]);

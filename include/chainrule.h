@@ -11,6 +11,7 @@
  *
  *     core.h         types, contexts and errors, making and reading tensors, scopes, gradients
  *     maps.h         operations element by element      products.h   matrix products
+ *     activations.h  activations and gates
  *     reductions.h   sums, extrema, variance            norms.h      softmax, layer and batch norm
  *     views.h        shapes, slices, cat                losses.h     losses
  *     indexing.h     gather, scatter, embedding         sampling.h   bernoulli, dropout
@@ -67,6 +68,7 @@
 #include "chainrule/macros.h"
 
 #include "chainrule/maps.h"
+#include "chainrule/activations.h"
 #include "chainrule/reductions.h"
 #include "chainrule/views.h"
 #include "chainrule/products.h"

@@ -248,6 +248,32 @@ static void unary(cr_ctx *ctx)
     is_text(cr_message(ctx), "", "no error in unary operations");
 }
 
+static void activations(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = cr_scalar(ctx, 0.25), *below = cr_neg(x);
+    IS(cr_relu6(x), 0.25);
+    IS(cr_hardsigmoid(x), 0.541667);
+    IS(cr_hardswish(x), 0.135417);
+    IS(cr_selu(x), 0.262675);
+    IS(cr_softsign(below), -0.2);
+    IS(cr_logsigmoid(x), -0.575939);
+    IS(cr_hardtanh(x), 0.25);
+    IS(cr_hardtanh(below, .min_val = CR_REAL(0)), 0);
+    IS(cr_elu(below), -0.221199);
+    IS(cr_elu(below, .alpha = CR_REAL(0.5)), -0.110600);
+    IS(cr_celu(below), -0.221199);
+    IS(cr_celu(below, .alpha = CR_REAL(0.5)), -0.196735);
+    IS(cr_softshrink(x), 0);
+    IS(cr_softshrink(x, .lambd = CR_REAL(0)), 0.25);
+    IS(cr_hardshrink(x), 0);
+    IS(cr_hardshrink(x, .lambd = CR_REAL(0)), 0.25);
+    IS(cr_threshold(x, 0.5, 2), 2);
+    IS(cr_prelu(below, cr_scalar(ctx, 2.0)), -0.5);
+    IS(cr_sum(cr_glu(matrix(ctx), 0)), 5.961210);
+    is_text(cr_message(ctx), "", "no error in activations");
+}
+
 static void binary(cr_ctx *ctx)
 {
     CR_SCOPE(ctx);
@@ -587,6 +613,7 @@ int main(void)
     numbers(ctx);
     nesting(ctx);
     unary(ctx);
+    activations(ctx);
     binary(ctx);
     dims_by_position(ctx);
     reductions_and_views(ctx);

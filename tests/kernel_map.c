@@ -2,7 +2,7 @@
  * against a plain scalar reference, among many elements and few, which alone are written;
  * every set against the generic one, bit for bit; random numbers against known ones. */
 #include "../src/kernel/rows.h"
-#include "activations.h"
+#include "elementary.h"
 #include "tap.h"
 
 #define N     1000       /* elements, not a multiple of a vector */
@@ -105,36 +105,6 @@ static void fill(cr_dtype t, void *p)
 
 /* ---- the reference ---- */
 
-/* Arithmetic on two f32 in f64, rounded, is that in f32 (53 >= 2*24 + 2 bits); so one
- * reference serves both. Elementary functions of f32 are compared with a tolerance. */
-static double softplus_of(double x, double beta, double threshold)
-{
-    return x * beta > threshold ? x : log1p(exp(x * beta)) / beta;
-}
-
-/* The rows' own definitions by libm are a reference for the vectors of f32. */
-static double elementary(cr__map_code code, double a, double p, double q)
-{
-    double b = p;
-    (void)b;
-    switch (code) {
-#define MAP(TYPES, FORM, ...) OF_##TYPES(__VA_ARGS__)
-#define OF_ELEMENTARY(name, vectors, doubles) \
-    case CR__MAP_##name:                      \
-        return doubles;
-#define OF_FLOATS(...)
-#define OF_NUMBERS(...)
-#define OF_ORDERED(...)
-#define OF_COMPARED(...)
-#define OF_LOGICAL(...)
-#define OF_LOOPED(...)
-#define OF_ALONE(...)
-#include "../src/kernel/maps.inc"
-    default:
-        return (double)NAN; /* of a row without a reference here */
-    }
-}
-
 /* a - b q is in [0, b), or (b, 0]. */
 static double floored_rest(double a, double b)
 {
@@ -154,6 +124,8 @@ static double floored_quotient(double a, double b)
     return copysign(rint((a - rest) / b), a / b);
 }
 
+/* Arithmetic on two f32 in f64, rounded, is that in f32 (53 >= 2*24 + 2 bits); so one
+ * reference serves both. Elementary functions are compared with a tolerance. */
 static double float_reference(cr__map_code code, double a, double b, double c)
 {
     switch (code) {
@@ -380,6 +352,7 @@ static bool is_derivative(cr__map_code code)
 static bool agrees(cr__map_code code, cr_dtype t, element got, element want, double size)
 {
     bool rounded_once = cr__map_rows[code].types != CR__MAPS_ELEMENTARY &&
+                        cr__map_rows[code].types != CR__MAPS_RARE &&
                         code != CR__MAP_rsqrt && code != CR__MAP_hypot &&
                         code != CR__MAP_softsign;
     double g = as_double(t, got), w = as_double(t, want);
@@ -502,6 +475,7 @@ static bool promised(cr__map_code code, cr_dtype t)
     switch (cr__map_rows[code].types) {
     case CR__MAPS_FLOATS:
     case CR__MAPS_ELEMENTARY:
+    case CR__MAPS_RARE:
         return is_float(t);
     case CR__MAPS_NUMBERS:
     case CR__MAPS_LOOPED:

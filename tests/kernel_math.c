@@ -1,7 +1,6 @@
 /* The f32 functions of every instruction set against libm in f64: at most 2 ulp. Every
  * 257th float, or of another step: kernel_math STEP; special values; pow over pairs. */
-#include "../src/kernel/rows.h"
-#include "activations.h"
+#include "elementary.h"
 #include "tap.h"
 #include <stdlib.h>
 
@@ -32,59 +31,51 @@ static double ulps(float got, double want)
     return fabs(g - w) / ldexp(1, e - 24);
 }
 
-static double rsqrt(double x)
-{
-    return 1 / sqrt(x);
-}
-static double reciprocal(double x)
-{
-    return 1 / x;
-}
-
-/* name_by_libm for every elementary function of one operand: its row says it for f64. Of two
- * operands the first is 1: that is how derivatives are tried. */
-#define MAP(TYPES, FORM, ...) IF_##TYPES(FORM, __VA_ARGS__)
-#define IF_FLOATS(...)
-#define IF_NUMBERS(...)
-#define IF_ORDERED(...)
-#define IF_COMPARED(...)
-#define IF_LOGICAL(...)
-#define IF_LOOPED(...)
-#define IF_ALONE(...)
-#define IF_ELEMENTARY(FORM, name, vectors, doubles) ELEMENTARY_##FORM(name, doubles)
-#define ELEMENTARY_PARAMETRIC1(name, doubles)
-#define ELEMENTARY_PARAMETRIC2(name, doubles)
-#define ELEMENTARY_BINARY(name, doubles)   \
-    static double name##_by_libm(double b) \
-    {                                      \
-        const double a = 1;                \
-        return doubles;                    \
-    }
-#define ELEMENTARY_UNARY(name, doubles)    \
-    static double name##_by_libm(double a) \
-    {                                      \
-        return doubles;                    \
-    }
-#include "../src/kernel/maps.inc"
-
 typedef struct function {
     cr__map_code code;
-    double (*reference)(double);
-    double bound; /* in ulp */
-    unsigned uniform;
+    double bound;    /* in ulp */
+    bool derivative; /* tried with 1 as the first of two operands */
 } function;
 
-static const function functions[] = {
-    { CR__MAP_sqrt, sqrt, 0.5, 0 },
-    { CR__MAP_rsqrt, rsqrt, 2, 0 },
-    { CR__MAP_reciprocal, reciprocal, 0.5, 0 },
-#define MAP(TYPES, FORM, ...) IF_##TYPES(FORM, __VA_ARGS__)
-#undef ELEMENTARY_UNARY
-#undef ELEMENTARY_BINARY
-#define ELEMENTARY_UNARY(name, doubles)  { CR__MAP_##name, name##_by_libm, 2, 0 },
-#define ELEMENTARY_BINARY(name, doubles) { CR__MAP_##name, name##_by_libm, 6, 1 },
-#include "../src/kernel/maps.inc"
-};
+static double reference(const function *f, float x)
+{
+    const double a = (double)x;
+    return f->code == CR__MAP_sqrt         ? sqrt(a)
+           : f->code == CR__MAP_rsqrt      ? 1 / sqrt(a)
+           : f->code == CR__MAP_reciprocal ? 1 / a
+           : f->derivative                 ? elementary(f->code, 1, a, 0)
+                                           : elementary(f->code, a, 0, 0);
+}
+
+static function functions[CR__MAP_CODES];
+static int n_functions;
+
+/* Every elementary function of one operand, every derivative of one. */
+static void collect(void)
+{
+    static const function exact[] = { { CR__MAP_sqrt, 0.5, false },
+                                      { CR__MAP_rsqrt, 2, false },
+                                      { CR__MAP_reciprocal, 0.5, false } };
+    for (int i = 0; i < CR__COUNT(exact); i++)
+        functions[n_functions++] = exact[i];
+    for (cr__map_code code = 1; code < CR__MAP_CODES; code++) {
+        const cr__map_row *row = &cr__map_rows[code];
+        const bool rare = row->types == CR__MAPS_RARE;
+        const bool derivative = strstr(row->name, "_grad") || strstr(row->name, "_curve");
+        const bool activation =
+            code == CR__MAP_silu || code == CR__MAP_gelu_erf || code == CR__MAP_gelu_tanh;
+        if (!rare && row->types != CR__MAPS_ELEMENTARY)
+            continue;
+        if (row->form != CR__FORM_UNARY && !derivative)
+            continue;
+        const double bound = rare                          ? 0.51
+                             : strstr(row->name, "_curve") ? 9
+                             : derivative                  ? 6
+                             : activation                  ? 5
+                                                           : 2;
+        functions[n_functions++] = (function){ code, bound, derivative };
+    }
+}
 
 /* Whether x is near a zero of one of the derivatives of silu and gelu. */
 static bool near_zero_of(cr__map_code code, float x)
@@ -104,7 +95,7 @@ static void worst_of(const function *f, const float *x, const float *y, int n,
                      double *worst, float *at)
 {
     for (int i = 0; i < n; i++) {
-        double want = f->reference((double)x[i]), distance = ulps(y[i], want);
+        double want = reference(f, x[i]), distance = ulps(y[i], want);
         if (near_zero_of(f->code, x[i]))
             distance = fmin(distance, fabs((double)y[i] - want) * 0x1p25);
         if (distance > *worst)
@@ -117,16 +108,13 @@ static const float ones[CR__PAD] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
 static void test_function(cr__isa isa, const function *f, uint32_t step)
 {
     static float x[N], y[N];
-    const int64_t steps[2] = { !f->uniform, 1 };
-    const void *src[2] = { f->uniform ? ones : x, x };
+    const int64_t steps[2] = { !f->derivative, 1 };
+    const void *src[2] = { f->derivative ? ones : x, x };
     cr__map_fn *kernel = cr__map_find_for(isa, f->code, CR_F32, CR_F32);
     double worst = 0;
     float at = 0;
-    bool activation = f->uniform || f->code == CR__MAP_silu ||
-                      f->code == CR__MAP_gelu_erf || f->code == CR__MAP_gelu_tanh;
-    bool second = strstr(cr__map_rows[f->code].name, "_curve") != NULL;
-    double bound = second ? 9 : activation && !f->uniform ? 5 : f->bound;
-    step *= activation ? 31 : 1; /* long double takes its time */
+    const bool rare = cr__map_rows[f->code].types == CR__MAPS_RARE;
+    step *= rare || f->bound > 2 ? 31 : 1; /* long double takes its time */
     if (!kernel) {
         ok(false, "%s: %s exists", cr__isa_name(isa), cr__map_rows[f->code].name);
         return;
@@ -138,7 +126,7 @@ static void test_function(cr__isa isa, const function *f, uint32_t step)
         kernel(y, src, steps, n);
         worst_of(f, x, y, n, &worst, &at);
     }
-    ok(worst <= bound, "%s: %s, %.3f ulp at %a", cr__isa_name(isa),
+    ok(worst <= f->bound, "%s: %s, %.3f ulp at %a", cr__isa_name(isa),
        cr__map_rows[f->code].name, worst, (double)at);
 }
 
@@ -155,12 +143,12 @@ static const float specials[] = {
 static void test_specials(cr__isa isa)
 {
     float y[SPECIALS];
-    for (int f = 0; f < CR__COUNT(functions); f++) {
+    for (int f = 0; f < n_functions; f++) {
         double worst = 0;
         float at = 0;
-        unsigned uniform = functions[f].uniform;
-        const int64_t step[2] = { !uniform, 1 };
-        const void *src[2] = { uniform ? ones : specials, specials };
+        bool derivative = functions[f].derivative;
+        const int64_t step[2] = { !derivative, 1 };
+        const void *src[2] = { derivative ? ones : specials, specials };
         cr__map_find_for(isa, functions[f].code, CR_F32, CR_F32)(y, src, step, SPECIALS);
         worst_of(&functions[f], specials, y, SPECIALS, &worst, &at);
         ok(worst <= fmax(3, functions[f].bound), "%s: %s, %.3f ulp at %a",
@@ -206,10 +194,11 @@ static void test_pow(cr__isa isa)
 int main(int argc, char **argv)
 {
     uint32_t step = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 257;
+    collect();
     for (cr__isa isa = CR__GENERIC; isa < CR__ISAS; isa++) {
         if (!cr__isa_usable(isa))
             continue;
-        for (int f = 0; f < CR__COUNT(functions); f++)
+        for (int f = 0; f < n_functions; f++)
             test_function(isa, &functions[f], step);
         test_specials(isa);
         test_pow(isa);

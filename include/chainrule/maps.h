@@ -64,6 +64,12 @@ CR_UNARY(square)        /* x^2                           d 2 g x                
 CR_UNARY(reciprocal)    /* 1/x                           d -g / x^2 */
 #define cr_reciprocal(x) cr_reciprocal_at(x, CR_HERE)
 
+CR_UNARY(exp2)          /* 2^x                           d g 2^x ln 2 */
+#define cr_exp2(x) cr_exp2_at(x, CR_HERE)
+
+CR_UNARY(log10)         /* log10 x                       d g / (x ln 10) */
+#define cr_log10(x) cr_log10_at(x, CR_HERE)
+
 CR_UNARY(sin)           /* sine, radians                 d g cos x */
 #define cr_sin(x) cr_sin_at(x, CR_HERE)
 

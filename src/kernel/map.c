@@ -1,8 +1,9 @@
 /* The maps: the rows of maps.inc, f32 and f64 from the template, once for each instruction
  * set; integers, bools and f64's elementary functions as plain loops, once; casts and what is
  * made from indices; and the tables of them all. */
-#include "rows.h"
+#include "doubles.h"
 #include "philox.h"
+#include "rows.h"
 #include <math.h>
 #include <string.h>
 
@@ -297,6 +298,7 @@ static int64_t whole_floor_divide(int64_t a, int64_t b)
     FORM(TWICE, f32_##name, float, uint8_t, elements)  \
     FORM(TWICE, f64_##name, double, uint8_t, elements) \
     LOOPS_COMPARED(FORM, name, , elements)
+#define LOOPS_RARE(FORM, name, vectors)
 #define LOOPS_ALONE(FORM, name, what)
 #define MAP(TYPES, FORM, ...) LOOPS_##TYPES(LOOP_##FORM, __VA_ARGS__)
 #include "maps.inc"
@@ -304,6 +306,7 @@ static int64_t whole_floor_divide(int64_t a, int64_t b)
 /* The rows of which integers have kernels, and bools. */
 #define INTEGER_FLOATS(NAME, name)
 #define INTEGER_ELEMENTARY(NAME, name)
+#define INTEGER_RARE(NAME, name)
 #define INTEGER_ALONE(NAME, name)
 #define INTEGER_NUMBERS(NAME, name)  ENTRY(NAME, name),
 #define INTEGER_ORDERED(NAME, name)  ENTRY(NAME, name),
@@ -312,6 +315,7 @@ static int64_t whole_floor_divide(int64_t a, int64_t b)
 #define INTEGER_LOOPED(NAME, name)   ENTRY(NAME, name),
 #define BOOL_FLOATS                  INTEGER_FLOATS
 #define BOOL_ELEMENTARY              INTEGER_ELEMENTARY
+#define BOOL_RARE                    INTEGER_RARE
 #define BOOL_ALONE                   INTEGER_ALONE
 #define BOOL_NUMBERS                 INTEGER_FLOATS
 #define BOOL_LOOPED                  INTEGER_FLOATS
@@ -552,6 +556,8 @@ cr__map_fn *cr__map_find_for(cr__isa isa, cr__map_code code, cr_dtype in, cr_dty
         return sources[code - CR__MAP_arange][out];
     if (code == CR__MAP_cast)
         return casts[in][out];
+    if (cr__map_rows[code].types == CR__MAPS_RARE)
+        return cr__doubles_find_for(isa, code, in);
     /* where moves bits: integers use that of floats of their size */
     if (code == CR__MAP_where && (in == CR_I64 || in == CR_I32))
         in = in == CR_I64 ? CR_F64 : CR_F32;

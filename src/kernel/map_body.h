@@ -171,6 +171,7 @@ KERNEL(where)
     FORM(name, LONG, uint8_t, _mask, vectors) /* packing the bools takes its time */
 #define BODY_LOGICAL(FORM, name, elements)
 #define BODY_LOOPED(FORM, name, doubles, integers)
+#define BODY_RARE(FORM, name, vectors) /* doubles.c */
 #define BODY_ALONE(FORM, name, what)
 #define BODY_ELEMENTARY(FORM, name, vectors, doubles) \
     CR__L(BODY_ELEMENTARY_, T)(FORM, name, vectors)
@@ -189,8 +190,9 @@ KERNEL(where)
 #define ENTRY_ELEMENTARY(FORM, name)        CR__L(ENTRY_ELEMENTARY_, T)(FORM, name)
 #define ENTRY_ELEMENTARY_float(FORM, name)  ENTRY(NAME, name),
 #define ENTRY_ELEMENTARY_double(FORM, name) ENTRY(LOOP, name),
-#define ENTRY_ALONE(FORM, name)             ENTRY_ALONE_##FORM
-#define ENTRY_ALONE_WHERE                   ENTRY(NAME, where),
+#define ENTRY_RARE(FORM, name)
+#define ENTRY_ALONE(FORM, name) ENTRY_ALONE_##FORM
+#define ENTRY_ALONE_WHERE       ENTRY(NAME, where),
 #define ENTRY_ALONE_UNARY
 #define ENTRY_ALONE_SOURCE
 

@@ -10,6 +10,7 @@
 typedef enum cr__map_types {
     CR__MAPS_FLOATS,
     CR__MAPS_ELEMENTARY,
+    CR__MAPS_RARE,
     CR__MAPS_NUMBERS,
     CR__MAPS_ORDERED,
     CR__MAPS_COMPARED,

@@ -23,7 +23,8 @@
  *     [max min] (a, b)     a > b ? a : b, so b if one is NaN; likewise <
  *     scale(a, n)          a * 2^n for whole n within +-250, rounded once
  *     [lt le eq ne not]    masks; [sel] (m, a, b) takes lanes of a where m is set
- *     any(m)               whether a lane is set
+ *     [any] (m)            whether a lane is set
+ *     d_gather(p, i)       p[i], lane by lane; i is a vl
  *     [store_mask load_mask]   bools of a mask's lanes; the lanes whose bool is not 0
  *     [take] (p, n)        the first n elements at p, the other lanes being 0; all if n is as
  *                          many or more. Nothing else is read
@@ -127,6 +128,8 @@
 #define d_min              CR__V(d_min)
 #define d_abs              CR__V(d_abs)
 #define d_copysign         CR__V(d_copysign)
+#define d_any              CR__V(d_any)
+#define d_gather           CR__V(d_gather)
 #define d_store_mask       CR__V(d_store_mask)
 #define d_load_mask        CR__V(d_load_mask)
 #define d_first            CR__V(d_first)

@@ -52,6 +52,14 @@ CR__FN bool v_any(vm m)
 {
     return _mm256_movemask_ps((vf)m) != 0;
 }
+CR__FN bool d_any(vmd m)
+{
+    return _mm256_movemask_pd((vd)m) != 0;
+}
+CR__FN vd d_gather(const double *p, vl i)
+{
+    return _mm256_i64gather_pd(p, (__m256i)i, 8);
+}
 CR__FN vf v_sel(vm m, vf a, vf b)
 {
     return _mm256_blendv_ps(b, a, (vf)m);

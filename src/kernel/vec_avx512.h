@@ -65,6 +65,14 @@ CR__FN bool v_any(vm m)
 {
     return m != 0;
 }
+CR__FN bool d_any(vmd m)
+{
+    return m != 0;
+}
+CR__FN vd d_gather(const double *p, vl i)
+{
+    return _mm512_i64gather_pd((__m512i)i, p, 8);
+}
 CR__FN vf v_sel(vm m, vf a, vf b)
 {
     return _mm512_mask_blend_ps(m, b, a);

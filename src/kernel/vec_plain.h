@@ -9,6 +9,20 @@ CR__FN bool v_any(vm m)
         any |= m[i];
     return any != 0;
 }
+CR__FN bool d_any(vmd m)
+{
+    int64_t any = 0;
+    for (int i = 0; i < CR__W / 2; i++)
+        any |= m[i];
+    return any != 0;
+}
+CR__FN vd d_gather(const double *p, vl i)
+{
+    vd v = { 0 };
+    for (int lane = 0; lane < CR__W / 2; lane++)
+        v[lane] = p[i[lane]];
+    return v;
+}
 CR__FN vf v_sel(vm m, vf a, vf b)
 {
     return (vf)((m & (vi)a) | (~m & (vi)b));

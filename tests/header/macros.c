@@ -227,6 +227,8 @@ static void unary(cr_ctx *ctx)
     IS(cr_expm1(x), 0.284025);
     IS(cr_log(x), -1.386294);
     IS(cr_log2(x), -2);
+    IS(cr_exp2(x), 1.189207);
+    IS(cr_log10(x), -0.602060);
     IS(cr_log1p(x), 0.223144);
     IS(cr_sqrt(x), 0.5);
     IS(cr_rsqrt(x), 2);

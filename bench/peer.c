@@ -340,6 +340,12 @@ static cr_tensor *cross_entropy_value(work *w)
     return cr_cross_entropy(leaf(w, 0), w->y);
 }
 
+static cr_tensor *attention_value(work *w)
+{
+    return weighted(w, cr_scaled_dot_product_attention(leaf(w, 0), leaf(w, 1), leaf(w, 2),
+                                                       NULL, .is_causal = true));
+}
+
 static cr_tensor *embedding_value(work *w)
 {
     return weighted(w, cr_embedding(leaf(w, 0), w->y));
@@ -355,14 +361,15 @@ static cr_tensor *reduce_columns_value(work *w)
     return weighted(w, cr_sum(leaf(w, 0), 0));
 }
 
-/* affine: the width of two more leaves; labels: how many, of so many classes. Zero: none.
- */
+/* alike: how many more leaves are like the first; affine: the width of two more; labels: how many,
+ * of so many classes; zero: none. c_seed: zero is 1. */
 typedef struct function {
     cr_tensor *(*value)(work *w);
     cr_dims x;
     double scale;
     cr_dims c;
-    int affine;
+    uint32_t c_seed;
+    int alike, affine;
     uint32_t label_seed;
     int labels, label_classes;
 } function;
@@ -401,6 +408,12 @@ static const function cross_entropy_fn = { .value = cross_entropy_value,
                                            .label_seed = 99,
                                            .labels = 2048,
                                            .label_classes = 8192 };
+static const function attention_fn = { .value = attention_value,
+                                       .x = SHAPE(4, 4, 8, 512, 64),
+                                       .scale = 1,
+                                       .alike = 2,
+                                       .c = SHAPE(4, 4, 8, 512, 64),
+                                       .c_seed = 9 };
 static const function embedding_fn = { .value = embedding_value,
                                        .x = SHAPE(2, 50000, 256),
                                        .scale = 1,
@@ -424,7 +437,9 @@ static void *function_make(const void *arg, int threads, double *check)
         return NULL;
     add_leaf(w, filled(w, 0, f->x, f->scale));
     if (f->c.given)
-        w->c = filled(w, 1, f->c, 1);
+        w->c = filled(w, f->c_seed ? f->c_seed : 1, f->c, 1);
+    for (int i = 1; i <= f->alike; i++)
+        add_leaf(w, filled(w, (uint32_t)i, f->x, f->scale));
     if (f->affine) {
         add_leaf(w, filled(w, 2, CR_DIMS(f->affine), 1));
         add_leaf(w, filled(w, 3, CR_DIMS(f->affine), 1));
@@ -522,6 +537,7 @@ int main(int argc, char **argv)
         FUNCTION(chain_large),
         FUNCTION(gelu),
         FUNCTION(softmax),
+        FUNCTION(attention),
         FUNCTION(layer_norm),
         FUNCTION(cross_entropy),
         FUNCTION(batch_norm),

@@ -74,6 +74,7 @@
 #include "chainrule/products.h"
 #include "chainrule/indexing.h"
 #include "chainrule/norms.h"
+#include "chainrule/attention.h"
 #include "chainrule/losses.h"
 #include "chainrule/sampling.h"
 

@@ -481,38 +481,55 @@ static void gemm_part(void *arg, int64_t i, int worker)
             multiply_batch(p, batch, &part);
 }
 
-void cr__gemm_for(cr__isa isa, const cr__gemm_job *job, cr__team *team)
+/* False if nothing is left to do. */
+static bool plan_product(plan *p, cr__isa isa, const cr__gemm_job *job, cr__team *team)
 {
-    plan p;
-    product *w = &p.whole;
-    p.kernel = &kernels[isa][job->dtype == CR_F64];
-    p.team = team;
-    p.c_size = (int64_t)cr_dtype_size(job->dtype);
+    product *w = &p->whole;
+    p->kernel = &kernels[isa][job->dtype == CR_F64];
+    p->team = team;
+    p->c_size = (int64_t)cr_dtype_size(job->dtype);
     const int64_t a_size = (int64_t)cr_dtype_size(job->a.dtype),
                   b_size = (int64_t)cr_dtype_size(job->b.dtype);
     w->a = job->a.data, w->b = job->b.data, w->c = job->c;
     w->m = job->m, w->n = job->n, w->k = job->k;
     w->a_row = job->a.row * a_size, w->a_col = job->a.col * a_size;
     w->b_row = job->b.row * b_size, w->b_col = job->b.col * b_size;
-    plan_batches(&p, job, a_size, b_size);
-    if (w->m * w->n * p.batches == 0)
-        return;
+    plan_batches(p, job, a_size, b_size);
+    if (w->m * w->n * p->batches == 0)
+        return false;
     if (w->k == 0) {
-        memset(job->c, 0, (size_t)(w->m * w->n * p.batches * p.c_size));
-        return;
+        memset(job->c, 0, (size_t)(w->m * w->n * p->batches * p->c_size));
+        return false;
     }
-    w->c_row = w->n * p.c_size;
+    w->c_row = w->n * p->c_size;
     w->half = cr__is_half(job->dtype) ? cr__half_find_for(isa, job->dtype) : NULL;
-    w->sliver = 2 * p.kernel->lanes;
-    w->a_read = plan_operand(isa, &job->a, w->a_row, w->a_col, &p.a);
-    w->b_read = plan_operand(isa, &job->b, w->b_row, w->b_col, &p.b);
+    w->sliver = 2 * p->kernel->lanes;
+    w->a_read = plan_operand(isa, &job->a, w->a_row, w->a_col, &p->a);
+    w->b_read = plan_operand(isa, &job->b, w->b_row, w->b_col, &p->b);
     plan_scales(w, job);
-    plan_packing(&p);
+    plan_packing(p);
+    return true;
+}
+
+void cr__gemm_for(cr__isa isa, const cr__gemm_job *job, cr__team *team)
+{
+    plan p;
+    if (!plan_product(&p, isa, job, team))
+        return;
     plan_parts(&p);
     if (p.parts == 1)
         gemm_part(&p, 0, 0);
     else
         cr__parallel(team, p.parts, gemm_part, &p);
+}
+
+void cr__gemm_by(const cr__gemm_job *job, cr__team *team, int worker)
+{
+    plan p;
+    if (!plan_product(&p, cr__isa_in_use(), job, team))
+        return;
+    p.parts = 1, p.down = 0;
+    gemm_part(&p, 0, worker);
 }
 
 void cr__gemm(const cr__gemm_job *job, cr__team *team)

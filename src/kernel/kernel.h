@@ -339,6 +339,8 @@ typedef struct cr__gemm_job {
     int64_t batch_dims[CR_MAX_DIMS], a_batch[CR_MAX_DIMS], b_batch[CR_MAX_DIMS];
 } cr__gemm_job;
 void cr__gemm(const cr__gemm_job *job, cr__team *team);
+/* The same inside a body: all of it by that worker. */
+void cr__gemm_by(const cr__gemm_job *job, cr__team *team, int worker);
 
 /* Multiplying subnormal numbers takes processors a hundred times as long. If the elements
  * of x (floats) are tiny, the power of two to multiply them by for products to be of

@@ -422,6 +422,10 @@ static void products_and_picks(cr_ctx *ctx)
     IS(cr_sum(cr_embedding(cr_t(x), index)), 3 + 6 + 1 + 4);
     IS(cr_sum(cr_embedding(cr_t(x), index, .padding_idx = CR_INT(0))), 3 + 6 + 1 + 4);
     IS(cr_sum(cr_softmax(x, -1)), 2);
+    IS(cr_sum(cr_scaled_dot_product_attention(x, x, x, NULL, .scale = CR_REAL(0))), 21);
+    IS(cr_sum(cr_scaled_dot_product_attention(x, x, x, NULL, .is_causal = true,
+                                              .scale = CR_REAL(0))),
+       16.5);
     IS(cr_logsumexp(cr_log_softmax(x, -1), CR_NO_DIMS), log(2.0));
     IS(cr_sum(cr_bernoulli(cr_ones_like(x))), 6);
     IS(cr_sum(cr_dropout(x, 0)), 21);

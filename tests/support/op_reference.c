@@ -790,8 +790,8 @@ static const ref_entry entries[] = {
 
 static const ref_entry *find_entry(const char *name)
 {
-    const ref_entry *const tables[] = { entries, ref_entries_nn };
-    for (int t = 0; t < 2; t++)
+    const ref_entry *const tables[] = { entries, ref_entries_nn, ref_entries_attention };
+    for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
         for (const ref_entry *e = tables[t]; e->name; e++)
             if (strcmp(e->name, name) == 0)
                 return e;

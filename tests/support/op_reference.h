@@ -34,7 +34,7 @@ typedef struct ref_entry {
     const char *name;
     ref_fn *f;
 } ref_entry;
-extern const ref_entry ref_entries_nn[];
+extern const ref_entry ref_entries_nn[], ref_entries_attention[];
 
 /* What must hold of element i of a random result, c->out. */
 typedef struct ref_property {

@@ -1,0 +1,829 @@
+/* Attention: softmax(scale q k^T + mask) v for a batch of heads. A block of queries holds its whole
+ * score rows in a worker's memory; nothing of the size [queries, keys] is stored. Its parts and
+ * their gradients are operations of one packed result each, whose views are what others see. */
+#include "attrs.h"
+#include "opaque.h"
+#include "ops.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct attention_attrs {
+    double scale;
+    bool is_causal;
+} attention_attrs;
+
+static const cr_attr attention_rows[] = {
+    CR__ATTR(attention_attrs, scale, REAL, .flags = CR_ATTR_POSITIONAL),
+    CR__ATTR(attention_attrs, is_causal, BOOL, .initial = "false"), CR__ATTRS_END
+};
+
+/* The inputs of attention, and of attention_grad. */
+enum { Q, K, V, MASK, G = MASK, OUT, GRAD_MASK };
+
+/* ---- sizes ---- */
+
+/* Of [.., L, E], [.., S, E] and [.., S, Ev] with equal leading dims. */
+typedef struct sizes {
+    int64_t heads, queries, keys, width, values;
+} sizes;
+
+static sizes sizes_of(const cr_dims *q, const cr_dims *k, const cr_dims *v)
+{
+    sizes s = { 1, q->v[q->n - 2], k->v[k->n - 2], q->v[q->n - 1], v->v[v->n - 1] };
+    for (int d = 0; d < q->n - 2; d++)
+        s.heads *= q->v[d];
+    return s;
+}
+
+/* heads (a b + c d); false if that is no number of elements. */
+static bool packed_numel(int64_t heads, int64_t a, int64_t b, int64_t c, int64_t d,
+                         int64_t *numel)
+{
+    int64_t first, second;
+    return !__builtin_mul_overflow(a, b, &first) &&
+           !__builtin_mul_overflow(c, d, &second) &&
+           !__builtin_add_overflow(first, second, &first) &&
+           !__builtin_mul_overflow(first, heads, numel);
+}
+
+static cr_status packed_shape(cr_infer *infer, bool fits, int64_t numel)
+{
+    if (!cr__is_float(infer->in_dtype[Q]))
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
+                           "takes floats, not %s", cr_dtype_name(infer->in_dtype[Q]));
+
+    if (!fits)
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                           "q %s and v %s have too many elements",
+                           cr__dims_text(infer->ctx, infer->in_dims[Q]),
+                           cr__dims_text(infer->ctx, infer->in_dims[V]));
+    infer->dims = CR_DIMS(numel);
+    return CR_OK;
+}
+
+/* The results, then for each row the logarithm of its sum of exponentials. */
+static cr_status attention_shape(cr_infer *infer)
+{
+    const sizes s = sizes_of(&infer->in_dims[Q], &infer->in_dims[K], &infer->in_dims[V]);
+    int64_t numel = 0;
+    bool fits = packed_numel(s.heads, s.queries, s.values, s.queries, 1, &numel);
+    return packed_shape(infer, fits, numel);
+}
+
+/* The gradients of q, of k and of v. */
+static cr_status attention_grad_shape(cr_infer *infer)
+{
+    const sizes s = sizes_of(&infer->in_dims[Q], &infer->in_dims[K], &infer->in_dims[V]);
+    int64_t numel = 0, of_v = 0;
+    bool fits = packed_numel(s.heads, s.queries, s.width, s.keys, s.width, &numel) &&
+                packed_numel(s.heads, s.keys, s.values, 0, 0, &of_v) &&
+                !__builtin_add_overflow(numel, of_v, &numel);
+    return packed_shape(infer, fits, numel);
+}
+
+/* ---- kernels ---- */
+
+#define SCORE_BYTES (256 << 10) /* of a block of queries: they stay in the second cache */
+#define MOST_ROWS   128
+#define LEAST_ROWS  8
+
+/* Equal elements, as maps want them. */
+typedef union uniform {
+    float f32[CR__PAD];
+    double f64[CR__PAD];
+} uniform;
+
+typedef struct attention {
+    const cr_kernel *kernel;
+    int mask; /* the input, or -1 */
+    cr_dtype dtype;
+    int64_t size; /* of an element */
+    sizes s;
+    int64_t rows, blocks; /* queries of a block, blocks of a head */
+    double scale;
+    bool causal;
+    size_t bytes; /* of scratch, for each worker */
+    cr__map_fn *add, *sub, *mul, *div, *exp, *log;
+    cr__reduce_kernel amax, sum, dot;
+} attention;
+
+static int64_t rows_in_block(const sizes *s, int64_t size)
+{
+    int64_t rows = SCORE_BYTES / size / (s->keys ? s->keys : 1);
+    rows = rows < LEAST_ROWS ? LEAST_ROWS : rows > MOST_ROWS ? MOST_ROWS : rows;
+    return rows < s->queries ? rows : s->queries;
+}
+
+/* So many elements, as bytes, on a cache line of their own; SIZE_MAX if there are too many. */
+static size_t room(int64_t a, int64_t b, int64_t size)
+{
+    int64_t n;
+    if (__builtin_mul_overflow(a, b, &n) || n > (INT64_MAX - 64) / size)
+        return SIZE_MAX;
+    return ((size_t)(n * size) + 63) / 64 * 64;
+}
+
+static size_t sum_of(size_t a, size_t b)
+{
+    return a > SIZE_MAX - b ? SIZE_MAX : a + b;
+}
+
+static size_t scratch_of(const cr_tensor *out, bool backward)
+{
+    const cr_dims q = cr_shape(cr_input(out, Q)), k = cr_shape(cr_input(out, K)),
+                  v = cr_shape(cr_input(out, V));
+    const int64_t size = (int64_t)cr_dtype_size((cr_dtype)out->dtype);
+    const sizes s = sizes_of(&q, &k, &v);
+    const int64_t rows = rows_in_block(&s, size);
+    const size_t workers = (size_t)cr__team_size(out->ctx->team);
+    size_t bytes = room(rows, s.keys, size);
+    if (backward) {
+        int64_t widest = s.width > s.values ? s.width : s.values;
+        bytes = sum_of(sum_of(bytes, bytes), room(s.keys, widest, size));
+        bytes = sum_of(bytes, room(rows, 1, size));
+    }
+    return bytes > SIZE_MAX / workers ? SIZE_MAX : bytes * workers;
+}
+
+static size_t attention_scratch(const cr_tensor *out)
+{
+    return scratch_of(out, false);
+}
+
+static size_t attention_grad_scratch(const cr_tensor *out)
+{
+    return scratch_of(out, true);
+}
+
+static attention attention_begin(const cr_kernel *kernel, int mask)
+{
+    const cr_array *in = kernel->in;
+    const attention_attrs *attrs = kernel->attrs;
+    const cr_dtype t = kernel->out.dtype;
+    attention a = { .kernel = kernel,
+                    .mask = kernel->n > mask ? mask : -1,
+                    .dtype = t,
+                    .size = (int64_t)cr_dtype_size(t),
+                    .s = sizes_of(&in[Q].dims, &in[K].dims, &in[V].dims),
+                    .scale = attrs->scale,
+                    .causal = attrs->is_causal,
+                    .add = cr__map_find(CR__MAP_add, t, t),
+                    .sub = cr__map_find(CR__MAP_sub, t, t),
+                    .mul = cr__map_find(CR__MAP_mul, t, t),
+                    .div = cr__map_find(CR__MAP_div, t, t),
+                    .exp = cr__map_find(CR__MAP_exp, t, t),
+                    .log = cr__map_find(CR__MAP_log, t, t) };
+    (void)cr__reduce_find(CR__REDUCE_amax, t, &a.amax);
+    (void)cr__reduce_find(CR__REDUCE_sum, t, &a.sum);
+    (void)cr__reduce_find(CR__REDUCE_dot, t, &a.dot);
+    a.rows = rows_in_block(&a.s, a.size);
+    a.blocks = a.rows ? (a.s.queries + a.rows - 1) / a.rows : 0;
+    return a;
+}
+
+static void *element(const attention *a, const void *data, int64_t i)
+{
+    return (char *)(uintptr_t)data + i * a->size;
+}
+
+static double number(const attention *a, const void *x)
+{
+    return a->dtype == CR_F32 ? (double)*(const float *)x : *(const double *)x;
+}
+
+static void store(const attention *a, void *x, double value)
+{
+    if (a->dtype == CR_F32)
+        *(float *)x = (float)value;
+    else
+        *(double *)x = value;
+}
+
+static uniform all_of(const attention *a, double x)
+{
+    uniform u;
+    for (int i = 0; i < CR__PAD; i++)
+        store(a, element(a, &u, i), x);
+    return u;
+}
+
+/* x[0..n) becomes x combined with y: with its elements, or with one. */
+static void with_each(cr__map_fn *map, void *x, const void *y, int64_t n)
+{
+    map(x, (const void *[]){ x, y }, (const int64_t[]){ 1, 1 }, n);
+}
+
+static void with_one(const attention *a, cr__map_fn *map, void *x, double y, int64_t n)
+{
+    const uniform u = all_of(a, y);
+    map(x, (const void *[]){ x, &u }, (const int64_t[]){ 1, 0 }, n);
+}
+
+static double apply_to(const attention *a, cr__map_fn *map, double x)
+{
+    double out;
+    const uniform u = all_of(a, x);
+    map(&out, (const void *[]){ &u }, (const int64_t[]){ 1 }, 1);
+    return number(a, &out);
+}
+
+/* One row, of any length: by blocks, whose results are joined in order. */
+static double reduced_row(const attention *a, const cr__reduce_kernel *k, const void *x,
+                          const void *y, int64_t n)
+{
+    double parts[2] = { 0 };
+    for (int64_t at = 0, some; at < n; at += some) {
+        some = n - at < CR__BLOCK ? n - at : CR__BLOCK;
+        k->rows(k, at ? element(a, parts, 1) : parts, element(a, x, at),
+                y ? element(a, y, at) : NULL, 1, some);
+        if (at)
+            k->join(k, parts, parts, element(a, parts, 1), 1, 1);
+    }
+    return number(a, parts);
+}
+
+/* Where head h of an input begins. */
+static const void *head(const attention *a, int input, int64_t h)
+{
+    const cr_array *x = &a->kernel->in[input];
+    int64_t at = 0;
+    for (int d = x->dims.n - 3; d >= 0; h /= x->dims.v[d--])
+        at += h % x->dims.v[d] * x->strides[d];
+    return (const char *)x->data + at * (int64_t)cr_dtype_size(x->dtype);
+}
+
+static int64_t row_stride(const attention *a, int input)
+{
+    const cr_array *x = &a->kernel->in[input];
+    return x->strides[x->dims.n - 2];
+}
+
+/* c[m,n] = a b; both given by their strides. */
+static void multiply_lines(const attention *a, int worker, void *c, int64_t m, int64_t n,
+                           int64_t k, cr__reader x, cr__reader y)
+{
+    x.dtype = y.dtype = a->dtype;
+    const cr__gemm_job job = {
+        .dtype = a->dtype, .m = m, .n = n, .k = k, .a = x, .b = y, .c = c
+    };
+    cr__gemm_by(&job, a->kernel->workers, worker);
+}
+
+static cr__reader lines_at(const attention *a, const void *data, int64_t row,
+                           int64_t stride)
+{
+    return (
+        cr__reader){ .data = element(a, data, row * stride), .row = stride, .col = 1 };
+}
+
+static cr__reader lines_transposed(cr__reader x)
+{
+    const int64_t row = x.row;
+    x.row = x.col, x.col = row;
+    return x;
+}
+
+/* A block of a head's queries: rows first .. first + n - 1, and how many keys they see. */
+typedef struct block {
+    int64_t head, first, n, keys;
+} block;
+
+static block block_at(const attention *a, int64_t h, int64_t i)
+{
+    block b = { h, i * a->rows, a->rows, a->s.keys };
+    if (b.n > a->s.queries - b.first)
+        b.n = a->s.queries - b.first;
+    if (a->causal && b.first + b.n < b.keys)
+        b.keys = b.first + b.n;
+    return b;
+}
+
+/* How many keys row r of the block sees: the first ones. */
+static int64_t seen(const attention *a, const block *b, int64_t r)
+{
+    return a->causal && b->first + r + 1 < b->keys ? b->first + r + 1 : b->keys;
+}
+
+/* -inf where the mask of bools is false; what a mask of floats adds. */
+static void mask_row(const attention *a, const block *b, int64_t r, void *scores,
+                     int64_t n)
+{
+    const cr_array *mask = &a->kernel->in[a->mask];
+    const void *of_head = head(a, a->mask, b->head);
+    const int64_t row = (b->first + r) * row_stride(a, a->mask);
+    if (mask->dtype != CR_BOOL) {
+        with_each(a->add, scores, element(a, of_head, row), n);
+        return;
+    }
+    const uint8_t *takes_part = (const uint8_t *)of_head + row;
+    for (int64_t j = 0; j < n; j++)
+        if (!takes_part[j])
+            store(a, element(a, scores, j), -(double)INFINITY);
+}
+
+/* scale q k^T + mask of a block; keys that a row does not see are left as they are. */
+static void score(const attention *a, int worker, const block *b, void *scores)
+{
+    const cr__reader q = lines_at(a, head(a, Q, b->head), b->first, row_stride(a, Q));
+    const cr__reader k = lines_at(a, head(a, K, b->head), 0, row_stride(a, K));
+    multiply_lines(a, worker, scores, b->n, b->keys, a->s.width, q, lines_transposed(k));
+    for (int64_t r = 0; r < b->n; r++) {
+        void *row = element(a, scores, r * b->keys);
+        with_one(a, a->mul, row, a->scale, seen(a, b, r));
+        if (a->mask >= 0)
+            mask_row(a, b, r, row, seen(a, b, r));
+    }
+}
+
+/* n elements from there on are 0. */
+static void clear_elements(const attention *a, void *x, int64_t n)
+{
+    memset(x, 0, (size_t)(n * a->size));
+}
+
+/* A row of scores becomes exponentials, the greatest of which is 1; *sum is theirs. Returns the
+ * logarithm of the sum of the scores' own: inf of a row that sees nothing, all of which is 0 then,
+ * so that e^(score - inf) is 0 in the gradient, too. */
+static double attention_row(const attention *a, void *row, int64_t n, double *sum)
+{
+    const double most = n ? reduced_row(a, &a->amax, row, NULL, n) : -(double)INFINITY;
+    *sum = 1;
+    if (most == -(double)INFINITY) {
+        clear_elements(a, row, n);
+        return (double)INFINITY;
+    }
+    with_one(a, a->sub, row, most, n);
+    a->exp(row, (const void *[]){ row }, (const int64_t[]){ 1 }, n);
+    *sum = reduced_row(a, &a->sum, row, NULL, n);
+    return most + apply_to(a, a->log, *sum);
+}
+
+static void attend(void *arg, int64_t chunk, int worker)
+{
+    const attention *a = arg;
+    const sizes *s = &a->s;
+    const block b = block_at(a, chunk / a->blocks, chunk % a->blocks);
+    char *scores = (char *)a->kernel->scratch + (size_t)worker * a->bytes;
+    const int64_t line = b.head * s->queries + b.first;
+    void *out = element(a, a->kernel->out.data, line * s->values);
+    void *logs =
+        element(a, a->kernel->out.data, s->heads * s->queries * s->values + line);
+    double sums[MOST_ROWS];
+    score(a, worker, &b, scores);
+    for (int64_t r = 0; r < b.n; r++) {
+        const int64_t n = seen(a, &b, r);
+        void *row = element(a, scores, r * b.keys);
+        store(a, element(a, logs, r), attention_row(a, row, n, &sums[r]));
+        clear_elements(a, element(a, row, n), b.keys - n);
+    }
+    multiply_lines(a, worker, out, b.n, s->values, b.keys, lines_at(a, scores, 0, b.keys),
+                   lines_at(a, head(a, V, b.head), 0, row_stride(a, V)));
+    for (int64_t r = 0; r < b.n; r++)
+        with_one(a, a->div, element(a, out, r * s->values), sums[r], s->values);
+}
+
+static cr_status attention_kernel(const cr_kernel *kernel)
+{
+    attention a = attention_begin(kernel, MASK);
+    a.bytes = room(a.rows, a.s.keys, a.size);
+    cr_kernel_chunks(kernel, a.s.heads * a.blocks, attend, &a);
+    return CR_OK;
+}
+
+/* What a block adds to the gradients of k or v: to += matrix^T x, of which the first block's is
+ * written. */
+static void add_product(const attention *a, int worker, void *to, const block *b,
+                        const void *matrix, cr__reader x, int64_t width, void *room_for)
+{
+    void *c = b->first ? room_for : to;
+    multiply_lines(a, worker, c, b->keys, width, b->n,
+                   lines_transposed(lines_at(a, matrix, 0, b->keys)), x);
+    if (b->first)
+        with_each(a->add, to, c, b->keys * width);
+    else
+        clear_elements(a, element(a, to, b->keys * width), (a->s.keys - b->keys) * width);
+}
+
+/* p = e^(score - log), ds = p (g v^T - g out + the cotangent of log) scale, row by row. */
+static void slopes(const attention *a, const block *b, void *p, void *ds)
+{
+    const sizes *s = &a->s;
+    const int64_t line = b->head * s->queries + b->first,
+                  behind = s->heads * s->queries * s->values + line;
+    const void *g = element(a, a->kernel->in[G].data, line * s->values);
+    const void *out = element(a, a->kernel->in[OUT].data, line * s->values);
+    const void *logs = element(a, a->kernel->in[OUT].data, behind);
+    const void *g_logs = element(a, a->kernel->in[G].data, behind);
+
+    for (int64_t r = 0; r < b->n; r++) {
+        const int64_t n = seen(a, b, r), hidden = b->keys - n;
+        void *row = element(a, p, r * b->keys), *to = element(a, ds, r * b->keys);
+        const double mean = reduced_row(a, &a->dot, element(a, g, r * s->values),
+                                        element(a, out, r * s->values), s->values);
+        with_one(a, a->sub, row, number(a, element(a, logs, r)), n);
+        a->exp(row, (const void *[]){ row }, (const int64_t[]){ 1 }, n);
+        with_one(a, a->sub, to, mean - number(a, element(a, g_logs, r)), n);
+        with_each(a->mul, to, row, n);
+        with_one(a, a->mul, to, a->scale, n);
+        clear_elements(a, element(a, row, n), hidden);
+        clear_elements(a, element(a, to, n), hidden);
+    }
+}
+
+/* A head, block by block. */
+static void attend_back(void *arg, int64_t h, int worker)
+{
+    const attention *a = arg;
+    const sizes *s = &a->s;
+    const size_t scores = room(a->rows, s->keys, a->size);
+    char *p = (char *)a->kernel->scratch + (size_t)worker * a->bytes, *ds = p + scores,
+         *part = ds + scores;
+    void *dq = element(a, a->kernel->out.data, h * s->queries * s->width);
+    void *dk =
+        element(a, a->kernel->out.data, (s->heads * s->queries + h * s->keys) * s->width);
+    void *dv =
+        element(a, a->kernel->out.data,
+                s->heads * (s->queries + s->keys) * s->width + h * s->keys * s->values);
+    const cr__reader k = lines_at(a, head(a, K, h), 0, row_stride(a, K)),
+                     v = lines_at(a, head(a, V, h), 0, row_stride(a, V));
+    for (int64_t i = 0; i < a->blocks; i++) {
+        const block b = block_at(a, h, i);
+        const int64_t line = h * s->queries + b.first;
+        const void *g = element(a, a->kernel->in[G].data, line * s->values);
+        const cr__reader q = lines_at(a, head(a, Q, h), b.first, row_stride(a, Q)),
+                         g_rows = lines_at(a, g, 0, s->values);
+        score(a, worker, &b, p);
+        multiply_lines(a, worker, ds, b.n, b.keys, s->values, g_rows,
+                       lines_transposed(v));
+        slopes(a, &b, p, ds);
+        multiply_lines(a, worker, element(a, dq, b.first * s->width), b.n, s->width,
+                       b.keys, lines_at(a, ds, 0, b.keys), k);
+        add_product(a, worker, dk, &b, ds, q, s->width, part);
+        add_product(a, worker, dv, &b, p, g_rows, s->values, part);
+    }
+}
+
+static cr_status attention_grad_kernel(const cr_kernel *kernel)
+{
+    attention a = attention_begin(kernel, GRAD_MASK);
+    const int64_t widest = a.s.width > a.s.values ? a.s.width : a.s.values;
+    a.bytes = 2 * room(a.rows, a.s.keys, a.size) + room(a.s.keys, widest, a.size);
+    if (a.blocks)
+        cr_kernel_chunks(kernel, a.s.heads, attend_back, &a);
+    else
+        clear_elements(&a, kernel->out.data, kernel->out.numel);
+    return CR_OK;
+}
+
+/* ---- the packed operations ---- */
+
+/* The next elements of a packed result, as a tensor of that shape. */
+static cr_tensor *unpack(cr_tensor *packed, int64_t *at, cr_dims dims)
+{
+    int64_t n = 1, from = *at;
+    for (int d = 0; d < dims.n; d++)
+        n *= dims.v[d];
+    *at += n;
+    return cr_reshape(cr_slice(packed, 0, from, from + n), dims);
+}
+
+/* [.., rows, values] for q [.., rows, width] and v. */
+static cr_dims result_dims(cr_tensor *q, cr_tensor *v)
+{
+    cr_dims dims = cr_shape(q);
+    dims.v[dims.n - 1] = cr_size(v, -1);
+    return dims;
+}
+
+static void attention_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    cr_tensor *mask = cr_input(out, MASK);
+    cr_tensor *inputs[] = {
+        cr_input(out, Q), cr_input(out, K), cr_input(out, V), g, out, mask
+    };
+    cr_tensor *packed = cr__record_n(NULL, &cr__op_attention_grad, inputs, mask ? 6 : 5,
+                                     cr_attrs(out), CR_HERE);
+    int64_t at = 0;
+    for (int i = Q; i <= V; i++)
+        down[i] = unpack(packed, &at, cr_shape(inputs[i]));
+}
+
+/* Whether query i sees key j <= i, of [queries, keys]. */
+static cr_tensor *causal_mask(cr_ctx *ctx, int64_t queries, int64_t keys)
+{
+    cr_tensor *i = cr_arange(ctx, 0, queries, 1, .dtype = CR_I64);
+    cr_tensor *j = cr_arange(ctx, 0, keys, 1, .dtype = CR_I64);
+    return cr_le(j, cr_unsqueeze(i, 1));
+}
+
+/* The weights, of operations that have all derivatives. */
+static cr_tensor *weights_of(cr_tensor *q, cr_tensor *k, cr_tensor *mask, double scale,
+                             bool causal)
+{
+    cr_tensor *scores = cr_mul(cr_matmul(q, cr_transpose(k, -2, -1)), scale);
+    cr_tensor *visible = mask && cr_dtype_of(mask) == CR_BOOL ? mask : NULL;
+    if (mask && !visible)
+        scores = cr_add(scores, mask);
+    if (causal)
+        visible = causal_mask(cr_ctx_of(q), cr_size(q, -2), cr_size(k, -2));
+    if (visible)
+        scores = cr_where(visible, scores, -(double)INFINITY);
+    return cr_softmax(scores, -1);
+}
+
+/* x minus the part of it that a row of weights a cannot see: a (x - sum a x). */
+static cr_tensor *through_softmax(cr_tensor *a, cr_tensor *x)
+{
+    cr_tensor *mean = cr_sum(cr_mul(a, x), CR_DIMS(-1), .keepdim = true);
+    return cr_mul(a, cr_sub(x, mean));
+}
+
+/* With weights a and the chain dp = g v^T, ds = a (dp - sum a dp + gl), where gl is the cotangent of
+ * the logarithms, the gradients were dq = c ds k, dk = c ds^T q and dv = a^T g. Of <uq, dq> +
+ * <uk, dk> + <uv, dv>, the cotangent of ds is w, that of dp is r, that of a is x, and that of the
+ * scores, through a, again what softmax sends down. The packed result was a function of q, k, v
+ * and g: its derivatives by the others are in those. */
+static void attention_grad_vjp(cr_tensor *out, cr_tensor *u, cr_tensor **down)
+{
+    const attention_attrs *attrs = cr_attrs(out);
+    const double c = attrs->scale;
+    cr_tensor *q = cr_input(out, Q), *k = cr_input(out, K), *v = cr_input(out, V);
+    int64_t at = 0, g_at = 0;
+    cr_tensor *uq = unpack(u, &at, cr_shape(q)), *uk = unpack(u, &at, cr_shape(k)),
+              *uv = unpack(u, &at, cr_shape(v));
+    cr_dims lines = result_dims(q, v);
+    cr_tensor *g = unpack(cr_input(out, G), &g_at, lines);
+    lines.v[lines.n - 1] = 1;
+    cr_tensor *gl = unpack(cr_input(out, G), &g_at, lines);
+    cr_tensor *a = weights_of(q, k, cr_input(out, GRAD_MASK), c, attrs->is_causal);
+    cr_tensor *dp = cr_matmul(g, cr_transpose(v, -2, -1)),
+              *ds = cr_add(through_softmax(a, dp), cr_mul(a, gl));
+    cr_tensor *w = cr_matmul(uq, cr_transpose(k, -2, -1));
+    w = cr_mul(cr_add(w, cr_matmul(q, cr_transpose(uk, -2, -1))), c);
+    cr_tensor *r = through_softmax(a, w);
+    cr_tensor *mean_dp = cr_sum(cr_mul(a, dp), CR_DIMS(-1), .keepdim = true);
+    cr_tensor *mean_w = cr_sum(cr_mul(a, w), CR_DIMS(-1), .keepdim = true);
+    cr_tensor *x = cr_mul(w, cr_add(cr_sub(dp, mean_dp), gl));
+    x = cr_sub(x, cr_mul(mean_w, dp));
+    x = through_softmax(a, cr_add(x, cr_matmul(g, cr_transpose(uv, -2, -1))));
+    down[Q] = cr_mul(cr_add(cr_matmul(x, k), cr_matmul(ds, uk)), c);
+    down[K] = cr_mul(cr_add(cr_matmul(cr_transpose(x, -2, -1), q),
+                            cr_matmul(cr_transpose(ds, -2, -1), uq)),
+                     c);
+    down[V] = cr_matmul(cr_transpose(r, -2, -1), g);
+    cr_tensor *of_g = cr_add(cr_matmul(r, v), cr_matmul(a, uv));
+    cr_tensor *flat[] = { cr_reshape(of_g, CR_DIMS(cr_numel(of_g))),
+                          cr_reshape(mean_w, CR_DIMS(cr_numel(mean_w))) };
+    down[G] = cr_cat(flat, 2, 0);
+}
+
+#define HEADS (CR_READS_INPUT(Q) | CR_READS_INPUT(K) | CR_READS_INPUT(V))
+
+CR__OP(attention) = {
+    .name = "attention",
+    .doc = "softmax(scale q k^T + mask) v, and the logarithms of the rows' sums, packed",
+    .kind = CR_OP_OPAQUE,
+    .widens = true,
+
+    .min_inputs = 3,
+    .max_inputs = 4,
+    .inputs = "q,k,v,mask",
+    .attrs = attention_rows,
+    .attrs_size = sizeof(attention_attrs),
+    .shape = attention_shape,
+    .vjp = attention_vjp,
+    .reads = HEADS | CR_READS_INPUT(MASK) | CR_READS_OUTPUT,
+    .kernel = attention_kernel,
+    .strided = HEADS | CR_READS_INPUT(MASK),
+    .never_fails = true,
+    .scratch = attention_scratch,
+    .samples = CR__SAMPLES({ "f[2,3] f[4,3] f[4,2]", "scale=0.5" },
+                           { "f[2,3,2] f[2,3,2] f[2,3,1]", "scale=1,is_causal=true" },
+                           { "f[2,3] f[4,3] f[4,2] b[2,4]", "scale=0.5" }),
+};
+CR__OP(attention_grad) = {
+    .name = "attention_grad",
+    .doc = "what attention sends down to q, k and v, packed",
+    .kind = CR_OP_OPAQUE,
+    .widens = true,
+    .min_inputs = 5,
+    .max_inputs = 6,
+    .inputs = "q,k,v,grad,out,mask",
+    .attrs = attention_rows,
+    .attrs_size = sizeof(attention_attrs),
+    .shape = attention_grad_shape,
+    .vjp = attention_grad_vjp,
+    .reads = HEADS | CR_READS_INPUT(G) | CR_READS_INPUT(GRAD_MASK),
+    .kernel = attention_grad_kernel,
+    .strided = HEADS | CR_READS_INPUT(GRAD_MASK),
+    .never_fails = true,
+    .scratch = attention_grad_scratch,
+    /* Of one key, whose weight is 1: `out` belongs to q, k and v. */
+    .samples = CR__SAMPLES({ "f[2,1]~=1,2 f[1,1]~=1 f[1,2]~=3,4 f[6] f[6]~=3,4,3,4,0.5,1",
+                             "scale=0.5" }),
+};
+
+/* ---- scaled_dot_product_attention ---- */
+
+typedef struct sdpa_attrs {
+    bool is_causal, enable_gqa;
+    cr_opt_real scale;
+    double dropout_p;
+} sdpa_attrs;
+
+static const cr_attr sdpa_rows[] = {
+    CR__ATTR(sdpa_attrs, is_causal, BOOL, .initial = "false"),
+    CR__ATTR(sdpa_attrs, scale, OPT_REAL, .initial = CR__NOT_GIVEN),
+    CR__ATTR(sdpa_attrs, dropout_p, REAL, .initial = "0"),
+    CR__ATTR(sdpa_attrs, enable_gqa, BOOL, .initial = "false"), CR__ATTRS_END
+};
+
+/* What is asked for; the leading dims become equal. */
+typedef struct heads_given {
+    cr_ctx *ctx;
+    const cr_op *op;
+    cr_tensor *q, *k, *v, *mask;
+    cr_dims batch;
+} heads_given;
+
+static bool refuse_heads(const heads_given *r, const char *rule)
+{
+    return !cr__op_fail(r->ctx, r->op, CR_ERR_SHAPE, NULL, "%s: q %s, k %s, v %s", rule,
+                        cr__shape_text(r->q), cr__shape_text(r->k), cr__shape_text(r->v));
+}
+
+static bool types_fit(const heads_given *r)
+{
+    const cr_dtype t = cr_dtype_of(r->q);
+    const cr_tensor *others[] = { r->k, r->v, r->mask };
+    for (int i = 0; i < CR__COUNT(others); i++) {
+        const cr_dtype other = others[i] ? cr_dtype_of(others[i]) : t;
+        if (!cr__is_float(t) || (other != t && !(i == 2 && other == CR_BOOL)))
+            return !cr__op_fail(
+                r->ctx, r->op, CR_ERR_DTYPE, "cr_cast() converts",
+                "q, k and v are floats of one type, and a mask of that or "
+                "bools; not %s and %s",
+                cr_dtype_name(t), cr_dtype_name(other));
+    }
+    return true;
+}
+
+/* The batch: leading dims that broadcast. */
+static bool batch_fits(heads_given *r)
+{
+    cr_dims q = cr_shape(r->q), k = cr_shape(r->k), v = cr_shape(r->v);
+    if (q.n < 2 || k.n < 2 || v.n < 2)
+        return refuse_heads(r, "they have rank 2 or more, [.., length, width]");
+    if (q.v[q.n - 1] != k.v[k.n - 1])
+        return refuse_heads(r, "the widths of q and k differ");
+    if (k.v[k.n - 2] != v.v[v.n - 2])
+        return refuse_heads(r, "the lengths of k and v differ");
+    q.n -= 2, k.n -= 2, v.n -= 2;
+    if (!cr__broadcast_dims(q, k, &r->batch) ||
+        !cr__broadcast_dims(r->batch, v, &r->batch))
+        return refuse_heads(r, "leading sizes do not broadcast");
+    return true;
+}
+
+/* [batch.., rows, columns] */
+static cr_dims with_batch(const heads_given *r, int64_t rows, int64_t columns)
+{
+    cr_dims dims = r->batch;
+    dims.v[dims.n++] = rows;
+    dims.v[dims.n++] = columns;
+    return dims;
+}
+
+static bool mask_fits(heads_given *r)
+{
+    cr_dims all = with_batch(r, cr_size(r->q, -2), cr_size(r->k, -2)), both;
+    if (!r->mask)
+        return true;
+    if (cr__broadcast_dims(all, cr_shape(r->mask), &both) && cr__dims_equal(all, both)) {
+        r->mask = cr__expand_to(r->mask, all);
+        return true;
+    }
+    return !cr__op_fail(r->ctx, r->op, CR_ERR_SHAPE, NULL,
+                        "attn_mask %s does not broadcast to the scores, %s",
+                        cr__shape_text(r->mask), cr__dims_text(r->ctx, all));
+}
+
+/* The heads of q, several of which share one of k and v, in a dimension of their own. */
+static bool group_heads(heads_given *r)
+{
+    const int64_t heads = cr_ndim(r->q) > 2 ? cr_size(r->q, -3) : 0;
+    const int64_t shared = cr_ndim(r->k) > 2 ? cr_size(r->k, -3) : 0;
+    if (!shared || heads % shared || cr_ndim(r->v) < 3 || cr_size(r->v, -3) != shared ||
+        cr_ndim(r->q) == CR_MAX_DIMS)
+        return refuse_heads(
+            r, "enable_gqa needs q [.., n heads, L, E], k and v [.., heads, S, ..]");
+    cr_dims q = cr_shape(r->q);
+    q.v[q.n - 3] = shared;
+    cr__dims_insert(&q, q.n - 2, heads / shared);
+    r->q = cr_reshape(r->q, q);
+    r->k = cr_unsqueeze(r->k, -3);
+    r->v = cr_unsqueeze(r->v, -3);
+    if (r->mask && cr_ndim(r->mask) > 2) {
+        cr_dims mask = cr_shape(r->mask);
+        const bool each = mask.v[mask.n - 3] == heads;
+        mask.v[mask.n - 3] = each ? shared : mask.v[mask.n - 3];
+        cr__dims_insert(&mask, mask.n - 2, each ? heads / shared : 1);
+        r->mask = cr_reshape(r->mask, mask);
+    }
+    return r->q && r->k && r->v;
+}
+
+/* Of weights that are drawn, or whose mask wants a gradient, all is composed. */
+static cr_tensor *attend_composed(const heads_given *r, double scale, bool causal,
+                                  double p)
+{
+    cr_tensor *weights = weights_of(r->q, r->k, r->mask, scale, causal);
+    return cr_matmul(p > 0 ? cr_dropout(weights, p) : weights, r->v);
+}
+
+static cr_tensor *attend_packed(const heads_given *r, double scale, bool causal)
+{
+    const cr_dims q = with_batch(r, cr_size(r->q, -2), cr_size(r->q, -1)),
+                  k = with_batch(r, cr_size(r->k, -2), cr_size(r->k, -1)),
+                  v = with_batch(r, cr_size(r->v, -2), cr_size(r->v, -1));
+    cr_tensor *inputs[] = { cr__expand_to(r->q, q), cr__expand_to(r->k, k),
+                            cr__expand_to(r->v, v), r->mask };
+    int64_t at = 0;
+    cr_tensor *packed =
+        cr__record_n(r->ctx, &cr__op_attention, inputs, r->mask ? 4 : 3,
+                     &(attention_attrs){ .scale = scale, .is_causal = causal }, CR_HERE);
+    return packed ? unpack(packed, &at, result_dims(inputs[Q], inputs[V])) : NULL;
+}
+
+static cr_tensor *sdpa_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                              const void *attributes)
+{
+    const sdpa_attrs *attrs = attributes;
+    heads_given r = { .ctx = ctx,
+                      .op = &cr__op_scaled_dot_product_attention,
+                      .q = inputs[0],
+                      .k = inputs[1],
+                      .v = inputs[2],
+                      .mask = n > 3 ? inputs[3] : NULL };
+    const int64_t heads = cr_ndim(r.q) > 2 ? cr_size(r.q, -3) : 1;
+    if (!types_fit(&r) || (attrs->enable_gqa && !group_heads(&r)) || !batch_fits(&r) ||
+        !mask_fits(&r))
+        return NULL;
+    if (attrs->is_causal && r.mask) {
+        cr__op_fail(ctx, r.op, CR_ERR_ARGUMENT, NULL,
+                    "is_causal is a mask, and there is an attn_mask");
+        return NULL;
+    }
+    const int64_t width = cr_size(r.q, -1);
+    const double scale = attrs->scale.given ? attrs->scale.v
+                         : width > 0        ? 1 / sqrt((double)width)
+                                            : 1;
+    const bool composed = attrs->dropout_p > 0 || (r.mask && cr_needs_grad(r.mask));
+    cr_tensor *y = composed
+                       ? attend_composed(&r, scale, attrs->is_causal, attrs->dropout_p)
+                       : attend_packed(&r, scale, attrs->is_causal);
+    if (!y || !attrs->enable_gqa)
+        return y;
+    cr_dims dims = cr_shape(y);
+    cr__dims_remove(&dims, dims.n - 3);
+    dims.v[dims.n - 3] = heads;
+    return cr_reshape(y, dims);
+}
+
+CR__OP(scaled_dot_product_attention) = {
+    .name = "scaled_dot_product_attention",
+    .doc = "softmax(scale q k^T + mask) v: q [.., L, E], k [.., S, E], v [.., S, Ev]",
+    .kind = CR_OP_COMPOSITE,
+    .widens = true,
+    .min_inputs = 3,
+    .max_inputs = 4,
+    .inputs = "query,key,value,attn_mask",
+    .attrs = sdpa_rows,
+    .attrs_size = sizeof(sdpa_attrs),
+    .expand = sdpa_expand,
+    .samples = CR__SAMPLES({ "f[2,3] f[4,3] f[4,2]", NULL },
+                           { "f[2,3,2] f[2,3,2] f[2,3,2]", "is_causal=true" },
+                           { "f[2,4,2] f[2,2,2] f[2,2,1]", "is_causal=true,scale=0.7" },
+                           { "f[2,1,2,2] f[3,3,2] f[3,1]", NULL },
+                           { "f[2,3] f[3,3] f[3,2] b[2,3]=1,1,0,0,0,0", NULL },
+                           { "f[2,3] f[3,3] f[3,2] f[2,3]", NULL },
+                           { "f[2,3] f[3,3] f[3,2] f[1,3]~", "scale=-1" },
+                           { "f[2,4,2,2] f[2,2,3,2] f[2,2,3,2] b[2,1,1,3]",
+                             "enable_gqa=true" },
+                           { "f[2,0,3] f[2,4,3] f[2,4,2]", NULL },
+                           { "f[0,2,3] f[0,4,3] f[0,4,2]", NULL },
+                           { "f[2,3] f[0,3] f[0,2]", NULL }),
+    .call = "query,key,value,attn_mask,.is_causal,.scale,.dropout_p,.enable_gqa",
+};
+
+cr_tensor *cr_scaled_dot_product_attention_at(cr_tensor *query, cr_tensor *key,
+                                              cr_tensor *value, cr_tensor *attn_mask,
+                                              cr_attention_opts opts)
+{
+    cr_tensor *inputs[] = { query, key, value, attn_mask };
+    const sdpa_attrs attrs = { opts.is_causal, opts.enable_gqa, opts.scale,
+                               opts.dropout_p };
+    return cr__record_n(NULL, &cr__op_scaled_dot_product_attention, inputs,
+                        attn_mask ? 4 : 3, &attrs, opts.site);
+}

@@ -13,6 +13,7 @@
  *     maps.h         operations element by element      products.h   matrix products
  *     activations.h  activations and gates
  *     reductions.h   sums, extrema, variance            norms.h      softmax, layer and batch norm
+ *     scans.h        cumsum and its kind                distances.h  norms of vectors, distances
  *     views.h        shapes, slices, cat                losses.h     losses
  *     indexing.h     gather, scatter, embedding         sampling.h   bernoulli, dropout
  *     operations.h   operations by name, and your own
@@ -70,6 +71,7 @@
 #include "chainrule/maps.h"
 #include "chainrule/activations.h"
 #include "chainrule/reductions.h"
+#include "chainrule/scans.h"
 #include "chainrule/views.h"
 #include "chainrule/products.h"
 #include "chainrule/indexing.h"

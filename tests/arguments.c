@@ -53,6 +53,26 @@ static bool fill(const cr_array *in, int n, cr_array *out, void *user)
     ALONE(TENSOR, cr_logsumexp(x))                                          \
     ALONE(TENSOR, cr_argmax(x))                                             \
     ALONE(TENSOR, cr_var(x))                                                \
+    ALONE(TENSOR, cr_std(x))                                                \
+    ALONE(TENSOR, cr_prod(x))                                               \
+    ALONE(TENSOR, cr_argmin(x))                                             \
+    ALONE(TENSOR, cr_any(x))                                                \
+    ALONE(TENSOR, cr_all(x))                                                \
+    ALONE(TENSOR, cr_count_nonzero(x))                                      \
+    ALONE(TENSOR, cr_nansum(x))                                             \
+    ALONE(TENSOR, cr_nanmean(x))                                            \
+    ALONE(TENSOR, cr_max(x))                                                \
+    ALONE(TENSOR, cr_min(x))                                                \
+    ALONE(TENSOR, cr_median(x))                                             \
+    ALONE(TENSOR, cr_max_dim(x, 0))                                         \
+    ALONE(TENSOR, cr_min_dim(x, 0))                                         \
+    ALONE(TENSOR, cr_kthvalue(x, 1, 0))                                     \
+    ALONE(TENSOR, cr_median_dim(x, 0))                                      \
+    ALONE(TENSOR, cr_cumsum(x, 0))                                          \
+    ALONE(TENSOR, cr_cumprod(x, 0))                                         \
+    ALONE(TENSOR, cr_cummax(x, 0))                                          \
+    ALONE(TENSOR, cr_cummin(x, 0))                                          \
+    ALONE(TENSOR, cr_logcumsumexp(x, 0))                                    \
     ALONE(TENSOR, cr_reshape(x, CR_DIMS(-1)))                               \
     ALONE(TENSOR, cr_permute(x, CR_DIMS(0)))                                \
     ALONE(TENSOR, cr_transpose(x, 0, 0))                                    \

@@ -32,17 +32,19 @@ static int scaled_row(const cr__ending *e)
                              cr__reduce_code *again)                                     \
     {                                                                                    \
         T count = (T)e->count, eps = (T)e->eps, tiny = (T)TINY(sizeof(T));               \
+        bool rooted = e->code == CR__AS_RSTD || e->code == CR__AS_ROOT;                  \
         for (int64_t i = 0; i < n; i++) {                                                \
             T sum = sums[i], square = sum / count + eps;                                 \
             if (!(sum <= MAX && sum >= -MAX)) {                                          \
                 *again = scaled_rows[scaled_row(e)].down;                                \
                 return i;                                                                \
             }                                                                            \
-            if (e->code == CR__AS_RSTD && square < tiny) {                               \
+            if (rooted && square < tiny) {                                               \
                 *again = scaled_rows[scaled_row(e)].up;                                  \
                 return i;                                                                \
             }                                                                            \
             sums[i] = e->code == CR__AS_RSTD   ? 1 / SQRT(square)                        \
+                      : e->code == CR__AS_ROOT ? SQRT(square)                            \
                       : e->code == CR__AS_MEAN ? sum / count                             \
                                                : sum;                                    \
         }                                                                                \
@@ -56,6 +58,8 @@ static int scaled_row(const cr__ending *e)
             (T)(again == scaled_rows[row].up ? CR__UP(sizeof(T)) : CR__DOWN(sizeof(T))); \
         if (e->code == CR__AS_RSTD)                                                      \
             return 1 / SQRT(sum / count + (T)(e->eps * (double)by * (double)by)) * by;   \
+        if (e->code == CR__AS_ROOT)                                                      \
+            return SQRT(sum / count) / by;                                               \
         sum = e->code == CR__AS_MEAN ? sum / count : sum;                                \
         return scaled_rows[row].up == CR__REDUCE_CODES ? sum / by : sum / by / by;       \
     }

@@ -215,7 +215,8 @@ typedef enum cr__ending_code {
     CR__AS_IT_IS, /* of other reductions */
     CR__AS_SUM,
     CR__AS_MEAN, /* sum / count */
-    CR__AS_RSTD  /* 1 / sqrt(sum / count + eps), of squares */
+    CR__AS_RSTD, /* 1 / sqrt(sum / count + eps), of squares */
+    CR__AS_ROOT  /* sqrt(sum / count), of squares */
 } cr__ending_code;
 typedef struct cr__ending {
     cr__ending_code code;

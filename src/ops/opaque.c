@@ -165,6 +165,17 @@ int64_t cr__kernel_chunks(const cr_kernel *kernel, int64_t work, int64_t grains)
     return kernel->workers ? cr__chunks((double)work, grains, kernel->workers) : 1;
 }
 
+cr__lines cr__lines_along(cr_dims dims, int64_t dim)
+{
+    cr__lines lines = { 1, dims.n ? dims.v[dim] : 1, 1 };
+    for (int d = 0; d < dims.n; d++)
+        if (d < dim)
+            lines.outer *= dims.v[d];
+        else if (d > dim)
+            lines.inner *= dims.v[d];
+    return lines;
+}
+
 bool cr__index_dtype(cr_infer *infer, int input)
 {
     if (cr__is_int(infer->in_dtype[input]))

@@ -31,8 +31,15 @@ bool cr__index_dtype(cr_infer *infer, int input);
 /* The place of element i of an array as text, "[2, 0]". */
 const char *cr__place_text(const cr_array *x, int64_t i, char *text, size_t capacity);
 
-/* How many chunks `work` is best cut into, at most `grains`: cr__chunks(). The unit of work
- * is about a nanosecond. */
+/* An array seen as lines along one dim: [outer, n, inner], the elements of a line `inner`
+ * apart. Rank 0 is one line of one element. */
+typedef struct cr__lines {
+    int64_t outer, n, inner;
+} cr__lines;
+cr__lines cr__lines_along(cr_dims dims, int64_t dim);
+
+/* How many chunks `work` is best cut into, at most `grains`: cr__chunks(). The unit of
+ * work is about a nanosecond. */
 int64_t cr__kernel_chunks(const cr_kernel *kernel, int64_t work, int64_t grains);
 
 #endif

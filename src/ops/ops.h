@@ -92,16 +92,39 @@ int64_t cr__reduced_count(cr_dims dims, cr_dims over);
  * dims. */
 cr_tensor *cr__spread(cr_tensor *r, cr_dims dims, const cr__reduce_attrs *attrs);
 
+/* g, the cotangent of value, which some elements of x are equal to: shared evenly by them. */
+cr_tensor *cr__shared_by_ties(cr_tensor *x, cr_tensor *value, cr_tensor *g,
+                              const cr__reduce_attrs *attrs);
+
+/* x with the dims listed (resolved, ascending) as one, its last; *order: its dims before that. */
+cr_tensor *cr__merged_last(cr_tensor *x, cr_dims over, cr_dims *order);
+
+/* For each element the product of the others that are reduced with it: dims resolved. */
+cr_tensor *cr__cofactors(cr_tensor *x, cr_dims over);
+
+/* ---- values and places ---- */
+
+/* What a composite gives that picks elements of x along dim: what is at `places`, and these;
+ * with the dim, which has size 1, dropped if asked for. Returns 2, or -1 after an error. */
+int cr__picked(cr_tensor *x, int dim, cr_tensor *places, bool drop, cr_tensor **outputs,
+               int capacity);
+
+/* Records an operation of these two results: the first, and the other through indices, unless
+ * that is NULL. */
+cr_tensor *cr__with_indices(const cr_op *op, cr_tensor *x, const void *attrs,
+                            cr_tensor **indices, const char *site);
+
 /* ---- moments ---- */
 
 /* x without its mean over the dims, which is subtracted twice: rounded, and what that leaves
  * of it. *mean (may be NULL) is their sum, with the dims kept. */
 cr_tensor *cr__centred(cr_tensor *x, cr_dims dim, cr_tensor **mean);
 
-/* sum x^2 / max(0, count - correction), and 1 / sqrt(sum x^2 / count + eps) with the dims
- * kept: squares overflow or vanish only if the result does. */
+/* sum x^2 / max(0, count - correction), 1 / sqrt(sum x^2 / count + eps) with the dims
+ * kept, and sqrt(sum x^2 / divisor): squares overflow or vanish only if the result does. */
 cr_tensor *cr__mean_square(cr_tensor *x, cr_dims dim, bool keepdim, double correction);
 cr_tensor *cr__rrms(cr_tensor *x, cr_dims dim, double eps);
+cr_tensor *cr__euclidean(cr_tensor *x, cr_dims dim, bool keepdim, double divisor);
 
 /* x - largest, the largest of x in its row, and 0 where both are infinite; x y, and 0 where x
  * is 0, whatever y. */
@@ -118,6 +141,9 @@ CR__INLINE bool cr__is_int(cr_dtype dtype)
 /* The default (f32) for 0, then the result's dtype; an error if its bit, 1u << dtype, is
  * not among those allowed. */
 cr_status cr__resolve_dtype(cr_infer *infer, cr_dtype *dtype, unsigned allowed);
+
+/* Whether dtype is a float; the error if it is not. */
+bool cr__takes_floats(cr_ctx *ctx, const cr_op *op, cr_dtype dtype);
 
 /* A bool, shaped like the first input. */
 cr_status cr__shape_bool(cr_infer *infer);

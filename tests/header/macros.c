@@ -368,6 +368,18 @@ static void reductions_and_views(cr_ctx *ctx)
     IS(cr_logsumexp(x), 6.456193);
     IS(cr_var(x), 3.5);
     IS(cr_sum(cr_var(x, 1, .correction = CR_REAL(0))), 4.0 / 3);
+    IS(cr_std(x, CR_ALL, .correction = CR_REAL(-2.75)), sqrt(2));
+    IS(cr_sum(cr_std(x, 0)), 3 * sqrt(4.5));
+    IS(cr_prod(x), 720);
+    IS(cr_sum(cr_prod(x, 0)), 4 + 10 + 18);
+    IS(cr_max(x), 6);
+    IS(cr_min(x), 1);
+    IS(cr_sum(cr_argmin(x, 1)), 0);
+    IS(cr_any(x, CR_ALL, .keepdim = true), 1);
+    IS(cr_all(cr_sub(x, 1)), 0);
+    IS(cr_count_nonzero(cr_sub(x, 1)), 5);
+    IS(cr_nansum(x), 21);
+    IS(cr_sum(cr_nanmean(x, 0)), 10.5);
     is_int(cr_size(cr_reshape(x, CR_DIMS(3, -1)), 1), 2, "reshape");
     is_int(cr_size(cr_permute(x, CR_DIMS(1, 0)), 0), 3, "permute");
     is_int(cr_size(cr_transpose(x, 0, 1), 0), 3, "transpose");
@@ -402,6 +414,29 @@ static void reductions_and_views(cr_ctx *ctx)
     is_int(cr_chunk(x, 3, 1, parts, 3), 3, "chunk");
     IS(cr_sum(parts[2]), 9);
     is_text(cr_message(ctx), "", "no error in reductions and views");
+}
+
+static void picks_and_scans(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = matrix(ctx), *places = NULL;
+    IS(cr_sum(cr_max_dim(x, 1)), 9);
+    IS(cr_sum(cr_min_dim(x, -1, .keepdim = true)), 5);
+    IS(cr_sum(cr_max_dim(x, 0, .indices = &places)), 15);
+    IS(cr_sum(places), 3);
+    IS(cr_sum(cr_kthvalue(x, 2, 1)), 7);
+    IS(cr_sum(cr_kthvalue(x, 2, -1, .keepdim = true, .indices = &places)), 7);
+    is_int(cr_ndim(places), 2, "kthvalue, keepdim");
+    IS(cr_median(x), 3);
+    IS(cr_sum(cr_median_dim(x, 1, .indices = &places)), 7);
+    IS(cr_sum(places), 2);
+    IS(cr_sum(cr_cumsum(x, 0)), 27);
+    IS(cr_sum(cr_cumprod(x, 0)), 6 + 32);
+    IS(cr_sum(cr_cummax(x, 1)), 21);
+    IS(cr_sum(cr_cummin(x, 1, .indices = &places)), 15);
+    IS(cr_sum(places), 0);
+    IS(cr_select(cr_select(cr_logcumsumexp(x, 1), 0, 0), 0, 2), 3.407606);
+    is_text(cr_message(ctx), "", "no error in picks and scans");
 }
 
 static void products_and_picks(cr_ctx *ctx)
@@ -623,6 +658,7 @@ int main(void)
     binary(ctx);
     dims_by_position(ctx);
     reductions_and_views(ctx);
+    picks_and_scans(ctx);
     products_and_picks(ctx);
     losses_and_norms(ctx);
     gradients(ctx);

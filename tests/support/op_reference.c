@@ -328,6 +328,49 @@ static double fold_argmax(const double *v, int64_t n, const ref_call *c)
     return (double)place_of(v, n, 1);
 }
 
+static double fold_argmin(const double *v, int64_t n, const ref_call *c)
+{
+    (void)c;
+    return (double)place_of(v, n, -1);
+}
+
+static double fold_prod(const double *v, int64_t n, const ref_call *c)
+{
+    double prod = 1;
+    (void)c;
+    for (int64_t i = 0; i < n; i++)
+        prod *= v[i];
+    return prod;
+}
+
+static double fold_count_nonzero(const double *v, int64_t n, const ref_call *c)
+{
+    int64_t count = 0;
+    (void)c;
+    for (int64_t i = 0; i < n; i++)
+        count += v[i] != 0;
+    return (double)count;
+}
+
+static double fold_any(const double *v, int64_t n, const ref_call *c)
+{
+    return fold_count_nonzero(v, n, c) > 0;
+}
+
+static double fold_all(const double *v, int64_t n, const ref_call *c)
+{
+    return fold_count_nonzero(v, n, c) == (double)n;
+}
+
+static double fold_nansum(const double *v, int64_t n, const ref_call *c)
+{
+    double sum = 0;
+    (void)c;
+    for (int64_t i = 0; i < n; i++)
+        sum += isnan(v[i]) ? 0 : v[i];
+    return sum;
+}
+
 static double fold_logsumexp(const double *v, int64_t n, const ref_call *c)
 {
     double sum = 0, most = fold_amax(v, n, c);
@@ -352,6 +395,19 @@ static double fold_mean_square(const double *v, int64_t n, const ref_call *c)
     return sum / fmax(0, (double)n - attr_real(c->attrs, "correction", 0));
 }
 
+static double fold_std(const double *v, int64_t n, const ref_call *c)
+{
+    return sqrt(fold_var(v, n, c));
+}
+
+static double fold_euclidean(const double *v, int64_t n, const ref_call *c)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += v[i] * v[i];
+    return sqrt(sum / attr_real(c->attrs, "divisor", 1));
+}
+
 static double fold_rrms(const double *v, int64_t n, const ref_call *c)
 {
     return 1 / sqrt(fold_mean_square(v, n, c) + attr_real(c->attrs, "eps", 1e-5));
@@ -369,6 +425,16 @@ static const ref_reduce ref_reduces[] = {
     { "amax", fold_amax, 0, 0 },
     { "amin", fold_amin, 0, 0 },
     { "argmax", fold_argmax, CR_I64, 0 },
+    { "argmin", fold_argmin, CR_I64, 0 },
+    { "prod", fold_prod, 0, CR_I64 },
+    { "any", fold_any, CR_BOOL, 0 },
+    { "all", fold_all, CR_BOOL, 0 },
+    { "count_nonzero", fold_count_nonzero, CR_I64, 0 },
+    { "nansum", fold_nansum, 0, CR_I64 },
+    { "max", fold_amax, 0, 0 },
+    { "min", fold_amin, 0, 0 },
+    { "std", fold_std, 0, 0 },
+    { "euclidean", fold_euclidean, 0, 0 },
     { "logsumexp", fold_logsumexp, 0, 0 },
     { "var", fold_var, 0, 0 },
     { "mean_square", fold_mean_square, 0, 0 },
@@ -790,7 +856,8 @@ static const ref_entry entries[] = {
 
 static const ref_entry *find_entry(const char *name)
 {
-    const ref_entry *const tables[] = { entries, ref_entries_nn, ref_entries_attention };
+    const ref_entry *const tables[] = { entries, ref_entries_nn, ref_entries_attention,
+                                        ref_entries_lines };
     for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
         for (const ref_entry *e = tables[t]; e->name; e++)
             if (strcmp(e->name, name) == 0)

@@ -29,12 +29,12 @@ cr_dims with(cr_dims dims, int dim, int64_t size);
 
 double mean_of(const double *v, int64_t n);
 
-/* Definitions by name; those of op_reference_nn.c end with a row whose name is NULL. */
+/* Definitions by name; those of other files end with a row whose name is NULL. */
 typedef struct ref_entry {
     const char *name;
     ref_fn *f;
 } ref_entry;
-extern const ref_entry ref_entries_nn[], ref_entries_attention[];
+extern const ref_entry ref_entries_nn[], ref_entries_attention[], ref_entries_lines[];
 
 /* What must hold of element i of a random result, c->out. */
 typedef struct ref_property {

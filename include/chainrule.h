@@ -10,6 +10,7 @@
  * This header is the whole interface and its manual. Its parts, in chainrule/:
  *
  *     core.h         types, contexts and errors, making and reading tensors, scopes, gradients
+ *     autograd.h     hooks, Jacobians, recomputation, explanations
  *     maps.h         operations element by element      products.h   matrix products
  *     activations.h  activations and gates
  *     reductions.h   sums, extrema, variance            norms.h      softmax, layer and batch norm
@@ -68,6 +69,7 @@
 #include "chainrule/core.h"
 #include "chainrule/macros.h"
 
+#include "chainrule/autograd.h"
 #include "chainrule/maps.h"
 #include "chainrule/activations.h"
 #include "chainrule/reductions.h"

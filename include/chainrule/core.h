@@ -33,6 +33,10 @@ typedef enum cr_status {
     CR_ERR_UNSUPPORTED
 } cr_status;
 
+/* Hooks: autograd.h. */
+typedef cr_tensor *cr_hook(cr_tensor *x, cr_tensor *cotangent, void *user);
+typedef void cr_post_accumulate_hook(cr_tensor *leaf, void *user);
+
 /* Element types. Zero, where an option asks for a dtype, means the default (f32).
  *
  * bf16 and f16 are stored in 16 bits and computed in f32: an operation gives what it gives of the
@@ -460,13 +464,19 @@ CR_API bool cr_is_leaf(const cr_tensor *x);
  * rule from the loss down, each operation once. Recorded only; computed with the next run. The
  * activations are let go after it; .retain_graph keeps them for another pass, which would compute
  * them again otherwise.
+ * Gradients that are to be differentiated come from cr_gradients() with .create_graph: a leaf's is
+ * a constant. Several losses in one pass: cr_backward_many().
  * Errors: CR_ERR_GRAD if loss is not a scalar float, or nothing beneath it requires a gradient
- * (see cr_explain_no_grad). usage: cr_backward(loss), cr_backward(y, .cotangent = g) */
+ * (see cr_explain_no_grad), or an input is no leaf, nor watched, or frozen.
+ * usage: cr_backward(loss), cr_backward(y, .cotangent = g) */
 typedef struct cr_backward_opts {
     const char *site CR_ZERO;
     bool retain_graph CR_ZERO;
     cr_tensor *cotangent CR_ZERO; /* d something / d loss, shaped like it; default 1. With it,
                                    * the loss may have any shape. */
+    cr_tensor *const *inputs CR_ZERO; /* only these leaves and watched tensors, n_inputs of them,
+                                       * get gradients; what leads to no others is not visited */
+    int n_inputs CR_ZERO;
 } cr_backward_opts;
 CR_API cr_status cr_backward_at(cr_tensor *loss, cr_backward_opts opts);
 #define cr_backward(...)                           \

@@ -60,7 +60,10 @@ struct cr_ctx {
     cr__list shape_table; /* all shapes, by their hash: see cr__shape_of() */
     size_t shape_buckets, n_shapes;
     struct cr__leaf *dirty; /* with pending values or gradients */
-    size_t n_unsaved;       /* nodes listed in unsaved: see cr__unsave_soon() */
+    struct cr__leaf *accumulated, **last_accumulated; /* whose hooks are due: hooks.c */
+    uint64_t next_hook;
+    bool in_hooks;    /* hooks are being called */
+    size_t n_unsaved; /* nodes listed in unsaved: see cr__unsave_soon() */
     /* Memory of walks, of what runs are asked for, and of runs, kept between them. */
     cr__list walk_lists[4], unsaved, targets, run_lists[16], sort_list;
 

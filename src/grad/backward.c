@@ -1,381 +1,102 @@
-/* The chain rule: the walk from a result down to the leaves, and backward passes. It
- * knows vjps and flags of nodes, no operation, and computes nothing. */
-#include "../base/text.h"
+/* Backward passes: from losses to the gradients of the leaves beneath them. */
 #include "grad.h"
 
-#include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
-/* The walk's lists, which the context keeps for the next walk. */
-enum { NODES, COTANGENTS, DOWN, ENDS };
+/* One pass, as it was asked for. */
+typedef struct pass {
+    cr_ctx *ctx;
+    cr_tensor *const *losses, *const *cotangents, *const *inputs;
+    int n, n_inputs;
+    bool retain_graph, many;
+    const char *what, *site;
+    cr_tensor **roots, **starts; /* n of each */
+    cr_tensor **nodes;           /* of the inputs */
+} pass;
 
-/* Marks the walk's targets while it is pruned. */
-#define TARGET ((uint32_t)1 << 31)
+/* ---- what is asked for ---- */
 
-cr_status cr__grad_fail(cr_ctx *ctx, cr_status status, const char *what, const char *site,
-                        const char *advice, const char *format, ...)
+/* Whether a backward pass can start at the i-th loss, with or without a cotangent. */
+static bool check_loss(const pass *p, int i, bool given)
 {
-    char why[640];
-    va_list args;
-    va_start(args, format);
-    cr__vformat(why, sizeof why, format, args);
-    va_end(args);
-    return cr_fail(ctx, status, "%s: %s (%s)%s%s", what, why, site ? site : "?",
-                   advice ? "; " : "", advice ? advice : "");
-}
-
-/* ---- collecting ---- */
-
-bool cr__may_walk(cr_ctx *ctx, const char *what, const char *site)
-{
-    if (ctx->walking)
-        cr__grad_fail(ctx, CR_ERR_UNSUPPORTED, what, site,
-                      "let it build its cotangents from operations",
-                      "a vjp may not start another walk");
-    return !ctx->walking;
-}
-
-void cr__walk_begin(cr__walk *walk, cr_ctx *ctx, bool create_graph, const char *what,
-                    const char *site)
-{
-    *walk = (cr__walk){ .ctx = ctx,
-                        .since = ctx->next_seq,
-                        .what = what,
-                        .site = site,
-                        .no_grad = ctx->no_grad,
-                        .context_site = ctx->site,
-                        .within = ctx->within };
-    ctx->walking = true;
-    ctx->no_grad = create_graph ? 0 : ctx->no_grad + 1;
-}
-
-CR__INLINE bool add_to_walk(cr__walk *walk, cr_tensor *node)
-{
-    cr__list *list = &walk->ctx->walk_lists[NODES];
-    if (!(node->flags & CR__NEEDS_GRAD) || node->walk)
-        return true;
-    if (!cr__list_reserve(walk->ctx, list, (walk->n + 1) * sizeof *walk->nodes))
-        return false;
-    walk->nodes = list->at;
-    walk->nodes[walk->n++] = node;
-    node->walk = (uint32_t)walk->n;
-    return true;
-}
-
-bool cr__walk_root(cr__walk *walk, cr_tensor *node)
-{
-    return add_to_walk(walk, node);
-}
-
-static void number_nodes(cr__walk *walk)
-{
-    for (size_t i = 0; i < walk->n; i++)
-        walk->nodes[i]->walk = (uint32_t)i + 1;
-}
-
-static void swap_nodes(cr_tensor **a, cr_tensor **b)
-{
-    cr_tensor *node = *a;
-    *a = *b;
-    *b = node;
-}
-
-/* Decreasing order of creation: inputs are older. Versions of leaves need no order and go
- * to the end; they may be so old that they would spread the seqs to sort. */
-static bool order(cr__walk *walk)
-{
-    size_t n = walk->n;
-    for (size_t i = 0; i < n;) {
-        if (walk->nodes[i]->flags & CR__VERSION)
-            swap_nodes(&walk->nodes[i], &walk->nodes[--n]);
-        else
-            i++;
-    }
-    if (!cr__sort_nodes(walk->ctx, walk->nodes, NULL, n))
-        return false;
-    for (size_t i = 0; i < n / 2; i++)
-        swap_nodes(&walk->nodes[i], &walk->nodes[n - 1 - i]);
-    number_nodes(walk);
-    return true;
-}
-
-/* The list is queue and result in one: no recursion, however deep the graph. A chain
- * comes out in order. */
-bool cr__walk_collect(cr__walk *walk)
-{
-    bool ordered = true;
-    uint64_t last = UINT64_MAX;
-    for (size_t i = 0; i < walk->n; i++) {
-        const cr_tensor *node = walk->nodes[i];
-        if (node->flags & CR__VERSION)
-            continue;
-        ordered &= node->seq < last;
-        last = node->seq;
-        for (int j = 0; j < node->n_inputs; j++) {
-            cr_tensor *in = cr__input(node, j);
-            if (in && !add_to_walk(walk, in))
-                return false;
-        }
-    }
-    CR__ASSERT(walk->n < TARGET);
-    return ordered || order(walk);
-}
-
-/* Of the versions, those of the handles among the xs are targets. */
-static void find_targets(cr__walk *walk, cr_tensor *const *nodes, cr_tensor *const *xs,
-                         size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (nodes[i]->walk)
-            nodes[i]->walk |= TARGET;
-        if (xs[i]->flags & CR__HANDLE)
-            xs[i]->walk = TARGET;
-    }
-    for (size_t i = 0; i < walk->n; i++) {
-        cr_tensor *node = walk->nodes[i];
-        const cr_tensor *handle = node->flags & CR__VERSION ? node->leaf->handle : NULL;
-        if (handle && handle->walk)
-            node->walk |= TARGET;
-        if (node->flags & CR__VERSION && !(node->walk & TARGET))
-            node->walk = 0;
-    }
-    for (size_t i = 0; i < n; i++)
-        if (xs[i]->flags & CR__HANDLE)
-            xs[i]->walk = 0;
-}
-
-void cr__walk_prune(cr__walk *walk, cr_tensor *const *nodes, cr_tensor *const *xs,
-                    size_t n)
-{
-    size_t kept = 0;
-    find_targets(walk, nodes, xs, n);
-    /* Inputs come first: what is not useful has left the walk already. */
-    for (size_t i = walk->n; i-- > 0;) {
-        cr_tensor *node = walk->nodes[i];
-        bool useful = node->flags & CR__VERSION || node->walk & TARGET;
-        for (int j = 0; j < node->n_inputs && !useful; j++) {
-            const cr_tensor *in = cr__input(node, j);
-            useful = in && in->walk;
-        }
-        if (!useful)
-            node->walk = 0;
-    }
-    for (size_t i = 0; i < walk->n; i++)
-        if (walk->nodes[i]->walk)
-            walk->nodes[kept++] = walk->nodes[i];
-    walk->n = kept;
-    number_nodes(walk);
-}
-
-/* ---- the chain rule ---- */
-
-/* Here paths meet: cotangents add up. */
-CR__INLINE bool arrive(cr__walk *walk, const cr_tensor *node, cr_tensor *cotangent)
-{
-    cr_tensor **sum = &walk->cotangents[node->walk - 1];
-    if (*sum)
-        cotangent = cr_add_at(cr_arg_tensor(*sum), cr_arg_tensor(cotangent), walk->site);
-    *sum = cotangent;
-    return cotangent;
-}
-
-bool cr__walk_seed(cr__walk *walk, cr_tensor *node, cr_tensor *cotangent)
-{
-    if (!walk->cotangents) {
-        cr__list *list = &walk->ctx->walk_lists[COTANGENTS];
-        size_t bytes = walk->n * sizeof *walk->cotangents;
-        if (!cr__list_reserve(walk->ctx, list, bytes))
-            return false;
-        walk->cotangents = list->at;
-        memset(walk->cotangents, 0, bytes);
-    }
-    return arrive(walk, node, cotangent);
-}
-
-/* The vjp of node, which may be the user's, gave its input j what is no cotangent of it. */
-static void refuse_cotangent(cr__walk *walk, const cr_tensor *node, int j,
-                             const cr_tensor *in, const cr_tensor *g)
-{
-    const char *op = node->op->name;
-    char input[64];
-    cr__input_text(node->op, j, input, sizeof input);
-    if (g->refs <= 0 || g->ctx != walk->ctx)
-        cr__grad_fail(walk->ctx, CR_ERR_SCOPE, walk->what, node->site, NULL,
-                      "the vjp of %s gave %s a cotangent of a closed scope or of another "
-                      "context",
-                      op, input);
-    else if (g->dtype != in->dtype)
-        cr__grad_fail(walk->ctx, CR_ERR_DTYPE, walk->what, node->site, NULL,
-                      "the vjp of %s gave %s, which is %s, a cotangent of %s", op, input,
-                      cr_dtype_name(in->dtype), cr_dtype_name(g->dtype));
-    else
-        cr__grad_fail(walk->ctx, CR_ERR_SHAPE, walk->what, node->site,
-                      "a cotangent has the shape of its input",
-                      "the vjp of %s gave %s of shape %s a cotangent of shape %s", op,
-                      input, cr__shape_text(in), cr__shape_text(g));
-}
-
-/* What the vjp gave the inputs arrives at those that take part. */
-static bool send_down(cr__walk *walk, const cr_tensor *node, cr_tensor *const *down)
-{
-    for (int j = 0; j < node->n_inputs; j++) {
-        cr_tensor *g = down[j];
-        const cr_tensor *in = g ? cr__input(node, j) : NULL;
-        if (!in)
-            continue;
-        if (CR__UNLIKELY(!in->walk)) {
-            walk->wasteful = true;
-            continue;
-        }
-        if (CR__UNLIKELY(g->refs <= 0 || g->ctx != walk->ctx || !cr__same_type(g, in))) {
-            refuse_cotangent(walk, node, j, in, g);
-            return false;
-        }
-        if (!arrive(walk, in, cr__resolve(g)))
-            return false;
-    }
-    return true;
-}
-
-/* Room for what the vjp gives n inputs, empty; NULL with the error. */
-static cr_tensor **room_for_many(cr__walk *walk, int n)
-{
-    const size_t bytes = (size_t)n * sizeof(cr_tensor *);
-    cr__list *list = &walk->ctx->walk_lists[DOWN];
-    return cr__list_reserve(walk->ctx, list, bytes) ? memset(list->at, 0, bytes) : NULL;
-}
-
-/* Sends the cotangent g of node down to its inputs, if one of them takes part. */
-static bool visit(cr__walk *walk, cr_tensor *node, cr_tensor *g)
-{
-    cr_ctx *ctx = walk->ctx;
-    bool wanted = false;
-    for (int j = 0; j < node->n_inputs && !wanted; j++) {
-        const cr_tensor *in = cr__input(node, j);
-        wanted = in && in->walk;
-    }
-    if (!wanted)
-        return true;
-    cr_tensor *few[3] = { NULL }, **down = few;
-    if (node->n_inputs > 3 && !(down = room_for_many(walk, node->n_inputs)))
-        return false;
-    CR__ASSERT(node->op && node->op->vjp);
-    ctx->site = node->site;
-    ctx->within = node->within;
-    cr__scope *floor = cr__floor_set(ctx);
-    node->op->vjp(node, g, down);
-    cr__floor_end(ctx, floor, node->op->name);
-    if (CR__LIKELY(ctx->status == CR_OK))
-        return send_down(walk, node, down);
-    cr__say_whose(ctx, cr__called(node), node->site);
-    return false;
-}
-
-static bool note_end(cr__walk *walk, size_t place)
-{
-    cr__list *list = &walk->ctx->walk_lists[ENDS];
-    if (!cr__list_reserve(walk->ctx, list, (walk->n_ends + 1) * sizeof *walk->ends))
-        return false;
-    walk->ends = list->at;
-    walk->ends[walk->n_ends++] = place;
-    return true;
-}
-
-/* Each node comes after all its consumers: its cotangent is complete. Leaves are looked
- * at when all is over. */
-bool cr__walk_down(cr__walk *walk)
-{
-    for (size_t i = 0; i < walk->n && walk->cotangents; i++) {
-        cr_tensor *node = walk->nodes[i], *g = walk->cotangents[i];
-        bool version = node->flags & CR__VERSION;
-        if (version || (g && node->flags & CR__WATCHED))
-            if (!note_end(walk, i))
-                return false;
-        if (version)
-            continue;
-        if (g && (!visit(walk, node, g) || (walk->releases && !cr__unsave_soon(node))))
-            return false;
-        if (walk->releases)
-            node->walk = 0; /* its consumers and its vjp have been */
-    }
-    walk->ctx->site = walk->context_site;
-    walk->ctx->within = walk->within;
-    return true;
-}
-
-void cr__walk_end(cr__walk *walk, bool let_go)
-{
-    cr_ctx *ctx = walk->ctx;
-    bool gone = walk->releases && let_go; /* those of leaves by add_cotangents() */
-    if (walk->releases)
-        cr__unsave_end(ctx, !let_go);
-    for (size_t i = 0; i < walk->n && !gone; i++) {
-        cr_tensor *node = walk->nodes[i];
-        node->walk = 0;
-        if (let_go && walk->cotangents && walk->cotangents[i])
-            cr__unsave(node);
-    }
-    if (walk->wasteful)
-        cr__disown(ctx, walk->since);
-    ctx->site = walk->context_site;
-    ctx->within = walk->within;
-    ctx->no_grad = walk->no_grad;
-    ctx->walking = false;
-    for (int i = 0; i < CR__COUNT(ctx->walk_lists); i++)
-        cr__list_rest(ctx, &ctx->walk_lists[i]);
-}
-
-cr_tensor *cr__walk_start(cr_tensor *y, cr_tensor *given, bool create_graph,
-                          const char *what, const char *site)
-{
-    if (!given)
-        return cr_full_like_at(y, cr_arg_int(1), site);
-    if (!cr__usable(y->ctx, given, what, site))
-        return NULL;
-    given = cr__resolve(given);
-    if (!cr__same_type(given, y)) {
-        cr__grad_fail(y->ctx, given->dtype == y->dtype ? CR_ERR_SHAPE : CR_ERR_DTYPE,
-                      what, site, "a cotangent is like what it belongs to",
-                      "the cotangent is %s %s, its tensor %s %s",
-                      cr_dtype_name(given->dtype), cr__shape_text(given),
-                      cr_dtype_name(y->dtype), cr__shape_text(y));
-        return NULL;
-    }
-    /* Under a name of its own: it may come out as a gradient, and given stays the
-     * caller's. */
-    return create_graph ? cr_reshape_at(given, cr_shape(given), site)
-                        : cr_detach_at(given, site);
-}
-
-/* ---- backward passes ---- */
-
-/* Whether a backward pass can start at loss. */
-static bool check_loss(cr_tensor *loss, const cr_backward_opts *opts)
-{
-    const char *what = "backward", *name;
-    cr_ctx *ctx = loss->ctx;
+    cr_tensor *loss = p->roots[i];
+    const char *name;
     char label[80], why[512];
     bool is_float = cr__is_float((cr_dtype)loss->dtype);
     if (CR__LIKELY(is_float && loss->flags & CR__NEEDS_GRAD &&
-                   (cr__numel(loss) == 1 || opts->cotangent)))
+                   (cr__numel(loss) == 1 || given)))
         return true;
     name = cr_name(loss);
-    snprintf(label, sizeof label, *name ? "the loss \"%.50s\"" : "the loss", name);
+    if (p->many)
+        snprintf(label, sizeof label, "losses[%d]", i);
+    else
+        snprintf(label, sizeof label, *name ? "the loss \"%.50s\"" : "the loss", name);
     if (!is_float) {
-        cr__grad_fail(ctx, CR_ERR_GRAD, what, opts->site, NULL,
+        cr__grad_fail(p->ctx, CR_ERR_GRAD, p->what, p->site, NULL,
                       "%s is %s, and only floats have gradients", label,
                       cr_dtype_name(loss->dtype));
-    } else if (!opts->cotangent && cr__numel(loss) != 1) {
-        cr__grad_fail(ctx, CR_ERR_GRAD, what, opts->site,
-                      "reduce it with cr_sum() or cr_mean(), or give a .cotangent",
+    } else if (!given && cr__numel(loss) != 1) {
+        cr__grad_fail(p->ctx, CR_ERR_GRAD, p->what, p->site,
+                      p->many
+                          ? "reduce it with cr_sum() or cr_mean(), or give .cotangents"
+                          : "reduce it with cr_sum() or cr_mean(), or give a .cotangent",
                       "%s is not a scalar: its shape is %s", label, cr__shape_text(loss));
     } else {
         cr_explain_no_grad(loss, why, sizeof why);
-        cr__grad_fail(ctx, CR_ERR_GRAD, what, opts->site, NULL,
+        cr__grad_fail(p->ctx, CR_ERR_GRAD, p->what, p->site, NULL,
                       "%s needs no gradient: %s", label, why);
     }
     return false;
+}
+
+static bool start_losses(const pass *p)
+{
+    for (int i = 0; i < p->n; i++) {
+        if (!cr__usable(p->ctx, p->losses[i], p->what, p->site))
+            return false;
+        p->roots[i] = cr__resolve(p->losses[i]);
+        cr_tensor *given = p->cotangents ? p->cotangents[i] : NULL;
+        if (!check_loss(p, i, given != NULL) ||
+            !(p->starts[i] = cr__walk_start(p->roots[i], given, false, p->what, p->site)))
+            return false;
+    }
+    return true;
+}
+
+static bool check_inputs_given(const pass *p)
+{
+    for (int i = 0; i < p->n_inputs; i++) {
+        cr_tensor *x = p->inputs[i];
+        if (!cr__usable(p->ctx, x, p->what, p->site))
+            return false;
+        p->nodes[i] = cr__resolve(x);
+        const char *why = !(x->flags & (CR__HANDLE | CR__VERSION | CR__WATCHED))
+                              ? "neither a leaf nor watched, and keeps no gradient"
+                          : !(p->nodes[i]->flags & CR__NEEDS_GRAD)
+                              ? "frozen, or needs no gradient"
+                              : NULL;
+        if (why) {
+            cr__grad_fail(p->ctx, CR_ERR_GRAD, p->what, p->site,
+                          "cr_gradients() differentiates with respect to anything",
+                          "inputs[%d] of shape %s is %s", i, cr__shape_text(x), why);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- what comes out ---- */
+
+static cr__leaf *hooked(const cr_tensor *node)
+{
+    return node->flags & CR__VERSION && node->leaf->hooks ? node->leaf : NULL;
+}
+
+static bool add_old_grad(const cr__walk *walk, const cr__leaf *leaf, cr_tensor **sum)
+{
+    if (leaf->grad)
+        *sum = cr_add_at(cr_arg_tensor(leaf->grad), cr_arg_tensor(*sum), walk->site);
+    return *sum;
 }
 
 /* What the gradients will be: the old ones and what has arrived. Several versions of a
@@ -395,28 +116,41 @@ static bool add_cotangents(cr__walk *walk)
         if (!*sum || (version && !(handle && node->leaf->requires_grad)))
             continue;
         if (handle && handle->walk) {
-            if (!arrive(walk, handle, *sum))
+            if (!cr__walk_arrive(walk, handle, *sum))
                 return false;
             continue;
         }
         if (handle)
             handle->walk = (uint32_t)place + 1;
         walk->ends[walk->n_ends++] = place;
-        cr_tensor *old = node->leaf->grad;
-        if (old)
-            *sum = cr_add_at(cr_arg_tensor(old), cr_arg_tensor(*sum), walk->site);
-        if (!*sum)
+        if (!hooked(node) && !add_old_grad(walk, node->leaf, sum))
+            return false;
+    }
+    return true;
+}
+
+/* Hooks of leaves see what the pass adds, of all their values together. They may release
+ * tensors. */
+static bool call_leaf_hooks(cr__walk *walk)
+{
+    for (size_t i = 0; i < walk->n_ends; i++) {
+        cr__leaf *leaf = hooked(walk->nodes[walk->ends[i]]);
+        cr_tensor **sum = &walk->cotangents[walk->ends[i]];
+        if (leaf && leaf->handle &&
+            !(*sum = cr__call_hooks(leaf->handle, *sum, walk->what)))
+            return false;
+        if (leaf && leaf->handle && !add_old_grad(walk, leaf, sum))
             return false;
     }
     return true;
 }
 
 /* g as a gradient, which is its leaf's alone and goes when another takes its place: g
- * itself if the walk has made it and no leaf has it yet (its `walk` tells), else another
- * name for it. */
-static cr_tensor *own(const cr__walk *walk, cr_tensor *g)
+ * itself if the walk has made it and no leaf has it yet (its `walk` tells), nor a hook has
+ * seen it, else another name for it. */
+static cr_tensor *own(const cr__walk *walk, cr_tensor *g, bool seen)
 {
-    if (g->seq < walk->since || g->walk)
+    if (g->seq < walk->since || g->walk || seen)
         g = cr_detach_at(g, walk->site);
     if (g)
         g->walk = 1;
@@ -427,8 +161,9 @@ static bool own_all(cr__walk *walk)
 {
     bool done = true;
     for (size_t i = 0; i < walk->n_ends && done; i++) {
+        const cr_tensor *node = walk->nodes[walk->ends[i]];
         cr_tensor **sum = &walk->cotangents[walk->ends[i]];
-        done = (*sum = own(walk, *sum)) != NULL;
+        done = (*sum = own(walk, *sum, node->leaf->hooks != NULL)) != NULL;
     }
     return done;
 }
@@ -436,42 +171,130 @@ static bool own_all(cr__walk *walk)
 /* All or nothing: no gradient is set before everything that can fail has succeeded. */
 static bool set_gradients(cr__walk *walk)
 {
-    bool done = add_cotangents(walk) && own_all(walk);
+    bool done = add_cotangents(walk) && call_leaf_hooks(walk) && own_all(walk);
     for (size_t i = 0; i < walk->n_ends; i++) {
         const size_t place = walk->ends[i];
         cr_tensor *node = walk->nodes[place], *g = walk->cotangents[place];
-        if (node->flags & CR__VERSION)
-            node->leaf->handle->walk = 0;
+        cr_tensor *handle = node->leaf->handle;
+        if (node->flags & CR__VERSION && handle)
+            handle->walk = 0;
         if (g && g->seq >= walk->since)
             g->walk = 0;
-        if (done)
+        if (done && handle) {
             cr__leaf_set_grad(node->leaf, g);
+            node->leaf->accumulated = node->leaf->hooks != NULL;
+        }
     }
     return done;
 }
 
+/* ---- the pass ---- */
+
+static void want(const pass *p, bool wanted)
+{
+    for (int i = 0; i < p->n_inputs; i++)
+        p->nodes[i]->wanted = wanted;
+}
+
+static bool walk_losses(const pass *p, cr__walk *walk)
+{
+    for (int i = 0; i < p->n; i++)
+        if (!cr__walk_root(walk, p->roots[i]))
+            return false;
+    if (!cr__walk_collect(walk))
+        return false;
+    if (p->n_inputs)
+        cr__walk_prune(walk, p->nodes, p->inputs, (size_t)p->n_inputs);
+    for (int i = 0; i < p->n; i++)
+        if (p->roots[i]->walk && !cr__walk_seed(walk, p->roots[i], p->starts[i]))
+            return false;
+    return cr__walk_down(walk) && set_gradients(walk);
+}
+
+static bool go_back(const pass *p)
+{
+    cr_ctx *ctx = p->ctx;
+    cr__walk walk;
+    if (!check_inputs_given(p) || !start_losses(p))
+        return false;
+    cr__walk_begin(&walk, ctx, false, p->what, p->site);
+    /* Eager mode lets values go while vjps record. */
+    walk.releases = ctx->unsaves = !p->retain_graph && !ctx->eager;
+    walk.some = p->n_inputs > 0;
+    /* Hooks and vjps may release what they find. */
+    for (int i = 0; i < p->n; i++)
+        cr__retain(p->roots[i]);
+    want(p, true);
+    bool done = walk_losses(p, &walk);
+    want(p, false);
+    cr__walk_end(&walk, done && !p->retain_graph);
+    for (int i = 0; i < p->n; i++) {
+        p->roots[i]->flags |= done ? CR__KEEP : 0;
+        cr__drop(p->roots[i]);
+    }
+    return done;
+}
+
+static cr_status run_pass(pass *p)
+{
+    cr_ctx *ctx = p->ctx;
+    CR__STATE_GUARD(ctx, true);
+    if (!cr__may_walk(ctx, p->what, p->site))
+        return ctx->status;
+    if (p->inputs && p->n_inputs < 1)
+        return cr__grad_fail(ctx, CR_ERR_ARGUMENT, p->what, p->site,
+                             "leave it out to reach all leaves", "%d inputs",
+                             p->n_inputs);
+    if (!p->inputs && p->n_inputs)
+        return cr__grad_fail(ctx, CR_ERR_NULL, p->what, p->site, NULL,
+                             "the list of %d inputs is NULL", p->n_inputs);
+    cr_tensor *few[2], **memory = few;
+    const size_t n = (size_t)p->n, n_inputs = (size_t)p->n_inputs;
+    if (n > 1 || n_inputs)
+        memory = cr__pooled_new(ctx, (2 * n + n_inputs) * sizeof *memory);
+    if (!memory)
+        return ctx->status;
+    p->roots = memory;
+    p->starts = memory + n;
+    p->nodes = memory + 2 * n;
+    bool done = go_back(p);
+    if (memory != few)
+        cr__pooled_free(memory);
+    return done ? CR_OK : ctx->status;
+}
+
 cr_status cr_backward_at(cr_tensor *loss, cr_backward_opts opts)
 {
-    const char *what = "backward";
-    if (!cr__usable(NULL, loss, what, opts.site))
+    pass p = { .losses = &loss,
+               .cotangents = &opts.cotangent,
+               .inputs = opts.inputs,
+               .n = 1,
+               .n_inputs = opts.n_inputs,
+               .retain_graph = opts.retain_graph,
+               .what = "backward",
+               .site = opts.site };
+    if (!cr__usable(NULL, loss, p.what, p.site))
         return loss ? cr__refuse(loss->ctx) : CR_ERR_NULL;
-    cr_ctx *ctx = loss->ctx;
-    CR__STATE_GUARD(ctx, true);
-    loss = cr__resolve(loss);
-    if (!cr__may_walk(ctx, what, opts.site) || !check_loss(loss, &opts))
-        return ctx->status;
-    cr_tensor *start = cr__walk_start(loss, opts.cotangent, false, what, opts.site);
-    if (!start)
-        return ctx->status;
-    cr__walk walk;
-    cr__walk_begin(&walk, ctx, false, what, opts.site);
-    /* Eager mode lets values go while vjps record. */
-    walk.releases = ctx->unsaves = !opts.retain_graph && !ctx->eager;
-    bool done = cr__walk_root(&walk, loss) && cr__walk_collect(&walk) &&
-                cr__walk_seed(&walk, loss, start) && cr__walk_down(&walk) &&
-                set_gradients(&walk);
-    cr__walk_end(&walk, done && !opts.retain_graph);
-    if (done)
-        loss->flags |= CR__KEEP;
-    return done ? CR_OK : ctx->status;
+    p.ctx = loss->ctx;
+    return run_pass(&p);
+}
+
+cr_status cr_backward_many_at(cr_tensor *const *losses, int n, cr_backward_many_opts opts)
+{
+    pass p = { .losses = losses,
+               .cotangents = opts.cotangents,
+               .inputs = opts.inputs,
+               .n = n,
+               .n_inputs = opts.n_inputs,
+               .retain_graph = opts.retain_graph,
+               .many = true,
+               .what = "backward",
+               .site = opts.site };
+    for (int i = 0; i < n && losses && !p.ctx; i++)
+        p.ctx = losses[i] ? losses[i]->ctx : NULL;
+    if (!p.ctx)
+        return n < 1 ? CR_ERR_ARGUMENT : CR_ERR_NULL;
+    if (p.ctx->status != CR_OK || !cr__may_change(p.ctx, p.what))
+        return cr__refuse(p.ctx);
+    return run_pass(&p);
 }

@@ -18,6 +18,7 @@ typedef struct cr__walk {
     size_t *ends;  /* places of the versions, and of watched nodes that are reached */
     bool releases; /* each node's saves and mark go as soon as its vjp has been called */
     bool wasteful; /* vjps have recorded cotangents that nothing takes */
+    bool some;     /* only what is `wanted` gets a gradient */
     int no_grad;   /* the context's, to be restored, and so the following */
     const char *context_site;
     const cr_op *within;
@@ -36,7 +37,9 @@ bool cr__walk_collect(cr__walk *walk);
  * all the values that it has had. */
 void cr__walk_prune(cr__walk *walk, cr_tensor *const *nodes, cr_tensor *const *xs,
                     size_t n);
-/* A cotangent arrives at a node of the walk. */
+/* A cotangent arrives at a node of the walk. Here paths meet: cotangents add up. */
+bool cr__walk_arrive(cr__walk *walk, const cr_tensor *node, cr_tensor *cotangent);
+/* The same before any other has. */
 bool cr__walk_seed(cr__walk *walk, cr_tensor *node, cr_tensor *cotangent);
 /* The chain rule, from the roots down. */
 bool cr__walk_down(cr__walk *walk);

@@ -102,23 +102,47 @@ static void fail_unused(const request *r, int j)
                   "xs[%d] of shape %s %s", j, cr__shape_text(x), text);
 }
 
-/* What has arrived at x: for a leaf, at all the values that it has had. */
-static cr_tensor *arrived(const request *r, const cr__walk *walk, int j)
+/* What has arrived at the leaves among the xs, at all the values that they have had, into
+ * found; meanwhile the handle remembers the place of the first x that it is. */
+static void add_leaves(const request *r, const cr__walk *walk)
 {
-    const cr_tensor *node = r->nodes[r->n_ys + j];
-    cr_tensor *sum = NULL;
-    if (!walk->cotangents)
-        return NULL;
-    if (!(r->xs[j]->flags & CR__HANDLE))
-        return node->walk ? walk->cotangents[node->walk - 1] : NULL;
+    for (int j = r->n_xs; j-- > 0;)
+        if (r->xs[j]->flags & CR__HANDLE)
+            r->xs[j]->walk = (uint32_t)j + 1;
     for (size_t i = 0; i < walk->n_ends && r->ctx->status == CR_OK; i++) {
         cr_tensor *g = walk->cotangents[walk->ends[i]];
         const cr_tensor *end = walk->nodes[walk->ends[i]];
-        if (!g || !(end->flags & CR__VERSION) || end->leaf != r->xs[j]->leaf)
+        const cr_tensor *x = end->flags & CR__VERSION ? end->leaf->handle : NULL;
+        if (!g || !x || !x->walk)
             continue;
-        sum = sum ? cr_add_at(cr_arg_tensor(sum), cr_arg_tensor(g), r->opts->site) : g;
+        cr_tensor **sum = &r->found[x->walk - 1];
+        *sum = *sum ? cr_add_at(cr_arg_tensor(*sum), cr_arg_tensor(g), r->opts->site) : g;
     }
-    return sum;
+    for (int j = 0; j < r->n_xs; j++) {
+        cr_tensor *x = r->xs[j];
+        uint32_t first = x->flags & CR__HANDLE ? x->walk - 1 : (uint32_t)j;
+        if (first != (uint32_t)j)
+            r->found[j] = r->found[first];
+        else if (r->found[j] && x->leaf && x->leaf->hooks)
+            r->found[j] = cr__call_hooks(x, r->found[j], request_name);
+    }
+    for (int j = 0; j < r->n_xs; j++)
+        if (r->xs[j]->flags & CR__HANDLE)
+            r->xs[j]->walk = 0;
+}
+
+/* What has arrived at the xs, into found. */
+static void find_arrived(const request *r, const cr__walk *walk)
+{
+    memset(r->found, 0, (size_t)r->n_xs * sizeof *r->found);
+    if (!walk->cotangents)
+        return;
+    add_leaves(r, walk);
+    for (int j = 0; j < r->n_xs; j++) {
+        const cr_tensor *node = r->nodes[r->n_ys + j];
+        if (!(r->xs[j]->flags & CR__HANDLE) && node->walk)
+            r->found[j] = walk->cotangents[node->walk - 1];
+    }
 }
 
 /* The number of the first x without a gradient, or n_xs. A cotangent that is a leaf's own
@@ -126,8 +150,9 @@ static cr_tensor *arrived(const request *r, const cr__walk *walk, int j)
 static int hand_out(const request *r, const cr__walk *walk)
 {
     int unused = r->n_xs;
+    find_arrived(r, walk);
     for (int j = 0; j < r->n_xs; j++) {
-        cr_tensor *g = arrived(r, walk, j);
+        cr_tensor *g = r->found[j];
         bool own = g && !(g->flags & CR__VERSION) && g->flags & CR__HELD;
         if (g && !own)
             g = r->opts->create_graph ? cr_reshape_at(g, cr_shape(g), r->opts->site)
@@ -146,6 +171,9 @@ static bool differentiate(const request *r)
     cr__walk walk;
     int unused = r->n_xs;
     cr__walk_begin(&walk, r->ctx, r->opts->create_graph, request_name, r->opts->site);
+    /* Hooks and vjps may release what they find. */
+    for (int i = 0; i < r->n_ys; i++)
+        cr__retain(r->nodes[i]);
     bool done = down(r, &walk);
     if (done && !r->opts->allow_unused)
         unused = hand_out(r, &walk);
@@ -155,6 +183,8 @@ static bool differentiate(const request *r)
     cr__walk_end(&walk, done && !r->opts->retain_graph && !r->opts->create_graph);
     if (unused < r->n_xs)
         fail_unused(r, unused);
+    for (int i = 0; i < r->n_ys; i++)
+        cr__drop(r->nodes[i]);
     return done;
 }
 

@@ -90,6 +90,7 @@ struct cr_tensor {
     uint32_t
         given_back : 1;  /* cr_release() has ended that: its scope lists it, no more */
     uint32_t result : 1; /* of the composite that is being recorded */
+    uint32_t wanted : 1; /* a backward pass with .inputs adds to its gradient */
     uint32_t walk;       /* place in the walk in progress, plus 1; 0: not in it */
 };
 _Static_assert(sizeof(cr_tensor) <= 128, "a node is at most two cache lines");
@@ -101,6 +102,17 @@ typedef struct cr__shown {
     cr_tensor *x;
     uint64_t seq;
 } cr__shown;
+
+/* The host's code that is called with cotangents of a tensor, or, after a gradient of a
+ * leaf has been committed, with the leaf: hooks.c. */
+typedef struct cr__hook {
+    struct cr__hook *next;
+    uint64_t id;   /* ascending in the list */
+    cr_hook *call; /* one of the two; */
+    cr_post_accumulate_hook *after;
+    bool removed; /* by a hook while hooks were called */
+    void *user;
+} cr__hook;
 
 /* A leaf: what cr_requires_grad() and cr_assign() make of a tensor. The user's tensor
  * becomes a handle; each value that it has had is a version, a node of its own, so that
@@ -117,6 +129,10 @@ typedef struct cr__leaf {
     cr_tensor *grad, *grad_committed;
     cr__shown shown, grad_shown;
     struct cr__leaf *next_dirty, *prev_dirty;
+    cr__hook *hooks;
+    bool
+        accumulated; /* the pending gradient is a backward pass's, and hooks are to know */
+    struct cr__leaf *next_accumulated; /* whose hooks are due */
     uint64_t keeps, retains; /* of the handle, or of what bears the name: see CR__KEPT and
                                 CR__RETAINED */
     char *name;
@@ -455,6 +471,7 @@ CR__INLINE void cr__node_init(cr_tensor *x, cr_ctx *ctx, unsigned dtype, cr__sha
     x->leaf = NULL;
     x->run = 0;
     x->pending = x->shown = x->barred = x->moved = x->given_back = false;
+    x->result = x->wanted = false;
     x->walk = 0;
 }
 
@@ -597,6 +614,19 @@ void cr__commit(cr_ctx *ctx);
 void cr__rollback(cr_ctx *ctx);
 /* Forgets what is pending because of the pending error, unless that is about a read. */
 void cr__undo(cr_ctx *ctx);
+
+/* ---- hooks (hooks.c) ---- */
+
+/* What the hooks of x make of its cotangent g, in a walk; NULL with the error. */
+cr_tensor *cr__call_hooks(cr_tensor *x, cr_tensor *g, const char *what);
+/* x, whose leaf record this is, goes, and its hooks with it. */
+void cr__free_hooks(cr__leaf *leaf);
+/* The leaf has got its gradient: its hooks are due. */
+void cr__note_accumulated(cr_ctx *ctx, cr__leaf *leaf);
+/* Calls what is due, unless the host's code is being called already. False if nothing was. */
+bool cr__call_due_hooks(cr_ctx *ctx);
+/* Forgets what is due: the context closes. */
+void cr__forget_due_hooks(cr_ctx *ctx);
 
 /* Sorts n nodes by seq, ascending; in linear time if the nodes are dense among all that
  * were recorded. False with the error if there is no memory. */

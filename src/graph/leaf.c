@@ -239,6 +239,7 @@ void cr__leaf_set_grad(cr__leaf *leaf, cr_tensor *grad)
         grad->flags |= CR__KEEP;
     if (cr__shown_by(grad))
         cr__shown_by(grad)->shown = true;
+    leaf->accumulated = false;
     set_grad(leaf, &leaf->grad, grad);
     mark_dirty(leaf->handle->ctx, leaf);
 }
@@ -440,6 +441,8 @@ void cr__commit(cr_ctx *ctx)
             cr__cut(grad);
         set(&leaf->committed, leaf->version);
         set_grad(leaf, &leaf->grad_committed, leaf->grad);
+        if (CR__UNLIKELY(leaf->accumulated))
+            cr__note_accumulated(ctx, leaf);
     }
     if (replaced && ctx->eager)
         let_go_eager(ctx);
@@ -451,6 +454,7 @@ void cr__rollback(cr_ctx *ctx)
 {
     for (cr__leaf *leaf; (leaf = ctx->dirty);) {
         cr__leaf_settled(leaf, ctx);
+        leaf->accumulated = false;
         unshow(leaf->version, leaf->committed);
         unshow(leaf->grad, leaf->grad_committed);
         set(&leaf->version, leaf->committed);

@@ -262,6 +262,7 @@ static void lose_leaf(cr_ctx *ctx, cr_tensor *x)
         cr__leaf_settled(leaf, ctx);
         cr__hide(&leaf->shown);
         cr__hide(&leaf->grad_shown);
+        cr__free_hooks(leaf);
         lose(ctx, leaf->first);
         lose(ctx, leaf->version);
         lose(ctx, leaf->committed);

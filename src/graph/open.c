@@ -92,6 +92,7 @@ void cr_close(cr_ctx *ctx)
     if (ctx->status != CR_OK && !ctx->error_seen)
         cr__log(ctx, "closed with an error that was never looked at: %s", ctx->message);
     cr__rollback(ctx);
+    cr__forget_due_hooks(ctx);
     while (ctx->scope != &ctx->root)
         cr__scope_end(ctx, NULL);
     cr__scope_end(ctx, NULL);

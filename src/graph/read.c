@@ -63,7 +63,8 @@ cr_status cr_eval_at(cr_tensor *const *xs, int n, const char *site)
         return ctx->status;
     for (int i = 0; i < n; i++)
         cr__settle(cr__resolve(xs[i]));
-    return CR_OK;
+    cr__call_due_hooks(ctx);
+    return ctx->status;
 }
 
 /* Whether a known node would be known in lazy mode too: it was read before, or belongs to
@@ -73,6 +74,24 @@ static bool lazily_known(const cr_tensor *node)
 {
     return node->flags & CR__READ || (node->flags & CR__VERSION) ||
            (node->flags & CR__GRADIENT && node->flags & CR__CUT);
+}
+
+static cr_tensor *known(cr_tensor *x, const char *what);
+
+/* A run has made hooks due, which may assign to x, or release it. */
+static cr_tensor *known_behind_hooks(cr_tensor *x, const char *what)
+{
+    cr_ctx *ctx = x->ctx;
+    cr__retain(x);
+    bool called = cr__call_due_hooks(ctx);
+    cr_tensor *node = cr__resolve(x);
+    bool gone = x->refs == 1;
+    if (called && !gone)
+        node = known(x, what);
+    cr__drop(x);
+    if (gone)
+        (void)cr__usable(ctx, x, what, NULL);
+    return ctx->status == CR_OK ? node : NULL;
 }
 
 /* The node that holds the value of x, computed; NULL with the error. */
@@ -92,7 +111,7 @@ static cr_tensor *known(cr_tensor *x, const char *what)
     if (!is_known && cr__run(ctx, &node, 1, true) != CR_OK)
         return NULL;
     cr__settle(node);
-    return node;
+    return CR__UNLIKELY(ctx->accumulated != NULL) ? known_behind_hooks(x, what) : node;
 }
 
 static cr_tensor *known_single(cr_tensor *x, const char *what)

@@ -160,6 +160,14 @@ static void compute_kept(cr_ctx *ctx)
     ctx->scope->ending = false;
 }
 
+/* Hooks that the run has made due may keep and assign in their turn. */
+static void compute_all_kept(cr_ctx *ctx)
+{
+    do
+        compute_kept(ctx);
+    while (cr__call_due_hooks(ctx) && ctx->status == CR_OK);
+}
+
 cr_status cr_scope_pop_at(cr_ctx *ctx, const char *site)
 {
     if (!ctx)
@@ -177,7 +185,7 @@ cr_status cr_scope_pop_at(cr_ctx *ctx, const char *site)
                        "cr_scope_push",
                        site ? site : "?");
     if (ctx->status == CR_OK)
-        compute_kept(ctx);
+        compute_all_kept(ctx);
     else
         cr__undo(ctx);
     cr__scope_end(ctx, site);

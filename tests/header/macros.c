@@ -502,6 +502,54 @@ static bool twice(const cr_array *in, int n, cr_array *out, void *user)
     return true;
 }
 
+static void products(cr_tensor *x)
+{
+    cr_tensor *y = cr_pow(x, 3), *out = NULL, *one = cr_ones_like(x);
+    cr_tensor *roots[2] = { cr_pow(x, 3), cr_square(x) }, *ones[2] = { one, NULL };
+    is_int(cr_zero_grad(x), CR_OK, "no gradient");
+    is_int(cr_backward_many(roots, 2, .cotangents = ones, .inputs = &x, .n_inputs = 1),
+           CR_OK, "several roots");
+    IS(cr_grad(x), 48 + 8);
+    is_int(cr_backward_many(roots, 1), CR_OK, "or one");
+    is_int(cr_vjp(&y, 1, &x, 1, &one, &out), CR_OK, "vjp");
+    IS(out, 48);
+    is_int(cr_jvp(&y, 1, &x, 1, &one, &out, .create_graph = true), CR_OK, "jvp");
+    IS(out, 48);
+    is_int(cr_hvp(y, &x, 1, &one, &out, .retain_graph = true), CR_OK, "hvp");
+    IS(out, 24);
+    IS(cr_jacobian(y, x), 48);
+    IS(cr_jacobian(y, x, .strict = true), 48);
+    IS(cr_hessian(y, x), 24);
+    IS(cr_hessian(y, x, .retain_graph = true), 24);
+}
+
+static cr_tensor *ten_times(cr_tensor *x, cr_tensor *cotangent, void *user)
+{
+    (void)x, (void)user;
+    return cr_mul(cotangent, 10);
+}
+
+static void count_one(cr_tensor *leaf, void *user)
+{
+    (void)leaf;
+    ++*(int *)user;
+}
+
+static void hooks(cr_tensor *x)
+{
+    int called = 0;
+    uint64_t first = cr_register_hook(x, ten_times, NULL);
+    uint64_t second = cr_register_post_accumulate_grad_hook(x, count_one, &called);
+    cr_tensor *loss = cr_square(x);
+    is_int(cr_zero_grad(x), CR_OK, "no gradient");
+    is_int(cr_backward(loss), CR_OK, "a pass with hooks");
+    IS(loss, 16);
+    IS(cr_grad(x), 80);
+    is_int(called, 1, "a hook behind it");
+    is_int(cr_remove_hook(x, first), CR_OK, "one is removed");
+    is_int(cr_remove_hook(x, second), CR_OK, "and the other");
+}
+
 static void gradients(cr_ctx *ctx)
 {
     CR_SCOPE(ctx);
@@ -525,6 +573,8 @@ static void gradients(cr_ctx *ctx)
            "and second order");
     is_int(cr_assign(x, cr_scalar(ctx, 4.0, .dtype = CR_F64)), CR_OK, "assign");
     IS(x, 4);
+    products(x);
+    hooks(x);
     ok(!cr_needs_grad(cr_square(cr_requires_grad(x, false))), "a frozen leaf");
     ok(cr_needs_grad(cr_square(cr_requires_grad(x, true))) && cr_is_leaf(x), "thawed");
     is_text(cr_message(ctx), "", "no error in gradients");

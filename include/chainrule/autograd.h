@@ -1,0 +1,123 @@
+/* More of automatic differentiation: hooks, several roots, products with Jacobians and Hessians,
+ * recomputation, checks of your own graph, and explanations. cr_requires_grad(), cr_backward(),
+ * cr_grad(), cr_gradients() and cr_gradcheck() are in core.h. */
+#ifndef CHAINRULE_AUTOGRAD_H
+#define CHAINRULE_AUTOGRAD_H
+
+#include "macros.h"
+
+CR_BEGIN
+
+/* ---- Several roots ----------------------------------------------------------------- */
+
+/* A backward pass from n tensors at once, each operation once: for every leaf beneath them, grad +=
+ * the sum over i of d losses[i] / d leaf, weighted by cotangents[i]. One whose cotangent is not
+ * given is a scalar and has 1. The same tensor may stand there more than once, and beneath another.
+ * Errors: as of cr_backward(), naming losses[i]; then no gradient has changed.
+ * usage: cr_backward_many(losses, 2), cr_backward_many(ys, 2, .cotangents = gs) */
+typedef struct cr_backward_many_opts {
+    const char *site CR_ZERO;
+    bool retain_graph CR_ZERO;
+    cr_tensor *const *cotangents CR_ZERO; /* one for each, NULLs among them for ones */
+    cr_tensor *const *inputs CR_ZERO;     /* as in cr_backward_opts */
+    int n_inputs CR_ZERO;
+} cr_backward_many_opts;
+CR_API cr_status cr_backward_many_at(cr_tensor *const *losses, int n, cr_backward_many_opts opts);
+#define cr_backward_many(losses, ...)                              \
+    cr_backward_many_at(losses, CR_FIRST(__VA_ARGS__, 0),          \
+                        CR_OPTS(cr_backward_many_opts, __VA_ARGS__))
+
+/* ---- Hooks ------------------------------------------------------------------------- */
+
+/* Hooks are functions of yours that a tensor calls. A tensor's hooks are called in the order in
+ * which they were registered; they belong to the tensor, as all that is registered with one does,
+ * and go with it; `user` is yours and must live as long. What registers returns the hook's number,
+ * by which it is removed, or 0 with an error: CR_ERR_GRAD for a tensor that needs no gradient.
+ *
+ * A hook may register and remove hooks, its own too: those that are new are called the next time,
+ * those that are removed not any more. It ends the scopes that it opens, and no others. If it
+ * records an error (cr_fail(), or a call that failed) the call that it was called from fails with
+ * that error.
+ *
+ * cr_register_hook(): called with the cotangent of x, complete, each time when a backward pass or
+ * cr_gradients() reaches x, and before it goes on beneath. The cotangent is as lazy as everything:
+ * the pass is being recorded. The hook returns NULL, or what is to take the cotangent's place: a
+ * tensor of the same shape and dtype, anything else being an error that names x. Gradients are off
+ * in a hook, unless the pass has create_graph. It may record and read values, but not start another
+ * pass. The gradient that cr_watch() keeps is what the last hook has returned. A leaf's hooks are
+ * called once in a pass, behind those of all others, with what the pass adds to its gradient. To
+ * read a cotangent later, cr_watch() it in the hook: it is the scope's in which the pass was begun.
+ * usage: cr_register_hook(x, hook, user)
+ *
+ * cr_register_post_accumulate_grad_hook(): called with the leaf when a run has computed and
+ * committed a gradient that backward passes have accumulated in it, once for each such run, from
+ * the call that started the run (cr_item(), cr_eval(), the end of a scope, ...), before that
+ * returns. cr_grad(leaf) is known then. The hook is free to do what you could do instead of that
+ * call: assign to the leaf, make its gradient NULL, read, record, start a backward pass. What it
+ * changes takes effect with the next run, which it may start itself; what that makes due is called
+ * behind it, never in the midst of a hook. Gradients are off in it. The end of a scope computes
+ * what its hooks leave pending. A value that you read by the call is that behind the hooks. In a
+ * run that a vjp or a hook of the other kind starts, calling waits until the pass is over.
+ * usage: cr_register_post_accumulate_grad_hook(leaf, hook, user) */
+CR_API uint64_t cr_register_hook_at(cr_tensor *x, cr_hook *hook, void *user, const char *site);
+#define cr_register_hook(x, hook, user) cr_register_hook_at(x, hook, user, CR_HERE)
+CR_API uint64_t cr_register_post_accumulate_grad_hook_at(cr_tensor *leaf,
+                                                         cr_post_accumulate_hook *hook, void *user,
+                                                         const char *site);
+#define cr_register_post_accumulate_grad_hook(leaf, hook, user) \
+    cr_register_post_accumulate_grad_hook_at(leaf, hook, user, CR_HERE)
+
+/* CR_ERR_ARGUMENT if x has no hook of this number. */
+CR_API cr_status cr_remove_hook(cr_tensor *x, uint64_t id);
+
+/* ---- Jacobians and Hessians --------------------------------------------------------- */
+
+/* Of recorded graphs: ys, functions of xs, which may be leaves or intermediate. Leaves' gradients
+ * stay untouched. Results are as lazy as everything, constants unless .create_graph, and those that
+ * do not depend on an x are zeros, as PyTorch's are, or with .strict an error. Values of the
+ * forward pass are let go behind the last product, unless .retain_graph; they would be computed
+ * again. out may be the memory of arguments. Errors: as of cr_gradients(); CR_ERR_SHAPE and
+ * CR_ERR_DTYPE for vectors unlike what they belong to; CR_ERR_GRAD for a y of cr_hvp() or
+ * cr_hessian() that is no scalar.
+ *
+ * cr_vjp:      out[j] = sum_i cotangents[i]^T d ys[i] / d xs[j], shaped like xs[j]
+ * cr_jvp:      out[i] = sum_j d ys[i] / d xs[j] tangents[j], shaped like ys[i]: the derivative of
+ *              ys along the tangents, at the cost of two backward passes (double vjp)
+ * cr_hvp:      out[j] = sum_k d^2 y / (d xs[j] d xs[k]) vectors[k], of a scalar y
+ * cr_jacobian: d y / d x, of shape y's dims, then x's; as many backward passes as y has elements
+ * cr_hessian:  d^2 y / dx^2 of a scalar y, of shape x's dims twice; of other pairs it is the
+ *              cr_jacobian() of a gradient that cr_gradients() has made with .create_graph
+ *
+ * usage: cr_vjp(ys, 2, xs, 3, cotangents, out), cr_jvp(&y, 1, &x, 1, &tangent, &dy),
+ *        cr_hvp(loss, xs, 2, vectors, out, .create_graph = true),
+ *        cr_jacobian(y, x), cr_hessian(loss, x, .strict = true) */
+typedef struct cr_product_opts {
+    const char *site CR_ZERO;
+    bool create_graph CR_ZERO; /* the result can be differentiated again */
+    bool retain_graph CR_ZERO; /* implied by create_graph */
+    bool strict CR_ZERO;       /* independent of an x: an error, no zeros */
+} cr_product_opts;
+CR_API cr_status cr_vjp_at(cr_tensor *const *ys, int n_ys, cr_tensor *const *xs, int n_xs,
+                           cr_tensor *const *cotangents, cr_tensor **out, cr_product_opts opts);
+CR_API cr_status cr_jvp_at(cr_tensor *const *ys, int n_ys, cr_tensor *const *xs, int n_xs,
+                           cr_tensor *const *tangents, cr_tensor **out, cr_product_opts opts);
+CR_API cr_status cr_hvp_at(cr_tensor *y, cr_tensor *const *xs, int n_xs,
+                           cr_tensor *const *vectors, cr_tensor **out, cr_product_opts opts);
+CR_API cr_tensor *cr_jacobian_at(cr_tensor *y, cr_tensor *x, cr_product_opts opts);
+CR_API cr_tensor *cr_hessian_at(cr_tensor *y, cr_tensor *x, cr_product_opts opts);
+#define cr_vjp(ys, n_ys, xs, n_xs, cotangents, ...)                          \
+    cr_vjp_at(ys, n_ys, xs, n_xs, cotangents, CR_FIRST(__VA_ARGS__, 0),      \
+              CR_OPTS(cr_product_opts, __VA_ARGS__))
+#define cr_jvp(ys, n_ys, xs, n_xs, tangents, ...)                            \
+    cr_jvp_at(ys, n_ys, xs, n_xs, tangents, CR_FIRST(__VA_ARGS__, 0),        \
+              CR_OPTS(cr_product_opts, __VA_ARGS__))
+#define cr_hvp(y, xs, n_xs, vectors, ...)                                    \
+    cr_hvp_at(y, xs, n_xs, vectors, CR_FIRST(__VA_ARGS__, 0),                \
+              CR_OPTS(cr_product_opts, __VA_ARGS__))
+#define cr_jacobian(y, ...)                                                  \
+    cr_jacobian_at(y, CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_product_opts, __VA_ARGS__))
+#define cr_hessian(y, ...)                                                   \
+    cr_hessian_at(y, CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_product_opts, __VA_ARGS__))
+
+CR_END
+#endif

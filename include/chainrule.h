@@ -17,6 +17,7 @@
  *     scans.h        cumsum and its kind                distances.h  norms of vectors, distances
  *     views.h        shapes, slices, cat                losses.h     losses
  *     indexing.h     gather, scatter, embedding         sampling.h   bernoulli, dropout
+ *     pooling.h      pooling
  *     operations.h   operations by name, and your own
  *     modules.h      modules and initialisers           optimisers.h optimisers and clipping
  *
@@ -79,6 +80,7 @@
 #include "chainrule/indexing.h"
 #include "chainrule/norms.h"
 #include "chainrule/attention.h"
+#include "chainrule/pooling.h"
 #include "chainrule/losses.h"
 #include "chainrule/sampling.h"
 

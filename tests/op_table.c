@@ -615,7 +615,8 @@ static bool attribute_sound(const cr_op *op, const cr_attr *a)
         why = "lies outside the struct";
     else if (a->type == CR_ATTR_WORD && !a->words)
         why = "has no words";
-    else if (a->flags & CR_ATTR_POSITIVE && a->initial && strtod(a->initial, NULL) <= 0)
+    else if (a->flags & CR_ATTR_POSITIVE && a->initial && *a->initial &&
+             strtod(a->initial, NULL) <= 0)
         why = "is positive, and its default is not";
     else if (a->flags || optional)
         why = NULL;

@@ -203,9 +203,10 @@ static bool attributes_agree(const cr_op *op, const names *params, const names *
         /* Of options that several operations share, one may have no use for all. */
         bool shared =
             strcmp(op->name, "nll_loss") == 0 && strcmp(name, "label_smoothing") == 0;
-        bool result = op->expand_all && strcmp(name, "indices") == 0;
+        /* Where to store places, of an operation that gives values. */
+        bool place = strcmp(name, "indices") == 0;
         if (strcmp(name, "site") == 0 || attribute(op, name) || is_input(op, name) ||
-            shared || result)
+            shared || place)
             continue;
         diag("  %s: the option %s is neither attribute nor input", op->name, name);
         good = false;

@@ -439,6 +439,39 @@ static void picks_and_scans(cr_ctx *ctx)
     is_text(cr_message(ctx), "", "no error in picks and scans");
 }
 
+static void pooling(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = matrix(ctx), *i = NULL;
+    cr_tensor *plane = cr_reshape(x, CR_DIMS(1, 2, 3));
+    cr_tensor *volume = cr_reshape(x, CR_DIMS(1, 1, 2, 3));
+    IS(cr_sum(cr_max_pool1d(x, 2)), 2 + 5);
+    IS(cr_sum(cr_max_pool1d(x, CR_DIMS(2), .stride = CR_DIMS(1), .indices = &i)), 16);
+    is_int(cr_item_i64(cr_sum(i)), 1 + 2 + 1 + 2, "places");
+    IS(cr_sum(cr_max_pool2d(plane, 2)), 5);
+    IS(cr_sum(cr_max_pool2d(plane, CR_DIMS(1, 2), .dilation = CR_DIMS(2))), 3 + 6);
+    IS(cr_sum(cr_max_pool3d(volume, CR_DIMS(1, 2, 2), .ceil_mode = true)), 5 + 6);
+    IS(cr_sum(cr_max_pool3d(volume, CR_DIMS(1, 2, 2), .padding = CR_DIMS(0, 1, 1))), 14);
+    IS(cr_sum(cr_avg_pool1d(x, 3)), 2 + 5);
+    IS(cr_sum(cr_avg_pool1d(x, 2, .padding = CR_DIMS(1))), 0.5 + 2.5 + 2 + 5.5);
+    IS(cr_sum(cr_avg_pool1d(x, 2, .padding = CR_DIMS(1),
+                            .count_include_pad = CR_INT(false))),
+       1 + 2.5 + 4 + 5.5);
+    IS(cr_sum(cr_avg_pool2d(plane, CR_DIMS(2, 3))), 3.5);
+    IS(cr_sum(cr_avg_pool3d(volume, CR_DIMS(1, 2, 3), .divisor_override = CR_INT(3))), 7);
+    IS(cr_sum(cr_lp_pool1d(x, 1, 3)), 6 + 15);
+    IS(cr_sum(cr_lp_pool2d(plane, 1, CR_DIMS(2, 1), .stride = CR_DIMS(1))), 21);
+    IS(cr_sum(cr_lp_pool3d(volume, 1, CR_DIMS(1, 1, 3))), 21);
+    IS(cr_sum(cr_adaptive_max_pool1d(x, 1)), 3 + 6);
+    IS(cr_sum(cr_adaptive_max_pool2d(plane, CR_DIMS(1, 3), .indices = &i)), 15);
+    is_int(cr_item_i64(cr_sum(i)), 3 + 4 + 5, "places of parts");
+    IS(cr_sum(cr_adaptive_max_pool3d(volume, 1)), 6);
+    IS(cr_sum(cr_adaptive_avg_pool1d(x, 1)), 7);
+    IS(cr_sum(cr_adaptive_avg_pool2d(plane, CR_DIMS(1, 3))), 10.5);
+    IS(cr_sum(cr_adaptive_avg_pool3d(volume, 1)), 3.5);
+    is_text(cr_message(ctx), "", "no error in pooling");
+}
+
 static void products_and_picks(cr_ctx *ctx)
 {
     CR_SCOPE(ctx);
@@ -709,6 +742,7 @@ int main(void)
     dims_by_position(ctx);
     reductions_and_views(ctx);
     picks_and_scans(ctx);
+    pooling(ctx);
     products_and_picks(ctx);
     losses_and_norms(ctx);
     gradients(ctx);

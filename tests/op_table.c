@@ -442,7 +442,8 @@ static bool sane(call *c, bool must)
     fill_call(c);
     result r = run_call(&(manner){ .ctx = base }, c);
     bool defined = c->op->kind == CR_OP_MAP || c->op->kind == CR_OP_REDUCE;
-    bool good = r.n > 0 || (!must && r.status && *r.message);
+    bool none = r.n == 0 && c->op->expand_all;
+    bool good = r.n > 0 || (!must && (none || (r.status && *r.message)));
     if (!good)
         diag("  %s: %s", call_text(c), *r.message ? r.message : "no message");
     for (int i = 0; i < r.n; i++)
@@ -488,10 +489,36 @@ static bool rank_0_is_sane(const call *c)
 
 /* ---- bit for bit ---- */
 
+static void multiply_sizes(call *c, const sample *s, int64_t factor)
+{
+    free_call(c);
+    for (int i = 0; i < s->n; i++)
+        for (int d = 0; d < s->in[i].dims.n; d++)
+            if (s->in[i].dims.v[d] > 1)
+                c->s.in[i].dims.v[d] = s->in[i].dims.v[d] * factor;
+    fill_call(c);
+}
+
+/* Whether its result is much larger than its inputs: a grid, a matrix of a diagonal. */
+static bool explodes(const call *c)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *in[MOST_INPUTS] = { 0 }, *out[MOST_OUTPUTS] = { 0 };
+    for (int i = 0; i < c->s.n; i++)
+        if (c->s.in[i].kind != 'n')
+            in[i] = presented(&(manner){ .ctx = ctx }, &c->in[i], false);
+    int n = apply(&(manner){ .ctx = ctx }, c, in, out);
+    bool large = n > 0 && cr_numel(out[0]) > 4 * SCALED_NUMEL;
+    cr_clear(ctx);
+    cr_close(ctx);
+    return large;
+}
+
 /* The call with sizes multiplied, so that its inputs, broadcast, have SCALED_NUMEL
- * elements or so. False if they have none. */
+ * elements or so, or its result a few times as many. False if they have none. */
 static bool scale(call *c)
 {
+    const sample small = c->s;
     double most = 1;
     int wide = 0;
     for (int d = 1; d <= CR_MAX_DIMS; d++) {
@@ -506,12 +533,9 @@ static bool scale(call *c)
     double factor = wide ? floor(pow(SCALED_NUMEL / most, 1.0 / wide)) : 0;
     if (factor < 2)
         return false;
-    free_call(c);
-    for (int i = 0; i < c->s.n; i++)
-        for (int d = 0; d < c->s.in[i].dims.n; d++)
-            if (c->s.in[i].dims.v[d] > 1)
-                c->s.in[i].dims.v[d] *= (int64_t)factor;
-    fill_call(c);
+    multiply_sizes(c, &small, (int64_t)factor);
+    for (; factor >= 4 && explodes(c); factor /= 2)
+        multiply_sizes(c, &small, (int64_t)factor / 2);
     return true;
 }
 

@@ -225,8 +225,10 @@ int apply(const manner *m, const call *c, cr_tensor *const *in, cr_tensor **out)
     }
     if (apply_functions(m->ctx, c, in, out))
         return *out ? 1 : -1;
-    if (!numbers)
-        return cr_call(m->ctx, c->op, in, c->s.n, c->attrs, out, MOST_OUTPUTS);
+    if (!numbers) {
+        int n = cr_call(m->ctx, c->op, in, c->s.n, c->attrs, out, MOST_OUTPUTS);
+        return n < MOST_OUTPUTS ? n : MOST_OUTPUTS;
+    }
     out[0] = cr__record(m->ctx, c->op, operands, c->s.n, NULL, CR_HERE);
     return out[0] ? 1 : -1;
 }

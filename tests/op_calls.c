@@ -35,7 +35,6 @@ static void test_shapes(cr_ctx *ctx)
     FAILS(cr_stack(two, 1, -4), ARGUMENT, "stack: dim -4 of the result, which has 3 dim");
     FAILS(cr_unsqueeze(cr_scalar(ctx, 1), 1), ARGUMENT, "1 dimensions; from -1 to 0 (");
     FAILS(cr_select(a, 0, 8), INDEX, "index 8 is outside dim 0 of [8, 64]");
-    FAILS(cr_slice(a, 0, 3, 1, .step = -1), ARGUMENT, "cr_flip()");
     FAILS(cr_layer_norm(a, CR_DIMS(3), NULL, NULL), SHAPE, "does not end in");
     FAILS(cr_batch_norm(a, NULL, NULL, NULL, NULL, false, 0.1), ARGUMENT,
           "running_mean and running_var are needed");
@@ -122,7 +121,7 @@ static void test_cutting(cr_ctx *ctx)
     const double *g = cr_data(cr_grad(x));
     ok(g && g[0] == 2 && g[1] == 1 && g[8] == 10 && g[9] == 9, "gradients flow back");
     FAILS(cr_split(x, 2, 0, parts, 2), ARGUMENT,
-          "split: 3 parts of [5, 2] along dim 0, and there is room for 2 (");
+          "split: 3 parts of [5, 2], and there is room for 2 (");
     ok(!parts[0] && !parts[1], "no part is left");
     FAILS(cr_split(x, 0, 0, parts, 8), SHAPE, "sizes [0] do not make up dim 0 of [5, 2]");
     FAILS(cr_split(x, -1, 0, parts, 8), SHAPE, "sizes [-1] do not make up dim 0");

@@ -120,6 +120,44 @@ void cr__store_input(const cr_kernel *kernel, int input, const cr__strided *to)
     cr_kernel_chunks(kernel, job.chunks, store_chunk, &job);
 }
 
+cr__layout cr__whole_result(const cr_kernel *kernel)
+{
+    cr__layout whole = { .ndim = kernel->out.dims.n };
+    int64_t stride = 1;
+    for (int i = whole.ndim - 1; i >= 0; i--) {
+        whole.dims[i] = kernel->out.dims.v[i];
+        whole.strides[i] = stride;
+        stride *= whole.dims[i];
+    }
+    return whole;
+}
+
+void cr__replace_part(const cr_kernel *kernel, const cr__layout *part)
+{
+    size_t size = cr_dtype_size(kernel->out.dtype);
+    cr__strided to = { .data = (char *)kernel->out.data + part->offset * (int64_t)size,
+                       .ndim = part->ndim };
+    memcpy(to.dims, part->dims, sizeof to.dims);
+    memcpy(to.strides, part->strides, sizeof to.strides);
+    cr__copy_input(kernel, 0);
+    if (kernel->in[1].numel > 0)
+        cr__store_input(kernel, 1, &to);
+}
+
+cr_status cr__fits_part(cr_infer *infer, const char *what, cr_dims part)
+{
+    if (infer->in_dtype[0] != infer->in_dtype[1])
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
+                           "x is %s, src %s", cr_dtype_name(infer->in_dtype[0]),
+                           cr_dtype_name(infer->in_dtype[1]));
+    if (cr__dims_equal(part, infer->in_dims[1]))
+        return CR_OK;
+    return cr__op_fail(
+        infer->ctx, infer->op, CR_ERR_SHAPE, NULL, "src is %s, %s of %s is %s",
+        cr__dims_text(infer->ctx, infer->in_dims[1]), what,
+        cr__dims_text(infer->ctx, infer->in_dims[0]), cr__dims_text(infer->ctx, part));
+}
+
 /* Whether one of n elements is neither in 0..size-1 nor *except. */
 #define ANY_OUTSIDE(P, T)                                                   \
     static bool P##_any_outside(const void *data, int64_t n, uint64_t size, \

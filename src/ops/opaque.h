@@ -25,6 +25,14 @@ cr__strided cr__array_strided(const cr_array *x);
 void cr__copy_input(const cr_kernel *kernel, int input);
 void cr__store_input(const cr_kernel *kernel, int input, const cr__strided *to);
 
+/* How the result lies: row-major. */
+cr__layout cr__whole_result(const cr_kernel *kernel);
+
+/* A kernel whose result is input 0 with a part of it, which lies like this, replaced by input 1.
+ * And for its shape rule: whether src has the dtype of x, and the shape of the part. */
+void cr__replace_part(const cr_kernel *kernel, const cr__layout *part);
+cr_status cr__fits_part(cr_infer *infer, const char *what, cr_dims part);
+
 /* Whether dtype is one of those; the error of a shape rule if it is not. */
 bool cr__index_dtype(cr_infer *infer, int input);
 

@@ -145,6 +145,12 @@ cr_status cr__resolve_dtype(cr_infer *infer, cr_dtype *dtype, unsigned allowed);
 /* Whether dtype is a float; the error if it is not. */
 bool cr__takes_floats(cr_ctx *ctx, const cr_op *op, cr_dtype dtype);
 
+/* Whether a list, which may be made by hand, is one. */
+bool cr__good_list(cr_infer *infer, const char *name, const cr_dims *dims);
+
+/* Whether the first input has a dimension that a dim, resolved, may be: not so for rank 0. */
+bool cr__has_a_dim(cr_infer *infer);
+
 /* A bool, shaped like the first input. */
 cr_status cr__shape_bool(cr_infer *infer);
 

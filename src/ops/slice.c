@@ -1,10 +1,9 @@
-/* Parts of tensors, taken out and put together: slice and select (views), slice_scatter,
- * cat, stack. */
+/* Parts of tensors, taken out and put together: slice, select and unfold (views),
+ * slice_scatter, cat, stack. */
 #include "attrs.h"
 #include "opaque.h"
 
-/* Whether dim, resolved, is one that a value of this shape has: not so for rank 0. */
-static bool has_dims(cr_infer *infer)
+bool cr__has_a_dim(cr_infer *infer)
 {
     if (infer->in_dims[0].n > 0)
         return true;
@@ -16,33 +15,40 @@ static bool has_dims(cr_infer *infer)
 /* ---- slice, slice_scatter ---- */
 
 typedef struct slice_attrs {
-    int64_t dim, start, end, step;
+    int64_t dim;
+    cr_opt_int start, end, step;
 } slice_attrs;
 
-static int64_t clip_place(int64_t place, int64_t size)
+/* A place to low .. high; not given: the initial one. */
+static int64_t clip_place(cr_opt_int place, int64_t size, int64_t low, int64_t high,
+                          int64_t initial)
 {
-    place = place < 0 ? place + size : place;
-    return place < 0 ? 0 : place > size ? size : place;
+    int64_t at = !place.given ? initial : place.v < 0 ? place.v + size : place.v;
+    return at < low ? low : at > high ? high : at;
 }
 
-/* attrs to places within x, start <= end; the slice's shape to *dims. */
+/* attrs to places within x that say the same when they are resolved once more (so an end before
+ * the first place is none); the slice's shape to *dims. */
 static cr_status resolve_slice(cr_infer *infer, cr_dims *dims)
 {
     slice_attrs *attrs = infer->attrs;
     *dims = infer->in_dims[0];
-    if (!has_dims(infer) || !cr__resolve_dim(infer, &attrs->dim, dims->n))
+    if (!cr__has_a_dim(infer) || !cr__resolve_dim(infer, &attrs->dim, dims->n))
         return CR_ERR_SHAPE;
-    attrs->step = attrs->step == 0 ? 1 : attrs->step;
-    if (attrs->step < 0)
-        return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT,
-                           "cr_flip() reverses an order", "step is %lld, not above 0",
-                           (long long)attrs->step);
-    int64_t size = dims->v[attrs->dim];
-    attrs->start = clip_place(attrs->start, size);
-    attrs->end = clip_place(attrs->end, size);
-    attrs->end = attrs->end < attrs->start ? attrs->start : attrs->end;
-    int64_t length = attrs->end - attrs->start;
-    dims->v[attrs->dim] = length / attrs->step + (length % attrs->step != 0);
+    int64_t size = dims->v[attrs->dim], step = attrs->step.given ? attrs->step.v : 1;
+    if (step == 0)
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
+                           "step is 0, neither above nor below");
+    int64_t low = step < 0 ? -1 : 0, high = step < 0 ? size - 1 : size;
+    int64_t start = clip_place(attrs->start, size, low, high, step < 0 ? high : 0);
+    int64_t end = clip_place(attrs->end, size, low, high, step < 0 ? -1 : size);
+    uint64_t length = 0, by = step < 0 ? 0 - (uint64_t)step : (uint64_t)step;
+    if (step < 0 ? end < start : start < end)
+        length = ((uint64_t)(step < 0 ? start - end : end - start) - 1) / by + 1;
+    attrs->start = CR_INT(length ? start : 0);
+    attrs->end = (cr_opt_int){ .v = length ? end : 0, .given = !length || end >= 0 };
+    attrs->step = CR_INT(step);
+    dims->v[attrs->dim] = (int64_t)length;
     return CR_OK;
 }
 
@@ -51,35 +57,46 @@ static cr_status slice_shape(cr_infer *infer)
     return resolve_slice(infer, &infer->dims);
 }
 
+/* The layout of the slice, of this size, of what lies like that. */
+static void slice_layout(const slice_attrs *attrs, int64_t size, cr__layout *layout)
+{
+    layout->offset += size > 0 ? attrs->start.v * layout->strides[attrs->dim] : 0;
+    layout->dims[attrs->dim] = size;
+    layout->strides[attrs->dim] *= size > 1 ? attrs->step.v : 1;
+}
+
 static bool slice_view(const cr_tensor *out, cr__layout *layout)
 {
     const slice_attrs *attrs = out->attrs;
-    int64_t size = out->shape->dims[attrs->dim];
-    layout->offset += size > 0 ? attrs->start * layout->strides[attrs->dim] : 0;
-    layout->dims[attrs->dim] = size;
-    layout->strides[attrs->dim] *= size > 1 ? attrs->step : 1;
+    slice_layout(attrs, out->shape->dims[attrs->dim], layout);
     return true;
+}
+
+static cr_tensor *replaced(cr_tensor *x, cr_tensor *src, const slice_attrs *attrs)
+{
+    cr_tensor *inputs[] = { x, src };
+    return cr__record_n(NULL, &cr__op_slice_scatter, inputs, 2, attrs, CR_HERE);
 }
 
 static void slice_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    const slice_attrs *a = cr_attrs(out);
-    down[0] = cr_slice_scatter(cr_zeros_like(cr_input(out, 0)), g, (int)a->dim, a->start,
-                               a->end, .step = a->step);
+    down[0] = replaced(cr_zeros_like(cr_input(out, 0)), g, cr_attrs(out));
 }
 
 static const cr_attr slice_rows[] = {
     CR__ATTR(slice_attrs, dim, INT, .initial = "0"),
-    CR__ATTR(slice_attrs, start, INT, .initial = "0"),
-    CR__ATTR(slice_attrs, end, INT, .initial = "9223372036854775807",
+    CR__ATTR(slice_attrs, start, OPT_INT, .initial = CR__NOT_GIVEN,
              .flags = CR_ATTR_POSITIONAL),
-    CR__ATTR(slice_attrs, step, INT, .initial = "1", .flags = CR_ATTR_POSITIVE),
+    CR__ATTR(slice_attrs, end, OPT_INT, .initial = CR__NOT_GIVEN,
+             .flags = CR_ATTR_POSITIONAL),
+    CR__ATTR(slice_attrs, step, OPT_INT, .initial = "1"),
     CR__ATTRS_END,
 };
 CR__OP(slice) = {
     .name = "slice",
-    .doc = "places start, start + step, .. below end along dim; clipped, negative from "
-           "the end",
+    .doc =
+        "places start, start + step, .. up to end along dim, which is left out; clipped, "
+        "negative from the end",
     .kind = CR_OP_VIEW,
     .min_inputs = 1,
     .max_inputs = 1,
@@ -92,13 +109,25 @@ CR__OP(slice) = {
     .samples = CR__SAMPLES({ "f[5]", "start=1,end=4" },
                            { "f[3,5]", "dim=1,start=-4,step=2" },
                            { "f[2,3,2]", "dim=-2,start=1" }, { "f[4]", "start=3,end=1" },
-                           { "f[0,3]", "dim=1,end=2" }, { "i[5]", "step=3" }),
+                           { "f[0,3]", "dim=1,end=2" }, { "i[5]", "step=3" },
+                           { "f[5]", "step=-1" }, { "f[5]", "start=-2,end=0,step=-2" },
+                           { "f[2,4]", "dim=1,start=9,end=-9,step=-3" },
+                           { "f[3]", "start=-9,step=-1" }),
 };
+
+static slice_attrs attrs_of(int dim, int64_t start, int64_t end,
+                            const cr_slice_opts *opts)
+{
+    return (slice_attrs){ dim,
+                          CR_INT(start),
+                          CR_INT(end),
+                          { .v = opts->step ? opts->step : 1, .given = true } };
+}
 
 cr_tensor *cr_slice_at(cr_tensor *x, int dim, int64_t start, int64_t end,
                        cr_slice_opts opts)
 {
-    slice_attrs attrs = { dim, start, end, opts.step };
+    slice_attrs attrs = attrs_of(dim, start, end, &opts);
     return cr__record_1(&cr__op_slice, x, &attrs, opts.site);
 }
 
@@ -108,47 +137,24 @@ static cr_status slice_scatter_shape(cr_infer *infer)
     cr_status status = resolve_slice(infer, &slice);
     if (status != CR_OK)
         return status;
-    if (infer->in_dtype[0] != infer->in_dtype[1])
-        return cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
-                           "x is %s, src %s", cr_dtype_name(infer->in_dtype[0]),
-                           cr_dtype_name(infer->in_dtype[1]));
-    if (cr__dims_equal(slice, infer->in_dims[1]))
-        return CR_OK;
-    return cr__op_fail(
-        infer->ctx, infer->op, CR_ERR_SHAPE, NULL, "src is %s, the slice of %s is %s",
-        cr__dims_text(infer->ctx, infer->in_dims[1]),
-        cr__dims_text(infer->ctx, infer->in_dims[0]), cr__dims_text(infer->ctx, slice));
+    return cr__fits_part(infer, "the slice", slice);
 }
 
 static cr_status slice_scatter_kernel(const cr_kernel *kernel)
 {
     const slice_attrs *attrs = kernel->attrs;
-    const cr_array *out = &kernel->out, *src = &kernel->in[1];
-    size_t size = cr_dtype_size(out->dtype);
-    cr__strided to = { .data = out->data, .ndim = out->dims.n };
-    int64_t stride = 1;
-    cr__copy_input(kernel, 0);
-    for (int i = to.ndim - 1; i >= 0; i--) {
-        to.dims[i] = src->dims.v[i];
-        to.strides[i] = i == attrs->dim && to.dims[i] > 1 ? stride * attrs->step : stride;
-        if (i == attrs->dim)
-            to.data = (char *)to.data + attrs->start * stride * (int64_t)size;
-        stride *= out->dims.v[i];
-    }
-    if (src->numel > 0)
-        cr__store_input(kernel, 1, &to);
+    cr__layout part = cr__whole_result(kernel);
+    slice_layout(attrs, kernel->in[1].dims.v[attrs->dim], &part);
+    cr__replace_part(kernel, &part);
     return CR_OK;
 }
 
 static void slice_scatter_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    const slice_attrs *a = cr_attrs(out);
-    int dim = (int)a->dim;
     if (cr_input_needs_grad(out, 0))
-        down[0] = cr_slice_scatter(g, cr_zeros_like(cr_input(out, 1)), dim, a->start,
-                                   a->end, .step = a->step);
+        down[0] = replaced(g, cr_zeros_like(cr_input(out, 1)), cr_attrs(out));
     if (cr_input_needs_grad(out, 1))
-        down[1] = cr_slice(g, dim, a->start, a->end, .step = a->step);
+        down[1] = cr__record_1(&cr__op_slice, g, cr_attrs(out), CR_HERE);
 }
 
 CR__OP(slice_scatter) = {
@@ -168,13 +174,14 @@ CR__OP(slice_scatter) = {
     .samples = CR__SAMPLES({ "f[5] f[3]", "start=1,end=4" },
                            { "f[3,5] f[3,2]", "dim=1,start=-4,step=2" },
                            { "f[4] f[0]", "start=3,end=1" },
+                           { "f[2,5] f[2,3]", "dim=-1,step=-2" },
                            { "f[0,3] f[0,2]", "dim=1,end=2" }),
 };
 
 cr_tensor *cr_slice_scatter_at(cr_tensor *x, cr_tensor *src, int dim, int64_t start,
                                int64_t end, cr_slice_opts opts)
 {
-    slice_attrs attrs = { dim, start, end, opts.step };
+    slice_attrs attrs = attrs_of(dim, start, end, &opts);
     cr_tensor *inputs[] = { x, src };
     return cr__record_n(NULL, &cr__op_slice_scatter, inputs, 2, &attrs, opts.site);
 }
@@ -189,7 +196,7 @@ static cr_status select_shape(cr_infer *infer)
 {
     select_attrs *attrs = infer->attrs;
     const cr_dims *x = &infer->in_dims[0];
-    if (!has_dims(infer) || !cr__resolve_dim(infer, &attrs->dim, x->n))
+    if (!cr__has_a_dim(infer) || !cr__resolve_dim(infer, &attrs->dim, x->n))
         return CR_ERR_SHAPE;
     int64_t size = x->v[attrs->dim];
     if (attrs->index < -size || attrs->index >= size)
@@ -244,133 +251,101 @@ cr_tensor *cr_select_at(cr_tensor *x, int dim, int64_t index, const char *site)
     return cr__record_1(&cr__op_select, x, &(select_attrs){ dim, index }, site);
 }
 
-/* ---- split, chunk ---- */
+/* ---- unfold ---- */
 
-/* They are no operations, having several results, but have names in messages. */
-typedef struct cutting {
-    cr_ctx *ctx;
-    const cr_op *what;
-    cr_tensor *x;
-    int dim;
-    int64_t size; /* of x along dim */
-    cr_tensor **parts;
-    int capacity;
-    const char *outer_site;
-    const cr_op *outer;
-} cutting;
+typedef struct unfold_attrs {
+    int64_t dimension, size, step;
+} unfold_attrs;
 
-/* False with the error, where there is a context. */
-static bool begin_cutting(cutting *c, int dim, const char *site)
+/* Rank 0 counts as one element along a dimension. */
+static cr_status unfold_shape(cr_infer *infer)
 {
-    cr_tensor *x = c->x;
-    for (int i = 0; c->parts && i < c->capacity; i++)
-        c->parts[i] = NULL;
-    if (!x || !cr__usable(x->ctx, x, c->what->name, site))
-        return false;
-    c->ctx = x->ctx;
-    c->outer_site = c->ctx->site;
-    c->outer = c->ctx->within;
-    c->ctx->site = c->outer_site ? c->outer_site : site;
-    c->ctx->within = c->outer ? c->outer : c->what;
-    const cr_dims dims = cr_shape(x);
-    cr_infer infer = { .ctx = c->ctx, .op = c->what, .n = 1, .in_dims = &dims };
-    int64_t resolved = dim;
-    if (has_dims(&infer) && cr__resolve_dim(&infer, &resolved, dims.n)) {
-        c->dim = (int)resolved;
-        c->size = dims.v[resolved];
+    unfold_attrs *a = infer->attrs;
+    cr_dims *dims = &infer->dims;
+    if (!cr__resolve_dim(infer, &a->dimension, dims->n))
+        return CR_ERR_ARGUMENT;
+    int64_t have = dims->n ? dims->v[a->dimension] : 1;
+    if (a->step < 1)
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
+                           "step is %lld, not above 0", (long long)a->step);
+    if (a->size < 0 || a->size > have)
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
+                           "size is %lld: windows of 0 to %lld fit along dim %lld",
+                           (long long)a->size, (long long)have, (long long)a->dimension);
+    if (dims->n == CR_MAX_DIMS)
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                           "%s has %d dimensions already, which is the most",
+                           cr__dims_text(infer->ctx, *dims), CR_MAX_DIMS);
+    if (dims->n)
+        dims->v[a->dimension] = (have - a->size) / a->step + 1;
+    cr__dims_insert(dims, dims->n, a->size);
+    return CR_OK;
+}
+
+static bool unfold_view(const cr_tensor *out, cr__layout *layout)
+{
+    const unfold_attrs *a = out->attrs;
+    int last = layout->ndim++;
+    layout->dims[last] = a->size;
+    layout->strides[last] = last ? layout->strides[a->dimension] : 1;
+    if (last) {
+        int64_t windows = out->shape->dims[a->dimension];
+        layout->dims[a->dimension] = windows;
+        layout->strides[a->dimension] *= windows > 1 ? a->step : 1;
     }
-    return c->ctx->status == CR_OK;
+    return true;
 }
 
-static int end_cutting(cutting *c, int n)
+/* Windows overlap: each place of x gets what the windows' elements that show it get, as
+ * index_add adds them up, the elements being numbered window by window. */
+static void unfold_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    if (!c->ctx)
-        return -1;
-    for (int i = 0; c->ctx->status && c->parts && i < c->capacity; i++)
-        c->parts[i] = NULL;
-    c->ctx->site = c->outer_site;
-    c->ctx->within = c->outer;
-    return c->ctx->status ? -1 : n;
-}
-
-/* n parts of the given size, the last of them as much as is left; or of the sizes of a
- * list. Returns n. */
-static int cut_parts(const cutting *c, int64_t n, int64_t size, const cr_dims *sizes)
-{
-    int64_t from = 0;
-    if (n > c->capacity)
-        cr__op_fail(c->ctx, c->what, CR_ERR_ARGUMENT, NULL,
-                    "%lld parts of %s along dim %d, and there is room for %d",
-                    (long long)n, cr__shape_text(c->x), c->dim, c->capacity);
-    else if (!c->parts && n > 0)
-        cr__op_fail(c->ctx, c->what, CR_ERR_NULL, NULL,
-                    "there is no place for the parts");
-    for (int64_t i = 0; i < n && c->ctx->status == CR_OK; i++) {
-        int64_t left = c->size - from, length = sizes ? sizes->v[i] : size;
-        length = length < left ? length : left;
-        c->parts[i] = cr_slice(c->x, c->dim, from, from + length);
-        from += length;
+    const unfold_attrs *a = cr_attrs(out);
+    cr_tensor *x = cr_input(out, 0);
+    cr_dims dims = cr_shape(x);
+    int dim = (int)a->dimension;
+    if (dims.n == 0) {
+        down[0] = cr_sum(g);
+        return;
     }
-    return (int)n;
+    cr_tensor *places = cr_arange(x->ctx, 0, dims.v[dim], 1, .dtype = CR_I64);
+    places = cr_flatten(cr_unfold(places, 0, a->size, a->step), 0, -1);
+    g = cr_flatten(cr_movedim(g, CR_DIMS(-1), CR_DIMS(dim + 1)), dim, dim + 1);
+    down[0] = cr_index_add(cr_zeros_like(x), dim, places, g);
 }
 
-static void fail_sizes(const cutting *c, cr_dims sizes)
-{
-    cr__op_fail(c->ctx, c->what, CR_ERR_SHAPE, NULL,
-                "sizes %s do not make up dim %d of %s", cr__dims_text(c->ctx, sizes),
-                c->dim, cr__shape_text(c->x));
-}
+CR__OP(unfold) = {
+    .name = "unfold",
+    .doc =
+        "windows of size elements, step apart, along dimension; their elements are a new "
+        "last dimension",
+    .kind = CR_OP_VIEW,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inputs = "x",
+    .attrs = CR__ATTRS(CR__ATTR(unfold_attrs, dimension, INT,
+                                .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(unfold_attrs, size, INT, .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(unfold_attrs, step, INT, .flags = CR_ATTR_POSITIONAL)),
+    .attrs_size = sizeof(unfold_attrs),
+    .shape = unfold_shape,
+    .vjp = unfold_vjp,
+    .internal = &(const cr__view_info){ unfold_view },
+    .samples = CR__SAMPLES({ "f[5]", "dimension=0,size=3,step=1" },
+                           { "f[2,5]", "dimension=-1,size=2,step=3" },
+                           { "f[4,2]", "dimension=0,size=3,step=1" },
+                           { "f[3,2]", "dimension=0,size=0,step=2" },
+                           { "f[2,3]", "dimension=1,size=3,step=7" },
+                           { "f[]", "dimension=0,size=1,step=1" },
+                           { "f[0,3]", "dimension=1,size=2,step=1" },
+                           { "i[4]", "dimension=0,size=2,step=2" }),
+};
 
-/* Whether the sizes are not negative and add up. */
-static bool add_up(const cutting *c, const cr_dims *sizes)
+cr_tensor *cr_unfold_at(cr_tensor *x, int dimension, int64_t size, int64_t step,
+                        const char *site)
 {
-    int64_t left = c->size;
-    for (int i = 0; i < sizes->n; i++) {
-        if (sizes->v[i] < 0 || sizes->v[i] > left)
-            return false;
-        left -= sizes->v[i];
-    }
-    return left == 0;
-}
-
-int cr_split_at(cr_tensor *x, cr_dims sizes, int dim, cr_tensor **parts, int capacity,
-                const char *site)
-{
-    static const cr_op split = { .name = "split" };
-    cutting c = { .what = &split, .x = x, .parts = parts, .capacity = capacity };
-    int n = 0;
-    if (!begin_cutting(&c, dim, site))
-        return end_cutting(&c, 0);
-    if (sizes.given && sizes.n == 1 && sizes.v[0] > 0) {
-        int64_t size = sizes.v[0], parts_of = c.size / size + (c.size % size != 0);
-        n = cut_parts(&c, parts_of > 0 ? parts_of : 1, size, NULL);
-    } else if (sizes.given && sizes.n > 1 && sizes.n <= CR_MAX_DIMS &&
-               add_up(&c, &sizes)) {
-        n = cut_parts(&c, sizes.n, 0, &sizes);
-    } else {
-        fail_sizes(&c, sizes);
-    }
-    return end_cutting(&c, n);
-}
-
-int cr_chunk_at(cr_tensor *x, int64_t chunks, int dim, cr_tensor **parts, int capacity,
-                const char *site)
-{
-    static const cr_op chunk = { .name = "chunk" };
-    cutting c = { .what = &chunk, .x = x, .parts = parts, .capacity = capacity };
-    int n = 0;
-    if (!begin_cutting(&c, dim, site))
-        return end_cutting(&c, 0);
-    if (chunks < 1) {
-        cr__op_fail(c.ctx, c.what, CR_ERR_ARGUMENT, NULL, "chunks is %lld, not above 0",
-                    (long long)chunks);
-    } else if (c.size == 0) {
-        n = cut_parts(&c, chunks, 0, NULL);
-    } else {
-        int64_t size = c.size / chunks + (c.size % chunks != 0);
-        n = cut_parts(&c, c.size / size + (c.size % size != 0), size, NULL);
-    }
-    return end_cutting(&c, n);
+    unfold_attrs attrs = { dimension, size, step };
+    return cr__record_1(&cr__op_unfold, x, &attrs, site);
 }
 
 /* ---- cat, stack ---- */
@@ -400,7 +375,8 @@ static bool joinable(cr_infer *infer, int i, int64_t dim)
 static cr_status cat_shape(cr_infer *infer)
 {
     join_attrs *attrs = infer->attrs;
-    if (!has_dims(infer) || !cr__resolve_dim(infer, &attrs->dim, infer->in_dims[0].n))
+    if (!cr__has_a_dim(infer) ||
+        !cr__resolve_dim(infer, &attrs->dim, infer->in_dims[0].n))
         return CR_ERR_SHAPE;
     int64_t total = 0;
     for (int i = 0; i < infer->n; i++) {

@@ -3,7 +3,7 @@
 #include "attrs.h"
 #include <string.h>
 
-static bool good_list(cr_infer *infer, const char *name, const cr_dims *dims)
+bool cr__good_list(cr_infer *infer, const char *name, const cr_dims *dims)
 {
     if (dims->n >= 0 && dims->n <= CR_MAX_DIMS)
         return true;
@@ -37,7 +37,7 @@ static cr_status reshape_shape(cr_infer *infer)
 {
     shape_attrs *attrs = infer->attrs;
     cr_dims *shape = &attrs->shape;
-    if (!good_list(infer, "shape", shape))
+    if (!cr__good_list(infer, "shape", shape))
         return CR_ERR_SHAPE;
     int64_t have = 1, want = 1;
     for (int i = 0; i < infer->in_dims[0].n; i++)
@@ -125,7 +125,7 @@ static cr_status expand_shape(cr_infer *infer)
     shape_attrs *attrs = infer->attrs;
     const cr_dims *x = &infer->in_dims[0];
     cr_dims *shape = &attrs->shape;
-    if (!good_list(infer, "shape", shape))
+    if (!cr__good_list(infer, "shape", shape))
         return CR_ERR_SHAPE;
     int lead = shape->n - x->n;
     for (int i = 0; i < shape->n && lead >= 0; i++) {
@@ -207,7 +207,7 @@ static cr_status permute_shape(cr_infer *infer)
     const cr_dims *x = &infer->in_dims[0];
     cr_dims *dims = &attrs->dims;
     unsigned seen = 0;
-    if (!good_list(infer, "dims", dims))
+    if (!cr__good_list(infer, "dims", dims))
         return CR_ERR_SHAPE;
     for (int i = 0; i < dims->n && dims->n == x->n; i++) {
         if (!cr__resolve_dim(infer, &dims->v[i], x->n))

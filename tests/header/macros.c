@@ -356,6 +356,41 @@ static void dims_by_position(cr_ctx *ctx)
     cr_clear(ctx);
 }
 
+static void movement(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = matrix(ctx), *row = cr_select(x, 0, 0), *parts[3];
+    IS(cr_sum(cr_pad(x, CR_DIMS(1, 1))), 21);
+    IS(cr_sum(cr_pad(x, CR_DIMS(0, 1), .value = 2)), 25);
+    IS(cr_sum(cr_pad(x, CR_DIMS(1, 0), .mode = CR_MODE_REFLECT)), 28);
+    IS(cr_sum(cr_pad(x, CR_DIMS(1, 0), .mode = CR_MODE_REPLICATE)), 26);
+    IS(cr_sum(cr_pad(x, CR_DIMS(1, 0), .mode = CR_MODE_CIRCULAR)), 30);
+    IS(cr_select(cr_roll(row, 1, CR_ALL), 0, 0), 3);
+    IS(cr_select(cr_roll(row, CR_DIMS(1), 0), 0, 0), 3);
+    IS(cr_sum(cr_tile(x, 2)), 42);
+    IS(cr_sum(cr_tile(x, CR_DIMS(2, 2))), 84);
+    IS(cr_sum(cr_repeat(row, CR_DIMS(2, 2))), 24);
+    IS(cr_sum(cr_repeat(row, 3)), 18);
+    IS(cr_sum(cr_repeat_interleave(x, 2)), 42);
+    IS(cr_sum(cr_repeat_interleave(x, 2, .dim = CR_INT(0))), 42);
+    cr_tensor *counts = cr_from(ctx, CR_I64, CR_DIMS(2), labels);
+    IS(cr_sum(cr_repeat_interleave(x, counts, .dim = CR_INT(0))), 12);
+    IS(cr_sum(cr_diag_embed(row, 0, 0, 1)), 6);
+    IS(cr_sum(cr_diag(row, 1)), 6);
+    IS(cr_sum(cr_diag(x, 0)), 6);
+    IS(cr_sum(cr_tril(x, 0)), 10);
+    IS(cr_sum(cr_triu(x, 0)), 17);
+    IS(cr_sum(cr_diagonal_scatter(x, cr_zeros(ctx, CR_DIMS(2)), 0, 0, 1)), 15);
+    is_int(cr_unbind(x, 0, parts, 3), 2, "unbind");
+    IS(cr_sum(parts[1]), 15);
+    cr_tensor *vectors[2] = { row, cr_select(x, 1, 0) };
+    is_int(cr_meshgrid(vectors, 2, parts, 3), 2, "meshgrid");
+    is_int(cr_size(parts[0], 0), 3, "ij");
+    is_int(cr_meshgrid(vectors, 2, parts, 3, .indexing = CR_INDEXING_XY), 2, "meshgrid");
+    is_int(cr_size(parts[0], 0), 2, "xy");
+    is_text(cr_message(ctx), "", "no error in movement");
+}
+
 static void reductions_and_views(cr_ctx *ctx)
 {
     CR_SCOPE(ctx);
@@ -390,6 +425,18 @@ static void reductions_and_views(cr_ctx *ctx)
     is_int(cr_ndim(cr_squeeze(cr_unsqueeze(x, 0), 1)), 3, "squeeze");
     IS(cr_sum(cr_slice(x, 1, 1, INT64_MAX)), 16);
     IS(cr_sum(cr_slice(x, 1, 0, 3, .step = 2)), 14);
+    IS(cr_select(cr_slice(cr_select(x, 0, 0), 0, INT64_MAX, INT64_MIN, .step = -1), 0, 0),
+       3);
+    IS(cr_sum(cr_narrow(x, 1, -1, 1)), 9);
+    is_int(cr_ndim(cr_unfold(x, 1, 2, 1)), 3, "unfold");
+    IS(cr_sum(cr_diagonal(x, 1, 0, 1)), 8);
+    is_int(cr_size(cr_movedim(x, 0, -1), 0), 3, "movedim");
+    is_int(cr_size(cr_movedim(x, CR_DIMS(0), CR_DIMS(1)), 0), 3, "movedim by lists");
+    is_int(cr_size(cr_flatten(x, 0, -1), 0), 6, "flatten");
+    is_int(cr_ndim(cr_unflatten(x, 1, CR_DIMS(3, -1))), 3, "unflatten");
+    is_int(cr_ndim(cr_unflatten(x, 1, 3)), 2, "unflatten to one");
+    is_int(cr_numel(cr_broadcast_to(x, CR_DIMS(2, 2, 3))), 12, "broadcast_to");
+    is_int(cr_size(cr_rot90(x, 1, CR_DIMS(0, 1)), 0), 3, "rot90");
     cr_tensor *zeros = cr_zeros(ctx, CR_DIMS(2, 1));
     IS(cr_sum(cr_slice_scatter(x, zeros, 1, 0, 1)), 16);
     IS(cr_sum(cr_slice_scatter(x, zeros, 1, 1, 3, .step = 2)), 14);
@@ -743,6 +790,7 @@ int main(void)
     reductions_and_views(ctx);
     picks_and_scans(ctx);
     pooling(ctx);
+    movement(ctx);
     products_and_picks(ctx);
     losses_and_norms(ctx);
     gradients(ctx);

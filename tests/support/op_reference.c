@@ -618,13 +618,14 @@ static ref_range range_of(const ref_call *c, cr_dims dims)
 {
     ref_range r = { .dim = ref_dim(c, "dim", 0, dims.n) };
     int64_t size = dims.v[r.dim];
-    double start = attr_real(c->attrs, "start", 0),
-           end = attr_real(c->attrs, "end", 1e18);
-    start = fmax(start < 0 ? start + (double)size : start, 0);
-    end = fmin(end < 0 ? end + (double)size : end, (double)size);
-    r.start = (int64_t)start;
     r.step = (int64_t)attr_real(c->attrs, "step", 1);
-    r.n = end > start ? ((int64_t)(end - start) + r.step - 1) / r.step : 0;
+    double low = r.step < 0 ? -1 : 0, high = (double)size + low;
+    double start = attr_real(c->attrs, "start", r.step < 0 ? 1e18 : 0),
+           end = attr_real(c->attrs, "end", r.step < 0 ? -1e18 : 1e18);
+    start = fmin(fmax(start < 0 ? start + (double)size : start, low), high);
+    end = fmin(fmax(end < 0 ? end + (double)size : end, low), high);
+    r.start = (int64_t)start;
+    r.n = (int64_t)fmax(ceil((end - start) / (double)r.step), 0);
     return r;
 }
 
@@ -857,7 +858,8 @@ static const ref_entry entries[] = {
 static const ref_entry *find_entry(const char *name)
 {
     const ref_entry *const tables[] = { entries, ref_entries_nn, ref_entries_attention,
-                                        ref_entries_lines, ref_entries_images };
+                                        ref_entries_lines, ref_entries_images,
+                                        ref_entries_movement };
     for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
         for (const ref_entry *e = tables[t]; e->name; e++)
             if (strcmp(e->name, name) == 0)

@@ -83,6 +83,7 @@
 #include "chainrule/pooling.h"
 #include "chainrule/losses.h"
 #include "chainrule/sampling.h"
+#include "chainrule/sorting.h"
 
 #include "chainrule/operations.h"
 #include "chainrule/modules.h"

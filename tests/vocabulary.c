@@ -203,10 +203,11 @@ static bool attributes_agree(const cr_op *op, const names *params, const names *
         /* Of options that several operations share, one may have no use for all. */
         bool shared =
             strcmp(op->name, "nll_loss") == 0 && strcmp(name, "label_smoothing") == 0;
-        /* Where to store places, of an operation that gives values. */
-        bool place = strcmp(name, "indices") == 0;
+        /* The other results of an operation that has several. */
+        bool result = strcmp(name, "indices") == 0 || strcmp(name, "inverse") == 0 ||
+                      strcmp(name, "counts") == 0;
         if (strcmp(name, "site") == 0 || attribute(op, name) || is_input(op, name) ||
-            shared || place)
+            shared || result)
             continue;
         diag("  %s: the option %s is neither attribute nor input", op->name, name);
         good = false;

@@ -1,450 +1,8 @@
-/* Picking by index tensors: gather, index_select, embedding, one_hot, and the adjoints
- * scatter_add and index_add. An index outside is an error of the run. Sums of floats are
- * those of kernel/scatter.c; those of integers, where every order gives the same, are
- * made one after the other. A thread owns what it adds to. */
-#include "attrs.h"
-#include "opaque.h"
+/* Whole slices picked by a list of indices: index_select, its adjoint index_add,
+ * index_copy, embedding, and one_hot. An index outside is an error of the run. Sums
+ * are as in gather.c. */
+#include "pick.h"
 #include <string.h>
-
-/* dims.v[i], rank 0 being seen as [1]. */
-static int64_t size_at(const cr_dims *dims, int64_t i)
-{
-    return i < dims->n ? dims->v[i] : 1;
-}
-
-/* The stride along a dim, that of rank 0 being one of size 1. */
-static int64_t stride_at(const cr_array *x, int64_t i)
-{
-    return i < x->dims.n ? x->strides[i] : 1;
-}
-
-/* Whether all of input 1 are places along dim of input 0. */
-static cr_status check_indices(const cr_kernel *kernel, int64_t dim)
-{
-    const cr_array *index = &kernel->in[1];
-    int64_t size = size_at(&kernel->in[0].dims, dim), at;
-    int64_t i = cr__index_outside(index, size, NULL, &at);
-    char place[160];
-    if (i < 0)
-        return CR_OK;
-    snprintf(kernel->message, kernel->capacity,
-             "index %lld at %s is outside dim %lld, which has size %lld%s", (long long)at,
-             cr__place_text(index, i, place, sizeof place), (long long)dim,
-             (long long)size, at < 0 ? " (indices do not count from the end)" : "");
-    return CR_ERR_INDEX;
-}
-
-static cr_status check_along_dim(const cr_kernel *kernel)
-{
-    return check_indices(kernel, ((const cr__dim_attrs *)kernel->attrs)->dim);
-}
-
-/* ---- moving and adding ---- */
-
-CR__INLINE void move_one(void *to, int64_t at, const void *from, int64_t i, size_t size)
-{
-    if (size == 4)
-        memcpy((char *)to + 4 * at, (const char *)from + 4 * i, 4);
-    else if (size == 8)
-        memcpy((char *)to + 8 * at, (const char *)from + 8 * i, 8);
-    else if (size == 2)
-        memcpy((char *)to + 2 * at, (const char *)from + 2 * i, 2);
-    else
-        ((char *)to)[at] = ((const char *)from)[i];
-}
-
-/* to[at + i] += alpha from[first + i] for i < n, of integers: they wrap. */
-#define ADD(T, U)                   \
-    for (int64_t i = 0; i < n; i++) \
-    ((T *)to)[at + i] =             \
-        (T)((U)((T *)to)[at + i] + (U)alpha * (U)((const T *)from)[first + i])
-
-static void add_integers(cr_dtype dtype, void *to, int64_t at, const void *from,
-                         int64_t first, int64_t n, int64_t alpha)
-{
-    if (dtype == CR_I64)
-        ADD(int64_t, uint64_t);
-    else if (dtype == CR_I32)
-        ADD(int32_t, uint32_t);
-    else
-        ADD(uint8_t, uint32_t);
-}
-
-/* ---- gather, scatter_add: an index for every element ---- */
-
-/* The walk over the index of a gather or scatter_add, in rows along its last dimension,
- * cut along one dimension, `axis`, into chunks. */
-typedef struct pick_strides {
-    int64_t strides[CR_MAX_DIMS];
-} pick_strides;
-typedef struct pick_place {
-    int64_t index, each, other;
-} pick_place;
-typedef struct pick_walk {
-    const cr_kernel *kernel; /* of three inputs: it adds */
-    int ndim, dim, axis;
-    int64_t chunks;
-    int64_t strip;             /* of sums of floats: see strip_of() */
-    int64_t dims[CR_MAX_DIMS]; /* of the index */
-    pick_strides index, each;  /* each: gather's result, or what is added */
-    pick_strides other;        /* what is picked from or added to; 0 at dim */
-    int64_t step;              /* of that along dim */
-} pick_walk;
-
-static pick_walk pick_begin(const cr_kernel *kernel, const cr_array *each,
-                            const cr_array *other, int64_t dim)
-{
-    const cr_array *index = &kernel->in[1];
-    pick_walk w = { .kernel = kernel, .dim = (int)dim, .axis = -1 };
-    w.ndim = index->dims.n ? index->dims.n : 1;
-    w.step = stride_at(other, dim);
-    for (int i = w.ndim - 1; i >= 0; i--) {
-        w.dims[i] = size_at(&index->dims, i);
-        w.index.strides[i] = stride_at(index, i);
-        w.each.strides[i] = stride_at(each, i);
-        w.other.strides[i] = i == dim ? 0 : stride_at(other, i);
-        if (i != dim && (w.axis < 0 || w.dims[i] >= w.dims[w.axis]))
-            w.axis = i;
-    }
-    w.chunks =
-        w.axis < 0 ? 1 : cr__kernel_chunks(kernel, 2 * index->numel, w.dims[w.axis]);
-    w.axis = w.axis < 0 ? 0 : w.axis;
-    return w;
-}
-
-/* Where element `at` of the index is in the three arrays. */
-static pick_place pick_at(const pick_walk *w, const int64_t *at)
-{
-    pick_place p = { 0, 0, 0 };
-    for (int i = 0; i < w->ndim; i++) {
-        p.index += at[i] * w->index.strides[i];
-        p.each += at[i] * w->each.strides[i];
-        p.other += at[i] * w->other.strides[i];
-    }
-    return p;
-}
-
-/* n neighbours of the index and of each. */
-static void pick_row(const pick_walk *w, pick_place p, int64_t n)
-{
-    const cr_array index = w->kernel->in[1], out = w->kernel->out;
-    const void *from = w->kernel->in[w->kernel->n == 3 ? 2 : 0].data;
-    size_t size = cr_dtype_size(out.dtype);
-    int64_t along = w->other.strides[w->ndim - 1], step = w->step;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t row = cr__index_load(&index, p.index + i);
-        int64_t place = p.other + i * along + row * step;
-        if (w->kernel->n == 3)
-            add_integers(out.dtype, out.data, place, from, p.each + i, 1, 1);
-        else
-            move_one(out.data, p.each + i, from, place, size);
-    }
-}
-
-static void pick_chunk(void *arg, int64_t chunk, int worker)
-{
-    const pick_walk *w = arg;
-    int last = w->ndim - 1;
-    int64_t begin, end, rows = 1, dims[CR_MAX_DIMS], from[CR_MAX_DIMS] = { 0 };
-    (void)worker;
-    memcpy(dims, w->dims, sizeof dims);
-    cr__part(dims[w->axis], 1, chunk, w->chunks, &begin, &end);
-    dims[w->axis] = end - begin;
-    from[w->axis] = begin;
-    for (int i = 0; i < last; i++)
-        rows *= dims[i];
-    for (int64_t row = 0; row < rows && dims[last] > 0; row++) {
-        int64_t at[CR_MAX_DIMS], left = row;
-        at[last] = from[last];
-        for (int i = last - 1; i >= 0; i--) {
-            at[i] = from[i] + left % dims[i];
-            left /= dims[i];
-        }
-        pick_row(w, pick_at(w, at), dims[last]);
-    }
-}
-
-/* index may be smaller than x outside dim; an empty one may have any rank, as in PyTorch.
- */
-static cr_status pick_shape(cr_infer *infer, const char *what)
-{
-    cr__dim_attrs *attrs = infer->attrs;
-    const cr_dims *x = &infer->in_dims[0], *index = &infer->in_dims[1];
-    bool fits = x->n == index->n, empty = false;
-    if (!cr__index_dtype(infer, 1))
-        return CR_ERR_DTYPE;
-    if (!cr__resolve_dim(infer, &attrs->dim, x->n))
-        return CR_ERR_SHAPE;
-    for (int i = 0; i < index->n; i++) {
-        empty = empty || index->v[i] == 0;
-        fits = fits && (i == attrs->dim || index->v[i] <= x->v[i]);
-    }
-    if (fits || empty)
-        return CR_OK;
-    return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
-                       "index %s does not fit into %s %s outside dim %lld",
-                       cr__dims_text(infer->ctx, *index), what,
-                       cr__dims_text(infer->ctx, *x), (long long)attrs->dim);
-}
-
-static cr_status gather_shape(cr_infer *infer)
-{
-    cr_status status = pick_shape(infer, "x");
-    infer->dims = infer->in_dims[1];
-    return status;
-}
-
-static cr_status gather_kernel(const cr_kernel *kernel)
-{
-    const cr__dim_attrs *attrs = kernel->attrs;
-    if (kernel->out.numel == 0)
-        return CR_OK;
-    pick_walk walk = pick_begin(kernel, &kernel->out, &kernel->in[0], attrs->dim);
-    cr_kernel_chunks(kernel, walk.chunks, pick_chunk, &walk);
-    return CR_OK;
-}
-
-static void gather_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
-{
-    const cr__dim_attrs *attrs = cr_attrs(out);
-    down[0] = cr_scatter_add(cr_zeros_like(cr_input(out, 0)), (int)attrs->dim,
-                             cr_input(out, 1), g);
-}
-
-CR__OP(gather) = {
-    .name = "gather",
-    .doc = "x[i,index[i,j,k],k] for dim 1: one index for each element of the result",
-    .kind = CR_OP_OPAQUE,
-    .min_inputs = 2,
-    .max_inputs = 2,
-    .inputs = "x,index",
-    .attrs = cr__dim_rows,
-    .attrs_size = sizeof(cr__dim_attrs),
-    .shape = gather_shape,
-    .vjp = gather_vjp,
-    .reads = CR_READS_INPUT(1),
-    .kernel = gather_kernel,
-    .strided = CR_READS_INPUTS,
-    .check = check_along_dim,
-    .checks = CR_READS_INPUT(1),
-    .samples = CR__SAMPLES({ "f[3,4] i[2,4]{0,3}", "dim=0" },
-                           { "f[3,4] i[3,2]{0,4}", "dim=-1" },
-                           { "f[2,3,2] i[2,5,1]{0,3}", "dim=1" },
-                           { "f[] i[]{0,1}", "dim=0" }, { "f[5] i[0]", "dim=0" },
-                           { "i[3] i[2]{0,3}", "dim=0" }),
-    .call = "x,dim,index",
-};
-
-cr_tensor *cr_gather_at(cr_tensor *x, int dim, cr_tensor *index, const char *site)
-{
-    cr_tensor *inputs[] = { x, index };
-    return cr__record_n(NULL, &cr__op_gather, inputs, 2, &(cr__dim_attrs){ dim }, site);
-}
-
-/* dtypes that can be added, equal for x and what is added to it. */
-static bool addable(cr_infer *infer)
-{
-    cr_dtype x = infer->in_dtype[0], src = infer->in_dtype[2];
-    if (x == src && (cr__is_float(x) || cr__is_int(x)))
-        return true;
-    cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
-                "x is %s and what is added %s, not numbers of one type", cr_dtype_name(x),
-                cr_dtype_name(src));
-    return false;
-}
-
-static cr_status scatter_add_shape(cr_infer *infer)
-{
-    cr_status status = pick_shape(infer, "x");
-    if (status != CR_OK)
-        return status;
-    if (!addable(infer))
-        return CR_ERR_DTYPE;
-    if (!cr__dims_equal(infer->in_dims[1], infer->in_dims[2]))
-        return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, "cr_slice() takes a part",
-                           "index %s and src %s differ in shape",
-                           cr__dims_text(infer->ctx, infer->in_dims[1]),
-                           cr__dims_text(infer->ctx, infer->in_dims[2]));
-    return CR_OK;
-}
-
-/* Where rows are few, so many lines are summed at once that their elements fill a cache
- * line, if they are neighbours. */
-#define STRIP 16
-
-/* A worker's groups, with their memory behind them; SIZE_MAX: more than there can be. */
-static size_t sorting_bytes(int64_t rows, int64_t n)
-{
-    size_t bytes = cr__groups_bytes(rows, n);
-    return bytes < SIZE_MAX - sizeof(cr__groups) ? bytes + sizeof(cr__groups) : SIZE_MAX;
-}
-
-/* Those of the worker: zero before its first chunk, and then cleared once. */
-static cr__groups *groups_of(const pick_walk *w, int worker)
-{
-    int64_t n = w->dims[w->dim], rows = size_at(&w->kernel->out.dims, w->dim);
-    char *memory = w->kernel->scratch;
-    memory += (size_t)worker * sorting_bytes(rows, n);
-    cr__groups *groups = (cr__groups *)(void *)memory;
-    if (!groups->counts)
-        *groups = cr__groups_in(groups + 1, rows, n);
-    return groups;
-}
-
-/* The lines along dim from the place on, `width` of them. */
-static void scatter_lines(const pick_walk *w, int worker, pick_place p, int64_t width)
-{
-    const cr_kernel *kernel = w->kernel;
-    cr_dtype dtype = kernel->out.dtype, index = kernel->in[1].dtype;
-    int64_t size = (int64_t)cr_dtype_size(dtype);
-    void *scratch = cr__team_scratch(kernel->workers, worker);
-    cr__scatter_few few = {
-        .job = { .dtype = dtype,
-                 .from = (const char *)kernel->in[2].data + p.each * size,
-                 .to = (char *)kernel->out.data + p.other * size,
-                 .from_stride = w->each.strides[w->dim],
-                 .to_stride = w->step,
-                 .width = width,
-                 .alpha = 1 },
-        .index =
-            (const char *)kernel->in[1].data + p.index * (int64_t)cr_dtype_size(index),
-        .index_dtype = index,
-        .index_stride = w->index.strides[w->dim],
-        .n = w->dims[w->dim],
-        .rows = size_at(&kernel->out.dims, w->dim),
-    };
-    if (w->strip) {
-        cr__scatter_into_few(&few, scratch);
-        return;
-    }
-    cr__groups *groups = groups_of(w, worker);
-    cr__groups_sort(groups, few.index, index, few.index_stride, few.n);
-    cr__scatter(&few.job, groups, 0, groups->count, scratch);
-}
-
-/* How many neighbouring lines are summed at once: 0 if rows are not few. */
-static int64_t strip_of(cr_dtype dtype, int64_t rows, cr_dims index, int64_t dim)
-{
-    int64_t n = size_at(&index, dim), last = index.n - 1;
-    int64_t width = dim < last && index.v[last] > 1 ? STRIP : 1;
-    return cr__scatter_is_few(dtype, rows, n, width) ? width : 0;
-}
-
-/* No worker has groups yet. */
-static void groups_clear(const pick_walk *w)
-{
-    const cr_kernel *kernel = w->kernel;
-    int64_t workers = cr__team_size(kernel->workers);
-    size_t bytes = sorting_bytes(size_at(&kernel->out.dims, w->dim), w->dims[w->dim]);
-    for (int64_t i = 0; i < workers && i < w->chunks; i++)
-        memset((char *)kernel->scratch + (size_t)i * bytes, 0, sizeof(cr__groups));
-}
-
-/* The lines of a chunk. */
-static void scatter_chunk(void *arg, int64_t chunk, int worker)
-{
-    const pick_walk *w = arg;
-    int64_t begin, end, at[CR_MAX_DIMS] = { 0 }, dims[CR_MAX_DIMS], steps[CR_MAX_DIMS];
-    for (int i = 0; i < w->ndim; i++) {
-        dims[i] = i == w->dim ? 1 : w->dims[i];
-        steps[i] = i == w->ndim - 1 && w->strip ? w->strip : 1;
-    }
-    cr__part(dims[w->axis], steps[w->axis], chunk, w->chunks, &begin, &end);
-    dims[w->axis] = end;
-    at[w->axis] = begin;
-    for (bool more = begin < end; more;) {
-        int last = w->ndim - 1;
-        int64_t left = dims[last] - at[last];
-        scatter_lines(w, worker, pick_at(w, at), left < steps[last] ? left : steps[last]);
-        more = false;
-        for (int i = last; i >= 0 && !more; i--) {
-            more = (at[i] += steps[i]) < dims[i];
-            at[i] = more ? at[i] : i == w->axis ? begin : 0;
-        }
-    }
-}
-
-static cr_status scatter_add_kernel(const cr_kernel *kernel)
-{
-    const cr__dim_attrs *attrs = kernel->attrs;
-    const cr_array *index = &kernel->in[1];
-    cr__copy_input(kernel, 0);
-    if (index->numel == 0)
-        return CR_OK;
-    pick_walk walk = pick_begin(kernel, &kernel->in[2], &kernel->out, attrs->dim);
-    if (!cr__is_float(kernel->out.dtype)) {
-        cr_kernel_chunks(kernel, walk.chunks, pick_chunk, &walk);
-        return CR_OK;
-    }
-    walk.strip = strip_of(kernel->out.dtype, size_at(&kernel->out.dims, attrs->dim),
-                          index->dims, attrs->dim);
-    if (!walk.strip)
-        groups_clear(&walk);
-    cr_kernel_chunks(kernel, walk.chunks, scatter_chunk, &walk);
-    return CR_OK;
-}
-
-/* Groups for each worker that there may be. */
-static size_t scatter_add_scratch(const cr_tensor *out)
-{
-    const cr__dim_attrs *attrs = cr_attrs(out);
-    const cr_tensor *index = cr_input(out, 1);
-    cr_dims dims = cr_shape(index), x = cr_shape(out);
-    int64_t most = 1;
-    size_t bytes;
-    if (!cr__is_float(cr_dtype_of(out)) || cr_numel(index) == 0 ||
-        strip_of(cr_dtype_of(out), size_at(&x, attrs->dim), dims, attrs->dim))
-        return 0;
-    for (int i = 0; i < dims.n; i++)
-        most = i != attrs->dim && dims.v[i] > most ? dims.v[i] : most;
-    most = cr__team_size(out->ctx->team) < most ? cr__team_size(out->ctx->team) : most;
-    bytes = sorting_bytes(size_at(&x, attrs->dim), size_at(&dims, attrs->dim));
-    return __builtin_mul_overflow(bytes, (size_t)most, &bytes) ? SIZE_MAX : bytes;
-}
-
-static void scatter_add_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
-{
-    const cr__dim_attrs *attrs = cr_attrs(out);
-    down[0] = g;
-    if (cr_input_needs_grad(out, 2))
-        down[2] = cr_gather(g, (int)attrs->dim, cr_input(out, 1));
-}
-
-CR__OP(scatter_add) = {
-    .name = "scatter_add",
-    .doc = "x with src[i,j,k] added at [i,index[i,j,k],k] (for dim 1): gather's adjoint",
-    .kind = CR_OP_OPAQUE,
-    .widens = true,
-    .min_inputs = 3,
-    .max_inputs = 3,
-    .inputs = "x,index,src",
-    .attrs = cr__dim_rows,
-    .attrs_size = sizeof(cr__dim_attrs),
-    .shape = scatter_add_shape,
-    .vjp = scatter_add_vjp,
-    .reads = CR_READS_INPUT(1),
-    .kernel = scatter_add_kernel,
-    .strided = CR_READS_INPUT(1) | CR_READS_INPUT(2),
-    .fetched = CR_READS_INPUT(0),
-    .check = check_along_dim,
-    .checks = CR_READS_INPUT(1),
-    .scratch = scatter_add_scratch,
-    .samples = CR__SAMPLES({ "f[3,4] i[2,4]{0,3} f[2,4]", "dim=0" },
-                           { "f[3,4] i[3,2]{0,4} f[3,2]", "dim=-1" },
-                           { "f[2,3,2] i[2,5,1]{0,3} f[2,5,1]", "dim=1" },
-                           { "f[] i[]{0,1} f[]", "dim=0" }, { "f[5] i[0] f[0]", "dim=0" },
-                           { "f[2] i[6]{0,2} f[6]", "dim=0" },
-                           { "i[3] i[2]{0,3} i[2]", "dim=0" }),
-    .call = "x,dim,index,src",
-};
-
-cr_tensor *cr_scatter_add_at(cr_tensor *x, int dim, cr_tensor *index, cr_tensor *src,
-                             const char *site)
-{
-    cr_tensor *inputs[] = { x, index, src };
-    return cr__record_n(NULL, &cr__op_scatter_add, inputs, 3, &(cr__dim_attrs){ dim },
-                        site);
-}
 
 /* ---- index_select, index_add: an index for every slice ---- */
 
@@ -466,7 +24,7 @@ static slices slices_of(const cr_kernel *kernel, const cr_dims *dims, int64_t di
 {
     const cr_array *index = &kernel->in[1];
     slices s = { .kernel = kernel, .index = index, .outer = 1, .inner = 1 };
-    s.size = size_at(dims, dim);
+    s.size = cr__size_at(dims, dim);
     s.n = index->numel;
     for (int64_t i = 0; i < dims->n; i++)
         if (i < dim)
@@ -504,7 +62,7 @@ static void select_chunk(void *arg, int64_t chunk, int worker)
     const cr_array *x = &s->kernel->in[0];
     char *to = s->kernel->out.data;
     size_t size = cr_dtype_size(x->dtype);
-    int64_t begin, end, step = stride_at(x, s->dim), width = s->inner * (int64_t)size;
+    int64_t begin, end, step = cr__stride_at(x, s->dim), width = s->inner * (int64_t)size;
     cr__strided inner = inner_dims(x, s->dim);
     (void)worker;
     cr__part(s->outer * s->n, 1, chunk, s->chunks, &begin, &end);
@@ -514,7 +72,7 @@ static void select_chunk(void *arg, int64_t chunk, int worker)
         int64_t place = origin + cr__index_load(s->index, i) * step;
         inner.data = (char *)x->data + place * (int64_t)size;
         if (s->inner == 1)
-            move_one(to, row, x->data, place, size);
+            cr__move_one(to, row, x->data, place, size);
         else if (s->whole)
             memcpy(to + row * width, inner.data, (size_t)width);
         else
@@ -556,7 +114,7 @@ static bool is_list(cr_infer *infer, int input)
 static cr_status index_select_shape(cr_infer *infer)
 {
     cr__dim_attrs *attrs = infer->attrs;
-    int64_t n = size_at(&infer->in_dims[1], 0);
+    int64_t n = cr__size_at(&infer->in_dims[1], 0);
     if (!is_list(infer, 1) || !cr__resolve_dim(infer, &attrs->dim, infer->in_dims[0].n))
         return CR_ERR_SHAPE;
     if (infer->dims.n > 0)
@@ -594,7 +152,7 @@ CR__OP(index_select) = {
     .reads = CR_READS_INPUT(1),
     .kernel = index_select_kernel,
     .strided = CR_READS_INPUT(0),
-    .check = check_along_dim,
+    .check = cr__check_along_dim,
     .checks = CR_READS_INPUT(1),
     .samples = CR__SAMPLES({ "f[4,3] i[5]{0,4}", "dim=0" },
                            { "f[2,3,2] i[2]{0,3}", "dim=-2" },
@@ -616,13 +174,29 @@ typedef struct index_add_attrs {
     cr_opt_real alpha;
 } index_add_attrs;
 
+/* Whether input 2 is what x has of the slices at index. */
+static cr_status check_source(cr_infer *infer, int64_t dim)
+{
+    cr_dims want = infer->in_dims[0];
+    int64_t n = cr__size_at(&infer->in_dims[1], 0);
+    if (want.n > 0)
+        want.v[dim] = n;
+    if (cr__dims_equal(want, infer->in_dims[2]) && (want.n > 0 || n == 1))
+        return CR_OK;
+    return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                       "source is %s; x %s with index %s takes %s",
+                       cr__dims_text(infer->ctx, infer->in_dims[2]),
+                       cr__dims_text(infer->ctx, infer->in_dims[0]),
+                       cr__dims_text(infer->ctx, infer->in_dims[1]),
+                       cr__dims_text(infer->ctx, want));
+}
+
 static cr_status index_add_shape(cr_infer *infer)
 {
     index_add_attrs *attrs = infer->attrs;
-    cr_dims want = infer->in_dims[0];
-    if (!is_list(infer, 1) || !cr__resolve_dim(infer, &attrs->dim, want.n))
+    if (!is_list(infer, 1) || !cr__resolve_dim(infer, &attrs->dim, infer->in_dims[0].n))
         return CR_ERR_SHAPE;
-    if (!addable(infer))
+    if (!cr__addable(infer))
         return CR_ERR_DTYPE;
     uint64_t bits;
     if (!attrs->alpha.given)
@@ -631,17 +205,7 @@ static cr_status index_add_shape(cr_infer *infer)
         return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
                            "alpha %g is not a value of %s", attrs->alpha.v,
                            cr_dtype_name(infer->dtype));
-    if (want.n > 0)
-        want.v[attrs->dim] = size_at(&infer->in_dims[1], 0);
-    if (cr__dims_equal(want, infer->in_dims[2]) &&
-        (want.n > 0 || size_at(&infer->in_dims[1], 0) == 1))
-        return CR_OK;
-    return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
-                       "source is %s; x %s with index %s takes %s",
-                       cr__dims_text(infer->ctx, infer->in_dims[2]),
-                       cr__dims_text(infer->ctx, infer->in_dims[0]),
-                       cr__dims_text(infer->ctx, infer->in_dims[1]),
-                       cr__dims_text(infer->ctx, want));
+    return check_source(infer, attrs->dim);
 }
 
 /* A chunk owns a range of the outer dimension, or of the positions that are sorted by
@@ -686,14 +250,15 @@ static void add_integer_slices(const slices *s)
     for (int64_t outer = 0; outer < s->outer; outer++)
         for (int64_t i = 0; i < s->n; i++) {
             int64_t place = outer * s->size + cr__index_load(s->index, i);
-            add_integers(out->dtype, out->data, place * s->inner, s->kernel->in[2].data,
-                         (outer * s->n + i) * s->inner, s->inner, (int64_t)s->alpha);
+            cr__add_integers(out->dtype, out->data, place * s->inner,
+                             s->kernel->in[2].data, (outer * s->n + i) * s->inner,
+                             s->inner, (int64_t)s->alpha);
         }
 }
 
 static cr_status index_add_check(const cr_kernel *kernel)
 {
-    return check_indices(kernel, ((const index_add_attrs *)kernel->attrs)->dim);
+    return cr__check_indices(kernel, ((const index_add_attrs *)kernel->attrs)->dim);
 }
 
 static cr_status index_add_kernel(const cr_kernel *kernel)
@@ -726,7 +291,7 @@ static size_t index_add_scratch(const cr_tensor *out)
     cr_dims x = cr_shape(out);
     if (!cr__is_float(cr_dtype_of(out)) || cr_numel(cr_input(out, 2)) == 0)
         return 0;
-    return cr__groups_bytes(size_at(&x, attrs->dim), cr_numel(cr_input(out, 1)));
+    return cr__groups_bytes(cr__size_at(&x, attrs->dim), cr_numel(cr_input(out, 1)));
 }
 
 static void index_add_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
@@ -776,6 +341,100 @@ cr_tensor *cr_index_add_at(cr_tensor *x, int dim, cr_tensor *index, cr_tensor *s
                         &(index_add_attrs){ dim, opts.alpha }, opts.site);
 }
 
+/* ---- index_copy ---- */
+
+static cr_status index_copy_shape(cr_infer *infer)
+{
+    cr__dim_attrs *attrs = infer->attrs;
+    if (!is_list(infer, 1) || !cr__resolve_dim(infer, &attrs->dim, infer->in_dims[0].n))
+        return CR_ERR_SHAPE;
+    if (infer->in_dtype[0] != infer->in_dtype[2])
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
+                           "x is %s, source %s", cr_dtype_name(infer->in_dtype[0]),
+                           cr_dtype_name(infer->in_dtype[2]));
+    return check_source(infer, attrs->dim);
+}
+
+/* The slices of a chunk's rows, in the index's order. */
+static void copy_some(void *arg, int64_t chunk, int worker)
+{
+    const slices *s = arg;
+    int64_t begin, end, bytes = s->inner;
+    bytes *= (int64_t)cr_dtype_size(s->kernel->out.dtype);
+    (void)worker;
+    cr__part(s->outer, 1, chunk, s->chunks, &begin, &end);
+    for (int64_t outer = begin; outer < end; outer++)
+        for (int64_t i = 0; i < s->n; i++)
+            memcpy((char *)s->kernel->out.data +
+                       (outer * s->size + cr__index_load(s->index, i)) * bytes,
+                   (const char *)s->kernel->in[2].data + (outer * s->n + i) * bytes,
+                   (size_t)bytes);
+}
+
+static cr_status index_copy_kernel(const cr_kernel *kernel)
+{
+    const cr__dim_attrs *attrs = kernel->attrs;
+    slices s = slices_of(kernel, &kernel->out.dims, attrs->dim);
+    cr__copy_input(kernel, 0);
+    if (kernel->in[2].numel == 0)
+        return CR_OK;
+    s.chunks =
+        cr__kernel_chunks(kernel, kernel->in[2].numel / 4 + s.outer * s.n * 2, s.outer);
+    cr_kernel_chunks(kernel, s.chunks, copy_some, &s);
+    return CR_OK;
+}
+
+static void index_copy_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    int dim = (int)((const cr__dim_attrs *)cr_attrs(out))->dim;
+    cr_tensor *index = cr_input(out, 1), *source = cr_input(out, 2);
+    if (cr_input_needs_grad(out, 0))
+        down[0] = cr_index_copy(g, dim, index, cr_zeros_like(source));
+    if (!cr_input_needs_grad(out, 2))
+        return;
+    int64_t size = cr_ndim(out) ? cr_size(out, dim) : 1;
+    cr_tensor *last = cr__pick_last(index, CR_DIMS(size), 0);
+    cr_dims along = cr_shape(source);
+    for (int d = 0; d < along.n; d++)
+        along.v[d] = d == dim ? cr_numel(index) : 1;
+    down[2] = cr_where(cr_reshape(last, along), cr_index_select(g, dim, index), 0);
+}
+
+CR__OP(index_copy) = {
+    .name = "index_copy",
+    .doc =
+        "x with its slices at index along dim replaced by source's; the last of several",
+    .kind = CR_OP_OPAQUE,
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .inputs = "x,index,source",
+    .attrs = cr__dim_rows,
+    .attrs_size = sizeof(cr__dim_attrs),
+    .shape = index_copy_shape,
+    .vjp = index_copy_vjp,
+    .reads = CR_READS_INPUT(1),
+    .kernel = index_copy_kernel,
+    .fetched = CR_READS_INPUT(0),
+    .check = cr__check_along_dim,
+    .checks = CR_READS_INPUT(1),
+    .samples = CR__SAMPLES({ "f[4,3] i[2]{0,4} f[2,3]", "dim=0" },
+                           { "f[2,3,2] i[4]{0,3} f[2,4,2]", "dim=-2" },
+                           { "f[3] i[3]{0,3}=2,0,2 f[3] -> 0,1,0 0,1,1", "dim=0" },
+                           { "f[3] i[]{0,3} f[1]", "dim=0" },
+                           { "f[] i[1]{0,1} f[]", "dim=0" },
+                           { "f[3,2] i[0] f[0,2]", "dim=0" },
+                           { "b[3,2] i[2]{0,3} b[2,2]", "dim=0" }),
+    .call = "x,dim,index,source",
+};
+
+cr_tensor *cr_index_copy_at(cr_tensor *x, int dim, cr_tensor *index, cr_tensor *source,
+                            const char *site)
+{
+    cr_tensor *inputs[] = { x, index, source };
+    return cr__record_n(NULL, &cr__op_index_copy, inputs, 3, &(cr__dim_attrs){ dim },
+                        site);
+}
+
 /* ---- embedding ---- */
 
 typedef struct embedding_attrs {
@@ -810,7 +469,7 @@ static cr_status embedding_shape(cr_infer *infer)
 
 static cr_status embedding_check(const cr_kernel *kernel)
 {
-    return check_indices(kernel, 0);
+    return cr__check_indices(kernel, 0);
 }
 
 static cr_status embedding_kernel(const cr_kernel *kernel)

@@ -533,6 +533,7 @@ static void products_and_picks(cr_ctx *ctx)
     IS(cr_sum(cr_index_select(x, 1, index)), 3 + 6 + 1 + 4);
     IS(cr_sum(cr_index_add(x, 1, index, cr_ones(ctx, CR_DIMS(2, 2)))), 25);
     IS(cr_sum(cr_index_add(x, 1, index, x_two, .alpha = CR_REAL(0.5))), 23);
+    IS(cr_sum(cr_index_copy(x, 1, index, x_two)), 11);
     IS(cr_sum(cr_one_hot(index, 3)), 2);
     IS(cr_sum(cr_embedding(cr_t(x), index)), 3 + 6 + 1 + 4);
     IS(cr_sum(cr_embedding(cr_t(x), index, .padding_idx = CR_INT(0))), 3 + 6 + 1 + 4);
@@ -545,6 +546,50 @@ static void products_and_picks(cr_ctx *ctx)
     IS(cr_sum(cr_bernoulli(cr_ones_like(x))), 6);
     IS(cr_sum(cr_dropout(x, 0)), 21);
     is_text(cr_message(ctx), "", "no error in products and picks");
+}
+
+static void places_and_orders(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = matrix(ctx), *index = cr_from(ctx, CR_I64, CR_DIMS(2), labels);
+    cr_tensor *column = cr_reshape(index, CR_DIMS(2, 1)), *mask = cr_gt(x, 4), *places;
+    cr_tensor *src = cr_ones_like(x), *inverse, *counts;
+    IS(cr_sum(cr_scatter(x, 1, column, src)), 16);
+    IS(cr_sum(cr_scatter(x, 1, column, -1)), 12);
+    IS(cr_sum(cr_scatter_reduce(x, 1, column, src, CR_REDUCE_SUM)), 23);
+    IS(cr_sum(cr_scatter_reduce(x, 1, column, src, CR_REDUCE_AMAX,
+                                .include_self = CR_INT(false))),
+       16);
+    IS(cr_sum(cr_take_along_dim(x, column, .dim = CR_INT(1))), 7);
+    IS(cr_sum(cr_take_along_dim(x, index)), 4);
+    cr_tensor *two = cr_scalar(ctx, 2), *order = cr_argsort(index, 0);
+    IS(cr_sum(cr_index_put(x, CR_ARRAY(cr_tensor *, order, index), 2, two)), 18);
+    IS(cr_sum(cr_index_put(x, &mask, 1, two, .accumulate = true)), 25);
+    IS(cr_sum(cr_masked_fill(x, mask, 0)), 10);
+    is_int(cr_size(cr_nonzero(mask), 0), 2, "nonzero");
+    IS(cr_sum(cr_masked_select(x, mask)), 11);
+    is_int(cr_numel(cr_unique(x)), 6, "unique");
+    is_int(cr_numel(cr_unique(mask, .inverse = &inverse, .counts = &counts)), 2,
+           "unique");
+    IS(cr_sum(inverse), 2);
+    is_int(cr_item_i64(cr_amax(counts)), 4, "counts");
+    is_int(cr_numel(cr_bincount(index)), 3, "bincount");
+    IS(cr_sum(cr_bincount(index, .weights = cr_ones(ctx, CR_DIMS(2)), .minlength = 5)),
+       2);
+    IS(cr_select(cr_sort(cr_select(x, 0, 1), 0, .descending = true), 0, 0), 6);
+    IS(cr_sum(cr_sort(x, -1, .indices = &places)), 21);
+    IS(cr_sum(places), 6);
+    IS(cr_sum(cr_argsort(x, -1)), 6);
+    IS(cr_sum(cr_argsort(x, 0, .stable = true)), 3);
+    IS(cr_sum(cr_topk(x, 2, -1)), 16);
+    IS(cr_sum(cr_topk(x, 2, -1, .largest = CR_INT(false), .indices = &places)), 12);
+    IS(cr_sum(places), 2);
+    is_int(cr_item_i64(cr_searchsorted(cr_select(x, 0, 1), cr_scalar(ctx, 5))), 1,
+           "below");
+    is_int(cr_item_i64(
+               cr_searchsorted(cr_select(x, 0, 1), cr_scalar(ctx, 5), .right = true)),
+           2, "not above");
+    is_text(cr_message(ctx), "", "no error in places and orders");
 }
 
 static void losses_and_norms(cr_ctx *ctx)
@@ -792,6 +837,7 @@ int main(void)
     pooling(ctx);
     movement(ctx);
     products_and_picks(ctx);
+    places_and_orders(ctx);
     losses_and_norms(ctx);
     gradients(ctx);
     operations_by_name(ctx);

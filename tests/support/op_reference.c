@@ -669,13 +669,21 @@ static void ref_select(ref_call *c)
             *out++ = x->v[i];
 }
 
+static bool is_empty_list(const array *x)
+{
+    return x->dims.n == 1 && x->dims.v[0] == 0;
+}
+
 static void join(ref_call *c, bool stack)
 {
-    cr_dims dims = c->in[0].dims;
+    int first = 0;
+    while (!stack && first + 1 < c->n && is_empty_list(&c->in[first]))
+        first++;
+    cr_dims dims = c->in[first].dims;
     int dim = ref_dim(c, "dim", 0, dims.n + stack);
     int64_t offset = 0, total = 0;
     for (int i = 0; i < c->n; i++)
-        total += stack ? 1 : c->in[i].dims.v[dim];
+        total += stack ? 1 : is_empty_list(&c->in[i]) ? 0 : c->in[i].dims.v[dim];
     if (stack)
         dims = with(dims, dim, total);
     dims.v[dim] = total;
@@ -688,7 +696,7 @@ static void join(ref_call *c, bool stack)
             out[flat_index(at, dims.n, dims)] = c->in[k].v[i];
             at[dim] -= offset;
         }
-        offset += own.v[dim];
+        offset += c->in[k].numel ? own.v[dim] : 0;
     }
 }
 
@@ -859,7 +867,7 @@ static const ref_entry *find_entry(const char *name)
 {
     const ref_entry *const tables[] = { entries, ref_entries_nn, ref_entries_attention,
                                         ref_entries_lines, ref_entries_images,
-                                        ref_entries_movement };
+                                        ref_entries_movement, ref_entries_index };
     for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
         for (const ref_entry *e = tables[t]; e->name; e++)
             if (strcmp(e->name, name) == 0)

@@ -35,7 +35,7 @@ typedef struct ref_entry {
     ref_fn *f;
 } ref_entry;
 extern const ref_entry ref_entries_nn[], ref_entries_attention[], ref_entries_lines[];
-extern const ref_entry ref_entries_images[], ref_entries_movement[];
+extern const ref_entry ref_entries_images[], ref_entries_movement[], ref_entries_index[];
 
 /* What must hold of element i of a random result, c->out. */
 typedef struct ref_property {

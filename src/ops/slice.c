@@ -354,17 +354,25 @@ typedef struct join_attrs {
     int64_t dim;
 } join_attrs;
 
-static bool joinable(cr_infer *infer, int i, int64_t dim)
+/* An empty list, [0], is joined to whatever shape, as nothing: as in PyTorch. */
+static bool is_empty_list(const cr_dims *dims)
 {
-    const cr_dims *a = &infer->in_dims[0], *b = &infer->in_dims[i];
+    return dims->n == 1 && dims->v[0] == 0;
+}
+
+/* Input i against the first that counts. */
+static bool joinable(cr_infer *infer, int first, int i, int64_t dim)
+{
+    const cr_dims *a = &infer->in_dims[first], *b = &infer->in_dims[i];
     bool fits = a->n == b->n;
     for (int d = 0; fits && d < a->n; d++)
         fits = d == dim || a->v[d] == b->v[d];
+    fits = fits || is_empty_list(b);
     if (!fits)
         cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
-                    "input 0 is %s and input %d is %s: sizes differ outside dim %lld",
-                    cr__dims_text(infer->ctx, *a), i, cr__dims_text(infer->ctx, *b),
-                    (long long)dim);
+                    "input %d is %s and input %d is %s: sizes differ outside dim %lld",
+                    first, cr__dims_text(infer->ctx, *a), i,
+                    cr__dims_text(infer->ctx, *b), (long long)dim);
     else if (infer->in_dtype[i] != infer->in_dtype[0])
         cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
                     "input 0 is %s, input %d %s", cr_dtype_name(infer->in_dtype[0]), i,
@@ -375,14 +383,20 @@ static bool joinable(cr_infer *infer, int i, int64_t dim)
 static cr_status cat_shape(cr_infer *infer)
 {
     join_attrs *attrs = infer->attrs;
-    if (!cr__has_a_dim(infer) ||
-        !cr__resolve_dim(infer, &attrs->dim, infer->in_dims[0].n))
+    int first = 0;
+    while (first + 1 < infer->n && is_empty_list(&infer->in_dims[first]))
+        first++;
+    cr_infer counted = *infer;
+    counted.in_dims += first;
+    infer->dims = infer->in_dims[first];
+    if (!cr__has_a_dim(&counted) || !cr__resolve_dim(infer, &attrs->dim, infer->dims.n))
         return CR_ERR_SHAPE;
     int64_t total = 0;
     for (int i = 0; i < infer->n; i++) {
-        if (!joinable(infer, i, attrs->dim))
+        const cr_dims *x = &infer->in_dims[i];
+        if (!joinable(infer, first, i, attrs->dim))
             return CR_ERR_SHAPE;
-        if (__builtin_add_overflow(total, infer->in_dims[i].v[attrs->dim], &total))
+        if (!is_empty_list(x) && __builtin_add_overflow(total, x->v[attrs->dim], &total))
             return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
                                "the result is too large");
     }
@@ -418,9 +432,11 @@ static void cat_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     const join_attrs *attrs = cr_attrs(out);
     int64_t from = 0;
     for (int i = 0; i < cr_input_count(out); i++) {
-        int64_t to = from + cr_size(cr_input(out, i), (int)attrs->dim);
+        cr_tensor *x = cr_input(out, i);
+        bool nothing = cr_ndim(x) == 1 && cr_numel(x) == 0;
+        int64_t to = from + (nothing ? 0 : cr_size(x, (int)attrs->dim));
         if (cr_input_needs_grad(out, i))
-            down[i] = cr_slice(g, (int)attrs->dim, from, to);
+            down[i] = nothing ? cr_zeros_like(x) : cr_slice(g, (int)attrs->dim, from, to);
         from = to;
     }
 }
@@ -446,7 +462,9 @@ CR__OP(cat) = {
     .samples = CR__SAMPLES({ "f[2,3] f[1,3]", NULL },
                            { "f[2,3] f[2,1] f[2,2]", "dim=-1" },
                            { "f[2,1,2] f[2,2,2]", "dim=1" }, { "f[3]", NULL },
-                           { "f[0,2] f[2,2]", NULL }, { "i[2] i[1]", NULL }),
+                           { "f[0,2] f[2,2]", NULL }, { "i[2] i[1]", NULL },
+                           { "f[0] f[2,3] f[0] f[2,1]", "dim=-1" },
+                           { "f[0] f[0]", NULL }),
 };
 
 cr_tensor *cr_cat_at(cr_tensor *const *xs, int n, int dim, const char *site)

@@ -865,9 +865,11 @@ static const ref_entry entries[] = {
 
 static const ref_entry *find_entry(const char *name)
 {
-    const ref_entry *const tables[] = { entries, ref_entries_nn, ref_entries_attention,
-                                        ref_entries_lines, ref_entries_images,
-                                        ref_entries_movement, ref_entries_index };
+    const ref_entry *const tables[] = {
+        entries,           ref_entries_nn,     ref_entries_attention,
+        ref_entries_lines, ref_entries_images, ref_entries_movement,
+        ref_entries_index
+    };
     for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
         for (const ref_entry *e = tables[t]; e->name; e++)
             if (strcmp(e->name, name) == 0)

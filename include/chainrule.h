@@ -17,7 +17,7 @@
  *     scans.h        cumsum and its kind                distances.h  norms of vectors, distances
  *     views.h        shapes, slices, cat                losses.h     losses
  *     indexing.h     gather, scatter, embedding         sampling.h   bernoulli, dropout
- *     pooling.h      pooling
+ *     pooling.h      pooling                            images.h     interpolate, grid_sample
  *     operations.h   operations by name, and your own
  *     modules.h      modules and initialisers           optimisers.h optimisers and clipping
  *
@@ -81,6 +81,7 @@
 #include "chainrule/norms.h"
 #include "chainrule/attention.h"
 #include "chainrule/pooling.h"
+#include "chainrule/images.h"
 #include "chainrule/losses.h"
 #include "chainrule/sampling.h"
 #include "chainrule/sorting.h"

@@ -171,7 +171,7 @@ static bool words_are_constants(const cr_attr *a)
         size_t n = strcspn(at, ",");
         snprintf(word, sizeof word, "CR_%s_%.*s", a->name, (int)n, at);
         for (char *c = word; *c; c++)
-            *c = (char)toupper((unsigned char)*c);
+            *c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
         if (!strstr(code, word)) {
             diag("  no constant %s", word);
             good = false;

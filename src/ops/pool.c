@@ -425,7 +425,7 @@ static cr_status resolved_shape(cr_infer *infer)
 {
     const pool_attrs *a = infer->attrs;
     int spatial = spatial_dims(a);
-    return a->output_size.given ? adaptive_shape(infer, spatial, 0)
+    return a->output_size.given ? adaptive_shape(infer, spatial, 1)
                                 : window_shape(infer, spatial);
 }
 

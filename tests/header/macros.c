@@ -516,7 +516,20 @@ static void pooling(cr_ctx *ctx)
     IS(cr_sum(cr_adaptive_avg_pool1d(x, 1)), 7);
     IS(cr_sum(cr_adaptive_avg_pool2d(plane, CR_DIMS(1, 3))), 10.5);
     IS(cr_sum(cr_adaptive_avg_pool3d(volume, 1)), 3.5);
-    is_text(cr_message(ctx), "", "no error in pooling");
+    cr_tensor *image = cr_reshape(x, CR_DIMS(1, 1, 2, 3));
+    IS(cr_sum(cr_interpolate(image, CR_MODE_NEAREST, .size = CR_DIMS(1, 3))), 6);
+    IS(cr_sum(cr_interpolate(image, CR_MODE_BILINEAR, .scale_factor = CR_REALS(2, 1))),
+       42);
+    IS(cr_sum(cr_interpolate(image, CR_MODE_BICUBIC, .size = CR_DIMS(2, 3),
+                             .align_corners = true)),
+       21);
+    IS(cr_sum(cr_interpolate(image, CR_MODE_AREA, .scale_factor = CR_REALS(0.5),
+                             .recompute_scale_factor = true)),
+       3.5);
+    cr_tensor *four = cr_reshape(cr_slice(x, 1, 0, 2), CR_DIMS(4, 1, 1));
+    IS(cr_sum(cr_select(cr_pixel_shuffle(four, 2), 1, 1)), 4 + 5);
+    IS(cr_sum(cr_select(cr_pixel_unshuffle(cr_pixel_shuffle(four, 2), 2), 0, 3)), 5);
+    is_text(cr_message(ctx), "", "no error in pooling and images");
 }
 
 static void products_and_picks(cr_ctx *ctx)

@@ -235,7 +235,28 @@ static void ref_resample(ref_call *c)
         }
 }
 
+/* ---- pixels ---- */
+
+static void ref_pixel_unshuffle(ref_call *c)
+{
+    const array *x = &c->in[0];
+    int64_t r = (int64_t)attr_real(c->attrs, "downscale_factor", 1),
+            at[CR_MAX_DIMS] = { 0 };
+    cr_dims dims = x->dims;
+    int lead = dims.n - 3;
+    dims.v[lead] *= r * r, dims.v[lead + 1] /= r, dims.v[lead + 2] /= r;
+    double *out = ref_out(c, x->dtype, dims);
+    for (int64_t i = 0; i < x->numel; i++, next_index(at, x->dims)) {
+        int64_t to[CR_MAX_DIMS], *p = to + lead;
+        memcpy(to, at, sizeof to);
+        p[0] = (at[lead] * r + at[lead + 1] % r) * r + at[lead + 2] % r;
+        p[1] /= r, p[2] /= r;
+        out[flat_index(to, dims.n, dims)] = x->v[i];
+    }
+}
+
 const ref_entry ref_entries_images[] = {
+    { "pixel_unshuffle", ref_pixel_unshuffle },
     { "max_pool_place", ref_max_pool_place },
     { "max_pool_take", ref_max_pool_take },
     { "max_pool_give", ref_max_pool_give },

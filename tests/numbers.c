@@ -1,6 +1,6 @@
 /* Numbers at the edges: sums that scatter, means of nearly constant rows, squares that
  * overflow, tails, infinities, NaN. Against what f64 or the formula's limit says. */
-#include "activations.h"
+#include "elementary.h"
 #include "tap.h"
 
 #include <chainrule.h>

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-static double sigmoid(double x)
+double sigmoid(double x)
 {
     return 1 / (1 + exp(-x));
 }
@@ -17,30 +17,30 @@ static long double logistic(long double x)
     return 1 / (1 + expl(-x));
 }
 
-static double logistic_slope(double x)
+double logistic_slope(double x)
 {
     return (double)(logistic(bounded(x)) * logistic(-bounded(x)));
 }
 
-static double logistic_curve(double x)
+double logistic_curve(double x)
 {
     long double t = bounded(x), slope = logistic(t) * logistic(-t);
     return (double)(-slope * tanhl(t / 2));
 }
 
-static double silu(double x)
+double silu(double x)
 {
     return x == -(double)INFINITY ? -0.0
                                   : (double)((long double)x * logistic((long double)x));
 }
 
-static double silu_slope(double x)
+double silu_slope(double x)
 {
     long double t = bounded(x);
     return (double)(logistic(t) * (1 + t * logistic(-t)));
 }
 
-static double silu_curve(double x)
+double silu_curve(double x)
 {
     long double t = bounded(x);
     return (double)(logistic(t) * logistic(-t) * (2 - t * tanhl(t / 2)));
@@ -56,19 +56,19 @@ static long double density(long double x)
     return 0.39894228040143267794L * expl(-x * x / 2);
 }
 
-static double gelu(double x)
+double gelu(double x)
 {
     return x == -(double)INFINITY ? -0.0
                                   : (double)((long double)x * below((long double)x));
 }
 
-static double gelu_slope(double x)
+double gelu_slope(double x)
 {
     double slope = (double)(below(bounded(x)) + bounded(x) * density(bounded(x)));
     return slope == 0 ? -0.0 : slope;
 }
 
-static double gelu_curve(double x)
+double gelu_curve(double x)
 {
     return (double)(density(bounded(x)) * (2 - bounded(x) * bounded(x)));
 }
@@ -76,19 +76,19 @@ static double gelu_curve(double x)
 /* v, of which the sigmoid is taken in gelu's form with tanh, and its derivatives. */
 #define K 1.5957691216057307118L
 #define C 0.044715L
-static double gelu_tanh(double x)
+double gelu_tanh(double x)
 {
     long double t = bounded(x), v = K * (t + C * t * t * t);
     return x == -(double)INFINITY ? -0.0 : (double)((long double)x * logistic(v));
 }
 
-static double gelu_tanh_slope(double x)
+double gelu_tanh_slope(double x)
 {
     long double t = bounded(x), v = K * (t + C * t * t * t), d = K * (1 + 3 * C * t * t);
     return (double)(logistic(v) * (1 + t * d * logistic(-v)));
 }
 
-static double gelu_tanh_curve(double x)
+double gelu_tanh_curve(double x)
 {
     long double t = bounded(x), v = K * (t + C * t * t * t), d = K * (1 + 3 * C * t * t);
     long double bend = 2 * d + 6 * K * C * t * t - t * d * d * tanhl(v / 2);

@@ -9,4 +9,18 @@
 /* Of a; of a and b; of a with parameters b and c. NaN of a row without a line. */
 double elementary(cr__map_code code, double a, double b, double c);
 
+/* The activations among them and their derivatives (slope, curve). */
+double sigmoid(double x);
+double logistic_slope(double x);
+double logistic_curve(double x);
+double silu(double x);
+double silu_slope(double x);
+double silu_curve(double x);
+double gelu(double x);
+double gelu_slope(double x);
+double gelu_curve(double x);
+double gelu_tanh(double x);
+double gelu_tanh_slope(double x);
+double gelu_tanh_curve(double x);
+
 #endif

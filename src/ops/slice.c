@@ -389,7 +389,10 @@ static cr_status cat_shape(cr_infer *infer)
     cr_infer counted = *infer;
     counted.in_dims += first;
     infer->dims = infer->in_dims[first];
-    if (!cr__has_a_dim(&counted) || !cr__resolve_dim(infer, &attrs->dim, infer->dims.n))
+    if (is_empty_list(&infer->dims))
+        attrs->dim = 0; /* of nothing every dim is the same */
+    else if (!cr__has_a_dim(&counted) ||
+             !cr__resolve_dim(infer, &attrs->dim, infer->dims.n))
         return CR_ERR_SHAPE;
     int64_t total = 0;
     for (int i = 0; i < infer->n; i++) {
@@ -464,7 +467,7 @@ CR__OP(cat) = {
                            { "f[2,1,2] f[2,2,2]", "dim=1" }, { "f[3]", NULL },
                            { "f[0,2] f[2,2]", NULL }, { "i[2] i[1]", NULL },
                            { "f[0] f[2,3] f[0] f[2,1]", "dim=-1" },
-                           { "f[0] f[0]", NULL }),
+                           { "f[0] f[0]", "dim=2" }),
 };
 
 cr_tensor *cr_cat_at(cr_tensor *const *xs, int n, int dim, const char *site)

@@ -680,7 +680,8 @@ static void join(ref_call *c, bool stack)
     while (!stack && first + 1 < c->n && is_empty_list(&c->in[first]))
         first++;
     cr_dims dims = c->in[first].dims;
-    int dim = ref_dim(c, "dim", 0, dims.n + stack);
+    int dim =
+        !stack && is_empty_list(&c->in[first]) ? 0 : ref_dim(c, "dim", 0, dims.n + stack);
     int64_t offset = 0, total = 0;
     for (int i = 0; i < c->n; i++)
         total += stack ? 1 : is_empty_list(&c->in[i]) ? 0 : c->in[i].dims.v[dim];

@@ -77,6 +77,7 @@
 #include "chainrule/scans.h"
 #include "chainrule/views.h"
 #include "chainrule/products.h"
+#include "chainrule/convolutions.h"
 #include "chainrule/indexing.h"
 #include "chainrule/norms.h"
 #include "chainrule/attention.h"

@@ -102,13 +102,14 @@ static void round_array(array *a, cr_dtype half)
 }
 
 /* Values are those of f32, rounded once, to the bit; so are the gradients of what is computed in
- * f32 as a whole. Those of maps are made of rounded parts. linear rounds its product too. Types
- * that an attribute names stay what they are. */
+ * f32 as a whole. Those of maps are made of rounded parts. linear and convolutions
+ * round their product too. Types that an attribute names stay what they are. */
 static bool half_is_rounded(const call *c, cr_dtype half)
 {
     const double near = half == CR_BF16 ? 0x1p-4 : 0x1p-7;
     const tolerance parts = { near, near };
-    bool twice = strcmp(c->op->name, "linear") == 0, same;
+    const char *name = c->op->name;
+    bool twice = strcmp(name, "linear") == 0 || strncmp(name, "conv", 4) == 0, same;
     bool named = c->attrs && strstr(c->attrs, "dtype=");
     call rounded = rounded_call(c, half);
     result got = run_call(&(manner){ .ctx = base, .real = half }, &rounded);

@@ -42,7 +42,8 @@ typedef struct cr_attr {
     cr_attr_type type CR_ZERO;
     size_t offset CR_ZERO;
     const char *initial CR_ZERO; /* the default as text; NULL: none, it must be given */
-    const char *words CR_ZERO;   /* of CR_ATTR_WORD: "mean,sum,none" */
+    const char *words CR_ZERO;   /* of CR_ATTR_WORD: "mean,sum,none"; of CR_ATTR_DIMS: what may
+                                  * stand for a list, as the one number INT64_MIN + place */
     unsigned flags CR_ZERO;
 } cr_attr;
 

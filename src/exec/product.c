@@ -16,11 +16,22 @@ void cr__run_product(const cr__plan *plan, const cr__unit *unit)
     const cr_tensor *x = unit->node;
     const cr__contract_info *info = x->op->internal;
     cr__strided a = cr__operand_of(plan, unit, 0), b = cr__operand_of(plan, unit, 1);
-    cr__image images[2];
+    const cr__reader readers[2] = { reader_of(&a, (cr_dtype)cr__input(x, 0)->dtype),
+                                    reader_of(&b, (cr_dtype)cr__input(x, 1)->dtype) };
+    if (info->conv) {
+        cr__conv conv = { .dtype = (cr_dtype)x->dtype,
+                          .operand = { readers[0], readers[1] },
+                          .result = cr__unit_data(plan, unit) };
+        memcpy(conv.strides[0], a.strides, sizeof conv.strides[0]);
+        memcpy(conv.strides[1], b.strides, sizeof conv.strides[1]);
+        info->conv(x, &a, &b, &conv);
+        cr__convolve(&conv, plan->ctx->team);
+        return;
+    }
     cr__gemm_job job = { .dtype = (cr_dtype)x->dtype,
-                         .a = reader_of(&a, (cr_dtype)cr__input(x, 0)->dtype),
-                         .b = reader_of(&b, (cr_dtype)cr__input(x, 1)->dtype),
+                         .a = readers[0],
+                         .b = readers[1],
                          .c = cr__unit_data(plan, unit) };
-    info->job(x, &a, &b, &job, images);
+    info->job(x, &a, &b, &job);
     cr__gemm(&job, plan->ctx->team);
 }

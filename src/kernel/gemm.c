@@ -72,6 +72,8 @@ typedef struct product {
     bool pack_a, pack_b;
     bool copy_a;          /* packed as it lies */
     const cr__half *half; /* c is bf16 or f16, else NULL */
+    const cr__places *places;
+    bool vector; /* the order is that of reductions */
     bool scaled;
     double scales[2]; /* of the result, one after the other */
     char *scratch;
@@ -203,7 +205,8 @@ typedef struct plan {
     operand a, b;   /* of it, where whole.a_read or b_read point to them */
     int64_t batches;
     int batch_ndim;
-    int64_t batch_dims[CR_MAX_DIMS], a_batch[CR_MAX_DIMS], b_batch[CR_MAX_DIMS];
+    int64_t batch_dims[CR_MAX_DIMS], a_batch[CR_MAX_DIMS], b_batch[CR_MAX_DIMS],
+        c_batch[CR_MAX_DIMS];
     int parts; /* threads: each owns some batches, or, if down > 0, a rectangle of every
                 */
     int down, across; /* result: one of down * across */
@@ -220,18 +223,22 @@ static bool continues(int64_t outer, int64_t n, int64_t *inner)
 
 /* Copies the batch dims. The innermost, where only a has them and they continue its rows,
  * are more rows: but one row alone has an order of sums of its own. Likewise columns,
- * which c allows under a single row. The rows of patches of an image are its own. */
+ * which c allows under a single row. The rows of patches of an image are its own, and so are
+ * columns that have places. */
 static void plan_batches(plan *p, const cr__gemm_job *job, int64_t a_size, int64_t b_size)
 {
     product *w = &p->whole;
-    bool inner = true;
+    bool inner = !job->places;
+    int64_t pitch = job->m * job->n;
     p->batches = 1, p->batch_ndim = 0;
     for (int i = job->batch_ndim - 1; i >= 0; i--) {
         int64_t d = job->batch_dims[i], a = job->a_batch[i] * a_size,
-                b = job->b_batch[i] * b_size;
+                b = job->b_batch[i] * b_size,
+                c = job->places ? job->places->batch[i] : pitch;
+        pitch *= d;
         if (d == 1)
             continue;
-        if (inner && b == 0 && !job->a.image && (w->m > 1 || w->n == 1) &&
+        if (inner && b == 0 && !job->a.image && !(w->vector && w->n > 1) &&
             continues(a, w->m, &w->a_row)) {
             w->m *= d;
         } else if (inner && a == 0 && !job->b.image && w->m == 1 &&
@@ -242,6 +249,7 @@ static void plan_batches(plan *p, const cr__gemm_job *job, int64_t a_size, int64
             p->batches *= d;
             p->batch_dims[p->batch_ndim] = d;
             p->a_batch[p->batch_ndim] = a;
+            p->c_batch[p->batch_ndim] = c * p->c_size;
             p->b_batch[p->batch_ndim++] = b;
         }
     }
@@ -298,17 +306,12 @@ static void plan_scales(product *w, const cr__gemm_job *job)
         w->scales[0] = ldexp(1, first), w->scales[1] = ldexp(1, all - first);
 }
 
-static bool is_vector(const product *w)
-{
-    return w->m == 1 || w->n == 1;
-}
-
 /* Columns are cut at multiples of this. */
 static int64_t grain_of(const plan *p, int across)
 {
     const product *w = &p->whole;
     const int64_t lanes = p->kernel->lanes;
-    if (is_vector(w))
+    if (w->vector)
         return w->n < 64 * across ? 4 : 16;
     return w->n < 8 * lanes * across ? lanes : 2 * lanes;
 }
@@ -332,7 +335,7 @@ static void plan_parts(plan *p)
     const product *w = &p->whole;
     const double flops =
         2 * (double)p->batches * (double)w->m * (double)w->n * (double)w->k;
-    const double least_flops = is_vector(w) ? VECTOR_FLOPS_PER_PART : FLOPS_PER_PART;
+    const double least_flops = w->vector ? VECTOR_FLOPS_PER_PART : FLOPS_PER_PART;
     p->parts = 1, p->down = 0, p->across = 0;
     if (flops < 2 * least_flops)
         return;
@@ -349,17 +352,17 @@ static void plan_parts(plan *p)
         p->parts = (int)p->batches;
 }
 
-/* So much of a c of bf16 or f16 is computed in f32 first, at the end of the scratch memory;
- * panels are smaller then. */
-#define HALF_ROWS    112
-#define HALF_COLUMNS 512
-#define HALF_BYTES   (HALF_ROWS * HALF_COLUMNS * 4)
-#define HALF_OUTPUTS 8192 /* of a vector */
+/* So much of a c that is not as it is computed, of bf16 or f16 or with places, is computed at
+ * the end of the scratch memory first; panels are smaller then. */
+#define ASIDE_ROWS    112
+#define ASIDE_LINE    2048 /* bytes of a row */
+#define ASIDE_BYTES   (ASIDE_ROWS * ASIDE_LINE)
+#define ASIDE_OUTPUTS 8192 /* of a vector */
 
 static void multiply(const plan *p, const product *part)
 {
     const product *w = &p->whole;
-    if (!is_vector(w)) {
+    if (!w->vector) {
         p->kernel->product(part);
     } else {
         gemv g = { .x = part->a,
@@ -387,55 +390,121 @@ static void multiply(const plan *p, const product *part)
         p->kernel->finish(part);
 }
 
-/* A part of bf16 or f16: rectangles of f32 that are rounded once. */
-static void multiply_half(const plan *p, const product *part)
+/* A rectangle of c, the first of its rows, and what is there: f32 to be rounded, or elements. */
+typedef struct rectangle {
+    const char *from;
+    char *to;
+    int64_t rows, column, columns, pitch; /* from one row to the next, in bytes */
+} rectangle;
+
+static void round_rectangle(const product *part, const rectangle *r)
 {
-    const bool vector = is_vector(&p->whole);
+    const bool whole = r->columns * 2 == part->c_row;
+    const int64_t lines = whole ? 1 : r->rows;
+    for (int64_t i = 0; i < lines; i++)
+        part->half->narrow((uint16_t *)(void *)(r->to + i * part->c_row + r->column * 2),
+                           (const float *)(const void *)(r->from + i * r->pitch),
+                           r->rows / lines * r->columns);
+}
+
+/* n elements, one behind the other or `step` bytes apart. */
+static void place_run(char *to, const char *from, int64_t n, int64_t step, int64_t size)
+{
+    if (step == size)
+        memcpy(to, from, (size_t)(n * size));
+    else if (size == 4)
+        for (int64_t i = 0; i < n; i++)
+            memcpy(to + i * step, from + i * size, 4);
+    else
+        for (int64_t i = 0; i < n; i++)
+            memcpy(to + i * step, from + i * size, (size_t)size);
+}
+
+/* Columns to their places, a run of neighbours of all rows after another. */
+static void place_rectangle(const plan *p, const product *part, const rectangle *r)
+{
+    const cr__places *to = part->places;
+    const int last = to->ndim - 1;
+    uint16_t halves[ASIDE_LINE / 4];
+    for (int64_t done = 0, n = 0; done < r->columns; done += n) {
+        int64_t index = r->column + done, offset = 0;
+        for (int d = last; d >= 0; d--) {
+            const int64_t i = index % to->dims[d];
+            index /= to->dims[d];
+            offset += i * to->strides[d];
+            n = d == last ? to->dims[d] - i : n;
+        }
+        n = n < r->columns - done ? n : r->columns - done;
+        char *line = r->to + (offset + index * to->outer) * p->c_size;
+        const char *from = r->from + done * p->kernel->size;
+        for (int64_t i = 0; i < r->rows; i++, line += part->c_row, from += r->pitch) {
+            if (part->half)
+                part->half->narrow(halves, (const float *)(const void *)from, n);
+            place_run(line, part->half ? (const char *)halves : from, n,
+                      to->strides[last] * p->c_size, p->c_size);
+        }
+    }
+}
+
+/* A part whose c is not as it is computed. */
+static void multiply_aside(const plan *p, const product *part)
+{
+    const bool vector = part->vector;
+    const int64_t size = p->kernel->size;
     const int64_t in_panel =
-        (PANEL_BYTES - HALF_BYTES) / p->kernel->tile_bytes * p->kernel->tile_rows;
-    const int64_t most_columns = vector ? HALF_OUTPUTS : HALF_COLUMNS,
-                  most_rows = vector                 ? HALF_OUTPUTS
-                              : in_panel < HALF_ROWS ? in_panel
-                                                     : HALF_ROWS;
+        (PANEL_BYTES - ASIDE_BYTES) / p->kernel->tile_bytes * p->kernel->tile_rows;
+    const int64_t most_columns = vector ? ASIDE_OUTPUTS : ASIDE_LINE / size,
+                  most_rows = vector                  ? ASIDE_OUTPUTS
+                              : in_panel < ASIDE_ROWS ? in_panel
+                                                      : ASIDE_ROWS;
     for (int64_t j = 0, columns; j < part->n; j += columns) {
         columns = part->n - j < most_columns ? part->n - j : most_columns;
         for (int64_t i = 0, rows; i < part->m; i += rows) {
             rows = part->m - i < most_rows ? part->m - i : most_rows;
+            const int64_t bytes = rows * columns * size;
             product some = *part;
             some.m = rows, some.n = columns, some.panels = 1;
             some.row += i, some.column += j;
             some.a += i * part->a_row, some.b += j * part->b_col;
-            some.c =
-                part->scratch + CR__SCRATCH_BYTES - (rows * columns * 4 + 63) / 64 * 64;
-            some.c_row = columns * 4;
-            multiply(p, &some);
-            char *to = part->c + i * part->c_row + j * 2;
-            const int64_t lines = columns * 2 == part->c_row ? 1 : rows;
-            for (int64_t r = 0; r < lines; r++)
-                part->half->narrow((uint16_t *)(void *)(to + r * part->c_row),
-                                   (float *)(void *)(some.c + r * some.c_row),
-                                   rows / lines * columns);
+            some.c = part->scratch + CR__SCRATCH_BYTES - (bytes + 63) / 64 * 64;
+            some.c_row = columns * size;
+            if (part->k)
+                multiply(p, &some);
+            else
+                memset(some.c, 0, (size_t)bytes);
+            const rectangle r = { .from = some.c,
+                                  .to = part->c + i * part->c_row,
+                                  .rows = rows,
+                                  .column = part->places ? some.column : j,
+                                  .columns = columns,
+                                  .pitch = some.c_row };
+            if (part->places)
+                place_rectangle(p, part, &r);
+            else
+                round_rectangle(part, &r);
         }
     }
 }
 
 static void multiply_part(const plan *p, const product *part)
 {
-    (part->half ? multiply_half : multiply)(p, part);
+    if (part->half || part->places)
+        multiply_aside(p, part);
+    else
+        multiply(p, part);
 }
 
 /* The product of one batch, of the part that is this of the first one. */
 static void multiply_batch(const plan *p, int64_t batch, const product *first)
 {
-    const product *w = &p->whole;
     product part = *first;
     operand a, b;
     int64_t a_at = 0, b_at = 0;
-    part.c += batch * w->m * w->n * p->c_size;
     for (int i = 0; i < p->batch_ndim; i++, batch /= p->batch_dims[i - 1]) {
         int64_t at = batch % p->batch_dims[i];
         a_at += at * p->a_batch[i];
         b_at += at * p->b_batch[i];
+        part.c += at * p->c_batch[i];
     }
     part.a += a_at, part.b += b_at;
     if (part.a_read) {
@@ -471,7 +540,7 @@ static void gemm_part(void *arg, int64_t i, int worker)
     part.row = row, part.column = column;
     part.a += row * part.a_row;
     part.b += column * part.b_col;
-    part.c += row * part.c_row + column * p->c_size;
+    part.c += row * part.c_row + (part.places ? 0 : column * p->c_size);
     if (part.m == 0 || part.n == 0)
         return;
     if (p->batches == 1)
@@ -494,14 +563,16 @@ static bool plan_product(plan *p, cr__isa isa, const cr__gemm_job *job, cr__team
     w->m = job->m, w->n = job->n, w->k = job->k;
     w->a_row = job->a.row * a_size, w->a_col = job->a.col * a_size;
     w->b_row = job->b.row * b_size, w->b_col = job->b.col * b_size;
+    w->places = job->places;
+    w->vector = !job->chain && (w->m == 1 || w->n == 1);
     plan_batches(p, job, a_size, b_size);
     if (w->m * w->n * p->batches == 0)
         return false;
-    if (w->k == 0) {
+    if (w->k == 0 && !w->places) {
         memset(job->c, 0, (size_t)(w->m * w->n * p->batches * p->c_size));
         return false;
     }
-    w->c_row = w->n * p->c_size;
+    w->c_row = (w->places ? w->places->row : w->n) * p->c_size;
     w->half = cr__is_half(job->dtype) ? cr__half_find_for(isa, job->dtype) : NULL;
     w->sliver = 2 * p->kernel->lanes;
     w->a_read = plan_operand(isa, &job->a, w->a_row, w->a_col, &p->a);

@@ -323,12 +323,22 @@ typedef struct cr__reader {
     const cr__image *image; /* or NULL */
 } cr__reader;
 
-/* c[m,n] = a[m,k] b[k,n], for every index of the batch dims. c is contiguous. It and
- * a and b are f64, or each of them is f32, bf16 or f16 and the sums are f32, rounded once in
- * the end if c has less. Each element is an ascending FMA chain from +0 within blocks of
- * CR__GEMM_BLOCK along k, block results added in order; if m or n is 1 it is the reduction
- * above, with FMA in the lanes. Zeros of images are terms like others. In the end it is
- * multiplied by 2^-(a.exponent + b.exponent). Nothing is allocated, nothing fails. */
+/* Where the columns of a result are, which are numbered row-major, (outer, j_1, .. j_ndim), if
+ * not one behind the other. In elements. */
+typedef struct cr__places {
+    int64_t row, outer; /* from one row, or index of the outermost dim, to the next */
+    int ndim;
+    int64_t dims[CR__IMAGE_DIMS], strides[CR__IMAGE_DIMS];
+    int64_t batch[CR_MAX_DIMS];
+} cr__places;
+
+/* c[m,n] = a[m,k] b[k,n], for every index of the batch dims. c is contiguous, unless it has
+ * places. It and a and b are f64, or each of them is f32, bf16 or f16 and the sums are f32,
+ * rounded once in the end if c has less. Each element is an ascending FMA chain from +0 within
+ * blocks of CR__GEMM_BLOCK along k, block results added in order; if m or n is 1, and it is not
+ * to be such a chain nevertheless, it is the reduction above, with FMA in the lanes. Zeros of
+ * images are terms like others. In the end it is multiplied by 2^-(a.exponent + b.exponent).
+ * Nothing is allocated, nothing fails. */
 #define CR__GEMM_BLOCK 256
 
 typedef struct cr__gemm_job {
@@ -336,12 +346,42 @@ typedef struct cr__gemm_job {
     int64_t m, n, k;
     cr__reader a, b;
     void *c;
+    const cr__places *places; /* or NULL */
+    bool chain;               /* whatever m and n; with places it is one */
     int batch_ndim;
     int64_t batch_dims[CR_MAX_DIMS], a_batch[CR_MAX_DIMS], b_batch[CR_MAX_DIMS];
 } cr__gemm_job;
 void cr__gemm(const cr__gemm_job *job, cr__team *team);
 /* The same inside a body: all of it by that worker. */
 void cr__gemm_by(const cr__gemm_job *job, cr__team *team, int worker);
+
+/* ---- convolutions ---- */
+
+/* y[n, g outs + o, p] = the sum over i, t of w[g outs + o, i, t] x[n, g ins + i, p stride +
+ * t dilation - padding], 0 where x has no such element, and what that makes of y and w for x,
+ * and of x and y for w. One to three dims of p and t. Each is a product of matrices: k runs
+ * over (i, t); over (o, t), where t are the taps that meet a pixel's remainder by the stride,
+ * others being no terms; and over (n, p). The first two are chains whatever their m and n. */
+typedef enum cr__conv_pass {
+    CR__CONV_FORWARD, /* y of x and w */
+    CR__CONV_INPUT,   /* x of y and w */
+    CR__CONV_WEIGHT   /* w of x and y */
+} cr__conv_pass;
+
+typedef struct cr__conv {
+    cr__conv_pass pass;
+    int ndim;
+    int64_t images, groups, ins, outs; /* channels of a group */
+    int64_t size[CR__IMAGE_DIMS], out[CR__IMAGE_DIMS], kernel[CR__IMAGE_DIMS];
+    int64_t stride[CR__IMAGE_DIMS], padding[CR__IMAGE_DIMS], dilation[CR__IMAGE_DIMS];
+    /* The two operands, in the order above, as products have them; the strides of their
+     * dims: images, or outs of all groups, channels, space. */
+    cr_dtype dtype;
+    cr__reader operand[2];
+    int64_t strides[2][2 + CR__IMAGE_DIMS];
+    void *result; /* contiguous */
+} cr__conv;
+void cr__convolve(const cr__conv *conv, cr__team *team);
 
 /* Multiplying subnormal numbers takes processors a hundred times as long. If the elements
  * of x (floats) are tiny, the power of two to multiply them by for products to be of

@@ -44,7 +44,8 @@ bool cr__reduce_find_for(cr__isa isa, cr__reduce_code code, cr_dtype in,
                          cr__reduce_kernel *kernel);
 /* cr__half_find() in a given instruction set. */
 const cr__half *cr__half_find_for(cr__isa isa, cr_dtype dtype);
-/* cr__gemm() in a given instruction set. */
+/* cr__gemm(), and cr__convolve(), in a given instruction set. */
 void cr__gemm_for(cr__isa isa, const cr__gemm_job *job, cr__team *team);
+void cr__convolve_for(cr__isa isa, const cr__conv *conv, cr__team *team);
 
 #endif

@@ -116,11 +116,26 @@ static bool to_number(span s, const cr_attr *attr, void *out)
     return true;
 }
 
+static bool to_word(span s, const cr_attr *attr, void *out)
+{
+    span rest = { attr->words, strlen(attr->words) }, word;
+    for (int i = 0; next_part(&rest, &word); i++)
+        if (word.n == s.n && memcmp(word.at, s.at, s.n) == 0) {
+            memcpy(out, &i, sizeof i);
+            return true;
+        }
+    return false;
+}
+
 static bool to_dims(span s, const cr_attr *attr, void *out)
 {
     cr_dims dims = { .n = 0, .given = s.n > 0 };
     span rest = elements(s), part;
-    (void)attr;
+    int word;
+    if (attr->words && to_word(s, attr, &word)) {
+        *(cr_dims *)out = (cr_dims){ .v = { INT64_MIN + word }, .n = 1, .given = true };
+        return true;
+    }
     while (next_part(&rest, &part))
         if (dims.n == CR_MAX_DIMS || !parse_integer(part, &dims.v[dims.n++]))
             return false;
@@ -163,17 +178,6 @@ static bool to_opt_bool(span s, const cr_attr *attr, void *out)
     (void)attr;
     *(cr_opt_int *)out = (cr_opt_int){ .v = is(s, "true"), .given = s.n > 0 };
     return s.n == 0 || is(s, "true") || is(s, "false");
-}
-
-static bool to_word(span s, const cr_attr *attr, void *out)
-{
-    span rest = { attr->words, strlen(attr->words) }, word;
-    for (int i = 0; next_part(&rest, &word); i++)
-        if (word.n == s.n && memcmp(word.at, s.at, s.n) == 0) {
-            memcpy(out, &i, sizeof i);
-            return true;
-        }
-    return false;
 }
 
 static bool to_dtype(span s, const cr_attr *attr, void *out)
@@ -234,9 +238,10 @@ static bool store_value(const reading *r, const cr_attr *attr, span value, void 
     if (types[attr->type].parse(value, attr, (char *)attrs + attr->offset))
         return true;
     const char *expected = types[attr->type].expected;
-    return fail_at(r, value.at, "%s=%.*s: expected %s%s", attr->name,
-                   value.n < 40 ? (int)value.n : 40, value.at, expected ? "" : "one of ",
-                   expected ? expected : attr->words);
+    return fail_at(r, value.at, "%s=%.*s: expected %s%s%s%s", attr->name,
+                   value.n < 40 ? (int)value.n : 40, value.at, expected ? expected : "",
+                   expected && attr->words ? ", or " : "", attr->words ? "one of " : "",
+                   attr->words ? attr->words : "");
 }
 
 static bool store_default(cr_ctx *ctx, const cr_op *op, const cr_attr *attr, void *attrs)

@@ -21,18 +21,24 @@ static bool inner_fits(cr_ctx *ctx, const cr_op *op, cr_dims x, cr_dims y)
     return false;
 }
 
+bool cr__products_fit(cr_infer *infer)
+{
+    const cr_dtype a = infer->in_dtype[0], b = infer->in_dtype[1];
+    if (!cr__takes_floats(infer->ctx, infer->op, a) ||
+        !cr__takes_floats(infer->ctx, infer->op, b))
+        return false;
+    if (a == b)
+        return true;
+    return !cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
+                        "types differ: %s @ %s", cr_dtype_name(a), cr_dtype_name(b));
+}
+
 static cr_status contract_shape(cr_infer *infer)
 {
     cr_ctx *ctx = infer->ctx;
     const cr_dims *x = &infer->in_dims[0], *y = &infer->in_dims[1];
-    for (int i = 0; i < 2; i++)
-        if (!cr__is_float(infer->in_dtype[i]))
-            return cr__op_fail(ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
-                               "takes floats, not %s", cr_dtype_name(infer->in_dtype[i]));
-    if (infer->in_dtype[0] != infer->in_dtype[1])
-        return cr__op_fail(ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
-                           "types differ: %s @ %s", cr_dtype_name(infer->in_dtype[0]),
-                           cr_dtype_name(infer->in_dtype[1]));
+    if (!cr__products_fit(infer))
+        return CR_ERR_DTYPE;
     bool fits = x->n >= 2 && x->n == y->n;
     for (int i = 0; fits && i < x->n - 2; i++)
         fits = x->v[i] == y->v[i];
@@ -47,9 +53,8 @@ static cr_status contract_shape(cr_infer *infer)
 }
 
 static void contract_job(const cr_tensor *out, const cr__strided *a, const cr__strided *b,
-                         cr__gemm_job *job, cr__image *images)
+                         cr__gemm_job *job)
 {
-    (void)images;
     int batch = out->shape->ndim - 2;
     job->m = a->dims[batch];
     job->k = a->dims[batch + 1];
@@ -103,7 +108,7 @@ CR__OP(contract) = {
     .shape = contract_shape,
     .vjp = contract_vjp,
     .reads = CR_READS_INPUT(0) | CR_READS_INPUT(1),
-    .internal = &(const cr__contract_info){ contract_job },
+    .internal = &(const cr__contract_info){ .job = contract_job },
     .samples = CR__SAMPLES({ "f[2,3] f[3,4]", NULL }, { "f[2,2,3] f[2,3,2]", NULL },
                            { "f[2,0] f[0,3]", NULL }, { "f[0,2] f[2,3]", NULL },
                            { "f[0,2,2] f[0,2,2]", NULL }),

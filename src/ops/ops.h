@@ -151,6 +151,9 @@ bool cr__good_list(cr_infer *infer, const char *name, const cr_dims *dims);
 /* Whether the first input has a dimension that a dim, resolved, may be: not so for rank 0. */
 bool cr__has_a_dim(cr_infer *infer);
 
+/* Whether the two operands of a product are floats of one type; false with the error. */
+bool cr__products_fit(cr_infer *infer);
+
 /* A bool, shaped like the first input. */
 cr_status cr__shape_bool(cr_infer *infer);
 

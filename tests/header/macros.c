@@ -541,6 +541,26 @@ static void products_and_picks(cr_ctx *ctx)
               *x_two = cr_ones(ctx, CR_DIMS(2, 2));
     IS(cr_sum(cr_matmul(x, cr_t(x))), 14 + 32 + 32 + 77);
     IS(cr_sum(cr_linear(x, x, NULL)), 14 + 32 + 32 + 77);
+    cr_tensor *line = cr_reshape(x, CR_DIMS(1, 1, 6)),
+              *two = cr_ones(ctx, CR_DIMS(1, 1, 2)),
+              *plane = cr_reshape(x, CR_DIMS(1, 1, 2, 3)),
+              *volume = cr_reshape(x, CR_DIMS(1, 1, 1, 2, 3)),
+              *one = cr_ones(ctx, CR_DIMS(1));
+    IS(cr_sum(cr_conv1d(line, two, NULL)), 5 + 7 + 9 + 11 + 3);
+    IS(cr_sum(cr_conv1d(line, two, one, .padding = CR_PADDING_SAME)), 41 + 6);
+    IS(cr_sum(cr_conv1d(line, two, one, .padding = CR_PADDING_VALID)), 35 + 5);
+    IS(cr_sum(cr_conv2d(plane, cr_unsqueeze(two, 0), one, .stride = CR_DIMS(2, 1))),
+       8 + 2);
+    IS(cr_sum(cr_conv3d(volume, cr_ones(ctx, CR_DIMS(1, 1, 1, 2, 2)), NULL,
+                        .padding = CR_DIMS(0, 0, 1))),
+       12 + 16 + 5 + 9);
+    IS(cr_sum(cr_conv_transpose1d(line, two, NULL, .stride = CR_DIMS(2),
+                                  .output_padding = CR_DIMS(1))),
+       42);
+    IS(cr_sum(cr_conv_transpose2d(plane, cr_unsqueeze(two, 0), one)), 42 + 8);
+    IS(cr_sum(cr_conv_transpose3d(volume, cr_ones(ctx, CR_DIMS(1, 1, 1, 1, 2)), NULL,
+                                  .padding = CR_DIMS(0, 0, 1))),
+       42 - 1 - 4 - 3 - 6);
     IS(cr_sum(cr_gather(x, 1, column)), 3 + 4);
     IS(cr_sum(cr_scatter_add(x, 1, column, cr_ones(ctx, CR_DIMS(2, 1)))), 23);
     IS(cr_sum(cr_index_select(x, 1, index)), 3 + 6 + 1 + 4);

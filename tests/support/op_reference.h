@@ -37,6 +37,11 @@ typedef struct ref_entry {
 extern const ref_entry ref_entries_nn[], ref_entries_attention[], ref_entries_lines[];
 extern const ref_entry ref_entries_images[], ref_entries_movement[], ref_entries_index[];
 
+/* op_reference_conv.c */
+void ref_conv(ref_call *c);
+void ref_conv_input_grad(ref_call *c);
+void ref_conv_weight_grad(ref_call *c);
+
 /* What must hold of element i of a random result, c->out. */
 typedef struct ref_property {
     const char *name;

@@ -1,0 +1,233 @@
+/* Convolutions as matrix products (kernel.h): which matrices, and where their elements are. */
+#include "rows.h"
+#include <string.h>
+
+/* The outermost dim of each operand and of the result, and the second one. */
+enum { OUTER, CHANNEL, SPACE };
+
+static int64_t product_of(const int64_t *v, int n)
+{
+    int64_t product = 1;
+    for (int d = 0; d < n; d++)
+        product *= v[d];
+    return product;
+}
+
+/* Of one dim, the taps that meet pixels whose place, by the stride, leaves a remainder: first,
+ * first + step, ..; pixel first_pixel + i * stride meets tap first + j * step at position
+ * i - j * back + origin. */
+typedef struct phase {
+    int64_t pixel, pixels, tap, taps, tap_step, back, origin;
+} phase;
+
+static int64_t gcd(int64_t a, int64_t b)
+{
+    while (b) {
+        const int64_t rest = a % b;
+        a = b, b = rest;
+    }
+    return a;
+}
+
+static phase phase_of(const cr__conv *c, int d, int64_t pixel)
+{
+    const int64_t stride = c->stride[d], dilation = c->dilation[d];
+    phase p = { .pixel = pixel, .tap_step = stride / gcd(stride, dilation) };
+    p.pixels = (c->size[d] - pixel - 1) / stride + 1;
+    p.back = dilation * p.tap_step / stride;
+    while (p.tap < p.tap_step && p.tap < c->kernel[d] &&
+           (pixel + c->padding[d] - p.tap * dilation) % stride)
+        p.tap++;
+    if (p.tap < p.tap_step && p.tap < c->kernel[d]) {
+        p.taps = (c->kernel[d] - p.tap - 1) / p.tap_step + 1;
+        p.origin = (pixel + c->padding[d] - p.tap * dilation) / stride;
+    }
+    return p;
+}
+
+/* What of a product follows from the operand: where it begins, type, exponent. */
+static cr__reader reader_at(const cr__conv *c, int operand, int64_t offset)
+{
+    cr__reader reader = c->operand[operand];
+    reader.data =
+        (const char *)reader.data + offset * (int64_t)cr_dtype_size(reader.dtype);
+    return reader;
+}
+
+/* The weights as a: rows `row` elements apart, columns (outer, taps). Without an image, if one
+ * stride spans all columns. */
+static void read_weights(cr__gemm_job *job, int64_t row, int64_t outer, cr__image *image)
+{
+    int64_t dims[1 + CR__IMAGE_DIMS] = { job->k },
+                     strides[1 + CR__IMAGE_DIMS] = { outer };
+    const int64_t taps = image->dims[0].cols *
+                         (image->ndim > 1 ? image->dims[1].cols : 1) *
+                         (image->ndim > 2 ? image->dims[2].cols : 1);
+    dims[0] = taps ? job->k / taps : 0;
+    for (int d = 0; d < image->ndim; d++) {
+        cr__image_dim *dim = &image->dims[d];
+        dim->size = dim->cols, dim->rows = 1, dim->col_step = 1;
+        dims[1 + d] = dim->cols, strides[1 + d] = dim->stride;
+    }
+    job->a.row = row;
+    if (cr__merge_dims(dims, strides, 1 + image->ndim, dims, strides) <= 1) {
+        job->a.col = strides[0];
+    } else {
+        job->a.col = outer;
+        job->a.image = image;
+    }
+}
+
+/* The product is that of all images, or of each, in a batch of groups. */
+static void batch_groups(cr__gemm_job *job, const cr__conv *c, int64_t a, int64_t b,
+                         cr__places *places, int64_t rows)
+{
+    const int64_t pixels = places->row;
+    job->batch_ndim = 1;
+    job->batch_dims[0] = c->groups;
+    job->a_batch[0] = a, job->b_batch[0] = b;
+    places->outer = c->groups * rows * pixels;
+    places->batch[0] = rows * pixels;
+    job->m = rows;
+    job->chain = true;
+    job->places = places;
+}
+
+static void forward(cr__isa isa, const cr__conv *c, cr__gemm_job *job, cr__team *team)
+{
+    const int64_t *x = c->strides[0], *w = c->strides[1];
+    cr__image weights = { .ndim = c->ndim }, patches = { .ndim = c->ndim };
+    cr__places places = { .ndim = c->ndim, .row = product_of(c->out, c->ndim) };
+    int64_t pitch = 1;
+    for (int d = c->ndim - 1; d >= 0; d--) {
+        weights.dims[d] = (cr__image_dim){ .stride = w[SPACE + d], .cols = c->kernel[d] };
+        patches.dims[d] = (cr__image_dim){ .size = c->size[d],
+                                           .stride = x[SPACE + d],
+                                           .rows = c->kernel[d],
+                                           .row_step = c->dilation[d],
+                                           .cols = c->out[d],
+                                           .col_step = c->stride[d],
+                                           .padding = c->padding[d] };
+        places.dims[d] = c->out[d], places.strides[d] = pitch;
+        pitch *= c->out[d];
+    }
+    batch_groups(job, c, c->outs * w[OUTER], c->ins * x[CHANNEL], &places, c->outs);
+    job->k = c->ins * product_of(c->kernel, c->ndim);
+    job->n = c->images * places.row;
+    job->a = reader_at(c, 1, 0);
+    read_weights(job, w[OUTER], w[CHANNEL], &weights);
+    job->b = reader_at(c, 0, 0);
+    job->b.row = x[CHANNEL], job->b.col = x[OUTER], job->b.image = &patches;
+    cr__gemm_for(isa, job, team);
+}
+
+/* Of the pixels of one phase. */
+static void input_phase(cr__isa isa, const cr__conv *c, const phase *phases,
+                        cr__gemm_job *job, cr__team *team)
+{
+    const int64_t *y = c->strides[0], *w = c->strides[1];
+    const int64_t size = (int64_t)cr_dtype_size(job->dtype);
+    cr__image weights = { .ndim = c->ndim }, patches = { .ndim = c->ndim };
+    cr__places places = { .ndim = c->ndim, .row = product_of(c->size, c->ndim) };
+    int64_t pitch = 1, first = 0, tap = 0, pixels = 1, taps = 1;
+    for (int d = c->ndim - 1; d >= 0; d--) {
+        const phase *p = &phases[d];
+        weights.dims[d] =
+            (cr__image_dim){ .stride = w[SPACE + d] * p->tap_step, .cols = p->taps };
+        patches.dims[d] = (cr__image_dim){ .size = c->out[d],
+                                           .stride = y[SPACE + d],
+                                           .rows = p->taps,
+                                           .row_step = -p->back,
+                                           .cols = p->pixels,
+                                           .col_step = 1,
+                                           .padding = -p->origin };
+        places.dims[d] = p->pixels, places.strides[d] = pitch * c->stride[d];
+        first += p->pixel * pitch;
+        tap += p->tap * w[SPACE + d];
+        pixels *= p->pixels, taps *= p->taps;
+        pitch *= c->size[d];
+    }
+    batch_groups(job, c, c->outs * w[OUTER], c->outs * y[CHANNEL], &places, c->ins);
+    job->k = c->outs * taps;
+    job->n = c->images * pixels;
+    job->c = (char *)c->result + first * size;
+    job->a = reader_at(c, 1, tap);
+    read_weights(job, w[CHANNEL], w[OUTER], &weights);
+    job->b = reader_at(c, 0, 0);
+    job->b.row = y[CHANNEL], job->b.col = y[OUTER], job->b.image = &patches;
+    cr__gemm_for(isa, job, team);
+}
+
+/* Only phases that taps meet are products; other pixels are 0. */
+static void input(cr__isa isa, const cr__conv *c, cr__gemm_job *job, cr__team *team)
+{
+    const cr__gemm_job plain = *job;
+    int64_t remainders[CR__IMAGE_DIMS];
+    bool sparse = false;
+    phase p[CR__IMAGE_DIMS];
+    for (int d = 0; d < c->ndim; d++) {
+        remainders[d] = c->stride[d] < c->size[d] ? c->stride[d] : c->size[d];
+        for (int64_t i = 0; i < remainders[d]; i++)
+            sparse |= phase_of(c, d, i).taps == 0;
+    }
+    if (sparse)
+        memset(c->result, 0,
+               (size_t)(c->images * c->groups * c->ins * product_of(c->size, c->ndim)) *
+                   cr_dtype_size(c->dtype));
+    for (int64_t i = 0; i < product_of(remainders, c->ndim); i++) {
+        bool met = true;
+        int64_t rest = i;
+        for (int d = c->ndim - 1; d >= 0; d--) {
+            p[d] = phase_of(c, d, rest % remainders[d]);
+            rest /= remainders[d];
+            met &= p[d].taps > 0;
+        }
+        *job = plain;
+        if (met)
+            input_phase(isa, c, p, job, team);
+    }
+}
+
+static void weight(cr__isa isa, const cr__conv *c, cr__gemm_job *job, cr__team *team)
+{
+    const int64_t *x = c->strides[0], *y = c->strides[1];
+    cr__image positions = { .ndim = c->ndim }, patches = { .ndim = c->ndim };
+    for (int d = 0; d < c->ndim; d++) {
+        positions.dims[d] = (cr__image_dim){ .size = c->out[d],
+                                             .stride = y[SPACE + d],
+                                             .rows = 1,
+                                             .cols = c->out[d],
+                                             .col_step = 1 };
+        patches.dims[d] = (cr__image_dim){ .size = c->size[d],
+                                           .stride = x[SPACE + d],
+                                           .rows = c->out[d],
+                                           .row_step = c->stride[d],
+                                           .cols = c->kernel[d],
+                                           .col_step = c->dilation[d],
+                                           .padding = c->padding[d] };
+    }
+    job->m = c->outs;
+    job->k = c->images * product_of(c->out, c->ndim);
+    job->n = c->ins * product_of(c->kernel, c->ndim);
+    job->a = reader_at(c, 1, 0);
+    job->a.row = y[CHANNEL], job->a.col = y[OUTER], job->a.image = &positions;
+    job->b = reader_at(c, 0, 0);
+    job->b.row = x[OUTER], job->b.col = x[CHANNEL], job->b.image = &patches;
+    job->batch_ndim = 1;
+    job->batch_dims[0] = c->groups;
+    job->a_batch[0] = c->outs * y[CHANNEL], job->b_batch[0] = c->ins * x[CHANNEL];
+    cr__gemm_for(isa, job, team);
+}
+
+void cr__convolve_for(cr__isa isa, const cr__conv *conv, cr__team *team)
+{
+    static void (*const passes[])(cr__isa, const cr__conv *, cr__gemm_job *,
+                                  cr__team *) = { forward, input, weight };
+    cr__gemm_job job = { .dtype = conv->dtype, .c = conv->result };
+    passes[conv->pass](isa, conv, &job, team);
+}
+
+void cr__convolve(const cr__conv *conv, cr__team *team)
+{
+    cr__convolve_for(cr__isa_in_use(), conv, team);
+}

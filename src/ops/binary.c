@@ -2,7 +2,6 @@
  * Formulas: chainrule/maps.h. Broadcasting has been recorded before: operands have
  * equal shapes. */
 #include "../base/compiler.h"
-#include "opaque.h"
 #include "ops.h"
 
 #define X   CR_READS_INPUT(0)
@@ -85,7 +84,7 @@ static bool prepare_division(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
     if (!promote_to(x, n, dtype) || !cr__is_int(dtype))
         return cr_error(ctx) == CR_OK;
     if (!is_number(x[1])) {
-        x[1].v.tensor = cr__record_1(&cr__op_divisor, x[1].v.tensor, NULL, CR_HERE);
+        x[1].v.tensor = cr__require(x[1].v.tensor, CR__DIVISOR);
         return x[1].v.tensor != NULL;
     }
     if (cr__arg_double(x[1]) != 0)
@@ -467,51 +466,6 @@ LOGICAL(logical_and, "x != 0 and y != 0")
 LOGICAL(logical_or, "x != 0 or y != 0")
 LOGICAL(logical_xor, "one of x != 0 and y != 0, and not both")
 /* clang-format on */
-
-static cr_status check_divisor(const cr_kernel *kernel)
-{
-    const cr_array *x = &kernel->in[0];
-    cr_array part = *x;
-    char place[160];
-    for (int64_t at = 0, n; at < x->numel; at += n) {
-        n = x->numel - at < CR_MAX_FETCH ? x->numel - at : CR_MAX_FETCH;
-        part.data = (void *)(uintptr_t)cr_array_fetch(x, at, n, 0);
-        for (int64_t i = 0; i < n; i++)
-            if (cr__index_load(&part, i) == 0) {
-                snprintf(kernel->message, kernel->capacity,
-                         "an integer is divided by 0, at %s of the divisor",
-                         cr__place_text(x, at + i, place, sizeof place));
-                return CR_ERR_ARGUMENT;
-            }
-    }
-    return CR_OK;
-}
-
-static cr_status divisor_kernel(const cr_kernel *kernel)
-{
-    cr__copy_input(kernel, 0);
-    return CR_OK;
-}
-
-static cr_status divisor_shape(cr_infer *infer)
-{
-    return cr__index_dtype(infer, 0) ? CR_OK : CR_ERR_DTYPE;
-}
-
-CR__OP(divisor) = {
-    .name = "divisor",
-    .doc = "x, integers, none of which is 0",
-    .kind = CR_OP_OPAQUE,
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .inputs = "x",
-    .shape = divisor_shape,
-    .kernel = divisor_kernel,
-    .fetched = CR_READS_INPUTS,
-    .check = check_divisor,
-    .checks = CR_READS_INPUT(0),
-    .samples = CR__SAMPLES(S("i[4]=1,-2,3,4"), S("i[2,3]{1,9}")),
-};
 
 /* The two exponents that have an instruction of their own. */
 cr_tensor *cr_pow_at(cr_arg x, cr_arg exponent, const char *site)

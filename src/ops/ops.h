@@ -131,6 +131,18 @@ cr_tensor *cr__euclidean(cr_tensor *x, cr_dims dim, bool keepdim, double divisor
 cr_tensor *cr__below_largest(cr_tensor *x, cr_tensor *largest);
 cr_tensor *cr__zero_times(cr_tensor *x, cr_tensor *y);
 
+/* ---- values ---- */
+
+typedef enum cr__rule_of_values {
+    CR__DIVISOR,       /* integers, none of them 0 */
+    CR__PROBABILITY_X, /* 0 to 1 */
+    CR__PROBABILITY_TARGET,
+    CR__VARIANCE /* not below 0 */
+} cr__rule_of_values;
+
+/* x, or an error of the run where the rule does not hold. */
+cr_tensor *cr__require(cr_tensor *x, cr__rule_of_values rule);
+
 /* ---- dtypes and shape rules ---- */
 
 CR__INLINE bool cr__is_int(cr_dtype dtype)

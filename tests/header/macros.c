@@ -636,6 +636,39 @@ static void losses_and_norms(cr_ctx *ctx)
     IS(cr_nll_loss(x, y), -3.5);
     IS(cr_nll_loss(x, y, .weight = ones), -3.5);
     IS(cr_mse_loss(x, cr_zeros_like(x)), 91.0 / 6);
+    cr_tensor *zero = cr_zeros_like(x), *one = cr_ones_like(x);
+    IS(cr_l1_loss(x, zero), 3.5);
+    IS(cr_l1_loss(x, zero, .reduction = CR_REDUCTION_SUM), 21);
+    IS(cr_smooth_l1_loss(x, zero), 3);
+    IS(cr_smooth_l1_loss(x, zero, .beta = CR_REAL(0)), 3.5);
+    IS(cr_huber_loss(x, zero), 3);
+    IS(cr_huber_loss(x, zero, .delta = 2, .reduction = CR_REDUCTION_SUM), 30.5);
+    IS(cr_binary_cross_entropy(cr_div(one, 2), one), 0.693147);
+    IS(cr_binary_cross_entropy(cr_div(one, 2), one, .weight = x), 3.5 * 0.693147);
+    IS(cr_kl_div(zero, one), 0);
+    IS(cr_kl_div(x, zero, .log_target = true, .reduction = CR_REDUCTION_BATCHMEAN),
+       -10.5);
+    IS(cr_poisson_nll_loss(zero, one), 1);
+    IS(cr_poisson_nll_loss(one, one, .log_input = CR_INT(false), .eps = CR_REAL(0)), 1);
+    IS(cr_gaussian_nll_loss(x, zero, one), 91.0 / 12);
+    IS(cr_gaussian_nll_loss(one, one, one, .full = true), 0.918939);
+    IS(cr_hinge_embedding_loss(x, one), 3.5);
+    IS(cr_hinge_embedding_loss(x, cr_neg(one), .margin = CR_REAL(2)), 1.0 / 6);
+    IS(cr_margin_ranking_loss(x, zero, one), 0);
+    IS(cr_margin_ranking_loss(zero, zero, one, .margin = CR_REAL(2)), 2);
+    IS(cr_cosine_embedding_loss(x, one, cr_ones(ctx, CR_DIMS(2))), 0.0436262);
+    IS(cr_cosine_embedding_loss(x, x, cr_neg(cr_ones(ctx, CR_DIMS(2))),
+                                .margin = CR_REAL(0.5)),
+       0.5);
+    IS(cr_soft_margin_loss(zero, one), 0.693147);
+    IS(cr_soft_margin_loss(zero, one, .reduction = CR_REDUCTION_SUM), 6 * 0.693147);
+    IS(cr_multilabel_soft_margin_loss(zero, one), 0.693147);
+    IS(cr_multilabel_soft_margin_loss(zero, one, .weight = x), 3.5 * 0.693147);
+    IS(cr_multi_margin_loss(x, y), 0.833333);
+    IS(cr_multi_margin_loss(x, y, .p = 2, .margin = CR_REAL(0)), 0.833333);
+    IS(cr_multilabel_margin_loss(x, cr_cast(cr_sub(zero, 1), CR_I64)), 0);
+    IS(cr_multilabel_margin_loss(x, cr_cast(zero, CR_I64), .reduction = CR_REDUCTION_SUM),
+       10);
     IS(cr_mse_loss(x, cr_zeros_like(x), .reduction = CR_REDUCTION_SUM), 91);
     IS(cr_binary_cross_entropy_with_logits(zeros, ones), log(2.0));
     IS(cr_binary_cross_entropy_with_logits(zeros, ones, .pos_weight = ones), log(2.0));

@@ -72,7 +72,7 @@ REF_SCALAR(leaky_relu, x[0] > 0 ? x[0] : p[0] * x[0])
 REF_SCALAR(softplus, p[0] * x[0] > p[1] ? x[0] : log1p(exp(p[0] * x[0])) / p[0])
 REF_SCALAR(clamp, fmin(fmax(x[0], p[0]), p[1]))
 REF_SCALAR(detach, x[0])
-REF_SCALAR(divisor, x[0])
+REF_SCALAR(require, x[0])
 REF_SCALAR(custom, x[0] * x[1])
 REF_SCALAR(custom_backward, 2 * x[0] * x[1])
 REF_SCALAR(relu_grad, x[1] <= 0 ? 0 : x[0])
@@ -181,7 +181,7 @@ static const ref_map ref_maps[] = {
     { "softplus", ref_softplus, 0, { "beta", "threshold" }, { 1, 20 } },
     { "clamp", ref_clamp, 0, { "min", "max" }, { -INFINITY, INFINITY } },
     { .name = "detach", .f = ref_detach },
-    { .name = "divisor", .f = ref_divisor },
+    { .name = "require", .f = ref_require },
     { .name = "custom", .f = ref_custom },
     { .name = "custom_backward", .f = ref_custom_backward },
     { .name = "relu_grad", .f = ref_relu_grad },
@@ -869,7 +869,7 @@ static const ref_entry *find_entry(const char *name)
     const ref_entry *const tables[] = {
         entries,           ref_entries_nn,     ref_entries_attention,
         ref_entries_lines, ref_entries_images, ref_entries_movement,
-        ref_entries_index
+        ref_entries_index, ref_entries_losses
     };
     for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
         for (const ref_entry *e = tables[t]; e->name; e++)

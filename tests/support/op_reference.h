@@ -36,6 +36,7 @@ typedef struct ref_entry {
 } ref_entry;
 extern const ref_entry ref_entries_nn[], ref_entries_attention[], ref_entries_lines[];
 extern const ref_entry ref_entries_images[], ref_entries_movement[], ref_entries_index[];
+extern const ref_entry ref_entries_losses[];
 
 /* op_reference_conv.c */
 void ref_conv(ref_call *c);

@@ -75,6 +75,7 @@
 #include "chainrule/activations.h"
 #include "chainrule/reductions.h"
 #include "chainrule/scans.h"
+#include "chainrule/distances.h"
 #include "chainrule/views.h"
 #include "chainrule/products.h"
 #include "chainrule/convolutions.h"

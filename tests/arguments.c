@@ -73,6 +73,11 @@ static bool fill(const cr_array *in, int n, cr_array *out, void *user)
     ALONE(TENSOR, cr_cummax(x, 0))                                          \
     ALONE(TENSOR, cr_cummin(x, 0))                                          \
     ALONE(TENSOR, cr_logcumsumexp(x, 0))                                    \
+    ALONE(TENSOR, cr_vector_norm(x))                                        \
+    ALONE(TENSOR, cr_normalize(x, 0))                                       \
+    ALONE(TENSOR, cr_cosine_similarity(x, x, 0))                            \
+    ALONE(TENSOR, cr_pairwise_distance(x, x))                               \
+    ALONE(TENSOR, cr_cdist(x, x))                                           \
     ALONE(TENSOR, cr_reshape(x, CR_DIMS(-1)))                               \
     ALONE(TENSOR, cr_permute(x, CR_DIMS(0)))                                \
     ALONE(TENSOR, cr_transpose(x, 0, 0))                                    \

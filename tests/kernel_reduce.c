@@ -219,6 +219,12 @@ static const struct {
     [CR__REDUCE_argmax] = { PLACE_OF_LARGEST, true, true, 'p' },
     [CR__REDUCE_argmin] = { PLACE_OF_LEAST, true, true, 'p' },
     [CR__REDUCE_logsumexp] = { LOGSUMEXP, false, true, '2' },
+    [CR__REDUCE_squares_apart] = { SUM, false, true, 's' },
+    [CR__REDUCE_squares_apart_down] = { SUM, false, true, 's' },
+    [CR__REDUCE_squares_apart_up] = { SUM, false, true, 's' },
+    [CR__REDUCE_sum_apart] = { SUM, false, true, 's' },
+    [CR__REDUCE_amax_apart] = { LARGEST, false, true, 's' },
+    [CR__REDUCE_count_apart] = { SUM, false, true, 's' },
 };
 
 static pair identity(cr__reduce_code code, cr_dtype t)
@@ -265,6 +271,7 @@ static pair element(cr__reduce_code code, cr_dtype t, value x, value y, int64_t 
         e.a = square(t, x);
         break;
     case CR__REDUCE_squares_about:
+    case CR__REDUCE_squares_apart:
         e.a = square(t, minus(t, x, y));
         break;
     case CR__REDUCE_dot:
@@ -283,6 +290,17 @@ static pair element(cr__reduce_code code, cr_dtype t, value x, value y, int64_t 
     case CR__REDUCE_squares_about_down:
     case CR__REDUCE_squares_about_up:
         e.a = square(t, scaled(t, minus(t, x, y), code == CR__REDUCE_squares_about_up));
+        break;
+    case CR__REDUCE_squares_apart_down:
+    case CR__REDUCE_squares_apart_up:
+        e.a = square(t, scaled(t, minus(t, x, y), code == CR__REDUCE_squares_apart_up));
+        break;
+    case CR__REDUCE_sum_apart:
+    case CR__REDUCE_amax_apart:
+        e.a = compared(t, x, y) > 0 ? minus(t, x, y) : minus(t, y, x);
+        break;
+    case CR__REDUCE_count_apart:
+        e.a = real(t, compared(t, x, y) || is_nan(t, x) || is_nan(t, y));
         break;
     case CR__REDUCE_any:
     case CR__REDUCE_all:

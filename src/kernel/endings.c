@@ -17,6 +17,8 @@ static const struct {
     { CR__REDUCE_squares, CR__REDUCE_squares_down, CR__REDUCE_squares_up },
     { CR__REDUCE_squares_about, CR__REDUCE_squares_about_down,
       CR__REDUCE_squares_about_up },
+    { CR__REDUCE_squares_apart, CR__REDUCE_squares_apart_down,
+      CR__REDUCE_squares_apart_up },
 };
 
 static int scaled_row(const cr__ending *e)

@@ -85,6 +85,10 @@ CR__INLINE void cr__dims_insert(cr_dims *dims, int at, int64_t size)
  * reduction. */
 cr_dims cr__reduced_dims(cr_dims dims, cr_dims over, bool keepdim);
 
+/* Resolves the dims of a reduction: none listed means all, as in PyTorch. False with the
+ * error. */
+bool cr__resolve_over(cr_infer *infer, cr_dims *dims, int ndim);
+
 /* How many elements are reduced to one. */
 int64_t cr__reduced_count(cr_dims dims, cr_dims over);
 

@@ -74,8 +74,7 @@ cr_tensor *cr__merged_last(cr_tensor *x, cr_dims over, cr_dims *order)
     return cr_reshape(cr_permute(x, *order), dims);
 }
 
-/* Resolves the dims of a reduction: none listed means all, as in PyTorch. */
-static bool resolve_over(cr_infer *infer, cr_dims *dims, int ndim)
+bool cr__resolve_over(cr_infer *infer, cr_dims *dims, int ndim)
 {
     dims->given = dims->given && dims->n != 0;
     return cr__resolve_dims(infer, dims, ndim);
@@ -84,7 +83,7 @@ static bool resolve_over(cr_infer *infer, cr_dims *dims, int ndim)
 static cr_status reduce_shape(cr_infer *infer)
 {
     cr__reduce_attrs *attrs = infer->attrs;
-    if (!resolve_over(infer, &attrs->dim, infer->in_dims[0].n))
+    if (!cr__resolve_over(infer, &attrs->dim, infer->in_dims[0].n))
         return CR_ERR_ARGUMENT;
     infer->dims = cr__reduced_dims(infer->in_dims[0], attrs->dim, attrs->keepdim);
     return CR_OK;
@@ -389,7 +388,7 @@ static bool find_extent(cr_ctx *ctx, const cr_op *op, const cr_tensor *x,
 {
     cr_infer infer = { .ctx = ctx, .op = op };
     cr_dims dims = attrs->dim;
-    if (!resolve_over(&infer, &dims, cr_ndim(x)))
+    if (!cr__resolve_over(&infer, &dims, cr_ndim(x)))
         return false;
     e->count = cr__reduced_count(cr_shape(x), dims);
     e->dim = dims;

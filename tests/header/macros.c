@@ -486,6 +486,26 @@ static void picks_and_scans(cr_ctx *ctx)
     is_text(cr_message(ctx), "", "no error in picks and scans");
 }
 
+static void distances(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = matrix(ctx), *y = cr_add(x, 2);
+    IS(cr_vector_norm(x), sqrt(91));
+    IS(cr_sum(cr_vector_norm(x, 0, .ord = CR_REAL(1))), 21);
+    IS(cr_sum(cr_vector_norm(x, -1, .ord = CR_REAL(INFINITY), .keepdim = true)), 9);
+    IS(cr_sum(cr_normalize(x, 0, .p = CR_REAL(1))), 3);
+    IS(cr_sum(cr_square(cr_normalize(x, CR_DIMS(0, 1)))), 1);
+    IS(cr_sum(cr_normalize(x, 1, .p = CR_REAL(INFINITY), .eps = CR_REAL(100))), 0.21);
+    IS(cr_sum(cr_cosine_similarity(x, x, 1)), 2);
+    IS(cr_sum(cr_cosine_similarity(x, cr_neg(x), 0, .eps = CR_REAL(0))), -3);
+    IS(cr_sum(cr_pairwise_distance(x, y, .eps = CR_REAL(0))), 2 * sqrt(12));
+    IS(cr_sum(cr_pairwise_distance(x, y)), 2 * sqrt(12));
+    IS(cr_sum(cr_pairwise_distance(x, y, .p = CR_REAL(1), .keepdim = true)), 12);
+    IS(cr_sum(cr_cdist(x, x)), 2 * sqrt(27));
+    IS(cr_sum(cr_cdist(x, x, .p = CR_REAL(INFINITY))), 6);
+    is_text(cr_message(ctx), "", "no error in distances");
+}
+
 static void pooling(cr_ctx *ctx)
 {
     CR_SCOPE(ctx);
@@ -900,6 +920,7 @@ int main(void)
     dims_by_position(ctx);
     reductions_and_views(ctx);
     picks_and_scans(ctx);
+    distances(ctx);
     pooling(ctx);
     movement(ctx);
     products_and_picks(ctx);

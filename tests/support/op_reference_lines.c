@@ -137,6 +137,28 @@ static void ref_median(ref_call *c)
     out[0] = x->numel ? x->v[kth_place(x->v, x->numel, 0)] : (double)NAN;
 }
 
+static void ref_distances(ref_call *c)
+{
+    const array *x = &c->in[0], *y = &c->in[1];
+    const int last = x->dims.n - 1;
+    const int64_t n = x->dims.v[last - 1], k = y->dims.v[last - 1], m = x->dims.v[last];
+    const double p =
+        attr_is(c->attrs, "p", "inf") ? (double)INFINITY : attr_real(c->attrs, "p", 2);
+    cr_dims dims = x->dims;
+    dims.v[last] = k;
+    double *out = ref_out(c, x->dtype, dims);
+    for (int64_t i = 0; i < c->out.numel; i++) {
+        const double *a = x->v + i / k * m, *b = y->v + (i / k / n * k + i % k) * m;
+        for (int64_t j = 0; j < m; j++) {
+            const double apart = fabs(a[j] - b[j]);
+            out[i] = isinf(p) ? fmax(out[i], apart)
+                     : p      ? out[i] + pow(apart, p)
+                              : out[i] + (apart != 0);
+        }
+        out[i] = p == 2 ? sqrt(out[i]) : out[i];
+    }
+}
+
 const ref_entry ref_entries_lines[] = {
     { "cumsum", ref_cumsum },
     { "cumsum_back", ref_cumsum_back },
@@ -149,5 +171,6 @@ const ref_entry ref_entries_lines[] = {
     { "running_max", ref_running_max },
     { "kth_place", ref_kth_place },
     { "median", ref_median },
+    { "distances", ref_distances },
     { NULL, NULL },
 };

@@ -389,8 +389,10 @@ static void distances_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     const double p = ((const cdist_attrs *)cr_attrs(out))->p.v;
     cr_tensor *x = cr_input(out, 0), *y = cr_input(out, 1);
-    if (p == 0)
+    if (p == 0) {
+        down[0] = cr_zeros_like(x), down[1] = cr_zeros_like(y);
         return;
+    }
     if (cr_input_needs_grad(out, 0))
         down[0] = distance_gradient(x, y, out, g, p);
     if (cr_input_needs_grad(out, 1))

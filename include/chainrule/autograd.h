@@ -70,6 +70,26 @@ CR_API uint64_t cr_register_post_accumulate_grad_hook_at(cr_tensor *leaf,
 /* CR_ERR_ARGUMENT if x has no hook of this number. */
 CR_API cr_status cr_remove_hook(cr_tensor *x, uint64_t id);
 
+/* ---- Recomputation ------------------------------------------------------------------ */
+
+/* CR_RECOMPUTE(ctx); as a declaration, like CR_NO_GRAD(ctx);, or between the two calls: what is
+ * recorded until its block ends is not kept for backward passes, but computed again in them, with
+ * the same bits, those of random operations too. What is kept is what the block reads of the rest:
+ * of a deep stack, one block for each layer or few, the inputs of the blocks, and the values of one
+ * block at a time:
+ *
+ *     for (int i = 0; i < 50; i++) {
+ *         CR_RECOMPUTE(ctx);
+ *         h = cr_nn_forward(layers[i], h);
+ *     }
+ *
+ * It costs one more forward pass. A block within a block is part of that. Kept all the same is what
+ * you read, watch or keep, and what operations outside of the block have for their own gradients.
+ * Each pass computes again, also with .retain_graph. With .create_graph what was let go is computed
+ * again all at once, and kept for the passes over its gradients. Nothing is recomputed in eager mode, which keeps
+ * values; nor of what is recorded where gradients are off when the block begins, or by a backward
+ * pass. The two calls beneath are cr_recompute_push(ctx) and cr_recompute_pop(ctx). */
+
 /* ---- Jacobians and Hessians --------------------------------------------------------- */
 
 /* Of recorded graphs: ys, functions of xs, which may be leaves or intermediate. Leaves' gradients
@@ -118,6 +138,52 @@ CR_API cr_tensor *cr_hessian_at(cr_tensor *y, cr_tensor *x, cr_product_opts opts
     cr_jacobian_at(y, CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_product_opts, __VA_ARGS__))
 #define cr_hessian(y, ...)                                                   \
     cr_hessian_at(y, CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_product_opts, __VA_ARGS__))
+
+/* ---- Verifying your own graph -------------------------------------------------------- */
+
+/* Checks the gradient of every operation beneath loss (of any shape), at the values that it has
+ * there: what its vjp gives against differences, along a random direction of each input, which
+ * takes two evaluations of the operation; where they differ it is halved until one element is left.
+ * CR_ERR_GRAD names that: operation, place, input, element, value, and both slopes,
+ *
+ *     verify_graph: my_op (net.c:12): input 1 (w) of shape [3], element [2], which is 0.5: the vjp
+ *     gives 2, finite differences 1 (f64)
+ *
+ * Operations of the library are checked in f64, on copies of the values, whatever their type; your
+ * own (cr_op, cr_custom()) in the types that they have in the graph, since their kernels may know
+ * no others: in f32 only to some digits. Passed over are elements near cr_op.kinks, those where the
+ * slopes of the two sides differ (kinks, ties, jumps), those that are not finite, casts, and your
+ * own operations on bf16 and f16. Values that were let go are computed again. Nothing changes.
+ * Tolerance as of cr_gradcheck(), which checks second order, too.
+ * usage: cr_verify_graph(loss), cr_verify_graph(loss, .rtol = 1e-2) */
+typedef struct cr_verify_opts {
+    const char *site CR_ZERO;
+    double atol CR_ZERO; /* default 1e-5; of your own operations in f32 1e-2 */
+    double rtol CR_ZERO; /* default 1e-3; of these 2e-2 */
+} cr_verify_opts;
+CR_API cr_status cr_verify_graph_at(cr_tensor *loss, cr_verify_opts opts);
+#define cr_verify_graph(...)                           \
+    cr_verify_graph_at(CR_FIRST(__VA_ARGS__, 0),       \
+                       CR_OPTS(cr_verify_opts, __VA_ARGS__))
+
+/* ---- Infinities and NaNs ------------------------------------------------------------ */
+
+/* Whether infinities and NaNs are traced to where they come from (cr_options.trace_nonfinite). A
+ * run then looks at what stays: values that are read, watched or kept, gradients, new values of
+ * leaves. If one of them is not finite, the run fails with CR_ERR_NONFINITE and changes nothing, and
+ * its message says where the first came from: the operation that made it of finite operands, the
+ * place in your program, forward or backward, the element, and the operands there; or the tensor
+ * that was given with it. Operations that only passed it on are counted:
+ *
+ *     eval: nan in the gradient of "x" [3], element [1]: made in the backward pass of log
+ *     (train.c:14) by div f32 [3], element [1], of 0 and 0; a zero cotangent met an infinite
+ *     derivative: usually a branch that cr_where() does not take; ...
+ *
+ * For that the run is repeated, operation by operation, each value being kept, if there is memory;
+ * what has changed by then is taken back. What is infinite and has no effect, such as a mask of
+ * -inf before a softmax, is no matter. While this is on a run takes more memory: what it replaces is not written over. The time is within
+ * 2% of what it is otherwise, as long as all is finite. Values have the same bits. */
+CR_API void cr_trace_nonfinite(cr_ctx *ctx, bool on);
 
 CR_END
 #endif

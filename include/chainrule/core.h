@@ -134,6 +134,8 @@ typedef struct cr_options {
                           * the same bits. The environment's CHAINRULE_EAGER=1 does the same. */
     bool check;          /* find uses of released tensors: see "Scopes and lifetime". The
                           * environment's CHAINRULE_CHECK=1 does the same. */
+    bool trace_nonfinite; /* find where infinities and NaNs come from: cr_trace_nonfinite() in
+                           * autograd.h. CHAINRULE_TRACE_NONFINITE=1 does the same. */
     cr_pool *pool;       /* worker threads to share with other contexts */
 
     /* The host's own job system: calls body(arg, i) for each i below n, in any order and on any
@@ -158,7 +160,8 @@ typedef struct cr_options {
  * of this, as -ffast-math and its parts, does not compile.
  * Environment: CHAINRULE_ISA=generic|avx2|avx512|neon chooses the kernels (the best is chosen
  * otherwise, once for the process; the log says if there are no such), CHAINRULE_EAGER=1 computes
- * eagerly, CHAINRULE_CHECK=1 finds uses of released tensors. */
+ * eagerly, CHAINRULE_CHECK=1 finds uses of released tensors, CHAINRULE_TRACE_NONFINITE=1 where
+ * infinities and NaNs come from. */
 CR_API cr_ctx *cr_open(const cr_options *options);
 
 /* Frees the context and every tensor in it; modules and optimisers of this context must have been
@@ -435,8 +438,13 @@ CR_API void cr_no_grad_push(cr_ctx *ctx);
 CR_API void cr_no_grad_pop(cr_ctx *ctx);
 CR_API bool cr_grad_enabled(const cr_ctx *ctx);
 
-/* CR_SCOPE(ctx); and CR_NO_GRAD(ctx); as declarations: they end with their block, however it is
- * left. */
+/* Between the two calls nothing is kept for backward passes, but computed again in them: see
+ * CR_RECOMPUTE(ctx); in autograd.h. A pop without its push is CR_ERR_ARGUMENT. */
+CR_API void cr_recompute_push(cr_ctx *ctx);
+CR_API void cr_recompute_pop(cr_ctx *ctx);
+
+/* CR_SCOPE(ctx);, CR_NO_GRAD(ctx); and CR_RECOMPUTE(ctx); as declarations: they end with their
+ * block, however it is left. */
 
 /* ---- Gradients --------------------------------------------------------------------- */
 

@@ -282,10 +282,17 @@ static inline cr_ctx *cr_no_grad_enter_(cr_ctx *ctx)
     cr_no_grad_push(ctx);
     return ctx;
 }
+static inline cr_ctx *cr_recompute_enter_(cr_ctx *ctx)
+{
+    cr_recompute_push(ctx);
+    return ctx;
+}
 #define CR_SCOPE(ctx)                                                            \
     cr_scope_guard CR_JOIN(cr_scope_, __LINE__) { cr_scope_enter_(ctx), CR_SCOPE_SITE_ }
 #define CR_NO_GRAD(ctx)                                                          \
     cr_guard<cr_no_grad_pop> CR_JOIN(cr_no_grad_, __LINE__) { cr_no_grad_enter_(ctx) }
+#define CR_RECOMPUTE(ctx)                                                        \
+    cr_guard<cr_recompute_pop> CR_JOIN(cr_recompute_, __LINE__) { cr_recompute_enter_(ctx) }
 
 /* ---- C ---- */
 
@@ -389,12 +396,24 @@ static inline void cr_no_grad_leave_(cr_ctx **ctx)
 {
     cr_no_grad_pop(*ctx);
 }
+static inline cr_ctx *cr_recompute_enter_(cr_ctx *ctx)
+{
+    cr_recompute_push(ctx);
+    return ctx;
+}
+static inline void cr_recompute_leave_(cr_ctx **ctx)
+{
+    cr_recompute_pop(*ctx);
+}
 #define CR_SCOPE(ctx)                                                    \
     cr_scope_guard CR_JOIN(cr_scope_, __LINE__)                          \
         __attribute__((cleanup(cr_scope_leave_), unused)) = cr_scope_enter_(ctx, CR_SCOPE_SITE_)
 #define CR_NO_GRAD(ctx)                                                  \
     cr_ctx *CR_JOIN(cr_no_grad_, __LINE__)                               \
         __attribute__((cleanup(cr_no_grad_leave_), unused)) = cr_no_grad_enter_(ctx)
+#define CR_RECOMPUTE(ctx)                                                \
+    cr_ctx *CR_JOIN(cr_recompute_, __LINE__)                             \
+        __attribute__((cleanup(cr_recompute_leave_), unused)) = cr_recompute_enter_(ctx)
 
 #endif
 #endif

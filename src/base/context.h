@@ -62,10 +62,24 @@ struct cr_ctx {
     struct cr__leaf *dirty; /* with pending values or gradients */
     struct cr__leaf *accumulated, **last_accumulated; /* whose hooks are due: hooks.c */
     uint64_t next_hook;
+    cr_tensor
+        *carried; /* by it the last walk has come into an earlier step's graph; not */
+    uint64_t carried_seq; /* counted: its seq, if it is there */
+    bool traces;          /* infinities and NaNs, to where they come from: blame.c */
+    bool blames;          /* a run is being repeated, operation by operation */
+    struct {
+        uint64_t since, until;
+    } walks[8]; /* the seqs that the last walks have made */
+    int next_walk;
+    /* CR_RECOMPUTE: recompute.c */
+    cr__list regions;
+    size_t n_regions, many_regions;
+    int recompute_depth;
+    bool recomputes;  /* what is recorded is marked */
     bool in_hooks;    /* hooks are being called */
     size_t n_unsaved; /* nodes listed in unsaved: see cr__unsave_soon() */
     /* Memory of walks, of what runs are asked for, and of runs, kept between them. */
-    cr__list walk_lists[4], unsaved, targets, run_lists[16], sort_list;
+    cr__list walk_lists[6], unsaved, targets, run_lists[16], sort_list;
 
     cr__team *team;
     int pid; /* of the process that opened it */

@@ -5,6 +5,16 @@
 
 #include "../graph/graph.h"
 
+/* The walk's lists, which the context keeps for the next walk. */
+enum {
+    CR__WALK_NODES,
+    CR__WALK_COTANGENTS,
+    CR__WALK_DOWN,
+    CR__WALK_ENDS,
+    CR__WALK_COPIES,
+    CR__WALK_BATCH
+};
+
 /* One walk: begin, roots, collect, perhaps prune, seed, down, end. While it lasts, a node
  * that takes part has its place in `nodes` plus 1 as its `walk`; all others have 0. */
 typedef struct cr__walk {
@@ -14,12 +24,14 @@ typedef struct cr__walk {
     size_t n;
     cr_tensor **nodes; /* the versions of leaves, then the others by seq, ascending */
     cr_tensor **cotangents; /* of the nodes; NULL: none has arrived */
+    cr_tensor **copies;     /* of nodes that are recomputed; NULL: there are none */
     size_t n_ends;
     size_t *ends;  /* places of the versions, and of watched nodes that are reached */
     bool releases; /* each node's saves and mark go as soon as its vjp has been called */
     bool wasteful; /* vjps have recorded cotangents that nothing takes */
     bool some;     /* only what is `wanted` gets a gradient */
     int no_grad;   /* the context's, to be restored, and so the following */
+    bool recomputes;
     const char *context_site;
     const cr_op *within;
 } cr__walk;
@@ -43,6 +55,10 @@ bool cr__walk_arrive(cr__walk *walk, const cr_tensor *node, cr_tensor *cotangent
 bool cr__walk_seed(cr__walk *walk, cr_tensor *node, cr_tensor *cotangent);
 /* The chain rule, from the roots down. */
 bool cr__walk_down(cr__walk *walk);
+/* What the vjp of nodes[i], which is recomputed, is given in its place; NULL with the error. And
+ * the walk ends: recompute_walk.c. */
+cr_tensor *cr__walk_again(cr__walk *walk, size_t i);
+void cr__walk_forget_copies(cr__walk *walk);
 /* With let_go, what was saved for the vjps that have been called is not saved any more.
  */
 void cr__walk_end(cr__walk *walk, bool let_go);
@@ -50,6 +66,10 @@ void cr__walk_end(cr__walk *walk, bool let_go);
 /* The cotangent to start with at y: given, after checks, or ones. NULL with the error. */
 cr_tensor *cr__walk_start(cr_tensor *y, cr_tensor *given, bool create_graph,
                           const char *what, const char *site);
+
+/* Between 1/4 and 2, of either sign, no two alike: no element of an output hides behind another.
+ * gradcheck.c. */
+double cr__check_weight(int output, int64_t i);
 
 /* Records the error "what: why (site); advice". advice may be NULL. Returns status. */
 CR__COLD cr_status cr__grad_fail(cr_ctx *ctx, cr_status status, const char *what,

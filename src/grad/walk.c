@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The walk's lists, which the context keeps for the next walk. */
-enum { NODES, COTANGENTS, DOWN, ENDS };
-
 /* Marks the walk's targets while it is pruned. */
 #define TARGET ((uint32_t)1 << 31)
 
@@ -44,15 +41,17 @@ void cr__walk_begin(cr__walk *walk, cr_ctx *ctx, bool create_graph, const char *
                         .what = what,
                         .site = site,
                         .no_grad = ctx->no_grad,
+                        .recomputes = ctx->recomputes,
                         .context_site = ctx->site,
                         .within = ctx->within };
     ctx->walking = true;
+    ctx->recomputes = false;
     ctx->no_grad = create_graph ? 0 : ctx->no_grad + 1;
 }
 
 CR__INLINE bool add_to_walk(cr__walk *walk, cr_tensor *node)
 {
-    cr__list *list = &walk->ctx->walk_lists[NODES];
+    cr__list *list = &walk->ctx->walk_lists[CR__WALK_NODES];
     if (!(node->flags & CR__NEEDS_GRAD) || node->walk)
         return true;
     if (!cr__list_reserve(walk->ctx, list, (walk->n + 1) * sizeof *walk->nodes))
@@ -100,6 +99,30 @@ static bool order(cr__walk *walk)
     return true;
 }
 
+/* Behind what was recorded since a leaf's value was replaced come older nodes, if a tensor of
+ * an earlier step leads to them: it is remembered, by its name if one has a name. */
+static void note_carried(const cr__walk *walk)
+{
+    cr_ctx *ctx = walk->ctx;
+    size_t n = walk->n;
+    ctx->carried = NULL;
+    while (n > 0 && walk->nodes[n - 1]->flags & CR__VERSION)
+        n--;
+    if (!n || walk->nodes[n - 1]->seq >= ctx->recent)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        const cr_tensor *node = walk->nodes[i];
+        for (int j = 0; j < node->n_inputs && node->seq >= ctx->recent; j++) {
+            cr_tensor *in = cr__input(node, j);
+            bool older = in && in->flags & CR__NEEDS_GRAD && !(in->flags & CR__VERSION) &&
+                         in->seq < ctx->recent;
+            if (older && (!ctx->carried || (*cr_name(in) && !*cr_name(ctx->carried))))
+                ctx->carried = in;
+        }
+    }
+    ctx->carried_seq = ctx->carried ? ctx->carried->seq : 0;
+}
+
 /* The list is queue and result in one: no recursion, however deep the graph. A chain
  * comes out in order. */
 bool cr__walk_collect(cr__walk *walk)
@@ -119,7 +142,10 @@ bool cr__walk_collect(cr__walk *walk)
         }
     }
     CR__ASSERT(walk->n < TARGET);
-    return ordered || order(walk);
+    if (!ordered && !order(walk))
+        return false;
+    note_carried(walk);
+    return true;
 }
 
 /* Of the versions, those of the handles among the xs are targets. */
@@ -187,7 +213,7 @@ bool cr__walk_arrive(cr__walk *walk, const cr_tensor *node, cr_tensor *cotangent
 bool cr__walk_seed(cr__walk *walk, cr_tensor *node, cr_tensor *cotangent)
 {
     if (!walk->cotangents) {
-        cr__list *list = &walk->ctx->walk_lists[COTANGENTS];
+        cr__list *list = &walk->ctx->walk_lists[CR__WALK_COTANGENTS];
         size_t bytes = walk->n * sizeof *walk->cotangents;
         if (!cr__list_reserve(walk->ctx, list, bytes))
             return false;
@@ -246,7 +272,7 @@ static bool send_down(cr__walk *walk, const cr_tensor *node, cr_tensor *const *d
 static cr_tensor **room_for_many(cr__walk *walk, int n)
 {
     const size_t bytes = (size_t)n * sizeof(cr_tensor *);
-    cr__list *list = &walk->ctx->walk_lists[DOWN];
+    cr__list *list = &walk->ctx->walk_lists[CR__WALK_DOWN];
     return cr__list_reserve(walk->ctx, list, bytes) ? memset(list->at, 0, bytes) : NULL;
 }
 
@@ -265,10 +291,14 @@ static bool visit(cr__walk *walk, cr_tensor *node, cr_tensor *g)
     if (node->n_inputs > 3 && !(down = room_for_many(walk, node->n_inputs)))
         return false;
     CR__ASSERT(node->op && node->op->vjp);
+    cr_tensor *out = node;
+    if (CR__UNLIKELY(node->recomputed) && ctx->no_grad &&
+        !(out = cr__walk_again(walk, node->walk - 1)))
+        return false;
     ctx->site = node->site;
     ctx->within = node->within;
     cr__scope *floor = cr__floor_set(ctx);
-    node->op->vjp(node, g, down);
+    node->op->vjp(out, g, down);
     cr__floor_end(ctx, floor, node->op->name);
     if (CR__LIKELY(ctx->status == CR_OK))
         return send_down(walk, node, down);
@@ -278,7 +308,7 @@ static bool visit(cr__walk *walk, cr_tensor *node, cr_tensor *g)
 
 static bool note_end(cr__walk *walk, size_t place)
 {
-    cr__list *list = &walk->ctx->walk_lists[ENDS];
+    cr__list *list = &walk->ctx->walk_lists[CR__WALK_ENDS];
     if (!cr__list_reserve(walk->ctx, list, (walk->n_ends + 1) * sizeof *walk->ends))
         return false;
     walk->ends = list->at;
@@ -317,6 +347,7 @@ void cr__walk_end(cr__walk *walk, bool let_go)
     bool gone = walk->releases && let_go; /* those of leaves by add_cotangents() */
     if (walk->releases)
         cr__unsave_end(ctx, !let_go);
+    cr__walk_forget_copies(walk);
     for (size_t i = 0; i < walk->n && !gone; i++) {
         cr_tensor *node = walk->nodes[i];
         node->walk = 0;
@@ -328,7 +359,13 @@ void cr__walk_end(cr__walk *walk, bool let_go)
     ctx->site = walk->context_site;
     ctx->within = walk->within;
     ctx->no_grad = walk->no_grad;
+    ctx->recomputes = walk->recomputes;
     ctx->walking = false;
+    if (CR__UNLIKELY(ctx->traces)) {
+        const int at = ctx->next_walk++ & (CR__COUNT(ctx->walks) - 1);
+        ctx->walks[at].since = walk->since;
+        ctx->walks[at].until = ctx->next_seq;
+    }
     for (int i = 0; i < CR__COUNT(ctx->walk_lists); i++)
         cr__list_rest(ctx, &ctx->walk_lists[i]);
 }

@@ -91,7 +91,8 @@ struct cr_tensor {
         given_back : 1;  /* cr_release() has ended that: its scope lists it, no more */
     uint32_t result : 1; /* of the composite that is being recorded */
     uint32_t wanted : 1; /* a backward pass with .inputs adds to its gradient */
-    uint32_t walk;       /* place in the walk in progress, plus 1; 0: not in it */
+    uint32_t recomputed : 1; /* CR_RECOMPUTE(ctx) has marked it: recompute.c */
+    uint32_t walk;           /* place in the walk in progress, plus 1; 0: not in it */
 };
 _Static_assert(sizeof(cr_tensor) <= 128, "a node is at most two cache lines");
 #define CR__NODE_BYTES ((sizeof(cr_tensor) + 15) / 16 * 16)
@@ -472,7 +473,7 @@ CR__INLINE void cr__node_init(cr_tensor *x, cr_ctx *ctx, unsigned dtype, cr__sha
     x->leaf = NULL;
     x->run = 0;
     x->pending = x->shown = x->barred = x->moved = x->given_back = false;
-    x->result = x->wanted = false;
+    x->result = x->wanted = x->recomputed = false;
     x->walk = 0;
 }
 
@@ -554,7 +555,8 @@ void cr__unpend(cr_tensor *x);
  * the library's alone: what nothing reads of it is not held for the user, nor does it hold
  * anything. */
 void cr__disown(cr_ctx *ctx, uint64_t since);
-/* A vjp of x may come: what it reads is to be kept. And: it has been recorded for good.
+/* A vjp of x may come: what it reads is to be kept, or, of what is recomputed, what its region
+ * reads of the rest. And: it has been recorded for good.
  */
 void cr__save(cr_tensor *x);
 void cr__unsave_now(cr_tensor *x);
@@ -615,6 +617,23 @@ void cr__commit(cr_ctx *ctx);
 void cr__rollback(cr_ctx *ctx);
 /* Forgets what is pending because of the pending error, unless that is about a read. */
 void cr__undo(cr_ctx *ctx);
+
+/* ---- recomputing (recompute.c) ---- */
+
+/* x, which is new, is of the open region; and: it goes. */
+void cr__mark_recomputed(cr_tensor *x);
+void cr__unmark_recomputed(cr_tensor *x);
+/* Where the region of x, which is marked, begins; and whether a node older than another of it is
+ * of the same. */
+uint64_t cr__recomputed_since(const cr_tensor *x);
+CR__INLINE bool cr__is_recomputed(const cr_tensor *x, uint64_t since)
+{
+    return x->recomputed && x->seq >= since;
+}
+/* Counts what x, which is marked, reads of the rest up or down. */
+void cr__count_boundary(cr_tensor *x, int by);
+/* A node like x, which was recorded, with these operands, as many, and this dtype. */
+cr_tensor *cr__record_again(const cr_tensor *x, const cr_arg *operands, cr_dtype dtype);
 
 /* ---- hooks (hooks.c) ---- */
 

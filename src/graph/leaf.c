@@ -164,7 +164,7 @@ static bool make_handle(cr_tensor *x)
     x->attrs = NULL;
     x->n_inputs = 0;
     x->readers = 0;
-    x->pending = x->shown = v->shown = v->moved = false;
+    x->pending = x->shown = v->shown = v->moved = x->recomputed = false;
     cr__settle(v);
     if (!(v->flags & CR__KNOWN))
         cr__make_recent(x);

@@ -283,6 +283,8 @@ CR__INLINE void bury_one(cr_ctx *ctx, cr_tensor *x)
     if (CR__UNLIKELY(x->flags & CR__KEPT))
         ctx->keeps -= 1 + (x->leaf ? (int64_t)x->leaf->keeps : 0);
     cr__unsave(x);
+    if (CR__UNLIKELY(x->recomputed))
+        cr__unmark_recomputed(x);
     forget_value(x);
     if (CR__UNLIKELY(x->leaf))
         lose_leaf(ctx, x);
@@ -349,6 +351,10 @@ static void count_many_saves(cr_tensor *x, unsigned reads, int by)
 /* Counts what the vjp of x reads up or down. */
 static void count_saves(cr_tensor *x, int by)
 {
+    if (CR__UNLIKELY(x->recomputed)) {
+        cr__count_boundary(x, by);
+        return;
+    }
     const cr_op *op = x->op;
     unsigned reads = cr__reads_always(op, x->dtype);
     int n = x->n_inputs;

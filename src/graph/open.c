@@ -47,6 +47,7 @@ cr_ctx *cr_open(const cr_options *options)
     ctx->log_user = options->log_user;
     ctx->eager = options->eager || asks_for("CHAINRULE_EAGER");
     ctx->check = options->check || asks_for("CHAINRULE_CHECK");
+    ctx->traces = options->trace_nonfinite || asks_for("CHAINRULE_TRACE_NONFINITE");
     ctx->pid = cr__process_id();
     init_graph(ctx);
     ctx->team = cr__team_open(ctx, options);
@@ -103,6 +104,7 @@ void cr_close(cr_ctx *ctx)
     for (int i = 0; i < CR__COUNT(ctx->run_lists); i++)
         cr__list_free(ctx, &ctx->run_lists[i]);
     cr__list_free(ctx, &ctx->unsaved);
+    cr__list_free(ctx, &ctx->regions);
     cr__list_free(ctx, &ctx->targets);
     cr__list_free(ctx, &ctx->sort_list);
     cr__list_free(ctx, &ctx->shape_table);
@@ -119,6 +121,12 @@ void cr_close(cr_ctx *ctx)
     cr__memory memory = ctx->memory;
     ctx->busy = "the allocator";
     memory.free(memory.user, ctx, sizeof *ctx);
+}
+
+void cr_trace_nonfinite(cr_ctx *ctx, bool on)
+{
+    if (ctx && cr__may_change(ctx, "trace_nonfinite"))
+        ctx->traces = on;
 }
 
 void cr_clear(cr_ctx *ctx)

@@ -104,7 +104,7 @@ static cr_tensor *known(cr_tensor *x, const char *what)
     bool is_known = node->flags & CR__KNOWN;
     /* Eagerly computed values are read without a run; what is pending is committed as in
      * one, if lazily there were one. */
-    if (is_known && ctx->eager && ctx->dirty && !lazily_known(node))
+    if (is_known && ctx->eager && (ctx->dirty || ctx->traces) && !lazily_known(node))
         is_known = false;
     node->flags |= CR__KEEP | CR__READ;
     cr__save_again(ctx);

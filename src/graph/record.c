@@ -380,6 +380,10 @@ static bool attach_inputs(cr_tensor *x, const call *c, unsigned *flags)
  * vjp reads is saved for it. */
 static void note_gradient(cr_tensor *x, unsigned inputs)
 {
+    if (CR__UNLIKELY(x->ctx->recomputes)) {
+        cr__mark_recomputed(x);
+        cr__save(x);
+    }
     if (!(inputs & CR__NEEDS_GRAD))
         return;
     if (x->ctx->no_grad || !x->op->vjp || !cr__is_float((cr_dtype)x->dtype)) {
@@ -387,7 +391,8 @@ static void note_gradient(cr_tensor *x, unsigned inputs)
         return;
     }
     x->flags |= CR__NEEDS_GRAD;
-    cr__save(x);
+    if (!x->recomputed)
+        cr__save(x);
 }
 
 /* Takes over attrs, also on failure. */
@@ -407,6 +412,22 @@ static cr_tensor *make_node(call *c, cr_dtype dtype, cr__shape *shape, void *att
     }
     note_gradient(x, flags);
     return x;
+}
+
+cr_tensor *cr__record_again(const cr_tensor *x, const cr_arg *operands, cr_dtype dtype)
+{
+    call c = { .ctx = x->ctx,
+               .op = x->op,
+               .site = x->site,
+               .operands = (cr_arg *)(uintptr_t)operands,
+               .n = x->n_inputs };
+    void *attrs = NULL;
+    if (x->attrs && !(attrs = cr__attrs_new(x->ctx, x->op->attrs_size)))
+        return NULL;
+    if (attrs)
+        memcpy(attrs, x->attrs, x->op->attrs_size);
+    x->shape->refs++;
+    return make_node(&c, dtype, x->shape, attrs);
 }
 
 /* What preparing records has the operation's name, as the parts of a composite have. */
@@ -671,8 +692,8 @@ CR__INLINE cr_tensor *record_plain(const cr_op *op, cr_arg a, cr_arg b, int n,
     if (!first)
         return NULL;
     cr_ctx *ctx = first->ctx;
-    if (ctx->status != CR_OK || ctx->busy || ctx->eager || !is_plain(op, n) ||
-        !takes_float(op, first->dtype) || !fits_as_it_is(a, first) ||
+    if (ctx->status != CR_OK || ctx->busy || ctx->eager || ctx->recomputes ||
+        !is_plain(op, n) || !takes_float(op, first->dtype) || !fits_as_it_is(a, first) ||
         (n == 2 && !fits_as_it_is(b, first)))
         return NULL;
     cr_tensor *x = cr__node_memory(ctx);

@@ -786,6 +786,8 @@ static void gradients(cr_ctx *ctx)
     IS(x, 4);
     products(x);
     hooks(x);
+    is_int(cr_verify_graph(cr_square(x)), CR_OK, "a graph is verified");
+    is_int(cr_verify_graph(cr_square(x), .rtol = 1e-2), CR_OK, "with an option");
     ok(!cr_needs_grad(cr_square(cr_requires_grad(x, false))), "a frozen leaf");
     ok(cr_needs_grad(cr_square(cr_requires_grad(x, true))) && cr_is_leaf(x), "thawed");
     is_text(cr_message(ctx), "", "no error in gradients");
@@ -875,6 +877,7 @@ static int leave_by_return(cr_ctx *ctx)
 {
     CR_SCOPE(ctx);
     CR_NO_GRAD(ctx);
+    CR_RECOMPUTE(ctx);
     return cr_grad_enabled(ctx) ? 0 : 1;
 }
 
@@ -886,6 +889,7 @@ again:
     for (int i = 0; i < 3; i++) {
         CR_SCOPE(ctx);
         CR_NO_GRAD(ctx);
+        CR_RECOMPUTE(ctx);
         cr_eval(cr_add(cr_ones(ctx, CR_DIMS(1000)), i));
         rounds++;
         if (i == 0)

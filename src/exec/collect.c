@@ -165,7 +165,8 @@ static bool reserve(cr__plan *plan)
     cr_ctx *ctx = plan->ctx;
     cr__list *lists = ctx->run_lists;
     size_t n_old = 0, n_units, n_uses;
-    for (cr__leaf *leaf = ctx->dirty; leaf && plan->commit; leaf = leaf->next_dirty)
+    for (cr__leaf *leaf = ctx->dirty; leaf && plan->commit && !plan->traces;
+         leaf = leaf->next_dirty)
         n_old += 2;
     n_units = plan->n + n_old;
     n_uses = plan->n_inputs + 2 * (size_t)plan->n; /* parameters, and copies of views */
@@ -187,7 +188,7 @@ bool cr__collect(cr__plan *plan)
 {
     if (!reserve(plan))
         return false;
-    if (plan->commit)
+    if (plan->commit && !plan->traces)
         add_all_old(plan);
     for (uint32_t i = 0; i < plan->n; i++)
         add_node(plan, plan->nodes[i]);

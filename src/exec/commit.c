@@ -71,7 +71,7 @@ static void let_go_inputs(const cr_tensor *x)
     for (int k = 0; k < x->n_inputs; k++) {
         cr_tensor *in = cr__input(x, k);
         bool may_go = in && !in->run && (in->flags & (CR__KNOWN | CR__KEEP)) == CR__KNOWN;
-        if (may_go && (!x->ctx->eager || in->flags & CR__VERSION))
+        if (may_go && !x->ctx->blames && (!x->ctx->eager || in->flags & CR__VERSION))
             cr__let_go(in);
     }
 }
@@ -85,7 +85,7 @@ static bool end_nodes(const cr__plan *plan, bool success)
         if (success)
             let_go_inputs(x);
         x->run = 0;
-        any_settles |= success && cr__settles(x);
+        any_settles |= success && cr__settles(x) && !x->ctx->blames;
         if (success || plan->rehearsal)
             continue;
         /* What has failed once is not tried again for being held. */

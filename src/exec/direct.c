@@ -89,6 +89,19 @@ static bool compute(cr_ctx *ctx, cr_tensor *x)
     return true;
 }
 
+/* Those that stay, before they lose what they were computed from. */
+static bool look_at_nodes(cr__plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n && !plan->nonfinite; i++) {
+        const cr_tensor *x = plan->nodes[i];
+        plan->nonfinite =
+            x->flags & CR__KEEP && !cr__all_finite((cr_dtype)x->dtype, &x->value, 1);
+    }
+    for (uint32_t i = 0; i < plan->n && !plan->nonfinite; i++)
+        cr__settle(plan->nodes[i]);
+    return !plan->nonfinite;
+}
+
 bool cr__run_directly(cr__plan *plan)
 {
     bool success = true;
@@ -104,11 +117,14 @@ bool cr__run_directly(cr__plan *plan)
         if (success) {
             cr__note_computed(x, false);
             x->flags |= CR__KNOWN;
-            cr__settle(x);
+            if (CR__LIKELY(!plan->traces && !plan->ctx->blames))
+                cr__settle(x);
         } else {
             x->flags |= CR__FAILED;
         }
     }
+    if (success && plan->traces)
+        success = look_at_nodes(plan);
     if (success)
         cr__settle_held(plan);
     return success;

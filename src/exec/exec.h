@@ -40,7 +40,8 @@ enum {
     CR__AGAIN = 16,   /* let go once, and read by something new: kept from now on */
     CR__READ_BY_OTHERS = 32, /* than the group that computes it */
     CR__CAN_FAIL = 64,
-    CR__FREED = 128, /* its slot is another's from now on */
+    CR__FREED = 128,  /* its slot is another's from now on */
+    CR__TRACED = 256, /* that it is finite */
 };
 
 /* How the elements of a value are looked at. */
@@ -149,12 +150,14 @@ typedef struct cr__plan {
     bool single; /* all nodes are maps of single elements: direct.c computes them */
     bool commit; /* what is pending on leaves becomes theirs */
     bool any_opaque;
-    bool rehearsal;       /* nothing is going to be computed */
-    bool unpended;        /* its nodes are counted as readers no more */
-    uint32_t n_changes;   /* in a list: see cr__note_change() */
-    uint32_t fails;       /* the last group that can fail; 0: none can */
-    uint32_t commits;     /* how many groups run before nothing can fail any more */
-    uint32_t scratch;     /* the slot, plus 1, of what opaque kernels ask for */
+    bool rehearsal;     /* nothing is going to be computed */
+    bool traces;        /* at what stays, whether it is finite; nothing is written over */
+    bool nonfinite;     /* it is not */
+    bool unpended;      /* its nodes are counted as readers no more */
+    uint32_t n_changes; /* in a list: see cr__note_change() */
+    uint32_t fails;     /* the last group that can fail; 0: none can */
+    uint32_t commits;   /* how many groups run before nothing can fail any more */
+    uint32_t scratch;   /* the slot, plus 1, of what opaque kernels ask for */
     size_t scratch_bytes; /* the most they ask for; asks: who does */
     uint32_t asks;
     size_t new_bytes;       /* of all slots that are not old */
@@ -231,6 +234,13 @@ void cr__settle_held(const cr__plan *plan);
 
 /* In place of collecting and all that follows: direct.c. */
 bool cr__run_directly(cr__plan *plan);
+
+/* blame.c: looks at a value that has been computed; finds the first that is not finite among the
+ * n nodes of a run that has failed for that, in order of creation, and where it comes from, which
+ * becomes the error; and looks at all that an eager run is about to commit or to be read. */
+void cr__trace_unit(cr__plan *plan, const cr__unit *unit);
+void cr__blame(cr_ctx *ctx, cr_tensor *const *nodes, size_t n);
+bool cr__look_at_known(cr_ctx *ctx, cr_tensor *const *targets, size_t n);
 
 /* ---- what they ask ---- */
 

@@ -184,13 +184,17 @@ static bool run_group(cr__plan *plan, uint32_t i, uint32_t *taken)
 {
     const cr__group *group = &plan->groups[plan->order[i]];
     *taken = 1;
-    if (group->root)
-        return run_root(plan, group);
-    if (group->shape->numel > 1)
+    if (group->root) {
+        if (!run_root(plan, group))
+            return false;
+        cr__trace_unit(plan, &plan->units[group->root - 1]);
+    } else if (group->shape->numel > 1)
         *taken = run_maps(plan, i);
     else if (group->shape->numel == 1)
-        for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
+        for (uint32_t at = group->first; at; at = plan->units[at - 1].next) {
             run_single(plan, &plan->units[at - 1]);
+            cr__trace_unit(plan, &plan->units[at - 1]);
+        }
     return true;
 }
 

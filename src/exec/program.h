@@ -34,6 +34,7 @@ typedef struct cr__reg {
     char *data; /* of the worker's: the offset in its memory */
     uint8_t kind, size;
     uint8_t step;   /* 1: elements follow each other; 0: all are the same */
+    uint8_t looked; /* the dtype of what is to be finite; 0: nothing is */
     uint16_t outer; /* CR__REG_ROW: where rows are, in outer; CR__REG_TEMP: its number */
 } cr__reg;
 
@@ -83,6 +84,8 @@ typedef struct cr__program {
     int n_code, n_regs, n_outer, n_strided, n_numbers, n_temps, n_free, n_blocks;
     int temp_size;   /* bytes of the largest element */
     uint16_t result; /* of the reduction's operand */
+    bool *
+        nonfinite; /* where it is noted that something is not finite; NULL: nothing is looked at */
 } cr__program;
 
 /* CR__PAD elements of any type. */

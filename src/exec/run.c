@@ -41,7 +41,7 @@ static bool compute_nodes(cr__plan *plan)
     if (plan->single)
         return cr__run_directly(plan);
     bool success = make_plan(plan) && cr__obtain_slots(plan) && reserve_lists(plan) &&
-                   cr__launch(plan);
+                   cr__launch(plan) && !plan->nonfinite;
     cr__end_run(plan, success);
     return success;
 }
@@ -85,7 +85,9 @@ static void remark_on_size(cr_ctx *ctx)
 
 cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
 {
-    cr__plan plan = { .ctx = ctx, .commit = commit };
+    cr__plan plan = { .ctx = ctx,
+                      .commit = commit,
+                      .traces = ctx->traces && commit && !ctx->eager && !ctx->blames };
     CR__STATE_GUARD(ctx, true);
     if (!may_run(ctx))
         return ctx->status;
@@ -96,6 +98,10 @@ cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
     else
         cr__end_run(&plan, false);
     ctx->running = false;
+    if (CR__UNLIKELY(plan.nonfinite))
+        cr__blame(ctx, plan.nodes, plan.n);
+    if (CR__UNLIKELY(ctx->traces && ctx->eager) && success && commit)
+        success = cr__look_at_known(ctx, targets, n);
     rest_lists(ctx);
     if (!success)
         cr__undo(ctx);

@@ -25,7 +25,16 @@ static const char *name_in_error(const cr_tensor *x)
 static void fail_stale(cr_ctx *ctx, const cr_tensor *wanted, const cr_tensor *stale)
 {
     const char *what = stale->flags & CR__VERSION ? "" : ", a gradient,";
-    if (wanted == stale)
+    const cr_tensor *carried = ctx->carried;
+    if (carried && carried->refs > 0 && carried->seq == ctx->carried_seq)
+        cr_fail(ctx, CR_ERR_STALE,
+                "eval: %s %s (%s) was carried over from an earlier step; cr_detach() it: "
+                "backward passes go through it to values of that step, which were let go "
+                "(%s, %s), and %s %s beneath them (%s) has been replaced since",
+                name_in_error(carried), cr__shape_text(carried), carried->site,
+                name_in_error(wanted), wanted->site, name_in_error(stale),
+                cr__shape_text(stale), stale->site);
+    else if (wanted == stale)
         cr_fail(ctx, CR_ERR_STALE,
                 "eval: %s %s%s (%s) has been replaced, and its value was let go; "
                 "cr_detach() gives one a name that stays",

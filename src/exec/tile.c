@@ -66,6 +66,15 @@ static void run_piece(const cr__program *p, char *const *where, int64_t start, i
     }
 }
 
+/* Results are looked at while they are in the cache. */
+static void look_at_piece(const cr__program *p, char *const *where, int64_t n)
+{
+    for (int i = 0; i < p->n_regs; i++)
+        if (p->regs[i].looked &&
+            !cr__all_finite((cr_dtype)p->regs[i].looked, where[i], n))
+            __atomic_store_n(p->nonfinite, true, __ATOMIC_RELAXED);
+}
+
 void cr__run_tile(const cr__program *p, char *scratch, int64_t start, int64_t n)
 {
     char *where[CR__MAX_REGS];
@@ -74,5 +83,7 @@ void cr__run_tile(const cr__program *p, char *scratch, int64_t start, int64_t n)
         piece = left < end - at ? left : end - at;
         find_addresses(p, scratch, at, at - start, where);
         run_piece(p, where, at, piece);
+        if (CR__UNLIKELY(p->nonfinite != NULL))
+            look_at_piece(p, where, piece);
     }
 }

@@ -109,6 +109,8 @@ static void note_outliving(const cr__plan *plan, cr__unit *unit)
     if (x->flags & CR__KEEP || x->readers || x->shape->numel == 1 || plan->ctx->eager ||
         unit->flags & CR__AGAIN)
         unit->flags |= CR__STORED | CR__OUTLIVES;
+    if (plan->traces && x->flags & CR__KEEP && cr__is_float((cr_dtype)x->dtype))
+        unit->flags |= CR__TRACED;
 }
 
 /* A view whose value stays: its base's memory does, or its copy. */
@@ -117,10 +119,12 @@ static void settle_view(cr__plan *plan, const cr__seen *seen)
     if (seen->node->pending)
         unpend(plan, cr__input(seen->node, 0));
     cr__set_pending(seen->node, false);
+    const unsigned looked =
+        plan->traces && cr__is_float((cr_dtype)seen->node->dtype) ? CR__TRACED : 0;
     if (seen->copy && seen->node->flags & CR__KEEP)
-        plan->units[seen->copy - 1].flags |= CR__OUTLIVES;
+        plan->units[seen->copy - 1].flags |= (uint16_t)(CR__OUTLIVES | looked);
     if (seen->alias && seen->use.kind == CR__USE_UNIT)
-        plan->units[seen->use.unit].flags |= CR__STORED | CR__PINNED;
+        plan->units[seen->use.unit].flags |= (uint16_t)(CR__STORED | CR__PINNED | looked);
 }
 
 bool cr__add_uses(cr__plan *plan)

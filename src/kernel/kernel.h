@@ -114,6 +114,9 @@ const cr__half *cr__half_find(cr_dtype dtype);
 /* One element. */
 double cr__half_value(cr_dtype dtype, uint16_t bits);
 
+/* Whether none of n elements is an infinity or NaN: finite.c. */
+bool cr__all_finite(cr_dtype dtype, const void *x, int64_t n);
+
 /* ---- reductions ---- */
 
 /* The order of every sum: the reduced elements are numbered row-major; blocks of

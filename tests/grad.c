@@ -781,6 +781,30 @@ static void test_long_chain(void)
     is_near(got[1], 2 * power, 1e-8, "its gradient, of two passes");
 }
 
+/* A state that is carried from step to step with its graph, though that is let go. */
+static void test_carried(cr_ctx *ctx)
+{
+    cr_tensor *w = cr_requires_grad(cr_full(ctx, CR_DIMS(4), 0.5)),
+              *h = cr_retain(cr_zeros(ctx, CR_DIMS(4)));
+    for (int step = 0; step < 4 && cr_error(ctx) == CR_OK; step++) {
+        cr_tensor *next;
+        {
+            CR_SCOPE(ctx);
+            next = cr_retain(cr_named(cr_tanh(cr_add(cr_mul(h, w), 1)), "hidden"));
+            cr_tensor *loss = cr_sum(cr_square(cr_exp(next)));
+            cr_zero_grad(w);
+            cr_backward(loss);
+            cr_assign(w, cr_sub(w, cr_mul(cr_grad(w), 0.01)));
+        }
+        if (cr_error(ctx) == CR_OK)
+            cr_release(h);
+        h = next;
+    }
+    ok(failed(ctx, CR_ERR_STALE, "eval: hidden [4] (",
+              "carried over from an earlier step; cr_detach() it"),
+       "the state is named");
+}
+
 int main(void)
 {
     static void (*const tests[])(cr_ctx *) = {
@@ -793,6 +817,7 @@ int main(void)
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
         tests[i](ctx);
     is_int(cr_error(ctx), CR_OK, "no error is left: %s", cr_message(ctx));
+    test_carried(ctx);
     cr_close(ctx);
     test_no_memory();
     test_long_chain();

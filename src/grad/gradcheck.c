@@ -37,9 +37,8 @@ typedef struct check {
     cr_rng rng;
 } check;
 
-/* Between 1/4 and 2, of either sign, no two alike: no output hides behind another. The
- * mixing is SplitMix64's (Steele et al., 2014). */
-static double weight(int output, int64_t i)
+/* The mixing is SplitMix64's (Steele et al., 2014). */
+double cr__check_weight(int output, int64_t i)
 {
     uint64_t z = ((uint64_t)output << 40) + (uint64_t)i + 1;
     z *= 0x9e3779b97f4a7c15;
@@ -183,7 +182,7 @@ static int make_weights(check *c)
         if (!values)
             return -1;
         for (int64_t k = 0; k < numel; k++)
-            values[k] = weight(j + c->order, k);
+            values[k] = cr__check_weight(j + c->order, k);
         c->weights[n] =
             cr_from_at(c->ctx, CR_F64, cr_shape(c->outs[j]), values, NULL, c->opts.site);
         cr__free(c->ctx, values);
@@ -260,8 +259,8 @@ static bool difference(check *c, double *x, double *slope)
             continue;
         int64_t numel = c->order == 1 ? c->out_numel : c->variables[i].numel;
         for (int64_t e = 0; e < numel; e++, k++)
-            *slope +=
-                weight(j + c->order, e) * ((c->high[k] - c->low[k]) / (above - below));
+            *slope += cr__check_weight(j + c->order, e) *
+                      ((c->high[k] - c->low[k]) / (above - below));
         j++;
     }
     return done;
@@ -334,7 +333,7 @@ static bool check_second(check *c)
     if (!cotangent->data || !cotangent->gradient)
         return false;
     for (int64_t k = 0; k < c->out_numel; k++)
-        ((double *)cotangent->data)[k] = weight(1, k);
+        ((double *)cotangent->data)[k] = cr__check_weight(1, k);
     c->order = 2;
     c->out_numel = 0;
     for (int i = 0; i < c->n; i++)

@@ -95,21 +95,29 @@ static void window_row(const cr__resample_attrs *a, int64_t i, tap_row *row)
     }
 }
 
-/* Keys, 1981, with a = -0.75. */
+void cr__cubic_weights(double t, int order, double weights[4])
+{
+    const double a = -0.75;
+    for (int i = 0; i < 4; i++) {
+        /* how far element i - 1 lies from t, and on which side */
+        const double x = i < 2 ? t + 1 - i : i - 1 - t, side = i < 2 ? 1 : -1;
+        const double c[] = { i % 3 ? 1 : -4 * a, i % 3 ? 0 : 8 * a,
+                             i % 3 ? -(a + 3) : -5 * a, i % 3 ? a + 2 : a };
+        weights[i] = order == 0   ? ((c[3] * x + c[2]) * x + c[1]) * x + c[0]
+                     : order == 1 ? side * ((3 * c[3] * x + 2 * c[2]) * x + c[1])
+                     : order == 2 ? 6 * c[3] * x + 2 * c[2]
+                     : order == 3 ? side * 6 * c[3]
+                                  : 0;
+    }
+}
+
 static void cubic_row(const cr__resample_attrs *a, int64_t i, bool single, tap_row *row)
 {
     double t;
     int64_t at = split_source(source_of(a, i, single), a->in, &t);
-    const double s = 1 - t, b = -0.75;
-    const double weights[] = {
-        ((b * (t + 1) - 5 * b) * (t + 1) + 8 * b) * (t + 1) - 4 * b,
-        ((b + 2) * t - (b + 3)) * t * t + 1, ((b + 2) * s - (b + 3)) * s * s + 1,
-        ((b * (s + 1) - 5 * b) * (s + 1) + 8 * b) * (s + 1) - 4 * b
-    };
-    for (; row->n < 4; row->n++) {
+    cr__cubic_weights(t, 0, row->weight);
+    for (; row->n < 4; row->n++)
         row->place[row->n] = clip(at + row->n - 1, a->in);
-        row->weight[row->n] = weights[row->n];
-    }
 }
 
 static void make_row(const cr__resample_attrs *a, int64_t i, bool single, tap_row *row)

@@ -30,4 +30,8 @@ typedef struct cr__resample_attrs {
  * others from the first on, so that fewer elements are computed. */
 cr_tensor *cr__resample(cr_tensor *x, const cr__resample_attrs *attrs, int n);
 
+/* The weights of the four neighbours of a place t beyond the second of them (Keys, 1981, with a =
+ * -0.75), or their derivatives of that order by t. */
+void cr__cubic_weights(double t, int order, double weights[4]);
+
 #endif

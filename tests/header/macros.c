@@ -549,6 +549,12 @@ static void pooling(cr_ctx *ctx)
     cr_tensor *four = cr_reshape(cr_slice(x, 1, 0, 2), CR_DIMS(4, 1, 1));
     IS(cr_sum(cr_select(cr_pixel_shuffle(four, 2), 1, 1)), 4 + 5);
     IS(cr_sum(cr_select(cr_pixel_unshuffle(cr_pixel_shuffle(four, 2), 2), 0, 3)), 5);
+    cr_tensor *grid = cr_zeros(ctx, CR_DIMS(1, 1, 1, 2));
+    IS(cr_sum(cr_grid_sample(image, grid)), 3.5);
+    IS(cr_sum(cr_grid_sample(image, cr_sub(grid, 2), .mode = CR_MODE_NEAREST,
+                             .padding_mode = CR_PADDING_MODE_BORDER,
+                             .align_corners = true)),
+       1);
     is_text(cr_message(ctx), "", "no error in pooling and images");
 }
 

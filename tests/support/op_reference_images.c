@@ -235,6 +235,85 @@ static void ref_resample(ref_call *c)
         }
 }
 
+/* ---- images at places ---- */
+
+/* The interpolating function and its first derivative at distance u; on an element that to its right. */
+static double bump(bool cubic, int order, double u)
+{
+    const double a = -0.75, x = fabs(u), side = u < 0 ? -1 : 1;
+    if (order == 0)
+        return kernel_value(cubic ? "kind=cubic" : "kind=linear", u);
+    if (!cubic)
+        return u >= -1 && u < 1 ? -side : 0;
+    return side * (x <= 1  ? 3 * (a + 2) * x * x - 2 * (a + 3) * x
+                   : x < 2 ? 3 * a * x * x - 10 * a * x + 8 * a
+                           : 0);
+}
+
+/* What element k of `size` weighs at a place, or its derivative of that order by the place; beyond
+ * the ends elements are 0, or held by the border. */
+static double element_weight(const ref_call *c, double place, int64_t k, int64_t size,
+                             int order)
+{
+    bool cubic = attr_is(c->attrs, "mode", "bicubic");
+    bool border = attr_is(c->attrs, "padding_mode", "border");
+    double half = (double)size / 2, at = (place + 1) * half - 0.5, weight = 0;
+    if (border && !cubic && (at <= 0 || at >= (double)(size - 1)))
+        return order == 0 && k == (at <= 0 ? 0 : size - 1);
+    for (int64_t j = -4; j < size + 4; j++)
+        if (j == k || (border && k == (j < 0 ? 0 : j >= size ? size - 1 : j)))
+            weight += bump(cubic, order, at - (double)j) * pow(half, order);
+    return weight;
+}
+
+/* Of x [N, C, size], each element times its weight at each place, added to the place's element of
+ * the result; of g, the other way round. */
+static void sample_grid(ref_call *c, cr_dims image, bool gives)
+{
+    const array *grid = &c->in[1];
+    int spatial = image.n - 2;
+    cr_dims points = grid->dims, order = attr_dims(c->attrs, "order");
+    points.v[0] = 1, points.v[points.n - 1] = 1;
+    int64_t plane = 1, rows = image.v[0] * image.v[1], n = count_of(points);
+    for (int i = 2; i < image.n; i++)
+        plane *= image.v[i];
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t k = 0; k < plane; k++) {
+                const double *place = &grid->v[(row / image.v[1] * n + i) * spatial];
+                double weight = 1;
+                int64_t left = k;
+                for (int d = 0; d < spatial; d++) {
+                    int64_t size = image.v[image.n - 1 - d];
+                    weight *= element_weight(c, place[d], left % size, size,
+                                             order.n ? (int)order.v[d] : 0);
+                    left /= size;
+                }
+                if (gives)
+                    c->out.v[row * plane + k] += weight * c->in[0].v[row * n + i];
+                else
+                    c->out.v[row * n + i] += weight * c->in[0].v[row * plane + k];
+            }
+}
+
+static void ref_grid_take(ref_call *c)
+{
+    cr_dims dims = c->in[0].dims;
+    for (int i = 2; i < dims.n; i++)
+        dims.v[i] = c->in[1].dims.v[i - 1];
+    ref_out(c, c->in[0].dtype, dims);
+    sample_grid(c, c->in[0].dims, false);
+}
+
+static void ref_grid_give(ref_call *c)
+{
+    cr_dims dims = c->in[0].dims, size = attr_dims(c->attrs, "size");
+    for (int i = 2; i < dims.n; i++)
+        dims.v[i] = size.v[i - 2];
+    ref_out(c, c->in[0].dtype, dims);
+    sample_grid(c, dims, true);
+}
+
 /* ---- pixels ---- */
 
 static void ref_pixel_unshuffle(ref_call *c)
@@ -256,6 +335,8 @@ static void ref_pixel_unshuffle(ref_call *c)
 }
 
 const ref_entry ref_entries_images[] = {
+    { "grid_take", ref_grid_take },
+    { "grid_give", ref_grid_give },
     { "pixel_unshuffle", ref_pixel_unshuffle },
     { "max_pool_place", ref_max_pool_place },
     { "max_pool_take", ref_max_pool_take },

@@ -71,7 +71,7 @@ typedef struct grid_taps {
     double weight[GRID_TAPS];
 } grid_taps;
 
-static int64_t inside(double at, int64_t size)
+static int64_t element_inside(double at, int64_t size)
 {
     return at >= 0 && at < (double)size ? (int64_t)at : -1;
 }
@@ -84,7 +84,8 @@ static void cubic_taps(grid_taps *t, position p, int64_t size, const grid_attrs 
     t->n = isfinite(p.at) ? 4 : 0;
     cr__cubic_weights(p.at - below, order, t->weight);
     for (int i = 0; i < t->n; i++) {
-        t->at[i] = inside(padded((position){ below + i - 1, 0 }, size, a).at, size);
+        t->at[i] =
+            element_inside(padded((position){ below + i - 1, 0 }, size, a).at, size);
         for (int k = 0; k < order; k++)
             t->weight[i] *= p.slope;
     }
@@ -100,13 +101,13 @@ static grid_taps taps_at(double place, int64_t size, const grid_attrs *a, int or
     }
     p = padded(p, size, a);
     if (a->mode == CR_MODE_NEAREST) {
-        t.at[0] = inside(rint(p.at), size);
+        t.at[0] = element_inside(rint(p.at), size);
         t.weight[0] = order == 0;
         return t;
     }
     double below = floor(p.at);
     t.n = 2;
-    t.at[0] = inside(below, size), t.at[1] = inside(below + 1, size);
+    t.at[0] = element_inside(below, size), t.at[1] = element_inside(below + 1, size);
     t.weight[0] = order == 0 ? below + 1 - p.at : order == 1 ? -p.slope : 0;
     t.weight[1] = order == 0 ? p.at - below : order == 1 ? p.slope : 0;
     return t;

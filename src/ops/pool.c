@@ -19,8 +19,8 @@ typedef struct pool_attrs {
 /* ---- shapes ---- */
 
 /* A list of one number is that for all spatial dims; one that is not given is `fallback`. */
-static bool resolve_list(cr_infer *infer, const char *name, cr_dims *list, int spatial,
-                         const cr_dims *fallback)
+static bool resolve_window_list(cr_infer *infer, const char *name, cr_dims *list,
+                                int spatial, const cr_dims *fallback)
 {
     if (fallback && (!list->given || list->n == 0))
         *list = *fallback;
@@ -86,10 +86,10 @@ static cr_status window_shape(cr_infer *infer, int spatial)
     int first = infer->dims.n - spatial;
     if (!check_input(infer, spatial, first - 1))
         return CR_ERR_SHAPE;
-    if (!resolve_list(infer, "kernel_size", &a->kernel_size, spatial, NULL) ||
-        !resolve_list(infer, "stride", &a->stride, spatial, &a->kernel_size) ||
-        !resolve_list(infer, "padding", &a->padding, spatial, &zero) ||
-        !resolve_list(infer, "dilation", &a->dilation, spatial, &one))
+    if (!resolve_window_list(infer, "kernel_size", &a->kernel_size, spatial, NULL) ||
+        !resolve_window_list(infer, "stride", &a->stride, spatial, &a->kernel_size) ||
+        !resolve_window_list(infer, "padding", &a->padding, spatial, &zero) ||
+        !resolve_window_list(infer, "dilation", &a->dilation, spatial, &one))
         return CR_ERR_ARGUMENT;
     for (int i = 0; i < spatial; i++) {
         int64_t *size = &infer->dims.v[first + i], kernel = a->kernel_size.v[i];
@@ -120,7 +120,7 @@ static cr_status adaptive_shape(cr_infer *infer, int spatial, int full)
     int first = infer->dims.n - spatial;
     if (!check_input(infer, spatial, full < 0 ? first : full))
         return CR_ERR_SHAPE;
-    if (!resolve_list(infer, "output_size", &a->output_size, spatial, NULL))
+    if (!resolve_window_list(infer, "output_size", &a->output_size, spatial, NULL))
         return CR_ERR_ARGUMENT;
     for (int i = 0; i < spatial; i++) {
         if (a->output_size.v[i] < 0)
@@ -429,7 +429,7 @@ static cr_status resolved_shape(cr_infer *infer)
                                 : window_shape(infer, spatial);
 }
 
-static cr_status place_shape(cr_infer *infer)
+static cr_status max_place_shape(cr_infer *infer)
 {
     infer->dtype = CR_I64;
     return resolved_shape(infer);
@@ -515,7 +515,7 @@ CR__OP(max_pool_place) = {
     .max_inputs = 1,
     .inputs = "x",
     .attrs = part_rows,
-    .shape = place_shape,
+    .shape = max_place_shape,
     .kernel = take_place_kernel,
     .scratch = take_scratch,
     .samples = CR__SAMPLES({ "f[2,7]", "kernel_size=3,stride=2,padding=1" },

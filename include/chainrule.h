@@ -53,9 +53,7 @@
  *   order matters.
  * - The same program gives the same bits with any number of threads, lazily or eagerly, on every
  *   machine and instruction set, whatever floating point state and locale the host has set (which a
- *   call leaves as it found them); any NaN equals any NaN. An exception for now: f64's exp, expm1,
- *   log, log1p, sin, cos, tanh, sigmoid, erf, softplus and pow, randn, and sines of f32 beyond 8192
- *   are the C library's functions, or rest on them, and have its bits.
+ *   call leaves as it found them) and with whatever C library; any NaN equals any NaN.
  * - A context and all that belongs to it is used by one thread at a time.
  * - The library never ends the process, installs no signal handler and prints nothing. Functions of
  *   yours that it calls return to it: no exception and no longjmp() leaves them.

@@ -2,8 +2,7 @@
  * type, and of three trainings, against the table in tests/bits.txt. The table is our own
  * output, which would prove nothing about its being right; here it stands for all other
  * machines: instruction sets, processors and systems must agree with it. Any NaN is one
- * NaN. What goes through libm, f64 functions and normal random numbers, stands apart: other
- * systems may differ there, and say so.
+ * NaN.
  *
  *     bits --write    writes the table anew, after a change of bits that is meant */
 #include "../src/base/context.h"
@@ -25,12 +24,11 @@ static const char *const dtypes[CR_DTYPES] = { "",   "f32",  "f64",  "i64", "i32
 typedef struct row {
     char name[60];
     uint64_t hash;
-    bool libm;
 } row;
 static row rows[ROWS];
 static int n_rows;
 
-static void add_row(uint64_t hash, bool libm, const char *format, ...)
+static void add_row(uint64_t hash, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -38,7 +36,6 @@ static void add_row(uint64_t hash, bool libm, const char *format, ...)
         row *r = &rows[n_rows++];
         vsnprintf(r->name, sizeof r->name, format, args);
         r->hash = hash;
-        r->libm = libm;
     }
     va_end(args);
 }
@@ -79,7 +76,7 @@ static uint64_t hashed(cr_dtype t, const void *data, int64_t n)
     return h;
 }
 
-/* ---- operands, made without libm ---- */
+/* ---- operands ---- */
 
 static uint64_t random_state;
 
@@ -171,9 +168,8 @@ static void hash_map(cr__map_code code, cr_dtype in, cr_dtype to, unsigned unifo
             memcpy(operands[j] + i * size, operands[j], size);
     }
     kernel(out, src, step, N);
-    add_row(hashed(to, out, N),
-            in == CR_F64 && cr__map_rows[code].types == CR__MAPS_ELEMENTARY,
-            "map.%s.%s.%s.%u", cr__map_rows[code].name, dtypes[in], dtypes[to], uniform);
+    add_row(hashed(to, out, N), "map.%s.%s.%s.%u", cr__map_rows[code].name, dtypes[in],
+            dtypes[to], uniform);
 }
 
 static void hash_maps(void)
@@ -210,17 +206,16 @@ static void hash_halves(void)
         half->narrow((uint16_t *)(void *)b, (const float *)(const void *)a, WIDE);
         half->round((float *)(void *)c, (const float *)(const void *)a, WIDE);
         half->widen((float *)(void *)out, (const uint16_t *)(const void *)b, WIDE);
-        add_row(hashed(t, b, WIDE), false, "half.%s.narrow", dtypes[t]);
-        add_row(hashed(CR_F32, c, WIDE), false, "half.%s.round", dtypes[t]);
-        add_row(hashed(CR_F32, out, WIDE), false, "half.%s.widen", dtypes[t]);
+        add_row(hashed(t, b, WIDE), "half.%s.narrow", dtypes[t]);
+        add_row(hashed(CR_F32, c, WIDE), "half.%s.round", dtypes[t]);
+        add_row(hashed(CR_F32, out, WIDE), "half.%s.widen", dtypes[t]);
         for (int k = 0; k < CR__COUNT(from); k++) {
             const void *src[] = { a };
             const int64_t step[] = { 1 };
             fill(from[k], a, WIDE, 12, false);
             cr__map_find(CR__MAP_cast, from[k], t)(out, src, step, WIDE);
             half->narrow((uint16_t *)(void *)b, (const float *)(const void *)out, WIDE);
-            add_row(hashed(t, b, WIDE), false, "half.%s.from.%s", dtypes[t],
-                    dtypes[from[k]]);
+            add_row(hashed(t, b, WIDE), "half.%s.from.%s", dtypes[t], dtypes[from[k]]);
         }
     }
 }
@@ -271,8 +266,7 @@ static void hash_reductions(cr__team *team)
                 cr__reduce(&r, team);
                 const bool pair = code == CR__REDUCE_logsumexp;
                 add_row(hashed(result_type(&r.kernel), out, d[0] * (1 + pair)),
-                        pair && t == CR_F64, "reduction.%s.%s.%d", cr__reduce_names[code],
-                        dtypes[t], s);
+                        "reduction.%s.%s.%d", cr__reduce_names[code], dtypes[t], s);
             }
 }
 
@@ -302,8 +296,8 @@ static void hash_products(cr__team *team)
         fill(t, a, WIDE, 4, false);
         fill(t, b, WIDE, 4, false);
         cr__gemm(&job, team);
-        add_row(hashed(t, out, m * n * s[3]), false, "product.%s.%dx%dx%d.%c%c",
-                dtypes[t], (int)m, (int)n, (int)k, ta ? 't' : 'n', tb ? 't' : 'n');
+        add_row(hashed(t, out, m * n * s[3]), "product.%s.%dx%dx%d.%c%c", dtypes[t],
+                (int)m, (int)n, (int)k, ta ? 't' : 'n', tb ? 't' : 'n');
     }
 }
 
@@ -311,8 +305,7 @@ static void hash_products(cr__team *team)
 
 enum { SAMPLES = 64, FEATURES = 20, CLASSES = 5, STEPS = 30 };
 
-static void hash_training(const char *name, cr_dtype t, bool libm, cr_module *net,
-                          cr_optim *optim)
+static void hash_training(const char *name, cr_dtype t, cr_module *net, cr_optim *optim)
 {
     cr_ctx *ctx = cr_nn_params(net)->ctx;
     int64_t labels[SAMPLES];
@@ -343,7 +336,7 @@ static void hash_training(const char *name, cr_dtype t, bool libm, cr_module *ne
         }
     if (cr_error(ctx))
         diag("%s: %s", name, cr_message(ctx));
-    add_row(cr_error(ctx) ? 0 : h, libm, "training.%s", name);
+    add_row(cr_error(ctx) ? 0 : h, "training.%s", name);
     cr_optim_free(optim);
     cr_nn_free(net);
 }
@@ -365,20 +358,18 @@ static void hash_trainings(cr_ctx *ctx)
 {
     cr_seed(ctx, 3);
     cr_module *net = network(ctx, CR_F32, cr_nn_relu(ctx), cr_nn_batch_norm1d(ctx, 32));
-    hash_training("relu_batch_norm_adamw", CR_F32, false, net,
+    hash_training("relu_batch_norm_adamw", CR_F32, net,
                   cr_optim_adamw(cr_nn_params(net), 0.01, 0.01));
     net = network(ctx, CR_F32, cr_nn_gelu(ctx), cr_nn_layer_norm(ctx, 32));
-    hash_training("gelu_layer_norm_momentum", CR_F32, false, net,
+    hash_training("gelu_layer_norm_momentum", CR_F32, net,
                   cr_optim_sgd(cr_nn_params(net), 0.05, .momentum = 0.9));
     net = network(ctx, CR_F64, cr_nn_relu(ctx), NULL);
-    hash_training("relu_sgd_f64", CR_F64, false, net,
-                  cr_optim_sgd(cr_nn_params(net), 0.1));
+    hash_training("relu_sgd_f64", CR_F64, net, cr_optim_sgd(cr_nn_params(net), 0.1));
     net = network(ctx, CR_F64, cr_nn_tanh(ctx), NULL);
-    hash_training("tanh_sgd_f64", CR_F64, true, net,
-                  cr_optim_sgd(cr_nn_params(net), 0.1));
+    hash_training("tanh_sgd_f64", CR_F64, net, cr_optim_sgd(cr_nn_params(net), 0.1));
     net = network(ctx, CR_BF16, cr_nn_relu(ctx),
                   cr_nn_layer_norm(ctx, 32, .dtype = CR_BF16));
-    hash_training("relu_layer_norm_adam_bf16", CR_BF16, false, net,
+    hash_training("relu_layer_norm_adam_bf16", CR_BF16, net,
                   cr_optim_adam(cr_nn_params(net), 0.01));
 }
 
@@ -394,16 +385,15 @@ static void hash_sources(cr_ctx *ctx)
         const struct {
             const char *name;
             cr_tensor *x;
-            bool libm;
         } sources[] = {
-            { "arange", cr_arange(ctx, 0.1, 99, 0.7, .dtype = t), false },
-            { "linspace", cr_linspace(ctx, -0.1, 0.7, 99, .dtype = t), false },
-            { "rand", cr_rand(ctx, CR_DIMS(999), .dtype = t), false },
-            { "randn", cr_randn(ctx, CR_DIMS(999), .dtype = t), true },
+            { "arange", cr_arange(ctx, 0.1, 99, 0.7, .dtype = t) },
+            { "linspace", cr_linspace(ctx, -0.1, 0.7, 99, .dtype = t) },
+            { "rand", cr_rand(ctx, CR_DIMS(999), .dtype = t) },
+            { "randn", cr_randn(ctx, CR_DIMS(999), .dtype = t) },
         };
         for (int i = 0; i < CR__COUNT(sources); i++)
             add_row(hashed(t, cr_data(sources[i].x), cr_numel(sources[i].x)),
-                    sources[i].libm, "source.%s.%s", sources[i].name, dtypes[t]);
+                    "source.%s.%s", sources[i].name, dtypes[t]);
     }
 }
 
@@ -412,11 +402,8 @@ static void hash_sources(cr_ctx *ctx)
 static int write_table(void)
 {
     FILE *file = fopen(TABLE, "w");
-    for (int libm = 0; file && libm < 2; libm++)
-        for (int i = 0; i < n_rows; i++)
-            if (rows[i].libm == libm)
-                fprintf(file, "%016" PRIx64 " %s%s\n", rows[i].hash, libm ? "libm " : "",
-                        rows[i].name);
+    for (int i = 0; file && i < n_rows; i++)
+        fprintf(file, "%016" PRIx64 " %s\n", rows[i].hash, rows[i].name);
     return file && fclose(file) == 0 ? 0 : 1;
 }
 
@@ -424,7 +411,7 @@ static int write_table(void)
 static int compare(const row *r, char *table)
 {
     char line[100];
-    int n = snprintf(line, sizeof line, " %s%s\n", r->libm ? "libm " : "", r->name);
+    int n = snprintf(line, sizeof line, " %s\n", r->name);
     const char *at = strstr(table, line);
     if (!at || n < 0 || at - table < 16)
         return -1;
@@ -433,24 +420,18 @@ static int compare(const row *r, char *table)
 
 static void compare_all(char *table)
 {
-    int same = 0, libm = 0, other_libm = 0;
+    int same = 0;
     for (int i = 0; i < n_rows; i++) {
         int result = compare(&rows[i], table);
-        libm += rows[i].libm;
-        if (result == 0 && rows[i].libm) {
-            other_libm++;
-            diag("this libm has bits of its own: %s", rows[i].name);
-        } else if (result < 1) {
+        same += result == 1;
+        if (result < 1) {
             ok(false, "%s: %s", rows[i].name,
                result ? "not in " TABLE : "other bits than in " TABLE);
             diag("%s: if that is meant: bits --write", cr_isa());
-        } else {
-            same++;
         }
     }
-    ok(same + other_libm == n_rows && n_rows > 100 && n_rows < ROWS,
+    ok(same == n_rows && n_rows > 100 && n_rows < ROWS,
        "%s: %d hashes are those of " TABLE ", of %d", cr_isa(), same, n_rows);
-    diag("%d rows go through libm; here %d of them differ", libm, other_libm);
 }
 
 int main(int argc, char **argv)

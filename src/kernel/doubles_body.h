@@ -1,6 +1,7 @@
 /* The rows of maps.inc that are computed in f64, in one instruction set: each is a function of
  * vectors of doubles, called by the loop of its form and type. */
 #include "math64_body.h"
+#include "special64_body.h"
 
 /* Of up to three operands, the rest being anything. */
 #define function_of_doubles CR__V(function_of_doubles)
@@ -32,7 +33,7 @@ typedef vd function_of_doubles(vd a, vd b, vd c);
     }
 #define DOUBLES_RARE(FORM, name, vectors) DEFINE_##FORM(name, vectors)
 #define DOUBLES_FLOATS(...)
-#define DOUBLES_ELEMENTARY(...)
+#define DOUBLES_ELEMENTARY(FORM, name, floats, vectors) DEFINE_##FORM(name, vectors)
 #define DOUBLES_NUMBERS(...)
 #define DOUBLES_ORDERED(...)
 #define DOUBLES_COMPARED(...)

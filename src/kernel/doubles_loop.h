@@ -36,7 +36,9 @@ CR__CALL void NAME(with_operands)(T *out, const void *const *src, const int64_t 
 
 #define KERNEL_RARE(FORM, name, ...) KERNEL_##FORM(name)
 #define KERNEL_FLOATS(...)
-#define KERNEL_ELEMENTARY(...)
+#define KERNEL_ELEMENTARY(FORM, name, ...)   CR__L(KERNEL_ELEMENTARY_, T)(FORM, name)
+#define KERNEL_ELEMENTARY_float(FORM, name)  /* map_body.h */
+#define KERNEL_ELEMENTARY_double(FORM, name) KERNEL_##FORM(name)
 #define KERNEL_NUMBERS(...)
 #define KERNEL_ORDERED(...)
 #define KERNEL_COMPARED(...)
@@ -48,7 +50,9 @@ CR__CALL void NAME(with_operands)(T *out, const void *const *src, const int64_t 
 
 #define ROW_RARE(FORM, name) [CR__MAP_##name] = NAME(name),
 #define ROW_FLOATS(...)
-#define ROW_ELEMENTARY(...)
+#define ROW_ELEMENTARY(FORM, name) CR__L(ROW_ELEMENTARY_, T)(FORM, name)
+#define ROW_ELEMENTARY_float(FORM, name)
+#define ROW_ELEMENTARY_double(FORM, name) ROW_RARE(FORM, name)
 #define ROW_NUMBERS(...)
 #define ROW_ORDERED(...)
 #define ROW_COMPARED(...)

@@ -96,6 +96,9 @@ typedef struct cr__random_params {
  * write f32: see cr__half. */
 cr__map_fn *cr__map_find(cr__map_code code, cr_dtype in, cr_dtype out);
 
+/* What a map of one operand makes of x in f64: the same number whatever libm there is. */
+double cr__map_of(cr__map_code code, double x);
+
 /* ---- bf16 and f16 ---- */
 
 /* Computing is in f32: elements are widened when they are loaded, what a map gives is rounded,

@@ -1,6 +1,6 @@
 /* The maps: the rows of maps.inc, f32 and f64 from the template, once for each instruction
- * set; integers, bools and f64's elementary functions as plain loops, once; casts and what is
- * made from indices; and the tables of them all. */
+ * set; integers and bools as plain loops, once; casts and what is made from indices; and the
+ * tables of them all. What is computed in f64 is in doubles.c. */
 #include "doubles.h"
 #include "philox.h"
 #include "rows.h"
@@ -10,40 +10,21 @@
 /* A row's entry in a table; NAME(name) is what its kernel is called. */
 #define ENTRY(NAME, name) [CR__MAP_##name] = NAME(name)
 
-/* Sines far out: libm gets angles within an eighth of a turn only, where every libm is good;
- * not all reduce large ones well. x = m 2^e; its turns, x/(2 pi), are taken modulo one in
- * 96 bits of fraction (Payne and Hanek, 1983), of which 2^-62 is sure. Not a template, so that
- * every set gets the same bits. */
-static float sincos_far_one(float x, bool cosine)
+static void elementary(cr__map_code code, double *x, int n)
 {
-    /* 1/(2 pi), 32 bits before the point and 224 behind it: enough for the largest e, 104 */
-    static const uint32_t inverse[] = { 0,          0x28be60db, 0x9391054a, 0x7f09d5f4,
-                                        0x7d4d3770, 0x36d8a566, 0x4f10e410, 0x7f9458ea };
-    uint32_t bits, word[3];
-    memcpy(&bits, &x, sizeof bits);
-    if (x - x != 0)
-        return x - x;
-    const uint64_t m = (bits & 0x7fffff) | 0x800000;
-    const int at = (int)(bits >> 23 & 255) - 118; /* e + 32: where the turns' point is */
-    for (int i = 0; i < 3; i++) {
-        uint64_t both = (uint64_t)inverse[at / 32 + i] << 32 | inverse[at / 32 + i + 1];
-        word[i] = (uint32_t)(both << at % 32 >> 32);
-    }
-    const uint64_t turns = (m * word[0] << 32) + m * word[1] + (m * word[2] >> 32);
-    const uint64_t quadrant = (turns + (UINT64_C(1) << 61)) >> 62;
-    const double angle =
-        (double)(int64_t)(turns - (quadrant << 62)) * 0x1.921fb54442d18p-62;
-    const uint64_t form = quadrant + cosine;
-    double y = form & 1 ? cos(angle) : sin(angle);
-    if ((form >> 1 & 1) != (!cosine && bits >> 31))
-        y = -y;
-    return (float)y;
+    const void *src[1] = { x };
+    cr__map_find(code, CR_F64, CR_F64)(x, src, (const int64_t[]){ 1 }, n);
 }
 
+/* Sines far out are those of f64, rounded; the other lanes are not asked for. */
 static void sincos_far(float *out, const float *x, int n, bool cosine)
 {
-    for (int i = 0; i < n; i++) /* the other lanes are not asked for */
-        out[i] = fabsf(x[i]) <= 8192 ? 0 : sincos_far_one(x[i], cosine);
+    double wide[CR__PAD];
+    for (int i = 0; i < n; i++)
+        wide[i] = (double)x[i];
+    elementary(cosine ? CR__MAP_cos : CR__MAP_sin, wide, n);
+    for (int i = 0; i < n; i++)
+        out[i] = (float)wide[i];
 }
 
 /* ---- plain loops ---- */
@@ -109,124 +90,6 @@ LOOP_KERNEL(u8_where)
     }
 }
 
-/* f64 beyond what libm has. */
-
-static double sigmoid(double x)
-{
-    double e = exp(-fabs(x));
-    return isnan(x) ? x : (x < 0 ? e : 1) / (1 + e);
-}
-
-static double softplus_of(double x, double beta, double threshold)
-{
-    double t = x * beta;
-    double y = ((t < 0 ? 0 : t) + log1p(exp(-fabs(t)))) / beta;
-    return t > threshold ? x : y;
-}
-
-/* The activations of math_body.h, by the same formulas: |x| is cut where what is exponential in
- * it has vanished, and nothing infinite meets a 0. */
-
-static double cut(double x, double limit)
-{
-    return x < -limit ? -limit : x > limit ? limit : x;
-}
-
-static double logistic_slope(double x)
-{
-    double e = exp(-fabs(x)), d = 1 + e;
-    return e / (d * d);
-}
-
-static double logistic_curve(double x)
-{
-    return -logistic_slope(x) * tanh(x / 2);
-}
-
-static double silu(double x)
-{
-    double a = fabs(cut(x, 800)), e = exp(-a), d = 1 + e;
-    return x < 0 ? -a * e / d : x / d;
-}
-
-static double silu_slope(double x)
-{
-    double a = fabs(cut(x, 800)), e = exp(-a), d = 1 + e;
-    return x < 0 ? e / d * (1 - a / d) : (1 + a * e / d) / d;
-}
-
-static double silu_curve(double x)
-{
-    double a = fabs(cut(x, 800)), e = exp(-a), d = 1 + e;
-    return e / (d * d) * (2 - a * (1 - e) / d);
-}
-
-/* e^(-a^2/2), and what is above a of the normal distribution: what rounding the square, and a
- * over the root of 2, have lost is made up for. */
-static double bell(double a)
-{
-    double square = a * a, e = exp(square / -2);
-    return e - e * fma(a, a, -square) / 2;
-}
-
-static double tail(double a)
-{
-    double z = a * 0.7071067811865476;
-    double lost = fma(a, 0.7071067811865476, -z) + a * -4.833646656726457e-17;
-    return erfc(z) / 2 - 0.5641895835477563 * exp(-z * z) * lost;
-}
-
-static double gelu(double x)
-{
-    return x < 0 ? cut(x, 40) * tail(-cut(x, 40)) : x * (1 - tail(cut(x, 40)));
-}
-
-static double gelu_slope(double x)
-{
-    double a = fabs(cut(x, 40)), beyond = a * 0.3989422804014327 * bell(a) - tail(a);
-    return x < 0 ? -beyond : 1 + beyond;
-}
-
-static double gelu_curve(double x)
-{
-    double a = cut(x, 40);
-    return (2 - a * a) * 0.3989422804014327 * bell(a);
-}
-
-/* e^-v, v = k (a + c a^3) with k = sqrt(8/pi), c = 0.044715, in twice the precision. */
-static double steep(double a, double *slope)
-{
-    const double k = 1.5957691216057308, k_rest = -9.96930880911092e-17;
-    const double kc = 0.07135481627260025, kc_rest = -6.175149918155315e-19;
-    double square = a * a, square_rest = fma(a, a, -square);
-    double term = kc * square;
-    double term_rest = fma(kc, square, -term) + kc * square_rest + kc_rest * square;
-    double factor = k + term, back = factor - k;
-    double factor_rest = (k - (factor - back)) + (term - back) + term_rest + k_rest;
-    double v = a * factor, e = exp(-v);
-    *slope = k + 3 * term;
-    return e - e * (fma(a, factor, -v) + a * factor_rest);
-}
-
-static double gelu_tanh(double x)
-{
-    double slope, a = fabs(cut(x, 22)), e = steep(a, &slope), d = 1 + e;
-    return x < 0 ? -a * e / d : x / d;
-}
-
-static double gelu_tanh_slope(double x)
-{
-    double slope, a = fabs(cut(x, 22)), e = steep(a, &slope), d = 1 + e;
-    return x < 0 ? e / d * (1 - a * slope / d) : (1 + a * slope * e / d) / d;
-}
-
-static double gelu_tanh_curve(double x)
-{
-    double slope, a = fabs(cut(x, 22)), e = steep(a, &slope), d = 1 + e;
-    double bend = 2 * slope + 6 * 0.07135481627260025 * a * a;
-    return e / (d * d) * (bend - a * slope * slope * (1 - e) / d);
-}
-
 /* ---- division with a rest ----
  *
  * C's fmod is exact, in every libm. Of f32 the rest is one too, and what is added to it is rounded
@@ -279,8 +142,7 @@ static int64_t whole_floor_divide(int64_t a, int64_t b)
 /* clang-format on */
 
 #define LOOPS_FLOATS(FORM, name, vectors)
-#define LOOPS_ELEMENTARY(FORM, name, vectors, doubles) \
-    FORM(ONCE, f64_##name, double, double, doubles)
+#define LOOPS_ELEMENTARY(FORM, name, floats, doubles)
 #define LOOPS_NUMBERS(FORM, name, vectors, integers)    \
     FORM(TWICE, i64_##name, int64_t, int64_t, integers) \
     FORM(TWICE, i32_##name, int32_t, int32_t, integers) \
@@ -487,21 +349,56 @@ static double uniform53(const uint32_t *w)
     return (double)((((uint64_t)w[0] << 32) | w[1]) >> 11) * 0x1p-53;
 }
 
-/* Box and Muller (1958): element `at` of a pair made from u in (0, 1] and v in [0, 1). */
-static double normal(double u, double v, int at)
-{
-    double angle = 6.283185307179586 * v;
-    return sqrt(-2 * log(u)) * (at & 1 ? sin(angle) : cos(angle));
-}
-
 RANDOM(f32_rand, float, 4, (float)(words[at] >> 8) * 0x1p-24f)
 /* Those of f32 rounded down, so that they stay below 1. */
 RANDOM(bf16_rand, float, 4, (float)(words[at] >> 24) * 0x1p-8f)
 RANDOM(f16_rand, float, 4, (float)(words[at] >> 21) * 0x1p-11f)
 RANDOM(f64_rand, double, 2, uniform53(words + 2 * at))
-RANDOM(f32_randn, float, 4,
-       (float)normal(((double)words[at & 2] + 1) * 0x1p-32, words[at | 1] * 0x1p-32, at))
-RANDOM(f64_randn, double, 2, normal(1 - uniform53(words), uniform53(words + 2), at))
+
+#define NORMALS 64
+
+/* Box and Muller (1958), in place of u in (0, 1], of v in [0, 1): of a pair the first has the
+ * cosine. */
+static void normals(double *u, const double *v, int64_t first, int n)
+{
+    double angle[2][NORMALS];
+    int count[2] = { 0, 0 };
+    for (int i = 0; i < n; i++) {
+        int odd = (first + i) & 1;
+        angle[odd][count[odd]++] = 6.283185307179586 * v[i];
+    }
+    elementary(CR__MAP_cos, angle[0], count[0]);
+    elementary(CR__MAP_sin, angle[1], count[1]);
+    elementary(CR__MAP_log, u, n);
+    for (int i = 0; i < n; i++)
+        u[i] *= -2;
+    elementary(CR__MAP_sqrt, u, n);
+    for (int i = 0; i < n; i++)
+        u[i] *= angle[(first + i) & 1][i / 2];
+}
+
+/* As RANDOM, of uniform numbers U and V. */
+#define NORMAL(name, T, PER, U, V)                                            \
+    RANDOM(name##_u, double, PER, U)                                          \
+    RANDOM(name##_v, double, PER, V)                                          \
+    LOOP_KERNEL(name)                                                         \
+    {                                                                         \
+        T *out = dst;                                                         \
+        for (int64_t first = *(const int64_t *)src[0]; n > 0; n -= NORMALS) { \
+            const void *from[2] = { &first, src[1] };                         \
+            const int some = n < NORMALS ? (int)n : NORMALS;                  \
+            double u[NORMALS], v[NORMALS];                                    \
+            name##_u(u, from, step, some);                                    \
+            name##_v(v, from, step, some);                                    \
+            normals(u, v, first, some);                                       \
+            for (int i = 0; i < some; i++)                                    \
+                *out++ = (T)u[i];                                             \
+            first += some;                                                    \
+        }                                                                     \
+    }
+NORMAL(f32_randn, float, 4, ((double)words[at & 2] + 1) * 0x1p-32,
+       words[at | 1] * 0x1p-32)
+NORMAL(f64_randn, double, 2, 1 - uniform53(words), uniform53(words + 2))
 
 /* The first of them has row 0. */
 static cr__map_fn *const sources[][CR_DTYPES] = {
@@ -556,13 +453,20 @@ cr__map_fn *cr__map_find_for(cr__isa isa, cr__map_code code, cr_dtype in, cr_dty
         return sources[code - CR__MAP_arange][out];
     if (code == CR__MAP_cast)
         return casts[in][out];
-    if (cr__map_rows[code].types == CR__MAPS_RARE)
+    if (cr__map_rows[code].types == CR__MAPS_RARE ||
+        (cr__map_rows[code].types == CR__MAPS_ELEMENTARY && in == CR_F64))
         return cr__doubles_find_for(isa, code, in);
     /* where moves bits: integers use that of floats of their size */
     if (code == CR__MAP_where && (in == CR_I64 || in == CR_I32))
         in = in == CR_I64 ? CR_F64 : CR_F32;
     cr__map_fn *const *table = sets[isa].of[in];
     return table ? table[code] : NULL;
+}
+
+double cr__map_of(cr__map_code code, double x)
+{
+    elementary(code, &x, 1);
+    return x;
 }
 
 cr__map_fn *cr__map_find(cr__map_code code, cr_dtype in, cr_dtype out)

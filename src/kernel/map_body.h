@@ -175,21 +175,21 @@ KERNEL(where)
 #define BODY_ALONE(FORM, name, what)
 #define BODY_ELEMENTARY(FORM, name, vectors, doubles) \
     CR__L(BODY_ELEMENTARY_, T)(FORM, name, vectors)
-#define BODY_ELEMENTARY_float(FORM, name, vectors) FORM(name, LONG, T, , vectors)
-#define BODY_ELEMENTARY_double(FORM, name, vectors)
+#define BODY_ELEMENTARY_float(FORM, name, vectors)  FORM(name, LONG, T, , vectors)
+#define BODY_ELEMENTARY_double(FORM, name, vectors) /* doubles.c */
 
 #define MAP(TYPES, FORM, ...) BODY_##TYPES(VECTOR_##FORM, __VA_ARGS__)
 #include "maps.inc"
 
-#define ENTRY_FLOATS(FORM, name)            ENTRY(NAME, name),
-#define ENTRY_NUMBERS(FORM, name)           ENTRY(NAME, name),
-#define ENTRY_ORDERED(FORM, name)           ENTRY(NAME, name),
-#define ENTRY_COMPARED(FORM, name)          ENTRY(NAME, name),
-#define ENTRY_LOGICAL(FORM, name)           ENTRY(LOOP, name),
-#define ENTRY_LOOPED(FORM, name)            ENTRY(LOOP, name),
-#define ENTRY_ELEMENTARY(FORM, name)        CR__L(ENTRY_ELEMENTARY_, T)(FORM, name)
-#define ENTRY_ELEMENTARY_float(FORM, name)  ENTRY(NAME, name),
-#define ENTRY_ELEMENTARY_double(FORM, name) ENTRY(LOOP, name),
+#define ENTRY_FLOATS(FORM, name)           ENTRY(NAME, name),
+#define ENTRY_NUMBERS(FORM, name)          ENTRY(NAME, name),
+#define ENTRY_ORDERED(FORM, name)          ENTRY(NAME, name),
+#define ENTRY_COMPARED(FORM, name)         ENTRY(NAME, name),
+#define ENTRY_LOGICAL(FORM, name)          ENTRY(LOOP, name),
+#define ENTRY_LOOPED(FORM, name)           ENTRY(LOOP, name),
+#define ENTRY_ELEMENTARY(FORM, name)       CR__L(ENTRY_ELEMENTARY_, T)(FORM, name)
+#define ENTRY_ELEMENTARY_float(FORM, name) ENTRY(NAME, name),
+#define ENTRY_ELEMENTARY_double(FORM, name)
 #define ENTRY_RARE(FORM, name)
 #define ENTRY_ALONE(FORM, name) ENTRY_ALONE_##FORM
 #define ENTRY_ALONE_WHERE       ENTRY(NAME, where),

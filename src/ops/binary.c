@@ -69,8 +69,7 @@ static bool prepare_arithmetic(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
     return promote_to(x, n, common_of(x, n));
 }
 
-/* Integers divide as f32. */
-static bool prepare_div(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
+bool cr__prepare_floats(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n)
 {
     cr_dtype dtype = common_of(x, n);
     (void)ctx, (void)op;
@@ -152,7 +151,8 @@ static cr_tensor *pow_down_y(cr_arg x, cr_tensor *out, cr_tensor *g)
 {
     if (is_number(x)) {
         double base = cr__arg_double(x);
-        return base == 0 ? cr_zeros_like(g) : cr_mul(cr_mul(g, out), log(base));
+        return base == 0 ? cr_zeros_like(g)
+                         : cr_mul(cr_mul(g, out), cr__map_of(CR__MAP_log, base));
     }
     cr_tensor *zero = cr_eq(x.v.tensor, 0);
     cr_tensor *ln = cr_log(cr_where(zero, 1, x.v.tensor));
@@ -418,7 +418,7 @@ BINARY(sub, CR__NUMBERS, prepare_arithmetic, NULL, sub_vjp, 0, 0, "x - y",
        S("f[2,3] f[2,3]"), S("n f[2,3]"))
 BINARY(mul, ANY_ORDER, prepare_arithmetic, NULL, mul_vjp, Y, X, "x y; of bools: and",
        S("f[2,3] f[2,3]"), S("f[2,3] n"), S("f[3]=2,0,3 f[3]=0,0,1"))
-BINARY(div, CR__FLOATS, prepare_div, NULL, div_vjp, Y, Y | OUT, "x / y; of integers: f32",
+BINARY(div, CR__FLOATS, cr__prepare_floats, NULL, div_vjp, Y, Y | OUT, "x / y; of integers: f32",
        S("f[2,3] f[2,3]{0.5,2}"), S("n f[2,3]{0.5,2}"),
        S("f[2,3] n{0.5,2}"))
 ENTRY(pow, "x,exponent", CR__FLOATS, prepare_arithmetic, NULL, pow_vjp, X | Y, X | OUT,
@@ -430,7 +430,7 @@ ENTRY(pow, "x,exponent", CR__FLOATS, prepare_arithmetic, NULL, pow_vjp, X | Y, X
 BINARY(hypot, CR__FLOATS, prepare_arithmetic, NULL, hypot_vjp, X | OUT, Y | OUT,
        "sqrt(x^2 + y^2), whatever the size of the squares", S("f[2,3]{0.5,2} f[2,3]"),
        S("f[2,3]{0.5,2} n"), S("n{0.5,2} f[2,3]"), S("f[2]=3,0 f[2]=4,-2"))
-BINARY(copysign, CR__FLOATS, prepare_div, NULL, copysign_vjp, X | OUT, 0,
+BINARY(copysign, CR__FLOATS, cr__prepare_floats, NULL, copysign_vjp, X | OUT, 0,
        "|x| with the sign of other; of integers: f32", S("f[2,3]{0.5,2} f[2,3]"), S("f[2,3]{0.5,2} n"),
        S("f[4]=-1,0,2,-2 f[4]=1,-1,-0,-1 -> -1,0,-1,1 0"), S("n f[2,3]{0.5,2}"))
 BINARY(fmod, CR__NUMBERS, prepare_division, NULL, fmod_vjp, 0, X | Y | OUT,

@@ -149,6 +149,9 @@ cr_tensor *cr__require(cr_tensor *x, cr__rule_of_values rule);
 
 /* ---- dtypes and shape rules ---- */
 
+/* Operands of one float type, as division has them: cr__map.prepare. Integers become f32. */
+bool cr__prepare_floats(cr_ctx *ctx, const cr_op *op, cr_arg *x, int n);
+
 CR__INLINE bool cr__is_int(cr_dtype dtype)
 {
     return dtype == CR_I64 || dtype == CR_I32 || dtype == CR_U8;

@@ -23,4 +23,10 @@ double gelu_tanh(double x);
 double gelu_tanh_slope(double x);
 double gelu_tanh_curve(double x);
 
+double erfinv(double x);
+double erfinv_slope(double x);
+double digamma(double x);
+double polygamma(double x, double order);
+double sinc_nth(double x, double order);
+
 #endif

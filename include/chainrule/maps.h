@@ -70,11 +70,41 @@ CR_UNARY(exp2)          /* 2^x                           d g 2^x ln 2 */
 CR_UNARY(log10)         /* log10 x                       d g / (x ln 10) */
 #define cr_log10(x) cr_log10_at(x, CR_HERE)
 
+CR_UNARY(sinh)          /* (e^x - e^-x)/2                d g cosh x */
+#define cr_sinh(x) cr_sinh_at(x, CR_HERE)
+
+CR_UNARY(cosh)          /* (e^x + e^-x)/2                d g sinh x */
+#define cr_cosh(x) cr_cosh_at(x, CR_HERE)
+
+CR_UNARY(asinh)         /* ln(x + sqrt(x^2 + 1))         d g / sqrt(x^2 + 1) */
+#define cr_asinh(x) cr_asinh_at(x, CR_HERE)
+
+CR_UNARY(acosh)         /* ln(x + sqrt(x^2 - 1))         d g / sqrt(x^2 - 1), inf at 1 */
+#define cr_acosh(x) cr_acosh_at(x, CR_HERE)
+
+CR_UNARY(atanh)         /* ln((1 + x)/(1 - x))/2         d g / (1 - x^2), inf at 1 and -1 */
+#define cr_atanh(x) cr_atanh_at(x, CR_HERE)
+
 CR_UNARY(sin)           /* sine, radians                 d g cos x */
 #define cr_sin(x) cr_sin_at(x, CR_HERE)
 
 CR_UNARY(cos)           /* cosine, radians               d -g sin x */
 #define cr_cos(x) cr_cos_at(x, CR_HERE)
+
+CR_UNARY(tan)           /* tangent, radians              d g (1 + tan^2 x) */
+#define cr_tan(x) cr_tan_at(x, CR_HERE)
+
+CR_UNARY(asin)          /* -pi/2..pi/2; NaN off [-1, 1]  d g / sqrt(1 - x^2), inf at 1 and -1 */
+#define cr_asin(x) cr_asin_at(x, CR_HERE)
+
+CR_UNARY(acos)          /* 0..pi; NaN off [-1, 1]        d -g / sqrt(1 - x^2), -inf at 1 and -1 */
+#define cr_acos(x) cr_acos_at(x, CR_HERE)
+
+CR_UNARY(atan)          /* -pi/2..pi/2                   d g / (1 + x^2) */
+#define cr_atan(x) cr_atan_at(x, CR_HERE)
+
+CR_UNARY(sinc)          /* sin(pi x)/(pi x), 1 at 0      d g (cos(pi x) - sinc x)/x, 0 at 0 */
+#define cr_sinc(x) cr_sinc_at(x, CR_HERE)
 
 /* The gradients of sigmoid and tanh in f32 are made of the result, which the next layer keeps
  * anyway. Their absolute error is at most 1.1 2^-24 g (tanh: 2^-23 g), but what is left of a small
@@ -90,6 +120,21 @@ CR_UNARY(sigmoid)       /* 1 / (1 + e^-x)                d g s (1 - s) */
 
 CR_UNARY(erf)           /* 2/sqrt(pi) int_0^x e^(-t^2)   d g 2/sqrt(pi) e^(-x^2) */
 #define cr_erf(x) cr_erf_at(x, CR_HERE)
+
+CR_UNARY(erfc)          /* 1 - erf x                     d -g 2/sqrt(pi) e^(-x^2) */
+#define cr_erfc(x) cr_erfc_at(x, CR_HERE)
+
+CR_UNARY(erfinv)        /* erf y = x; NaN off [-1, 1]    d g sqrt(pi)/2 e^(y^2), inf at 1 and -1 */
+#define cr_erfinv(x) cr_erfinv_at(x, CR_HERE)
+
+/* Both are right to the last digits of what they are, but next to their zeros below 0, where they
+ * are so to the last digits of 1. At whole numbers from 0 downwards lgamma is inf and digamma NaN,
+ * at 0 -inf (at -0 inf). */
+CR_UNARY(lgamma)        /* ln |Gamma(x)|                 d g digamma x */
+#define cr_lgamma(x) cr_lgamma_at(x, CR_HERE)
+
+CR_UNARY(digamma)       /* Gamma'(x)/Gamma(x)            d g trigamma x; all derivatives exist */
+#define cr_digamma(x) cr_digamma_at(x, CR_HERE)
 
 CR_UNARY(relu)          /* max(x, 0); NaN of NaN         d g where x > 0, 0 at 0 */
 #define cr_relu(x) cr_relu_at(x, CR_HERE)
@@ -155,6 +200,18 @@ CR_API cr_tensor *cr_softplus_at(cr_tensor *x, cr_softplus_opts opts);
     cr_softplus_at(CR_FIRST(__VA_ARGS__, 0),     \
                    CR_OPTS(cr_softplus_opts, __VA_ARGS__))
 
+/* ln(x / (1 - x)), of x kept from eps to 1 - eps: NaN off [0, 1] without eps
+ * d g / (x (1 - x)), inf at 0 and 1; with eps 0 where x is beyond a bound, g's at both bounds
+ * usage: cr_logit(x), cr_logit(x, .eps = CR_REAL(1e-6)) */
+typedef struct cr_logit_opts {
+    const char *site CR_ZERO;
+    cr_opt_real eps CR_ZERO; /* default: x is taken as it is */
+} cr_logit_opts;
+CR_API cr_tensor *cr_logit_at(cr_tensor *x, cr_logit_opts opts);
+#define cr_logit(...)                         \
+    cr_logit_at(CR_FIRST(__VA_ARGS__, 0),     \
+                CR_OPTS(cr_logit_opts, __VA_ARGS__))
+
 /* x Phi(x) with the normal distribution function Phi(x) = (1 + erf(x/sqrt 2))/2, or with
  * .approximate = CR_APPROXIMATE_TANH: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
  * d g (Phi(x) + x phi(x)), phi the density; Hendrycks and Gimpel, 2016.
@@ -198,6 +255,21 @@ CR_API cr_tensor *cr_pow_at(cr_arg x, cr_arg exponent, const char *site);
 
 CR_BINARY(hypot)        /* sqrt(x^2 + other^2)           d g x / h, g other / h; 0 at the origin */
 #define cr_hypot(x, other) cr_hypot_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+/* The angle of the point (other, x), from -pi to pi      d g other / h^2, -g x / h^2; h = hypot,
+ * 0 and 0 at the origin. */
+CR_BINARY(atan2)
+#define cr_atan2(x, other) cr_atan2_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+/* ln(e^x + e^other)          d g s(x - other), g s(other - x), s the sigmoid; of two equal
+ * infinities half each, of two -inf 0 */
+CR_BINARY(logaddexp)
+#define cr_logaddexp(x, other) cr_logaddexp_at(CR_ARG(x), CR_ARG(other), CR_HERE)
+
+/* x ln other, and 0 where x is 0, but NaN if other is    d g ln other, g x / other; where x is 0
+ * and other is not above 0: 0 and 0 */
+CR_BINARY(xlogy)
+#define cr_xlogy(x, other) cr_xlogy_at(CR_ARG(x), CR_ARG(other), CR_HERE)
 
 /* Division with a rest. Of integers the result is one, and a zero in other is an error of the call
  * or, in a tensor, of the run. fmod's rest is exact and has the sign of x, remainder's has that of

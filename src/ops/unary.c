@@ -81,13 +81,11 @@ static void cos_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr_neg(cr_mul(g, cr_sin(cr__input(out, 0))));
 }
 
-/* g 2/sqrt(pi) e^(-x^2), the factor as its logarithm in the exponent. Beyond 30 it is 0 in f64
- * too: there its derivative is 0, and not 0 times infinity. */
+/* g 2/sqrt(pi) e^(-x^2) */
 static void erf_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    cr_tensor *x = cr_clamp(cr__input(out, 0), -30, 30);
-    cr_tensor *exponent = cr_sub(0.12078223763524522, cr_square(x));
-    down[0] = cr_mul(g, cr_exp(exponent));
+    cr_tensor *bell = cr__record_1(&cr__op_bell, cr__input(out, 0), NULL, NULL);
+    down[0] = cr_mul(cr_mul(g, 1.1283791670955126), bell);
 }
 
 /* ---- derivatives that are operations ---- */
@@ -595,7 +593,10 @@ static cr_tensor *round_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                     "decimals are for floats, x is %s", cr_dtype_name(cr_dtype_of(x)));
         return NULL;
     }
-    double ten = pow(10, fabs((double)decimals));
+    double ten = 1; /* exact up to 10^22 */
+    for (int64_t left = decimals < 0 ? -decimals : decimals; left > 0 && ten < INFINITY;
+         left--)
+        ten *= 10;
     x = decimals > 0 ? cr_mul(x, ten) : cr_div(x, ten);
     x = cr__record_1(&cr__op_rint, x, NULL, CR_HERE);
     return decimals > 0 ? cr_div(x, ten) : cr_mul(x, ten);

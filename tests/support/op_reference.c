@@ -1,6 +1,7 @@
 /* Plain definitions of the operations, in double, loops and libm only: what the library's
  * results are held against. */
 #include "op_reference.h"
+#include "elementary.h"
 
 double *ref_out(ref_call *c, cr_dtype dtype, cr_dims dims)
 {
@@ -133,6 +134,14 @@ static double ref_gelu_tanh_bend(double x)
 }
 
 REF_SCALAR(gelu_erf, isinf(x[0]) ? fmax(x[0], 0) : x[0] * erfc(-x[0] / sqrt(2)) / 2)
+REF_SCALAR(rest_of_square, 1 - x[0] * x[0])
+REF_SCALAR(atan_slope, 1 / (1 + x[0] * x[0]))
+REF_SCALAR(asinh_slope, 1 / hypot(1, x[0]))
+REF_SCALAR(bell, exp(-x[0] * x[0]))
+REF_SCALAR(erfinv_slope, erfinv_slope(x[0]))
+REF_SCALAR(logit_of, log(x[0] / (1 - x[0])))
+REF_SCALAR(polygamma, polygamma(x[0], p[0]))
+REF_SCALAR(sinc_nth, sinc_nth(x[0], p[0]))
 REF_SCALAR(gelu_tanh, isinf(x[0]) ? fmax(x[0], 0) : x[0] * ref_s(ref_v(x[0])))
 REF_SCALAR(logistic_grad, x[0] * ref_s(x[1]) * ref_s(-x[1]))
 REF_SCALAR(logistic_curve, -x[0] * ref_s(x[1]) * ref_s(-x[1]) * tanh(x[1] / 2))
@@ -177,6 +186,14 @@ static const ref_map ref_maps[] = {
     { .name = "erf", .f = ref_erf },
     { .name = "relu", .f = ref_relu },
     { .name = "silu", .f = ref_silu },
+    { .name = "rest_of_square", .f = ref_rest_of_square },
+    { .name = "atan_slope", .f = ref_atan_slope },
+    { .name = "asinh_slope", .f = ref_asinh_slope },
+    { .name = "bell", .f = ref_bell },
+    { .name = "erfinv_slope", .f = ref_erfinv_slope },
+    { .name = "logit_of", .f = ref_logit_of },
+    { "polygamma", ref_polygamma, 0, { "n" }, { 1 } },
+    { "sinc_nth", ref_sinc_nth, 0, { "n" }, { 1 } },
     { "leaky_relu", ref_leaky_relu, 0, { "negative_slope" }, { 0.01 } },
     { "softplus", ref_softplus, 0, { "beta", "threshold" }, { 1, 20 } },
     { "clamp", ref_clamp, 0, { "min", "max" }, { -INFINITY, INFINITY } },

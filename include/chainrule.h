@@ -79,6 +79,7 @@
 #include "chainrule/convolutions.h"
 #include "chainrule/indexing.h"
 #include "chainrule/norms.h"
+#include "chainrule/linalg.h"
 #include "chainrule/attention.h"
 #include "chainrule/pooling.h"
 #include "chainrule/images.h"

@@ -28,8 +28,8 @@ typedef struct shape {
 static void attend(cr_tensor *const *in, cr_tensor *mask, cr_tensor *c, bool causal,
                    cr_tensor **found)
 {
-    cr_tensor *y = cr_scaled_dot_product_attention(in[0], in[1], in[2], mask,
-                                                   .is_causal = causal);
+    cr_tensor *y =
+        cr_scaled_dot_product_attention(in[0], in[1], in[2], mask, .is_causal = causal);
     found[0] = y;
     cr_gradients(&y, 1, in, 3, found + 1, .cotangents = &c, .create_graph = true);
     cr_tensor *squares = cr_sum(cr_square(found[1]));
@@ -58,8 +58,8 @@ static void test_shape(cr_ctx *ctx, const shape *s, uint64_t seed)
         seen = visible;
     else if (!s->causal)
         seen = cr_ones_like(visible);
-    cr_tensor *sum = cr_where(seen, cr_zeros(ctx, CR_DIMS(1), .dtype = CR_F64),
-                              -(double)INFINITY);
+    cr_tensor *sum =
+        cr_where(seen, cr_zeros(ctx, CR_DIMS(1), .dtype = CR_F64), -(double)INFINITY);
     attend(in, cr_requires_grad(sum), c, false, want);
     for (int k = 0; k < 7; k++)
         is_near(distance(found[k], want[k]), 0, k < 4 ? 1e-12 : 1e-9,
@@ -72,9 +72,9 @@ static void test_shape(cr_ctx *ctx, const shape *s, uint64_t seed)
 int main(void)
 {
     static const shape shapes[] = {
-        { 2, 300, 300, 8, 5, true, false },  { 2, 300, 300, 8, 5, false, false },
-        { 1, 70, 5000, 3, 4, false, true },  { 3, 129, 40, 4, 4, true, false },
-        { 1, 5, 4099, 4, 1, true, false },   { 1, 257, 129, 1, 3, true, false },
+        { 2, 300, 300, 8, 5, true, false }, { 2, 300, 300, 8, 5, false, false },
+        { 1, 70, 5000, 3, 4, false, true }, { 3, 129, 40, 4, 4, true, false },
+        { 1, 5, 4099, 4, 1, true, false },  { 1, 257, 129, 1, 3, true, false },
         { 2, 200, 33, 16, 2, false, true },
     };
     cr_ctx *ctx = cr_open(NULL);

@@ -12,7 +12,7 @@
 #include "tap.h"
 #include <unistd.h>
 
-enum { SCALED_NUMEL = 1 << 17 };
+enum { SCALED_NUMEL = 1 << 17, SCALED_CUBIC = 1 << 11 };
 
 static cr_ctx *base;               /* of the mode that the environment asks for */
 static cr_ctx *lazy[2], *eager[2]; /* of one thread and of four */
@@ -515,11 +515,25 @@ static bool explodes(const call *c)
     return large;
 }
 
+/* Whether the time grows with the cube of a matrix' sides, and that of its gradients more. */
+static bool is_cubic(const cr_op *op)
+{
+    static const char *const names[] = { "cholesky", "solve",      "inv",   "det",
+                                         "cofactor", "matrix_exp", "qr",    "eig",
+                                         "svd",      "pinv",       "lstsq", "system",
+                                         "sign_" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strstr(op->name, names[i]))
+            return true;
+    return false;
+}
+
 /* The call with sizes multiplied, so that its inputs, broadcast, have SCALED_NUMEL
  * elements or so, or its result a few times as many. False if they have none. */
 static bool scale(call *c)
 {
     const sample small = c->s;
+    const double numel = is_cubic(c->op) ? SCALED_CUBIC : SCALED_NUMEL;
     double most = 1;
     int wide = 0;
     for (int d = 1; d <= CR_MAX_DIMS; d++) {
@@ -531,7 +545,7 @@ static bool scale(call *c)
         most *= (double)size;
         wide += size > 1;
     }
-    double factor = wide ? floor(pow(SCALED_NUMEL / most, 1.0 / wide)) : 0;
+    double factor = wide ? floor(pow(numel / most, 1.0 / wide)) : 0;
     if (factor < 2)
         return false;
     multiply_sizes(c, &small, (int64_t)factor);

@@ -936,6 +936,35 @@ again:
     cr_clear(ctx);
 }
 
+static void matrices(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = cr_mul(cr_eye(ctx, 2), 4), *b = cr_ones(ctx, CR_DIMS(2)), *y, *z;
+    IS(cr_sum(cr_cholesky(x)), 4);
+    IS(cr_sum(cr_cholesky(x, .upper = true)), 4);
+    IS(cr_sum(cr_solve_triangular(x, x, true)), 2);
+    IS(cr_sum(cr_solve_triangular(x, x, false, .left = CR_INT(0))), 2);
+    IS(cr_sum(cr_solve(x, b)), 0.5);
+    IS(cr_sum(cr_solve(x, x, .left = CR_INT(0))), 2);
+    IS(cr_sum(cr_inv(x)), 0.5);
+    IS(cr_det(x), 16);
+    IS(cr_slogdet(x, &y), 1);
+    IS(y, log(16.0));
+    IS(cr_sum(cr_matrix_exp(cr_zeros_like(x))), 2);
+    IS(cr_trace(x), 8);
+    IS(cr_sum(cr_abs(cr_qr(x, &y))), 2);
+    IS(cr_sum(cr_abs(y)), 8);
+    IS(cr_sum(cr_eigh(x, NULL)), 8);
+    IS(cr_sum(cr_eigvalsh(x)), 8);
+    IS(cr_sum(cr_abs(cr_svd(x, &y, &z))), 2);
+    IS(cr_sum(y), 8);
+    IS(cr_sum(cr_svdvals(x)), 8);
+    IS(cr_sum(cr_pinv(x)), 0.5);
+    IS(cr_sum(cr_pinv(x, .rtol = CR_REAL(0))), 0.5);
+    IS(cr_sum(cr_lstsq(x, b)), 0.5);
+    is_text(cr_message(ctx), "", "no error in matrices");
+}
+
 int main(void)
 {
     cr_ctx *ctx = cr_open(NULL);
@@ -953,6 +982,7 @@ int main(void)
     pooling(ctx);
     movement(ctx);
     products_and_picks(ctx);
+    matrices(ctx);
     places_and_orders(ctx);
     losses_and_norms(ctx);
     gradients(ctx);

@@ -886,7 +886,7 @@ static const ref_entry *find_entry(const char *name)
     const ref_entry *const tables[] = {
         entries,           ref_entries_nn,     ref_entries_attention,
         ref_entries_lines, ref_entries_images, ref_entries_movement,
-        ref_entries_index, ref_entries_losses
+        ref_entries_index, ref_entries_losses, ref_entries_linalg
     };
     for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
         for (const ref_entry *e = tables[t]; e->name; e++)

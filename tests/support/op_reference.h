@@ -36,7 +36,7 @@ typedef struct ref_entry {
 } ref_entry;
 extern const ref_entry ref_entries_nn[], ref_entries_attention[], ref_entries_lines[];
 extern const ref_entry ref_entries_images[], ref_entries_movement[], ref_entries_index[];
-extern const ref_entry ref_entries_losses[];
+extern const ref_entry ref_entries_losses[], ref_entries_linalg[];
 
 /* op_reference_conv.c */
 void ref_conv(ref_call *c);
@@ -48,6 +48,8 @@ typedef struct ref_property {
     const char *name;
     bool (*holds)(const ref_call *c, int64_t i);
 } ref_property;
+
+extern const ref_property ref_properties_linalg[]; /* ends with a NULL */
 
 /* NULL if nothing is known of it. */
 const ref_property *find_property(const char *name);

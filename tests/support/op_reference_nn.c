@@ -318,5 +318,8 @@ const ref_property *find_property(const char *name)
     for (size_t i = 0; i < sizeof properties / sizeof properties[0]; i++)
         if (strcmp(properties[i].name, name) == 0)
             return &properties[i];
+    for (const ref_property *p = ref_properties_linalg; p->name; p++)
+        if (strcmp(p->name, name) == 0)
+            return p;
     return NULL;
 }

@@ -25,7 +25,8 @@ typedef struct work {
     cr_params params;
     cr_optim *optim;
     cr_tensor *(*value)(struct work *w); /* the scalar that is differentiated */
-    double result;                       /* of the last run */
+    const struct convolution *convolution;
+    double result; /* of the last run */
 } work;
 
 /* ---- setting up ---- */
@@ -449,6 +450,44 @@ static void *function_make(const void *arg, int threads, double *check)
     return made_function(w, check);
 }
 
+/* ---- convolutions ---- */
+
+typedef struct convolution {
+    int images, ins, size, outs, kernel, stride, padding, groups;
+} convolution;
+static const convolution conv_3x3 = { 8, 64, 56, 64, 3, 1, 1, 1 },
+                         conv_1x1 = { 8, 64, 56, 256, 1, 1, 0, 1 },
+                         conv_depthwise = { 8, 128, 56, 128, 3, 1, 1, 128 },
+                         conv_stem = { 4, 3, 224, 64, 7, 2, 3, 1 };
+
+static cr_tensor *convolved(work *w)
+{
+    const convolution *f = w->convolution;
+    return cr_conv2d(leaf(w, 0), leaf(w, 1), leaf(w, 2), .stride = CR_DIMS(f->stride),
+                     .padding = CR_DIMS(f->padding), .groups = f->groups);
+}
+
+static cr_tensor *convolution_value(work *w)
+{
+    return weighted(w, convolved(w));
+}
+
+static void *convolution_make(const void *arg, int threads, double *check)
+{
+    const convolution *f = arg;
+    const int ins = f->ins / f->groups;
+    const double scale = 1 / sqrt((double)(ins * f->kernel * f->kernel));
+    work *w = work_open(threads, convolution_value);
+    if (!w)
+        return NULL;
+    w->convolution = f;
+    add_leaf(w, filled(w, 0, CR_DIMS(f->images, f->ins, f->size, f->size), 1));
+    add_leaf(w, filled(w, 1, CR_DIMS(f->outs, ins, f->kernel, f->kernel), scale));
+    add_leaf(w, filled(w, 2, CR_DIMS(f->outs), scale));
+    w->c = filled(w, 3, cr_shape(convolved(w)), 1);
+    return made_function(w, check);
+}
+
 /* ---- the optimiser alone ---- */
 
 static void *adam_step_make(const void *arg, int threads, double *check)
@@ -511,6 +550,10 @@ static void *gemm_make(const void *arg, int threads, double *check)
     {                                                             \
 #name, function_make, run_function, work_free, &name##_fn \
     }
+#define CONVOLUTION(name)                                       \
+    {                                                           \
+#name, convolution_make, run_function, work_free, &name \
+    }
 #define GEMM(i) BENCH_GEMM_ROW(i, gemm_make, run_gemm, work_free)
 
 int main(int argc, char **argv)
@@ -544,6 +587,10 @@ int main(int argc, char **argv)
         FUNCTION(embedding),
         FUNCTION(reduce_rows),
         FUNCTION(reduce_columns),
+        CONVOLUTION(conv_3x3),
+        CONVOLUTION(conv_1x1),
+        CONVOLUTION(conv_depthwise),
+        CONVOLUTION(conv_stem),
         { "adam_step", adam_step_make, run_step, work_free, NULL },
     };
     return bench_serve(table, (int)(sizeof table / sizeof table[0]),

@@ -2,7 +2,7 @@
  * threads and the instruction set. The arithmetic is in gemm_body.h, and in gemv_body.h
  * where a matrix is a single row or column; this file decides how a job is cut and what
  * is packed. */
-#include "reader.h"
+#include "band.h"
 #include "rows.h"
 #include <string.h>
 
@@ -73,6 +73,8 @@ typedef struct product {
     bool copy_a;          /* packed as it lies */
     const cr__half *half; /* c is bf16 or f16, else NULL */
     const cr__places *places;
+    const cr__band *band; /* of b_read's columns, to be filled at band_at; or NULL */
+    char *band_at;
     bool vector; /* the order is that of reductions */
     bool scaled;
     double scales[2]; /* of the result, one after the other */
@@ -446,6 +448,35 @@ static void place_rectangle(const plan *p, const product *part, const rectangle 
     }
 }
 
+/* Behind the packed rows of a, where a band of b lies, below what is computed aside. */
+static int64_t band_offset(const plan *p, int64_t rows)
+{
+    const int64_t tiles = (rows + p->kernel->tile_rows - 1) / p->kernel->tile_rows;
+    return 2 * SLIVER_BYTES + tiles * p->kernel->tile_bytes;
+}
+
+/* The band of columns from j on, of fewer if that is too large; false if there is no room. */
+static bool fit_band(const plan *p, const product *part, int64_t j, int64_t rows,
+                     int64_t *columns, cr__band *band)
+{
+    const cr__matrix *x = &part->b_read->matrix;
+    const int64_t size = p->kernel->size;
+    const int64_t channels = cr__band_channels(x, part->k, CR__GEMM_BLOCK);
+    const int64_t wanted = *columns;
+    rows = rows < part->m ? rows : part->m;
+    for (;; *columns = *columns / 2 / p->whole.sliver * p->whole.sliver) {
+        const int64_t all = cr__band_init(band, x, part->column + j, *columns, channels);
+        const int64_t room = (int64_t)CR__SCRATCH_BYTES - band_offset(p, rows) -
+                             (rows * *columns * size + 63) / 64 * 64 - SLIVER_LINE;
+        if (all <= room / size)
+            return true;
+        if (*columns < 2 * p->whole.sliver)
+            break;
+    }
+    *columns = wanted;
+    return false;
+}
+
 /* A part whose c is not as it is computed. */
 static void multiply_aside(const plan *p, const product *part)
 {
@@ -458,7 +489,10 @@ static void multiply_aside(const plan *p, const product *part)
                               : in_panel < ASIDE_ROWS ? in_panel
                                                       : ASIDE_ROWS;
     for (int64_t j = 0, columns; j < part->n; j += columns) {
+        cr__band band;
+        bool banded = part->places && part->b_read && part->k;
         columns = part->n - j < most_columns ? part->n - j : most_columns;
+        banded = banded && fit_band(p, part, j, most_rows, &columns, &band);
         for (int64_t i = 0, rows; i < part->m; i += rows) {
             rows = part->m - i < most_rows ? part->m - i : most_rows;
             const int64_t bytes = rows * columns * size;
@@ -468,6 +502,8 @@ static void multiply_aside(const plan *p, const product *part)
             some.a += i * part->a_row, some.b += j * part->b_col;
             some.c = part->scratch + CR__SCRATCH_BYTES - (bytes + 63) / 64 * 64;
             some.c_row = columns * size;
+            some.band = banded ? &band : NULL;
+            some.band_at = part->scratch + band_offset(p, rows);
             if (part->k)
                 multiply(p, &some);
             else
@@ -564,6 +600,7 @@ static bool plan_product(plan *p, cr__isa isa, const cr__gemm_job *job, cr__team
     w->a_row = job->a.row * a_size, w->a_col = job->a.col * a_size;
     w->b_row = job->b.row * b_size, w->b_col = job->b.col * b_size;
     w->places = job->places;
+    w->band = NULL;
     w->vector = !job->chain && (w->m == 1 || w->n == 1);
     plan_batches(p, job, a_size, b_size);
     if (w->m * w->n * p->batches == 0)

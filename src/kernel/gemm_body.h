@@ -371,6 +371,66 @@ CR__T static void G(unpack)(const operand *o, int lanes_are, const region *at, G
     }
 }
 
+/* The band of channels first.., which the taps of a block have. */
+CR__T static void G(fill_band)(const operand *o, const cr__band *b, int64_t first,
+                               int64_t channels, G_T *band)
+{
+    const bool direct = !o->half;
+    for (int64_t group = 0; group < b->groups; group++)
+        for (int64_t c = 0; c < channels; c++)
+            for (int64_t i = 0; i < b->planes * b->lines * b->phases; i++) {
+                cr__band_line line;
+                cr__band_find(b, group, first + c, i / b->phases / b->lines,
+                              i / b->phases % b->lines, i % b->phases, &line);
+                G_T *to = band + line.at + c * b->channel;
+                for (int64_t j = 0; j < line.lo; j++)
+                    to[j] = 0;
+                for (int64_t j = line.hi; j < b->pitch; j++)
+                    to[j] = 0;
+                to += line.lo;
+                int64_t n = line.hi - line.lo;
+                if (direct && line.step == G_SIZE)
+                    memcpy(to, line.from, (size_t)n * G_SIZE);
+                else if (direct)
+                    for (int64_t j = 0; j < n; j++)
+                        to[j] = *(const G_T *)(line.from + j * line.step);
+#if G_SIZE == 4
+                for (int64_t j = 0, some; !direct && j < n; j += some) {
+                    uint16_t halves[CR__GEMM_BLOCK];
+                    some = n - j < CR__GEMM_BLOCK ? n - j : CR__GEMM_BLOCK;
+                    for (int64_t l = 0; l < some; l++)
+                        memcpy(&halves[l], line.from + (j + l) * line.step, 2);
+                    o->half->widen(to + j, halves, some);
+                }
+#endif
+                if (o->scale != 1)
+                    G(scale)(to, n, o->scale);
+            }
+}
+
+/* A sliver of the band: the lines of these taps. Vectors may reach over what a run has, into
+ * places that the next run writes, but not over the sliver's line. */
+CR__T static void G(pack_band)(const cr__band *b, const G_T *band, const int64_t *taps,
+                               const region *of, G_T *to)
+{
+    for (int64_t i = 0, n, at; i < of->lanes; i += n) {
+        n = cr__band_run(b, of->lane + i, of->lanes - i, &at);
+        const G_T *from = band + at;
+        for (int64_t v = 0; v < n; v += G_N) {
+            G_T *line = to + i + v;
+            if (i + v + G_N <= G_SLIVER) {
+                for (int64_t k = 0; k < of->lines; k++)
+                    G_STORE(line + k * G_SLIVER, G_LOAD(from + taps[k] + v));
+            } else {
+                const G_M mask = G_FIRST(n - v < G_N ? n - v : G_N);
+                for (int64_t k = 0; k < of->lines; k++)
+                    G_STORE_PART(line + k * G_SLIVER, mask,
+                                 G_LOAD_PART(from + taps[k] + v, mask));
+            }
+        }
+    }
+}
+
 /* The lines of an operand that is a plain array, and what is done to its elements. */
 CR__FN void G(pack_operand)(const operand *o, const pack *what, G_T *to)
 {
@@ -526,6 +586,7 @@ CR__T static void G(product)(const product *p)
          *other = sliver + SLIVER_BYTES, *const panel = other + SLIVER_BYTES;
     tile t = { .a_row = p->a_row, .a_col = p->a_col, .c_row = p->c_row };
     int64_t done = 0; /* columns of the sliver that are packed already */
+    int64_t taps[CR__GEMM_BLOCK];
     tiling rows = { 0 };
     if (p->pack_a)
         t.a_row = G_SIZE, t.a_col = G_LINE * G_SIZE;
@@ -541,11 +602,20 @@ CR__T static void G(product)(const product *p)
             rows = cut_rows(at.rows, G_ROWS);
             G(pack_panel)(p, &at, &rows, panel, other);
         }
+        if (p->band && at.j == 0) {
+            const int64_t first = at.k / p->band->taps;
+            cr__band_taps(p->band, at.k, at.lines, first, taps);
+            G(fill_band)
+            (p->b_read, p->band, first, (at.k + at.lines - 1) / p->band->taps - first + 1,
+             (G_T *)p->band_at);
+        }
         if (p->pack_b) {
             pack left = now;
             left.from += done * now.lane_step, left.lanes -= done, left.readable -= done;
-            if (p->b_read && !p->b_read->plain) {
-                const region of = { at.k, at.lines, p->column + at.j, now.lanes };
+            const region of = { at.k, at.lines, p->column + at.j, now.lanes };
+            if (p->band) {
+                G(pack_band)(p->band, (G_T *)p->band_at, taps, &of, (G_T *)sliver);
+            } else if (p->b_read && !p->b_read->plain) {
                 G(unpack)
                 (p->b_read, CR__COLUMNS, &of, (G_T *)sliver, G_SLIVER, (G_T *)other);
             } else if (left.lanes) {

@@ -109,6 +109,10 @@ static void print_argument(const cr_op *op, const char *name, size_t length)
         printf("%.*s", (int)length, name);
         return;
     }
+    if (memchr(name, '=', length)) { /* ".step=step", as it is */
+        printf("%.*s", (int)length, name);
+        return;
+    }
     attr = find_attribute(op, name + 1, length - 1);
     if (attr && (attr->type == CR_ATTR_OPT_INT || attr->type == CR_ATTR_OPT_BOOL))
         made = "CR_INT(";

@@ -42,7 +42,7 @@ done
 check "no command" fails 2 "$program"
 check "an unknown command" fails 2 "$program" opps
 for pair in sofmax:softmax matmull:matmul crossentropy:cross_entropy agrmax:argmax \
-    soft:softmax layernorm:layer_norm; do
+    softma:softmax layernorm:layer_norm; do
     check "${pair%:*} is nearly ${pair#*:}" fails 1 "$program" ops "${pair%:*}"
     check "which is said" grep -q "did you mean .*${pair#*:}.*?" "$work/err"
 done
@@ -70,6 +70,8 @@ check "every operation has a call" \
 awk '
 function finish() {
     if (call != "")
+        declare_rest()
+    if (call != "")
         print "static void use_" ++functions "(cr_ctx *ctx)\n{\n" \
             "    (void)ctx;\n" variables "    (void)(" call ");\n}"
     call = ""
@@ -83,16 +85,29 @@ function finish() {
     n = split(text, words, " ")
     variables = ""
     for (i = 1; i <= n; i++)
-        variables = variables "    cr_tensor *" (several ? "*" : "") words[i] " = NULL;\n"
+        variables = variables "    cr_tensor *" (several && i == n ? "*" : "") words[i] " = NULL;\n"
     if (several)
         variables = variables "    int n = 0;\n"
+}
+# Names that are no inputs: of lists, and of other results, which go through pointers.
+function declare_rest(    n, i, word, words, text) {
+    text = call
+    gsub(/\.[a-z_0-9]+ =/, " ", text)
+    n = split(text, words, /[^A-Za-z_0-9]+/)
+    for (i = 2; i <= n; i++) {
+        word = words[i]
+        if (word ~ /^[a-z]/ && word !~ /^cr_|^ctx$/ && variables !~ ("[* ]" word "[ [;]"))
+            variables = variables "    " (word == "n" || word == "capacity" ? "int " word " = 0" : \
+                word == "parts" ? "cr_tensor *parts[1]" : "cr_tensor **" word " = NULL") ";\n"
+    }
 }
 /^    C: / { call = substr($0, 8) }
 /^    [a-z_0-9]+ +(bool|integer|real|number|integers|reals|word|dtype) / {
     type = $2 == "bool" ? "bool" : $2 == "real" || $2 == "number" ? "double" : \
         $2 == "integers" ? "cr_dims" : $2 == "reals" ? "cr_reals" : \
         $2 == "dtype" ? "cr_dtype" : "int"
-    variables = variables "    " type " " $1 " = " (type ~ /^cr_[dr][ie][ma]/ ? "{ .n = 0 }" : \
+    if (variables !~ ("[*]" $1 " "))
+        variables = variables "    " type " " $1 " = " (type ~ /^cr_[dr][ie][ma]/ ? "{ .n = 0 }" : \
         type == "cr_dtype" ? "CR_F32" : "0") ";\n    (void)" $1 ";\n"
 }
 END { finish() }

@@ -203,6 +203,13 @@ static void test_computed(const by_index *by)
 
 /* ---- every operation of the library ---- */
 
+/* Which elements are wrong only computing tells: these have no check. */
+static bool finds_out(const cr_op *op)
+{
+    return op == &cr__op_custom_backward || op == &cr__op_cholesky_lower ||
+           op == &cr__op_linear_system || op == &cr__op_inv;
+}
+
 static void test_library(void)
 {
     const char *without = "";
@@ -210,7 +217,7 @@ static void test_library(void)
         const cr_op *ops[] = { cr_op_list(i), cr__op_internal(i) };
         for (int k = 0; k < 2; k++)
             if (ops[k] && ops[k]->kind == CR_OP_OPAQUE && !ops[k]->check &&
-                !ops[k]->never_fails && ops[k] != &cr__op_custom_backward)
+                !ops[k]->never_fails && !finds_out(ops[k]))
                 without = ops[k]->name;
     }
     is_text(without, "", "no kernel of the library fails behind its check");

@@ -181,6 +181,18 @@ static bool words_are_constants(const cr_attr *a)
     return good;
 }
 
+/* Whether the call names what is no attribute and no input: another result. */
+static bool is_result(const cr_op *op, const char *name)
+{
+    const size_t length = strlen(name);
+    for (const char *at = op->expand_all ? op->call : NULL; at; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == 0))
+            return true;
+    }
+    return false;
+}
+
 static bool attributes_agree(const cr_op *op, const names *params, const names *options)
 {
     bool good = true;
@@ -215,7 +227,8 @@ static bool attributes_agree(const cr_op *op, const names *params, const names *
     for (int i = 0; i < params->n; i++) {
         const char *name = params->name[i];
         if (strcmp(name, "site") == 0 || strcmp(name, "ctx") == 0 ||
-            strcmp(name, "n") == 0 || attribute(op, name) || is_input(op, name))
+            strcmp(name, "n") == 0 || attribute(op, name) || is_input(op, name) ||
+            is_result(op, name))
             continue;
         diag("  %s: the parameter %s is neither attribute nor input", op->name, name);
         good = false;

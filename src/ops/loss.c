@@ -24,6 +24,8 @@ cr_tensor *cr__loss_like(cr_ctx *ctx, const cr_op *op, const char *name, cr_tens
                          cr_tensor *x)
 {
     cr_dims common, want = cr_shape(x);
+    if (!x || !t)
+        return NULL;
     if (cr__broadcast_dims(cr_shape(t), want, &common) && cr__dims_equal(common, want)) {
         if (cr__is_float((cr_dtype)x->dtype) && !cr__is_float((cr_dtype)t->dtype))
             t = cr_cast(t, (cr_dtype)x->dtype);

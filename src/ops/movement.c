@@ -340,6 +340,7 @@ CR__OP(rot90) = {
     .samples = CR__SAMPLES({ "f[2,3]", NULL }, { "f[2,3,2]", "k=2,dims=[0,-1]" },
                            { "f[2,3]", "k=-1,dims=[1,0]" }, { "f[2,2]", "k=4" },
                            { "f[0,2]", "k=3" }),
+    .call = "x,k,dims",
 };
 
 cr_tensor *cr_rot90_at(cr_tensor *x, int64_t k, cr_dims dims, const char *site)
@@ -497,6 +498,7 @@ CR__OP(roll) = {
                            { "f[2,3]", "shifts=[1,-5],dims=[0,-1]" },
                            { "f[3]", "shifts=[1,1],dims=[0,0]" }, { "f[]", "shifts=3" },
                            { "f[0,2]", "shifts=1,dims=0" }, { "i[3]", "shifts=1" }),
+    .call = "x,shifts,dims",
 };
 
 cr_tensor *cr_roll_at(cr_tensor *x, cr_dims shifts, cr_dims dims, const char *site)
@@ -726,6 +728,7 @@ CR__OP(repeat_interleave) = {
                            { "f[2,3]", "repeats=[2,0,1],dim=1" }, { "f[]", "repeats=2" },
                            { "f[2]", "repeats=0" }, { "f[0,2]", "repeats=2,dim=0" },
                            { "f[2] i[]=2", NULL }, { "i[2]", "repeats=2" }),
+    .call = "x,repeats,.dim",
 };
 
 cr_tensor *cr_repeat_interleave_at(cr_tensor *x, cr_arg repeats,

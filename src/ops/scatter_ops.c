@@ -728,6 +728,7 @@ CR__OP(take_along_dim) = {
                            { "f[1,4] i[3,2]{0,4}", "dim=-1" },
                            { "f[2,3] i[4]{0,6}", NULL }, { "f[] i[2]{0,1}", NULL },
                            { "f[3] i[0]", "dim=0" }),
+    .call = "x,index,.dim",
 };
 
 cr_tensor *cr_take_along_dim_at(cr_tensor *x, cr_tensor *index,

@@ -289,6 +289,7 @@ CR__OP(bincount) = {
     .samples = CR__SAMPLES({ "i[6]{0,4}", NULL }, { "i[6]{0,4} f[6]", NULL },
                            { "i[6]{0,4} -", "minlength=7" },
                            { "i[6]{0,4} i[6]", "minlength=2" }, { "i[0]", NULL }),
+    .call = "x,.weights,.minlength",
 };
 
 cr_tensor *cr_bincount_at(cr_tensor *x, cr_bincount_opts opts)

@@ -113,6 +113,7 @@ CR__OP(slice) = {
                            { "f[5]", "step=-1" }, { "f[5]", "start=-2,end=0,step=-2" },
                            { "f[2,4]", "dim=1,start=9,end=-9,step=-3" },
                            { "f[3]", "start=-9,step=-1" }),
+    .call = "x,dim,start,end,.step=step",
 };
 
 static slice_attrs attrs_of(int dim, int64_t start, int64_t end,
@@ -176,6 +177,7 @@ CR__OP(slice_scatter) = {
                            { "f[4] f[0]", "start=3,end=1" },
                            { "f[2,5] f[2,3]", "dim=-1,step=-2" },
                            { "f[0,3] f[0,2]", "dim=1,end=2" }),
+    .call = "x,src,dim,start,end,.step=step",
 };
 
 cr_tensor *cr_slice_scatter_at(cr_tensor *x, cr_tensor *src, int dim, int64_t start,

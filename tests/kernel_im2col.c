@@ -1,6 +1,6 @@
 /* Convolutions and their gradients as products whose matrices of patches are read from the
  * images and are nowhere in memory: against the definition in f64, and bit for bit against
- * products of the same matrices written out. One to three dims, strides, padding, dilation,
+ * sums whose terms are added one by one in their order. One to three dims, strides, padding, dilation,
  * groups; every instruction set, one thread and more. Tensors lie in memory of just their
  * size, so that a sanitizer sees what is read outside. */
 #include "../src/base/context.h"
@@ -146,117 +146,57 @@ typedef struct problem {
     conv c;
     pass what;
     array x, w, y;
-    cr__gemm_job job;
-    cr__image a, b;
+    cr__conv job;
     int64_t results;
 } problem;
 
-/* The patches of x as a matrix [channel and tap, image and position], or, turned, its
- * transpose. */
-static cr__image patches(const conv *c, bool turned)
+/* Of dims (first, second, space), contiguous. */
+static void lay_out(int64_t *strides, const int64_t *space, int ndim, int64_t second)
 {
-    cr__image image = { .ndim = c->ndim };
     int64_t pitch = 1;
-    for (int d = c->ndim - 1; d >= 0; d--) {
-        image.dims[d] = (cr__image_dim){ .size = c->size[d],
-                                         .stride = pitch,
-                                         .rows = c->kernel[d],
-                                         .row_step = c->dilation[d],
-                                         .cols = c->out[d],
-                                         .col_step = c->stride[d],
-                                         .padding = c->padding[d] };
-        if (turned) {
-            cr__image_dim *i = &image.dims[d];
-            i->cols = c->kernel[d], i->col_step = c->dilation[d];
-            i->rows = c->out[d], i->row_step = c->stride[d];
-        }
-        pitch *= c->size[d];
+    for (int d = ndim - 1; d >= 0; d--) {
+        strides[2 + d] = pitch;
+        pitch *= space[d];
     }
-    return image;
-}
-
-/* Of y as the input gradient reads it: [channel and tap, pixel]. */
-static cr__image spread_patches(const conv *c)
-{
-    cr__image image = { .ndim = c->ndim };
-    int64_t pitch = 1;
-    for (int d = c->ndim - 1; d >= 0; d--) {
-        image.dims[d] = (cr__image_dim){ .size = c->out[d],
-                                         .stride = pitch,
-                                         .rows = c->kernel[d],
-                                         .row_step = -c->dilation[d],
-                                         .cols = c->size[d],
-                                         .col_step = 1,
-                                         .padding = -c->padding[d],
-                                         .spread = c->stride[d] };
-        pitch *= c->out[d];
-    }
-    return image;
-}
-
-/* A matrix whose columns are numbered (outer, inner), the inner ones neighbours. */
-static cr__image two_levels(int64_t inner)
-{
-    return (cr__image){ .ndim = 1,
-                        .dims = { { .size = inner,
-                                    .stride = 1,
-                                    .rows = 1,
-                                    .cols = inner,
-                                    .col_step = 1 } } };
+    strides[1] = pitch;
+    strides[0] = pitch * second;
 }
 
 static void describe(problem *p)
 {
+    static const cr__conv_pass passes[] = { CR__CONV_FORWARD, CR__CONV_WEIGHT,
+                                            CR__CONV_INPUT };
     const conv *c = &p->c;
-    const int64_t k = c->ins * c->taps;
-    cr__gemm_job *job = &p->job;
-    job->dtype = p->x.dtype;
-    switch (p->what) {
-    case FORWARD:
-        p->b = patches(c, false);
-        job->m = c->outs, job->k = k, job->n = c->positions;
-        job->a = (cr__reader){ .data = p->w.data, .row = k, .col = 1 };
-        job->b = (cr__reader){ .data = p->x.data, .row = c->pixels, .image = &p->b };
-        break;
-    case WEIGHTS:
-        p->a = two_levels(c->positions);
-        p->b = patches(c, true);
-        job->m = c->outs, job->k = c->images * c->positions, job->n = k;
-        job->a = (cr__reader){ .data = p->y.data,
-                               .row = c->positions,
-                               .col = c->groups * c->outs * c->positions,
-                               .image = &p->a };
-        job->b = (cr__reader){ .data = p->x.data,
-                               .row = c->groups * c->ins * c->pixels,
-                               .col = c->pixels,
-                               .image = &p->b };
-        break;
-    default:
-        p->a = two_levels(c->taps);
-        p->b = spread_patches(c);
-        job->m = c->ins, job->k = c->outs * c->taps, job->n = c->pixels;
-        job->a =
-            (cr__reader){ .data = p->w.data, .row = c->taps, .col = k, .image = &p->a };
-        job->b = (cr__reader){ .data = p->y.data, .row = c->positions, .image = &p->b };
+    const array *first = p->what == INPUT ? &p->y : &p->x,
+                *second = p->what == WEIGHTS ? &p->y : &p->w;
+    p->job =
+        (cr__conv){ .pass = passes[p->what],
+                    .ndim = c->ndim,
+                    .images = c->images,
+                    .groups = c->groups,
+                    .ins = c->ins,
+                    .outs = c->outs,
+                    .dtype = p->x.dtype,
+                    .operand = { { .data = first->data, .dtype = first->dtype },
+                                 { .data = second->data, .dtype = second->dtype } } };
+    for (int d = 0; d < c->ndim; d++) {
+        p->job.size[d] = c->size[d], p->job.out[d] = c->out[d];
+        p->job.kernel[d] = c->kernel[d], p->job.stride[d] = c->stride[d];
+        p->job.padding[d] = c->padding[d], p->job.dilation[d] = c->dilation[d];
     }
-    job->a.dtype = job->b.dtype = p->x.dtype;
-    const int64_t group_x = c->ins * c->pixels, group_y = c->outs * c->positions,
-                  group_w = c->outs * k;
-    job->batch_ndim = p->what == WEIGHTS ? 1 : 2;
-    job->batch_dims[0] = c->images, job->batch_dims[1] = c->groups;
-    if (p->what == WEIGHTS) {
-        job->batch_dims[0] = c->groups;
-        job->a_batch[0] = group_y, job->b_batch[0] = group_x;
-        p->results = c->groups * group_w;
-        return;
-    }
-    job->a_batch[0] = 0, job->a_batch[1] = group_w;
-    job->b_batch[1] = p->what == FORWARD ? group_x : group_y;
-    job->b_batch[0] = c->groups * job->b_batch[1];
-    p->results = c->images * c->groups * job->m * job->n;
+    if (p->what == INPUT)
+        lay_out(p->job.strides[0], c->out, c->ndim, c->groups * c->outs);
+    else
+        lay_out(p->job.strides[0], c->size, c->ndim, c->groups * c->ins);
+    if (p->what == WEIGHTS)
+        lay_out(p->job.strides[1], c->out, c->ndim, c->groups * c->outs);
+    else
+        lay_out(p->job.strides[1], c->kernel, c->ndim, c->ins);
+    p->results = p->what == FORWARD ? c->images * c->groups * c->outs * c->positions
+                 : p->what == INPUT ? c->images * c->groups * c->ins * c->pixels
+                                    : c->groups * c->outs * c->ins * c->taps;
 }
 
-/* The job points into the problem, which therefore stays where it is. */
 static void init_problem(problem *p, const conv *c, pass what, cr_dtype dtype,
                          int exponent)
 {
@@ -317,73 +257,158 @@ static void define(const problem *p, double *out, double *size)
             }
 }
 
-/* ---- the same product of matrices that are written out ---- */
+/* ---- the order of sums ---- */
 
-typedef struct writing {
-    const problem *p;
-    array *b;
-    int64_t from, row, column; /* of the channel: in memory, and in the matrix */
-} writing;
+/* A sum of products in the order of contractions, of f32 or f64; or of reductions. */
+typedef struct chain {
+    bool wide, lanes;
+    int64_t n;
+    double block, all;
+    double lane[CR__LANES];
+} chain;
 
-static void write_element(void *arg, int64_t pixel, int64_t position, int64_t tap)
+static double fused(const chain *s, double a, double b, double c)
 {
-    writing *w = arg;
-    const problem *p = w->p;
-    int64_t row = w->row + (p->what == WEIGHTS ? position : tap);
-    int64_t column = w->column + (p->what == FORWARD   ? position
-                                  : p->what == WEIGHTS ? tap
-                                                       : pixel);
-    double value =
-        p->what == INPUT ? get(&p->y, w->from + position) : get(&p->x, w->from + pixel);
-    set(w->b, row * p->job.n + column, value);
+    return s->wide ? fma(a, b, c) : (double)fmaf((float)a, (float)b, (float)c);
 }
 
-/* One batch: group g of image n, or of all images. */
-static void write_matrices(const problem *p, int64_t n, int64_t g, array *a, array *b)
+static double added(const chain *s, double a, double b)
 {
-    const conv *c = &p->c;
-    const int64_t k = p->job.k;
-    for (int64_t i = 0; i < p->job.m; i++)
-        for (int64_t j = 0; j < k; j++) {
-            int64_t w = (g * c->outs + i) * k + j; /* forward */
-            if (p->what == INPUT)
-                w = ((g * c->outs + j / c->taps) * c->ins + i) * c->taps + j % c->taps;
-            int64_t y =
-                ((j / c->positions * c->groups + g) * c->outs + i) * c->positions +
-                j % c->positions;
-            set(a, i * k + j, p->what == WEIGHTS ? get(&p->y, y) : get(&p->w, w));
-        }
-    memset(b->data, 0, (size_t)b->n * cr_dtype_size(b->dtype));
-    const int64_t channels = p->what == INPUT ? c->outs : c->ins;
-    const int64_t pitch = p->what == INPUT ? c->positions : c->pixels;
-    for (int64_t image = 0; image < c->images; image++)
-        for (int64_t i = 0; i < channels; i++) {
-            writing w = { .p = p, .b = b, .row = i * c->taps };
-            w.from = ((image * c->groups + g) * channels + i) * pitch;
-            if (p->what == WEIGHTS)
-                w.row = image * c->positions, w.column = i * c->taps;
-            if (p->what == WEIGHTS || image == n)
-                each_term(c, write_element, &w);
-        }
+    return s->wide ? a + b : (double)((float)a + (float)b);
 }
 
-static array of_matrices(const problem *p, cr__team *team)
+static void chain_add(chain *s, double a, double b)
 {
-    const conv *c = &p->c;
-    const int64_t m = p->job.m, n = p->job.n, k = p->job.k;
-    array a = new_array(p->x.dtype, m * k), b = new_array(p->x.dtype, k * n);
-    array out = new_array(p->job.dtype, p->results);
-    int64_t batches = p->results / (m * n);
-    for (int64_t i = 0; i < batches; i++) {
-        write_matrices(p, p->what == WEIGHTS ? 0 : i / c->groups, i % c->groups, &a, &b);
-        cr__gemm_job job = { .dtype = p->job.dtype, .m = m, .n = n, .k = k };
-        job.a = (cr__reader){ a.data, a.dtype, p->job.a.exponent, .row = k, .col = 1 };
-        job.b = (cr__reader){ b.data, b.dtype, p->job.b.exponent, .row = n, .col = 1 };
-        job.c = (char *)out.data + i * m * n * (int64_t)cr_dtype_size(out.dtype);
-        cr__gemm_for(CR__GENERIC, &job, team);
+    if (s->lanes) {
+        double *lane = &s->lane[s->n++ % CR__LANES];
+        *lane = fused(s, a, b, *lane);
+        return;
     }
-    free(a.data);
-    free(b.data);
+    if (s->n > 0 && s->n % CR__GEMM_BLOCK == 0) {
+        s->all = s->n == CR__GEMM_BLOCK ? s->block : added(s, s->all, s->block);
+        s->block = 0;
+    }
+    s->block = fused(s, a, b, s->block);
+    s->n++;
+}
+
+/* Reductions here have one block. */
+static double chain_end(chain *s)
+{
+    for (int half = CR__LANES / 2; s->lanes && half; half /= 2)
+        for (int i = 0; i < half; i++)
+            s->lane[i] = added(s, s->lane[i], s->lane[i + half]);
+    if (s->lanes)
+        return s->lane[0];
+    return s->n > CR__GEMM_BLOCK ? added(s, s->all, s->block) : s->block;
+}
+
+/* The element of a plane at a place, 0 outside of it. */
+static double element(const array *x, int64_t plane, const int64_t *size, int ndim,
+                      const int64_t *at, int exponent)
+{
+    int64_t i = plane;
+    for (int d = 0; d < ndim; d++) {
+        if (at[d] < 0 || at[d] >= size[d])
+            return 0;
+        i = i * size[d] + at[d];
+    }
+    return ldexp(get(x, i), exponent);
+}
+
+static void split(int64_t i, const int64_t *dims, int ndim, int64_t *at)
+{
+    for (int d = ndim - 1; d >= 0; d--) {
+        at[d] = i % dims[d];
+        i /= dims[d];
+    }
+}
+
+/* The terms of one result: of image n and a channel at a place, or of a weight. */
+static void sum_forward(const problem *p, chain *s, int64_t n, int64_t o,
+                        const int64_t *at)
+{
+    const conv *c = &p->c;
+    int64_t t[DIMS], u[DIMS];
+    for (int64_t k = 0; k < c->ins * c->taps; k++) {
+        const int64_t i = k / c->taps,
+                      channel = n * c->groups * c->ins + o / c->outs * c->ins + i;
+        split(k % c->taps, c->kernel, c->ndim, t);
+        for (int d = 0; d < c->ndim; d++)
+            u[d] = at[d] * c->stride[d] + t[d] * c->dilation[d] - c->padding[d];
+        chain_add(
+            s, ldexp(get(&p->w, o * c->ins * c->taps + k), p->job.operand[1].exponent),
+            element(&p->x, channel, c->size, c->ndim, u, p->job.operand[0].exponent));
+    }
+}
+
+static void sum_input(const problem *p, chain *s, int64_t n, int64_t i, const int64_t *at)
+{
+    const conv *c = &p->c;
+    const int64_t g = i / c->ins;
+    int64_t t[DIMS], u[DIMS];
+    for (int64_t k = 0; k < c->outs * c->taps; k++) {
+        const int64_t o = g * c->outs + k / c->taps,
+                      w = (o * c->ins + i % c->ins) * c->taps + k % c->taps;
+        bool meets = true;
+        split(k % c->taps, c->kernel, c->ndim, t);
+        for (int d = 0; d < c->ndim; d++) {
+            u[d] = at[d] + c->padding[d] - t[d] * c->dilation[d];
+            meets = meets && u[d] % c->stride[d] == 0;
+            u[d] /= c->stride[d];
+        }
+        if (meets)
+            chain_add(s, ldexp(get(&p->w, w), p->job.operand[1].exponent),
+                      element(&p->y, n * c->groups * c->outs + o, c->out, c->ndim, u,
+                              p->job.operand[0].exponent));
+    }
+}
+
+static void sum_weight(const problem *p, chain *s, int64_t i, int64_t o, const int64_t *t)
+{
+    const conv *c = &p->c;
+    int64_t at[DIMS], u[DIMS];
+    s->lanes = c->outs == 1 || c->ins * c->taps == 1;
+    for (int64_t k = 0; k < c->images * c->positions; k++) {
+        const int64_t n = k / c->positions;
+        split(k % c->positions, c->out, c->ndim, at);
+        for (int d = 0; d < c->ndim; d++)
+            u[d] = at[d] * c->stride[d] + t[d] * c->dilation[d] - c->padding[d];
+        chain_add(s,
+                  element(&p->y, n * c->groups * c->outs + o, c->out, c->ndim, at,
+                          p->job.operand[1].exponent),
+                  element(&p->x, n * c->groups * c->ins + o / c->outs * c->ins + i,
+                          c->size, c->ndim, u, p->job.operand[0].exponent));
+    }
+}
+
+/* All results, in the order of sums. */
+static array in_order(const problem *p)
+{
+    const conv *c = &p->c;
+    const int64_t *space = p->what == FORWARD ? c->out
+                           : p->what == INPUT ? c->size
+                                              : c->kernel;
+    const int64_t seconds = p->what == FORWARD ? c->groups * c->outs
+                            : p->what == INPUT ? c->groups * c->ins
+                                               : c->ins;
+    const int64_t places = product_of(space, c->ndim);
+    const int exponent = -(p->job.operand[0].exponent + p->job.operand[1].exponent);
+    array out = new_array(p->job.dtype, p->results);
+    for (int64_t r = 0; r < p->results; r++) {
+        const int64_t first = r / places / seconds, second = r / places % seconds;
+        int64_t at[DIMS];
+        chain s = { .wide = p->x.dtype == CR_F64 };
+        split(r % places, space, c->ndim, at);
+        if (p->what == FORWARD)
+            sum_forward(p, &s, first, second, at);
+        else if (p->what == INPUT)
+            sum_input(p, &s, first, second, at);
+        else
+            sum_weight(p, &s, second, first, at);
+        const double sum = ldexp(chain_end(&s), exponent);
+        set(&out, r, s.wide ? sum : (double)(float)sum);
+    }
     return out;
 }
 
@@ -423,16 +448,16 @@ static bool check(problem *p)
 {
     const char *wrong = NULL;
     const conv *c = &p->c;
-    array want = of_matrices(p, teams[0]);
+    array want = in_order(p);
     const size_t bytes = (size_t)p->results * cr_dtype_size(p->job.dtype);
     if (!near_definition(p, &want))
-        wrong = "the matrices are wrong";
+        wrong = "the order of sums is wrong";
     for (cr__isa isa = CR__GENERIC; isa < CR__ISAS && !wrong; isa++)
         for (int t = 0; t < TEAMS && !wrong && cr__isa_usable(isa); t++) {
             array got = new_array(p->job.dtype, p->results);
-            p->job.c = got.data;
+            p->job.result = got.data;
             spoil(teams[t]);
-            cr__gemm_for(isa, &p->job, teams[t]);
+            cr__convolve_for(isa, &p->job, teams[t]);
             if (memcmp(got.data, want.data, bytes) != 0)
                 wrong = near_definition(p, &got) ? "other bits" : "not as defined";
             if (wrong)
@@ -440,13 +465,12 @@ static bool check(problem *p)
             free(got.data);
         }
     if (wrong)
-        diag("%s: m %d n %d k %d; %dd, %d images, %d groups of %d to %d channels; size "
+        diag("%s: %dd, %d images, %d groups of %d to %d channels; size "
              "%d, "
              "kernel %d, stride %d, padding %d, dilation %d",
-             pass_names[p->what], (int)p->job.m, (int)p->job.n, (int)p->job.k, c->ndim,
-             (int)c->images, (int)c->groups, (int)c->ins, (int)c->outs, (int)c->size[0],
-             (int)c->kernel[0], (int)c->stride[0], (int)c->padding[0],
-             (int)c->dilation[0]);
+             pass_names[p->what], c->ndim, (int)c->images, (int)c->groups, (int)c->ins,
+             (int)c->outs, (int)c->size[0], (int)c->kernel[0], (int)c->stride[0],
+             (int)c->padding[0], (int)c->dilation[0]);
     free(want.data);
     free_problem(p);
     return !wrong;
@@ -506,8 +530,8 @@ static void test_scaled(cr_dtype dtype, pass what)
         problem p;
         init_problem(&p, &c, what, dtype, tiny);
         if (what != INPUT)
-            p.job.b.exponent = -tiny;
-        p.job.a.exponent = 10;
+            p.job.operand[0].exponent = -tiny;
+        p.job.operand[1].exponent = 10;
         if (i % 3 == 0 && cr__is_half(dtype))
             p.job.dtype = CR_F32;
         passed = check(&p);

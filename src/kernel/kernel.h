@@ -300,18 +300,13 @@ void cr__scatter_into_few(const cr__scatter_few *few, void *scratch);
 /* An image seen as a matrix of patches, which is nowhere in memory. Indices of rows and of
  * columns are numbered row-major: (outer, i_1, .. i_ndim) with i_d < rows[d], (outer, j_1,
  * .. j_ndim) with j_d < cols[d]. Element (i, j) is that of the image with the coordinates
- * i_d*row_step[d] + j_d*col_step[d] - padding[d], over `spread` where that divides them all,
- * and 0 where there is none. The reader's row and col are the strides of the outer indices.
- *
- * The patches of a convolution: rows are positions (image, oh, ow), row_step is its stride;
- * columns are taps (channel, kh, kw), col_step is its dilation. For its input gradient the
- * rows are positions of the input, col_step is -dilation, padding is -padding and `spread`
- * the stride. Rows and columns exchanged, it is the transposed matrix. */
+ * i_d*row_step[d] + j_d*col_step[d] - padding[d], and 0 where there is none. The reader's row
+ * and col are the strides of the outer indices. */
 #define CR__IMAGE_DIMS 3
 typedef struct cr__image_dim {
     int64_t size, stride;
     int64_t rows, row_step, cols, col_step;
-    int64_t padding, spread; /* spread: 0 is 1 */
+    int64_t padding;
 } cr__image_dim;
 typedef struct cr__image {
     int ndim; /* 1..CR__IMAGE_DIMS */

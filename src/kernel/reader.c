@@ -5,15 +5,6 @@
 /* Beyond every index and stride. */
 #define FAR ((int64_t)1 << 61)
 
-static int64_t common_divisor(int64_t a, int64_t b)
-{
-    for (a = a < 0 ? -a : a; b;) {
-        int64_t rest = a % b;
-        a = b, b = rest;
-    }
-    return a;
-}
-
 /* A strided array is an image of one dim without bounds. */
 static void init_strided(cr__matrix *x, const cr__reader *reader)
 {
@@ -22,7 +13,7 @@ static void init_strided(cr__matrix *x, const cr__reader *reader)
     x->step[CR__ROWS][0] = reader->row;
     x->step[CR__COLUMNS][0] = reader->col;
     x->low[0] = -FAR, x->high[0] = FAR;
-    x->spread[0] = 1, x->memory[0] = x->size;
+    x->memory[0] = x->size;
     x->along = reader->col == 1 || reader->row != 1 ? CR__COLUMNS : CR__ROWS;
 }
 
@@ -35,8 +26,7 @@ static void init_image(cr__matrix *x, const cr__reader *reader)
         const cr__image_dim *dim = &image->dims[d];
         x->count[CR__ROWS][d] = dim->rows, x->step[CR__ROWS][d] = dim->row_step;
         x->count[CR__COLUMNS][d] = dim->cols, x->step[CR__COLUMNS][d] = dim->col_step;
-        x->spread[d] = dim->spread > 1 ? dim->spread : 1;
-        x->high[d] = dim->size > 0 ? (dim->size - 1) * x->spread[d] + 1 : 0;
+        x->high[d] = dim->size;
         x->origin[d] = -dim->padding;
         x->memory[d] = dim->stride * x->size;
     }
@@ -53,11 +43,6 @@ void cr__matrix_init(cr__matrix *x, const cr__reader *reader)
         init_image(x, reader);
     } else {
         init_strided(x, reader);
-    }
-    for (int side = 0; side < 2; side++) {
-        int64_t spread = x->spread[x->ndim - 1];
-        x->period[side] =
-            spread / common_divisor(x->step[side][x->ndim - 1] % spread, spread);
     }
 }
 
@@ -160,19 +145,18 @@ static inline void clear(char *to, int64_t bytes)
     copy_block(to + bytes - BLOCK, zeros);
 }
 
-/* n elements `step` bytes apart, to every `period`th place. */
-#define SCATTERED(T)                                                   \
-    for (int64_t i = 0; i < n; i++, from += step, to += period * size) \
+/* n elements `step` bytes apart. */
+#define GATHERED(T)                                           \
+    for (int64_t i = 0; i < n; i++, from += step, to += size) \
         memcpy(to, from, sizeof(T));
-static void scatter(char *to, const char *from, int64_t size, int64_t n, int64_t step,
-                    int64_t period)
+static void gather_run(char *to, const char *from, int64_t size, int64_t n, int64_t step)
 {
     if (size == 4) {
-        SCATTERED(uint32_t)
+        GATHERED(uint32_t)
     } else if (size == 8) {
-        SCATTERED(uint64_t)
+        GATHERED(uint64_t)
     } else {
-        SCATTERED(uint16_t)
+        GATHERED(uint16_t)
     }
 }
 
@@ -205,11 +189,6 @@ static inline bool on_line(const cr__runs *r, const cr__piece *p, const char **f
         int64_t u = p->u[d] + r->u[d];
         if (u < x->low[d] || u >= x->high[d])
             return false;
-        if (x->spread[d] > 1) {
-            if (u % x->spread[d])
-                return false;
-            u /= x->spread[d];
-        }
         *from += u * x->memory[d];
     }
     return true;
@@ -226,7 +205,7 @@ static inline void read_piece(const cr__runs *r, const cr__piece *p, char *to)
     to += p->at * size;
     if (on_line(r, p, &from))
         inside(x->low[last], x->high[last], u, p->n, step, &lo, &hi);
-    if (step * x->memory[last] == size && x->spread[last] == 1) {
+    if (step * x->memory[last] == size) {
         if (lo > 0)
             clear(to, lo * size);
         if (lo < hi)
@@ -236,16 +215,11 @@ static inline void read_piece(const cr__runs *r, const cr__piece *p, char *to)
             clear(to + hi * size, (p->n - hi) * size);
         return;
     }
-    const int64_t spread = x->spread[last], period = x->period[r->side];
-    const int64_t most = lo + period < hi ? lo + period : hi;
-    while (lo < most && (u + lo * step) % spread)
-        lo++;
-    if (lo > 0 || hi < p->n || period > 1)
+    if (lo > 0 || hi < p->n)
         clear(to, p->n * size);
-    if (lo < most)
-        scatter(to + lo * size, from + (u + lo * step) / spread * x->memory[last], size,
-                (hi - lo + period - 1) / period, step * period / spread * x->memory[last],
-                period);
+    if (lo < hi)
+        gather_run(to + lo * size, from + (u + lo * step) * x->memory[last], size,
+                   hi - lo, step * x->memory[last]);
 }
 
 void cr__runs_next(cr__runs *r, void *to)

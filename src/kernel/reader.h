@@ -19,12 +19,9 @@ typedef struct cr__matrix {
     int64_t
         outer[2]; /* from one index of the outermost dim to the next, of rows, columns */
     int64_t count[2][CR__IMAGE_DIMS], step[2][CR__IMAGE_DIMS];
-    int64_t low[CR__IMAGE_DIMS],
-        high[CR__IMAGE_DIMS];       /* coordinates within are there.. */
-    int64_t spread[CR__IMAGE_DIMS]; /* ..if they are multiples of this */
+    int64_t low[CR__IMAGE_DIMS], high[CR__IMAGE_DIMS]; /* coordinates within are there */
     int64_t origin[CR__IMAGE_DIMS], memory[CR__IMAGE_DIMS];
-    int64_t period[2]; /* every so many neighbours of a run are there */
-    int along;         /* where runs are long: CR__ROWS or CR__COLUMNS */
+    int along; /* where runs are long: CR__ROWS or CR__COLUMNS */
 } cr__matrix;
 
 void cr__matrix_init(cr__matrix *x, const cr__reader *reader);

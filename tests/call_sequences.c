@@ -1145,8 +1145,8 @@ enum { WAYS = sizeof ways / sizeof *ways };
 /* Found while computing: when, depends on the mode. */
 static bool of_runs(cr_status s)
 {
-    return s == CR_ERR_INDEX || s == CR_ERR_NONFINITE || s == CR_ERR_STALE ||
-           s == CR_ERR_MEMORY;
+    return s == CR_ERR_INDEX || s == CR_ERR_VALUE || s == CR_ERR_NONFINITE ||
+           s == CR_ERR_STALE || s == CR_ERR_MEMORY;
 }
 
 static void compare(const trace *want, trace *got, bool commits)

@@ -120,12 +120,12 @@ static void test_singular(cr_ctx *ctx)
     cr_tensor *logabsdet, *sign = cr_slogdet(cr_detach(x), &logabsdet);
     ok(cr_item(cr_amax(cr_abs(sign))) == 0 && cr_item(cr_amax(logabsdet)) == -INFINITY,
        "slogdet of singular matrices");
-    FAILS(cr_eval(cr_inv(cr_detach(x))), ARGUMENT, "inv: matrix 0 is singular: pivot ");
+    FAILS(cr_eval(cr_inv(cr_detach(x))), VALUE, "inv: matrix 0 is singular: pivot ");
     FAILS(cr_eval(cr_solve(cr_detach(x), cr_ones(ctx, CR_DIMS(3), .dtype = CR_F64))),
-          ARGUMENT, "solve: matrix 0 is singular: pivot ");
+          VALUE, "solve: matrix 0 is singular: pivot ");
     cr_tensor *negative =
         cr_stack(((cr_tensor *[]){ cr_eye(ctx, 2), cr_neg(cr_eye(ctx, 2)) }), 2, 0);
-    FAILS(cr_eval(cr_cholesky(negative)), ARGUMENT,
+    FAILS(cr_eval(cr_cholesky(negative)), VALUE,
           "cholesky: matrix 1 is not positive definite: its leading minor of order 1");
     is_text(cr_message(ctx), "", "no error");
 }

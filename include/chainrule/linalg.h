@@ -14,7 +14,7 @@ CR_BEGIN
 
 /* The lower triangular L with L L^T = x, or with .upper its transpose; x symmetric, of which that
  * triangle is read    d L^-T p L^-1 made symmetric, p the lower triangle of L^T g, its diagonal
- * halved. CR_ERR_ARGUMENT if a matrix is not positive definite.
+ * halved. CR_ERR_VALUE if a matrix is not positive definite.
  * usage: cr_cholesky(x), cr_cholesky(x, .upper = true) */
 typedef struct cr_cholesky_opts {
     const char *site CR_ZERO;
@@ -41,7 +41,7 @@ CR_API cr_tensor *cr_solve_triangular_at(cr_tensor *x, cr_tensor *b, bool upper,
                            CR_OPTS(cr_solve_triangular_opts, __VA_ARGS__))
 
 /* The same for any square x, by elimination with row exchanges; b may also be vectors: [n], or x's
- * shape without its last dim. CR_ERR_ARGUMENT if a matrix is singular (a pivot is 0).
+ * shape without its last dim. CR_ERR_VALUE if a matrix is singular (a pivot is 0).
  * usage: cr_solve(x, b), cr_solve(x, b, .left = CR_INT(0)) */
 typedef struct cr_solve_opts {
     const char *site CR_ZERO;
@@ -51,7 +51,7 @@ CR_API cr_tensor *cr_solve_at(cr_tensor *x, cr_tensor *b, cr_solve_opts opts);
 #define cr_solve(x, ...) \
     cr_solve_at(x, CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_solve_opts, __VA_ARGS__))
 
-/* x^-1    d -y^T g y^T; CR_ERR_ARGUMENT if a matrix is singular */
+/* x^-1    d -y^T g y^T; CR_ERR_VALUE if a matrix is singular */
 CR_API cr_tensor *cr_inv_at(cr_tensor *x, const char *site);
 #define cr_inv(x) cr_inv_at(x, CR_HERE)
 

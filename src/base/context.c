@@ -87,6 +87,7 @@ const char *cr_status_name(cr_status status)
         [CR_ERR_SCOPE] = "scope",
         [CR_ERR_IO] = "io",
         [CR_ERR_FORK] = "fork",
+        [CR_ERR_VALUE] = "value",
         [CR_ERR_UNSUPPORTED] = "unsupported",
     };
     return (unsigned)status < CR__COUNT(names) ? names[status] : "unknown";

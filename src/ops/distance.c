@@ -361,6 +361,9 @@ static cr_status distances_kernel(const cr_kernel *kernel)
 static cr_status distances_shape(cr_infer *infer)
 {
     const cr_dims *x = &infer->in_dims[0], *y = &infer->in_dims[1];
+    if (!cr__is_float(infer->in_dtype[0]))
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
+                           "takes floats, not %s", cr_dtype_name(infer->in_dtype[0]));
     infer->dims.v[x->n - 1] = y->v[y->n - 2];
     return CR_OK;
 }

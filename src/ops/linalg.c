@@ -81,7 +81,7 @@ cr_status cr__each_matrix(const cr_kernel *kernel, cr__matrix_fn *one, const cha
     if (length > 0 && (size_t)length < kernel->capacity)
         cr__format(kernel->message + length, kernel->capacity - (size_t)length, what,
                    (long long)place);
-    return CR_ERR_ARGUMENT;
+    return CR_ERR_VALUE;
 }
 
 size_t cr__matrix_scratch(const cr_tensor *out, double doubles)

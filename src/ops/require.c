@@ -50,7 +50,7 @@ static cr_status check_values(const cr_kernel *kernel)
             continue;
         snprintf(kernel->message, kernel->capacity, required[rule],
                  cr__place_text(x, at + i, place, sizeof place));
-        return CR_ERR_ARGUMENT;
+        return CR_ERR_VALUE;
     }
     return CR_OK;
 }

@@ -41,6 +41,7 @@ CR__FN T NAME(identity)(int join)
 #define LOOP_CASE(name, term) \
     case CR__REDUCE_##name:   \
         return term;
+#define APART F(max)(b - y, y - b)
 #define ONCE_CASE(name, term)
 #define TERMS_CASE(name, term)
 #define MEANS_CASE(name, term)
@@ -57,6 +58,7 @@ CR__FN VT NAME(term)(cr__reduce_code code, VT b, VT y)
 }
 
 #undef LOOP_CASE
+#undef APART
 #undef ONCE_CASE
 #undef TERMS_CASE
 #undef MEANS_CASE
@@ -149,8 +151,19 @@ CR__FN void NAME(halve)(int join, T *lanes)
             F(store)(lanes + i, NAME(both)(join, a, b));
         }
 }
+/* lanes has room for two vectors. Sums are few instructions one by one; extrema are not. */
 CR__FN void NAME(fold_vector)(int join, T *lanes)
 {
+    if (join == JOIN_MAX || join == JOIN_MIN) {
+        VT v = F(load)(lanes);
+        F(store)(lanes + N, v);
+#pragma GCC unroll 8
+        for (int width = N / 2; width >= 1; width /= 2) {
+            v = NAME(both)(join, v, F(load)(lanes + width));
+            F(store)(lanes, v);
+        }
+        return;
+    }
 #pragma GCC unroll 8
     for (int width = N / 2; width >= 1; width /= 2) {
 #pragma GCC unroll 8
@@ -161,7 +174,7 @@ CR__FN void NAME(fold_vector)(int join, T *lanes)
 /* Of up to four rows. */
 CR__FN void NAME(fold_rows)(int join, const VT *halved, T *out, int64_t rows)
 {
-    T lanes[N];
+    T lanes[2 * N];
     if (join == JOIN_PLUS && rows == 4) {
         F(fold4)(halved, out);
         return;

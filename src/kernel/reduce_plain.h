@@ -12,8 +12,9 @@ static void PLAIN(terms)(cr__reduce_code code, void *to, const void *from,
     const T *x = from, *ys = other;
     T *terms = to;
     switch (code) {
-#define DOWN ((T)CR__DOWN(sizeof(T)))
-#define UP   ((T)CR__UP(sizeof(T)))
+#define DOWN  ((T)CR__DOWN(sizeof(T)))
+#define UP    ((T)CR__UP(sizeof(T)))
+#define APART (b > y ? b - y : y - b)
 #define ALONE_Y
 #define VALUE_Y                   const T y = ys[i * step];
 #define ARRAY_Y                   const T y = ys[i * step];
@@ -33,6 +34,7 @@ static void PLAIN(terms)(cr__reduce_code code, void *to, const void *from,
 #include "reductions.inc"
 #undef DOWN
 #undef UP
+#undef APART
 #undef ALONE_Y
 #undef VALUE_Y
 #undef ARRAY_Y
@@ -219,6 +221,20 @@ static void PLAIN(place_rows)(const cr__reduce_kernel *k, void *out, const void 
     }
 }
 
+/* Whether none of LOOKED_OVER neighbours takes the place of the best so far, which is there. NaN
+ * might. */
+static bool PLAIN(none_beyond)(bool least, const EXTREME *best, const T *x)
+{
+    int beyond = 0;
+    if (least)
+        for (int i = 0; i < LOOKED_OVER; i++)
+            beyond |= !((EXTREME)x[i] >= best[i]);
+    else
+        for (int i = 0; i < LOOKED_OVER; i++)
+            beyond |= !((EXTREME)x[i] <= best[i]);
+    return !beyond;
+}
+
 static void PLAIN(place_columns)(const cr__reduce_kernel *k, void *acc, const void *x,
                                  int64_t x_stride, const void *y, int64_t y_stride,
                                  int64_t width, int64_t at, int64_t n)
@@ -229,6 +245,12 @@ static void PLAIN(place_columns)(const cr__reduce_kernel *k, void *acc, const vo
     const T *from = x;
     (void)y, (void)y_stride;
     for (int64_t r = 0; r < n; r++, from += x_stride)
-        for (int64_t c = 0; c < width; c++)
-            PLAIN(look)(least, best + c, place + c, from + c, 1, at + r, 1);
+        for (int64_t c = 0, some; c < width; c += some) {
+            some = width - c < LOOKED_OVER ? width - c : LOOKED_OVER;
+            if (r > 0 && some == LOOKED_OVER &&
+                PLAIN(none_beyond)(least, best + c, from + c))
+                continue;
+            for (int64_t i = c; i < c + some; i++)
+                PLAIN(look)(least, best + i, place + i, from + i, 1, at + r, 1);
+        }
 }

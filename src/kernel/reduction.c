@@ -11,6 +11,8 @@
 #define AHEAD 8
 /* Elements of a buffer for terms. */
 #define PIECE 512
+/* Neighbours that are looked over at once for something larger. */
+#define LOOKED_OVER 16
 
 enum { JOIN_PLUS, JOIN_TIMES, JOIN_MAX, JOIN_MIN };
 enum { HOW_LOOP, HOW_ONCE, HOW_TERMS, HOW_MEANS, HOW_PLACES, HOW_PAIRS };

@@ -373,14 +373,15 @@ static cr_status distances_shape(cr_infer *infer)
 static cr_tensor *distance_gradient(cr_tensor *x, cr_tensor *y, cr_tensor *distance,
                                     cr_tensor *g, double p)
 {
-    cr_tensor *apart =
-        cr_sub(cr_unsqueeze(x, -1), cr_unsqueeze(cr_transpose(y, -2, -1), -3));
+    cr_tensor *columns = cr_transpose(y, -2, -1);
+    columns = cr_cat(&columns, 1, 0);
+    cr_tensor *apart = cr_sub(cr_unsqueeze(x, -1), cr_unsqueeze(columns, -3));
     cr_tensor *to = cr_unsqueeze(distance, -2);
     if (p == 1)
         return cr_sum(cr_mul(cr_sign(apart), cr_unsqueeze(g, -2)), -1);
     if (p == 2) {
-        to = cr_where(cr_eq(to, 0), INFINITY, to);
-        return cr_sum(cr_mul(cr_div(apart, to), cr_unsqueeze(g, -2)), -1);
+        to = cr_reciprocal(cr_where(cr_eq(to, 0), INFINITY, to));
+        return cr_sum(cr_mul(cr_mul(apart, to), cr_unsqueeze(g, -2)), -1);
     }
     cr_tensor *tied = cr_eq(cr_abs(apart), to);
     cr_tensor *ties = cr_cast(cr_sum(tied, -2, .keepdim = true), cr_dtype_of(g));

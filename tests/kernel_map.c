@@ -345,8 +345,8 @@ static element reference(cr__map_code code, cr_dtype in, cr_dtype out, const ele
 static bool is_derivative(cr__map_code code)
 {
     const cr__map_row *row = &cr__map_rows[code];
-    return row->types == CR__MAPS_ELEMENTARY && row->form == CR__FORM_BINARY &&
-           code != CR__MAP_pow;
+    return (row->types == CR__MAPS_ELEMENTARY || row->types == CR__MAPS_RARE) &&
+           (strstr(row->name, "_grad") || strstr(row->name, "_curve"));
 }
 
 /* Made of numbers of this size, where it is near 0. */

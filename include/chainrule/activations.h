@@ -29,6 +29,14 @@ CR_UNARY(selu)
 CR_UNARY(softsign)      /* x / (1 + |x|), NaN at inf     d g / (1 + |x|)^2 */
 #define cr_softsign(x) cr_softsign_at(x, CR_HERE)
 
+CR_UNARY(tanhshrink)    /* x - tanh x                    d g tanh^2 x */
+#define cr_tanhshrink(x) cr_tanhshrink_at(x, CR_HERE)
+
+/* x w, w = tanh(ln(1 + e^x))    d g (w + x w'), w' = (1 - w^2) s, s the sigmoid; Misra, 2019
+ * NaN at -inf, as in PyTorch: -inf times 0. */
+CR_UNARY(mish)
+#define cr_mish(x) cr_mish_at(x, CR_HERE)
+
 CR_UNARY(logsigmoid)    /* ln(1 / (1 + e^-x))            d g sigmoid(-x), in all its digits */
 #define cr_logsigmoid(x) cr_logsigmoid_at(x, CR_HERE)
 #undef CR_UNARY

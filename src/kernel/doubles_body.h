@@ -1,6 +1,8 @@
 /* The rows of maps.inc that are computed in f64, in one instruction set: each is a function of
  * vectors of doubles, called by the loop of its form and type. */
 #include "math64_body.h"
+
+#include "activations64_body.h"
 #include "special64_body.h"
 
 /* Of up to three operands, the rest being anything. */

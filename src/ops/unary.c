@@ -231,6 +231,20 @@ static cr_tensor *gelu_tanh_third(cr_tensor *g, cr_arg arg)
     return cr_mul(g, cr_add(cr_mul(w2, 3), cr_mul(x, w3)));
 }
 
+/* w1 (3 k + x (k^2 + k1)) with w = tanh(softplus(x)), w1 = w', k = s(-x) - 2 w s, k1 = k'. */
+static cr_tensor *mish_third(cr_tensor *g, cr_arg arg)
+{
+    cr_tensor *x = cr_clamp(arg.v.tensor, -800, 800);
+    cr_tensor *s = cr_sigmoid(x), *rest = cr_sigmoid(cr_neg(x));
+    cr_tensor *w = cr_tanh(cr_softplus(x, .threshold = CR_REAL(40)));
+    cr_tensor *w1 = cr_mul(cr_sub(1, cr_square(w)), s), *s1 = cr_mul(s, rest);
+    cr_tensor *k = cr_sub(rest, cr_mul(cr_mul(w, s), 2));
+    cr_tensor *k1 = cr_add(cr_mul(w1, s), cr_mul(w, s1));
+    k1 = cr_neg(cr_add(s1, cr_mul(k1, 2)));
+    k1 = cr_add(cr_mul(k, 3), cr_mul(x, cr_add(cr_square(k), k1)));
+    return cr_mul(g, cr_mul(w1, k1));
+}
+
 #define DERIVATIVE(NAME, DOC, NEXT, VALUES)                                \
     static cr_tensor *NAME##_of(cr_tensor *g, cr_arg x)                    \
     {                                                                      \
@@ -263,11 +277,18 @@ static cr_tensor *gelu_tanh_third(cr_tensor *g, cr_arg arg)
     }
 DERIVATIVES(logistic, "f[3]=1,2,3 f[3]=0,20,-20")
 DERIVATIVES(silu, "f[3]=1,2,3 f[3]=0,12,-12")
+DERIVATIVES(mish, "f[3]=1,2,3 f[3]=0,12,-12")
 DERIVATIVES(gelu_erf, "f[3]=1,2,3 f[3]=0,6,-6")
 DERIVATIVES(gelu_tanh, "f[3]=1,2,3 f[3]=0,5,-5")
 
 /* In f64 of x, where every digit counts: s(x) s(-x), and tanh' = 4 s'(2 x). In f32 of the
  * value, which training keeps anyway: where that is near 1, little is left of 1 - y. */
+/* g tanh^2 x */
+static void tanhshrink_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = cr_mul(g, cr_square(cr_tanh(cr__input(out, 0))));
+}
+
 static void tanh_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     if (cr_dtype_of(out) == CR_F64)
@@ -368,6 +389,11 @@ UNARY(relu, FLOATS, NULL, relu_vjp, Y, "0", "max(x, 0); NaN of NaN",
 UNARY(silu, FLOATS, NULL, silu_vjp, X, NULL, "x sigmoid(x)", S("f[2,3]"),
       S("f[4]=inf,-inf,-12,12 -> 1,0,-6.7585467613783386e-05,1.0000675854676138 "
         "-> 0,0,-6.1440462497741485e-05,-6.1440462497741485e-05"))
+UNARY(mish, FLOATS, NULL, mish_vjp, X, NULL, "x tanh(softplus(x))", S("f[2,3]"),
+      S("f[3]=inf,-12,12 -> 1,-6.7585901746137732e-05,1.0000000017365294 "
+        "-> 0,-6.1441293003682422e-05,-3.3220237634830529e-09"))
+UNARY(tanhshrink, FLOATS, NULL, tanhshrink_vjp, X, NULL, "x - tanh(x)", S("f[2,3]"),
+      S("f[3]=0,inf,-inf -> 0,1,1"))
 INTERNAL_UNARY(gelu_erf, gelu_erf, gelu_erf_vjp, "x Phi(x), Phi being the normal distribution function",
                S("f[2,3]"), S("f[2]=inf,-inf -> 1,0"))
 INTERNAL_UNARY(gelu_tanh, gelu_tanh, gelu_tanh_vjp,

@@ -279,6 +279,8 @@ static void activations(cr_ctx *ctx)
     IS(cr_selu(x), 0.262675);
     IS(cr_softsign(below), -0.2);
     IS(cr_logsigmoid(x), -0.575939);
+    IS(cr_tanhshrink(x), 0.005081);
+    IS(cr_mish(x), 0.169572);
     IS(cr_hardtanh(x), 0.25);
     IS(cr_hardtanh(below, .min_val = CR_REAL(0)), 0);
     IS(cr_elu(below), -0.221199);

@@ -221,6 +221,50 @@ static double softplus(double x, double beta, double threshold)
     return x * beta > threshold ? x : log1p(exp(x * beta)) / beta;
 }
 
+/* With k = s(-x) - 2 w s: w' = (1 - w^2) s and w'' = w' k; 1 - w^2 is 4 u / (1 + u)^2 of u, the
+ * square of 1 + e^x. */
+static long double mish_gate(long double x)
+{
+    long double e = expl(x), n = e * (e + 2);
+    return x > 5000 ? 1 : n / (n + 2);
+}
+
+static long double mish_gate_slope(long double x)
+{
+    long double u = (1 + expl(-x)) * (1 + expl(-x)), v = u + expl(-2 * x);
+    return x < 0 ? 4 * expl(x) * (1 + expl(x)) / powl(expl(2 * x) + 2 * expl(x) + 2, 2)
+                 : 4 * expl(-2 * x) * (1 + expl(-x)) / (v * v);
+}
+
+static double mish(double x)
+{
+    return isinf(x) && x < 0 ? (double)NAN
+                             : (double)((long double)x * mish_gate((long double)x));
+}
+
+static double mish_slope(double x)
+{
+    long double t = bounded(x);
+    double slope = (double)(mish_gate(t) + t * mish_gate_slope(t));
+    return slope == 0 ? -0.0 : slope;
+}
+
+static double mish_curve(double x)
+{
+    long double t = bounded(x);
+    long double k = logistic(-t) - 2 * mish_gate(t) * logistic(t);
+    return (double)(mish_gate_slope(t) * (2 + t * k));
+}
+
+static double tanhshrink(double x)
+{
+    long double z = (long double)x * (long double)x, t = 41;
+    for (int i = 39; i > 1; i -= 2)
+        t = i + z / t;
+    t = z / t;
+    return fabs(x) < 3 ? (double)((long double)x * t / (1 + t)) : x - tanh(x);
+}
+
 double elementary(cr__map_code code, double a, double b, double c)
 {
     switch (code) {
@@ -240,6 +284,10 @@ double elementary(cr__map_code code, double a, double b, double c)
         REFERENCE(sigmoid, sigmoid(a))
         REFERENCE(erf, erf(a))
         REFERENCE(silu, silu(a))
+        REFERENCE(mish, mish(a))
+        REFERENCE(mish_grad, a * mish_slope(b))
+        REFERENCE(mish_curve, a * mish_curve(b))
+        REFERENCE(tanhshrink, tanhshrink(a))
         REFERENCE(gelu_erf, gelu(a))
         REFERENCE(gelu_tanh, gelu_tanh(a))
         REFERENCE(tan, tan(a))

@@ -145,6 +145,20 @@ REF_SCALAR(sinc_nth, sinc_nth(x[0], p[0]))
 REF_SCALAR(gelu_tanh, isinf(x[0]) ? fmax(x[0], 0) : x[0] * ref_s(ref_v(x[0])))
 REF_SCALAR(logistic_grad, x[0] * ref_s(x[1]) * ref_s(-x[1]))
 REF_SCALAR(logistic_curve, -x[0] * ref_s(x[1]) * ref_s(-x[1]) * tanh(x[1] / 2))
+static double ref_mish_slope(double x)
+{
+    double w = tanh(log1p(exp(x)));
+    return w + x * (1 - w * w) * ref_s(x);
+}
+
+static double ref_mish_bend(double x)
+{
+    double w = tanh(log1p(exp(x))), s = ref_s(x), slope = (1 - w * w) * s;
+    return slope * (2 + x * (1 - s - 2 * w * s));
+}
+
+REF_SCALAR(mish_grad, x[0] * ref_mish_slope(x[1]))
+REF_SCALAR(mish_curve, x[0] * ref_mish_bend(x[1]))
 REF_SCALAR(silu_grad, x[0] * ref_s(x[1]) * (1 + x[1] * ref_s(-x[1])))
 REF_SCALAR(silu_curve, x[0] * ref_s(x[1]) * ref_s(-x[1]) * (2 - x[1] * tanh(x[1] / 2)))
 REF_SCALAR(gelu_erf_grad, x[0] * (erfc(-x[1] / sqrt(2)) / 2 + x[1] * ref_phi(x[1])))
@@ -208,6 +222,8 @@ static const ref_map ref_maps[] = {
     { .name = "gelu_tanh", .f = ref_gelu_tanh },
     { .name = "logistic_grad", .f = ref_logistic_grad },
     { .name = "logistic_curve", .f = ref_logistic_curve },
+    { .name = "mish_grad", .f = ref_mish_grad },
+    { .name = "mish_curve", .f = ref_mish_curve },
     { .name = "silu_grad", .f = ref_silu_grad },
     { .name = "silu_curve", .f = ref_silu_curve },
     { .name = "gelu_erf_grad", .f = ref_gelu_erf_grad },

@@ -154,7 +154,8 @@ static bool like_definition_in(const call *c, cr_dtype dtype)
     fill_call(&whole);
     result r = run_call(&(manner){ .ctx = base, .integer = dtype }, &whole);
     array want = { 0 };
-    bool good = r.n > 0 || r.status == CR_ERR_DTYPE || r.status == CR_ERR_ARGUMENT;
+    bool good = r.n > 0 || r.status == CR_ERR_DTYPE || r.status == CR_ERR_ARGUMENT ||
+                r.status == CR_ERR_VALUE;
     if (!good)
         diag("  %s with %s: %s", call_text(&whole), cr_dtype_name(dtype), r.message);
     if (r.n > 0 && !find_property(c->op->name) && run_definition(&whole, &want))

@@ -364,6 +364,11 @@ static cr_status distances_shape(cr_infer *infer)
     if (!cr__is_float(infer->in_dtype[0]))
         return cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
                            "takes floats, not %s", cr_dtype_name(infer->in_dtype[0]));
+    if (x->n < 2 || x->n != y->n || x->v[x->n - 1] != y->v[y->n - 1] ||
+        x->v[x->n - 1] == 0)
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                           "rows of %s and %s are not of one length above 0",
+                           cr__dims_text(infer->ctx, *x), cr__dims_text(infer->ctx, *y));
     infer->dims.v[x->n - 1] = y->v[y->n - 2];
     return CR_OK;
 }

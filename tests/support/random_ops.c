@@ -5,6 +5,16 @@
 
 /* ---- whatever the registry lists ---- */
 
+/* What a sample gives exactly: kinks, ties, and what only such values may be. */
+static cr_tensor *given(world *w, const sample_input *in, cr_dtype real)
+{
+    uint64_t state = 0;
+    array a = make_array(in, NULL, &state);
+    cr_tensor *x = cr_from(w->ctx, CR_F64, a.dims, a.v);
+    free(a.v);
+    return cr_cast(x, in->kind == 'f' ? real : in->kind == 'b' ? CR_BOOL : CR_I64);
+}
+
 /* Elements of a tensor of the pool, or new ones, as this input of a sample describes. */
 static cr_tensor *drawn(world *w, const sample_input *in, cr_dtype real, cr_dims dims)
 {
@@ -13,6 +23,8 @@ static cr_tensor *drawn(world *w, const sample_input *in, cr_dtype real, cr_dims
     cr_tensor *x = in->constant ? NULL : pick(w, in->kind == 'f' ? TYPE(real) : ANY, 0);
     if (in->kind == '-')
         return NULL;
+    if (in->values)
+        return given(w, in, real);
     if (!x || cr_numel(x) < n || n == 0)
         x = fresh(w, in->kind == 'f' ? real : CR_I64, dims);
     else if (!same_dims(cr_shape(x), dims))
@@ -31,8 +43,9 @@ static bool takes_any_shape(const cr_op *op, const sample *s, int rank)
     bool any = (op->kind == CR_OP_MAP || op->kind == CR_OP_REDUCE) && s->n > 0 &&
                rank >= s->in[0].dims.n;
     for (int i = 0; i < s->n; i++)
-        any = any && (s->in[i].kind == 'n' || same_dims(s->in[i].dims, s->in[0].dims) ||
-                      s->in[0].kind == 'n');
+        any = any && !s->in[i].values &&
+              (s->in[i].kind == 'n' || same_dims(s->in[i].dims, s->in[0].dims) ||
+               s->in[0].kind == 'n');
     return any;
 }
 

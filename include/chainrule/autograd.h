@@ -139,6 +139,26 @@ CR_API cr_tensor *cr_hessian_at(cr_tensor *y, cr_tensor *x, cr_product_opts opts
 #define cr_hessian(y, ...)                                                   \
     cr_hessian_at(y, CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_product_opts, __VA_ARGS__))
 
+/* ---- Per-sample gradients ----------------------------------------------------------- */
+
+/* grads[j] = d losses[k] / d xs[j] for each element k of the vector losses [N], of shape N, then the
+ * dims of xs[j] (leaves, or what is made of leaves alone): what clipping by sample and the Fisher
+ * information want. Where losses[k] depends on sample k of the batch alone, along the first dim of
+ * activations, this is one walk, in which each layer makes the gradients of all samples at once:
+ * linear layers, matrix products, embeddings, convolutions, layer, group and instance norm,
+ * whatever is element by element or within a sample, and parameters that are used more than once.
+ * Where samples mix it is right all the same: behind the mean of a batch norm each sample goes its
+ * own way, operation by operation, and behind what does not say how it treats samples
+ * (cr_op.apart, of your own operations) there is a pass for each loss.
+ * Zeros for what no loss depends on, unless .strict; options, and what is let go, as of cr_vjp().
+ * Hooks are not called but where there are passes. Leaves' gradients stay untouched.
+ * usage: cr_per_sample_gradients(losses, xs, 2, grads) */
+CR_API cr_status cr_per_sample_gradients_at(cr_tensor *losses, cr_tensor *const *xs, int n_xs,
+                                            cr_tensor **grads, cr_product_opts opts);
+#define cr_per_sample_gradients(losses, xs, n_xs, ...)                             \
+    cr_per_sample_gradients_at(losses, xs, n_xs, CR_FIRST(__VA_ARGS__, 0),         \
+                               CR_OPTS(cr_product_opts, __VA_ARGS__))
+
 /* ---- Verifying your own graph -------------------------------------------------------- */
 
 /* Checks the gradient of every operation beneath loss (of any shape), at the values that it has

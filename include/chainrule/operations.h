@@ -192,6 +192,13 @@ struct cr_op {
     const cr_sample *samples CR_ZERO; /* ends with a row whose inputs are NULL */
     const char *kinks CR_ZERO; /* inputs near which it is not differentiable: "0", "-0.5,0.5" */
 
+    /* For cr_per_sample_gradients(): bits CR_READS_INPUT(i) of the inputs of which part k of the
+     * result, its first dim being cut into equal parts however many, reads part k only. All parts
+     * share the others, whose cotangents from each of n parts, [n, ..], are what vjp_apart makes of
+     * out's. NULL, or 0: parts mix. Maps, reductions and views need none. */
+    unsigned (*apart)(const cr_tensor *out) CR_ZERO;
+    cr_tensor *(*vjp_apart)(cr_tensor *out, cr_tensor *cotangent, int i, int64_t n) CR_ZERO;
+
     /* The arguments of its C function, for `chainrule ops`, with a dot before options:
      * "x,dim,index". NULL: the inputs, then the attributes up to the last by position. */
     const char *call CR_ZERO;

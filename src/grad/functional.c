@@ -228,12 +228,10 @@ cr_status cr_hvp_at(cr_tensor *y, cr_tensor *const *xs, int n_xs,
 
 /* ---- matrices ---- */
 
-/* Like y, all zeros but for element i. */
-static cr_tensor *unit_vector(const product *p, cr_tensor *y, int64_t i)
+cr_tensor *cr__unit_vector(cr_tensor *y, int64_t i, const char *site)
 {
-    cr_make_opts make = { .site = p->opts->site, .dtype = CR_I64 };
-    const char *site = p->opts->site;
-    cr_tensor *places = cr_arange_at(p->ctx, cr_arg_int(0), cr_arg_int(cr__numel(y)),
+    cr_make_opts make = { .site = site, .dtype = CR_I64 };
+    cr_tensor *places = cr_arange_at(y->ctx, cr_arg_int(0), cr_arg_int(cr__numel(y)),
                                      cr_arg_int(1), make);
     cr_tensor *one = cr_cast_at(cr_eq_at(cr_arg_tensor(places), cr_arg_int(i), site),
                                 (cr_dtype)y->dtype, site);
@@ -276,7 +274,7 @@ static cr_tensor *find_jacobian(const product *p, cr_tensor *y, cr_tensor *x,
         return n ? NULL : cr_full_at(p->ctx, dims, cr_arg_int(0), like);
     bool any = true;
     for (int64_t i = 0; i < n && any && p->ctx->status == CR_OK; i++) {
-        cr_tensor *v = unit_vector(p, y, i);
+        cr_tensor *v = cr__unit_vector(y, i, p->opts->site);
         bool more = retain_graph || i + 1 < n;
         if (v &&
             differentiate_all(p, &y, 1, &v, &x, 1, p->opts->create_graph, more, &rows[i]))

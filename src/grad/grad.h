@@ -71,6 +71,9 @@ cr_tensor *cr__walk_start(cr_tensor *y, cr_tensor *given, bool create_graph,
  * gradcheck.c. */
 double cr__check_weight(int output, int64_t i);
 
+/* Like y, all zeros but for element i. functional.c. */
+cr_tensor *cr__unit_vector(cr_tensor *y, int64_t i, const char *site);
+
 /* Records the error "what: why (site); advice". advice may be NULL. Returns status. */
 CR__COLD cr_status cr__grad_fail(cr_ctx *ctx, cr_status status, const char *what,
                                  const char *site, const char *advice, const char *format,

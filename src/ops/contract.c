@@ -98,6 +98,21 @@ static void contract_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         down[1] = seen_transposed(y) ? cr_t(contract(cr_t(g), x)) : contract(cr_t(x), g);
 }
 
+/* Rows of a plain product, and batches. */
+static unsigned contract_apart(const cr_tensor *out)
+{
+    return CR_READS_INPUT(0) | (cr_ndim(out) > 2 ? CR_READS_INPUT(1) : 0u);
+}
+
+static cr_tensor *contract_vjp_apart(cr_tensor *out, cr_tensor *g, int i, int64_t n)
+{
+    cr_tensor *x = cr_input(out, 0);
+    (void)i;
+    x = cr_reshape(x, CR_DIMS(n, cr_size(x, 0) / n, cr_size(x, 1)));
+    g = cr_reshape(g, CR_DIMS(n, cr_size(g, 0) / n, cr_size(g, 1)));
+    return contract(cr_t(x), g);
+}
+
 CR__OP(contract) = {
     .name = "contract",
     .doc = "the matrix product [.., m, k] @ [.., k, n] with equal leading dimensions",
@@ -108,6 +123,8 @@ CR__OP(contract) = {
     .shape = contract_shape,
     .vjp = contract_vjp,
     .reads = CR_READS_INPUT(0) | CR_READS_INPUT(1),
+    .apart = contract_apart,
+    .vjp_apart = contract_vjp_apart,
     .internal = &(const cr__contract_info){ .job = contract_job },
     .samples = CR__SAMPLES({ "f[2,3] f[3,4]", NULL }, { "f[2,2,3] f[2,3,2]", NULL },
                            { "f[2,0] f[0,3]", NULL }, { "f[0,2] f[2,3]", NULL },

@@ -77,6 +77,38 @@ static void product_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
                               space_of(cr_shape(cr_input(out, i))), CR_HERE);
 }
 
+/* Of images; not of what is a sum over them. */
+static unsigned product_apart(const cr_tensor *out)
+{
+    return role_of(cr_op_of(out)) == OF_W ? 0 : CR_READS_INPUT(0);
+}
+
+/* The weight's gradient of each of n parts is that of one image with the channels of all, in n
+ * times as many groups; of parts of one image each. */
+static cr_tensor *product_vjp_apart(cr_tensor *out, cr_tensor *g, int i, int64_t n)
+{
+    const role result = role_of(cr_op_of(out));
+    const product_attrs *like = cr_attrs(out);
+    product_attrs attrs = *like;
+    cr_tensor *of[3] = { NULL }, *weight = cr_input(out, i);
+    of[result] = g;
+    of[result == OF_Y ? OF_X : OF_Y] = cr_input(out, 0);
+    if (cr_size(g, 0) != n || cr_ndim(weight) == CR_MAX_DIMS)
+        return NULL;
+    for (int k = 0; k < 2; k++) {
+        cr_tensor **x = &of[k ? OF_Y : OF_X];
+        cr_dims dims = cr_shape(*x);
+        dims.v[1] *= dims.v[0];
+        dims.v[0] = 1;
+        *x = cr_reshape(*x, dims);
+    }
+    attrs.groups *= n;
+    cr_tensor *each = product(OF_W, of, &attrs, space_of(cr_shape(weight)), CR_HERE);
+    cr_dims dims = cr_shape(weight);
+    cr__dims_insert(&dims, 0, n);
+    return each ? cr_reshape(each, dims) : NULL;
+}
+
 static void product_conv(const cr_tensor *out, const cr__strided *a, const cr__strided *b,
                          cr__conv *conv)
 {
@@ -122,6 +154,8 @@ static const cr_attr product_rows[] = {
         .shape = product_shape,                                         \
         .vjp = product_vjp,                                             \
         .reads = CR_READS_INPUT(0) | CR_READS_INPUT(1),                 \
+        .apart = product_apart,                                         \
+        .vjp_apart = product_vjp_apart,                                 \
         .internal = &(const cr__contract_info){ .conv = product_conv }, \
         .samples = CR__SAMPLES(__VA_ARGS__),                            \
     }

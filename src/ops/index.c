@@ -490,6 +490,31 @@ static void embedding_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr_index_add(cr_zeros_like(weight), 0, index, g);
 }
 
+static unsigned embedding_apart(const cr_tensor *out)
+{
+    (void)out;
+    return CR_READS_INPUT(1);
+}
+
+/* The gradient of n tables one behind the other, part k looking into table k. */
+static cr_tensor *embedding_vjp_apart(cr_tensor *out, cr_tensor *g, int i, int64_t n)
+{
+    const embedding_attrs *attrs = cr_attrs(out);
+    cr_tensor *weight = cr_input(out, i), *index = cr_input(out, 1), *all, *table;
+    const int64_t count = cr_size(weight, 0), width = cr_size(weight, 1),
+                  numel = cr_numel(index);
+    index = cr_reshape(cr_cast(index, CR_I64), CR_DIMS(n, numel / n));
+    g = cr_reshape(g, CR_DIMS(numel, width));
+    if (attrs->padding_idx.given)
+        g = cr_where(cr_reshape(cr_ne(index, attrs->padding_idx.v), CR_DIMS(numel, 1)), g,
+                     0);
+    table = cr_arange(cr_ctx_of(out), 0, n * count, count, .dtype = CR_I64);
+    index = cr_reshape(cr_add(index, cr_unsqueeze(table, 1)), CR_DIMS(numel));
+    all =
+        cr_zeros(cr_ctx_of(out), CR_DIMS(n * count, width), .dtype = cr_dtype_of(weight));
+    return cr_reshape(cr_index_add(all, 0, index, g), CR_DIMS(n, count, width));
+}
+
 CR__OP(embedding) = {
     .name = "embedding",
     .doc = "the rows of weight [count, width] at index; row padding_idx gets no gradient",
@@ -503,6 +528,8 @@ CR__OP(embedding) = {
     .shape = embedding_shape,
     .vjp = embedding_vjp,
     .reads = CR_READS_INPUT(1),
+    .apart = embedding_apart,
+    .vjp_apart = embedding_vjp_apart,
     .kernel = embedding_kernel,
     .strided = CR_READS_INPUT(0),
     .check = embedding_check,

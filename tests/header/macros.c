@@ -814,6 +814,11 @@ static void gradients(cr_ctx *ctx)
     products(x);
     hooks(x);
     is_int(cr_verify_graph(cr_square(x)), CR_OK, "a graph is verified");
+    cr_tensor *losses = cr_mul(cr_reshape(x, CR_DIMS(1)), 2), *each = NULL;
+    is_int(cr_per_sample_gradients(losses, &x, 1, &each), CR_OK, "per-sample gradients");
+    IS(each, 2);
+    is_int(cr_per_sample_gradients(losses, &x, 1, &each, .strict = true), CR_OK,
+           "with an option");
     is_int(cr_verify_graph(cr_square(x), .rtol = 1e-2), CR_OK, "with an option");
     ok(!cr_needs_grad(cr_square(cr_requires_grad(x, false))), "a frozen leaf");
     ok(cr_needs_grad(cr_square(cr_requires_grad(x, true))) && cr_is_leaf(x), "thawed");

@@ -86,9 +86,10 @@ CR_API cr_status cr_remove_hook(cr_tensor *x, uint64_t id);
  * It costs one more forward pass. A block within a block is part of that. Kept all the same is what
  * you read, watch or keep, and what operations outside of the block have for their own gradients.
  * Each pass computes again, also with .retain_graph. With .create_graph what was let go is computed
- * again all at once, and kept for the passes over its gradients. Nothing is recomputed in eager mode, which keeps
- * values; nor of what is recorded where gradients are off when the block begins, or by a backward
- * pass. The two calls beneath are cr_recompute_push(ctx) and cr_recompute_pop(ctx). */
+ * again all at once, and kept for the passes over its gradients. Nothing is recomputed in eager
+ * mode, which keeps values; nor of what is recorded where gradients are off when the block begins,
+ * or by a backward pass. The two calls beneath are cr_recompute_push(ctx) and
+ * cr_recompute_pop(ctx). */
 
 /* ---- Jacobians and Hessians --------------------------------------------------------- */
 
@@ -141,11 +142,11 @@ CR_API cr_tensor *cr_hessian_at(cr_tensor *y, cr_tensor *x, cr_product_opts opts
 
 /* ---- Per-sample gradients ----------------------------------------------------------- */
 
-/* grads[j] = d losses[k] / d xs[j] for each element k of the vector losses [N], of shape N, then the
- * dims of xs[j] (leaves, or what is made of leaves alone): what clipping by sample and the Fisher
- * information want. Where losses[k] depends on sample k of the batch alone, along the first dim of
- * activations, this is one walk, in which each layer makes the gradients of all samples at once:
- * linear layers, matrix products, embeddings, convolutions, layer, group and instance norm,
+/* grads[j] = d losses[k] / d xs[j] for each element k of the vector losses [N], of shape N, then
+ * the dims of xs[j] (leaves, or what is made of leaves alone): what clipping by sample and the
+ * Fisher information want. Where losses[k] depends on sample k of the batch alone, along the first
+ * dim of activations, this is one walk, in which each layer makes the gradients of all samples at
+ * once: linear layers, matrix products, embeddings, convolutions, layer, group and instance norm,
  * whatever is element by element or within a sample, and parameters that are used more than once.
  * Where samples mix it is right all the same: behind the mean of a batch norm each sample goes its
  * own way, operation by operation, and behind what does not say how it treats samples
@@ -190,7 +191,7 @@ CR_API cr_status cr_verify_graph_at(cr_tensor *loss, cr_verify_opts opts);
 
 /* Whether infinities and NaNs are traced to where they come from (cr_options.trace_nonfinite). A
  * run then looks at what stays: values that are read, watched or kept, gradients, new values of
- * leaves. If one of them is not finite, the run fails with CR_ERR_NONFINITE and changes nothing, and
+ * leaves. If one of them is not finite, the run fails with CR_ERR_NONFINITE, changes nothing, and
  * its message says where the first came from: the operation that made it of finite operands, the
  * place in your program, forward or backward, the element, and the operands there; or the tensor
  * that was given with it. Operations that only passed it on are counted:
@@ -201,8 +202,8 @@ CR_API cr_status cr_verify_graph_at(cr_tensor *loss, cr_verify_opts opts);
  *
  * For that the run is repeated, operation by operation, each value being kept, if there is memory;
  * what has changed by then is taken back. What is infinite and has no effect, such as a mask of
- * -inf before a softmax, is no matter. While this is on a run takes more memory: what it replaces is not written over. The time is within
- * 2% of what it is otherwise, as long as all is finite. Values have the same bits. */
+ * -inf before a softmax, is no matter. While this is on a run takes more memory, since it writes
+ * over nothing that it replaces. Values have the same bits. */
 CR_API void cr_trace_nonfinite(cr_ctx *ctx, bool on);
 
 CR_END

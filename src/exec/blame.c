@@ -43,13 +43,13 @@ void cr__trace_unit(cr__plan *plan, const cr__unit *unit)
 /* ---- elements ---- */
 
 /* An element of a value: its number in row-major order. */
-typedef struct element {
+typedef struct blamed {
     const cr_tensor *x;
     int64_t i;
-} element;
+} blamed;
 
 /* The element of its input that a view shows. */
-static element behind_view(element e)
+static blamed behind_view(blamed e)
 {
     const cr__view_info *info = e.x->op->internal;
     cr__layout layout;
@@ -59,7 +59,7 @@ static element behind_view(element e)
     int64_t rest = e.i, at = layout.offset;
     for (int d = e.x->shape->ndim; d-- > 0; rest /= e.x->shape->dims[d])
         at += rest % e.x->shape->dims[d] * layout.strides[d];
-    return (element){ in, at };
+    return (blamed){ in, at };
 }
 
 static bool is_view(const cr_tensor *x)
@@ -68,14 +68,14 @@ static bool is_view(const cr_tensor *x)
 }
 
 /* Where its value is known: behind views that are not. False if it is nowhere. */
-static bool find_known(element *e)
+static bool find_known(blamed *e)
 {
     while (!(e->x->flags & CR__KNOWN) && is_view(e->x))
         *e = behind_view(*e);
     return e->x->flags & CR__KNOWN;
 }
 
-static double known_number(element e)
+static double known_number(blamed e)
 {
     const char *at = cr__value((cr_tensor *)(uintptr_t)e.x);
     float f;
@@ -98,18 +98,18 @@ static double known_number(element e)
 }
 
 /* 0 if the value is not known. */
-static double number_of(element e)
+static double number_of(blamed e)
 {
     return find_known(&e) ? known_number(e) : 0;
 }
 
 /* The first element that is not finite, NaNs first if `nan`; *found: there is one. */
-static element first_nonfinite(const cr_tensor *x, bool nan, bool *found)
+static blamed first_nonfinite(const cr_tensor *x, bool nan, bool *found)
 {
-    element at = { x, 0 };
+    blamed at = { x, 0 };
     *found = false;
     for (int64_t i = 0; i < x->shape->numel && cr__is_float((cr_dtype)x->dtype); i++) {
-        double value = number_of((element){ x, i });
+        double value = number_of((blamed){ x, i });
         if (isfinite(value) || (*found && !isnan(value)))
             continue;
         at.i = i;
@@ -124,9 +124,9 @@ static element first_nonfinite(const cr_tensor *x, bool nan, bool *found)
 
 typedef struct trail {
     cr_ctx *ctx;
-    element from; /* the result that is not finite */
-    element at;   /* where the way has led to */
-    element
+    blamed from; /* the result that is not finite */
+    blamed at;   /* where the way has led to */
+    blamed
         made; /* the first on the way, in order of creation, that is NaN of what is none */
     bool any_made;
     int64_t passed; /* operations between */
@@ -150,11 +150,11 @@ static bool goes_into(const cr_tensor *x, const cr_tensor *in, int64_t i, int64_
 }
 
 /* The element of operand k that is not finite and goes into e; *found: there is one. */
-static element bad_operand(element e, int k, bool nan, bool *found)
+static blamed bad_operand(blamed e, int k, bool nan, bool *found)
 {
     const cr_tensor *in = cr__input(e.x, k);
     const cr_op_kind kind = e.x->op->kind;
-    element at = { in, e.i };
+    blamed at = { in, e.i };
     *found = false;
     if (kind == CR_OP_MAP || kind == CR_OP_VIEW) {
         at = kind == CR_OP_VIEW ? behind_view(e) : at;
@@ -164,8 +164,8 @@ static element bad_operand(element e, int k, bool nan, bool *found)
     if (kind != CR_OP_REDUCE)
         return first_nonfinite(in, nan, found);
     for (int64_t i = 0; i < in->shape->numel && !*found; i++)
-        if (goes_into(e.x, in, i, e.i) && !isfinite(number_of((element){ in, i })) &&
-            (!nan || isnan(number_of((element){ in, i }))))
+        if (goes_into(e.x, in, i, e.i) && !isfinite(number_of((blamed){ in, i })) &&
+            (!nan || isnan(number_of((blamed){ in, i }))))
             at.i = i, *found = true;
     if (!*found && nan)
         return bad_operand(e, k, false, found);
@@ -174,12 +174,12 @@ static element bad_operand(element e, int k, bool nan, bool *found)
 
 /* Whether the map's element is not from operand k: a condition, which is of a type of its own,
  * says so. */
-static bool is_passed_over(element e, int k)
+static bool is_passed_over(blamed e, int k)
 {
     const cr__map *map = e.x->op->kind == CR_OP_MAP ? e.x->op->internal : NULL;
     if (!map || map->own != 1 || e.x->n_inputs != 3 || !cr__input(e.x, 0))
         return false;
-    element condition = { cr__input(e.x, 0), e.i };
+    blamed condition = { cr__input(e.x, 0), e.i };
     if (condition.x->dtype != CR_BOOL || !find_known(&condition))
         return false;
     const uint8_t *taken = cr__value((cr_tensor *)(uintptr_t)condition.x);
@@ -189,16 +189,16 @@ static bool is_passed_over(element e, int k)
 /* One operation back. False if no operand that is known is to blame. */
 static bool go_back_one(trail *t)
 {
-    const element e = t->at;
+    const blamed e = t->at;
     const bool nan = isnan(number_of(e));
-    element best = { 0 };
+    blamed best = { 0 };
     bool any = false, best_nan = false;
     for (int k = 0; k < e.x->n_inputs && e.x->op; k++) {
         const cr_tensor *in = cr__input(e.x, k);
         bool found;
         if (!in || !cr__is_float((cr_dtype)in->dtype) || is_passed_over(e, k))
             continue;
-        element at = bad_operand(e, k, nan, &found);
+        blamed at = bad_operand(e, k, nan, &found);
         bool is_nan = found && isnan(number_of(at));
         if (!found || (any && !(nan && is_nan && !best_nan)))
             continue;
@@ -225,7 +225,7 @@ static void say_number(cr__text *out, double value)
         cr__say(out, "%.6g", value);
 }
 
-static void say_element(cr__text *out, element e)
+static void say_element(cr__text *out, blamed e)
 {
     cr_dims place = cr_shape(e.x);
     int64_t rest = e.i;
@@ -263,7 +263,7 @@ static bool is_backward(const cr_tensor *x)
 }
 
 /* "exp f32 [3] (train.c:9)", with what it is a part of. */
-static void say_operation(cr__text *out, element e)
+static void say_operation(cr__text *out, blamed e)
 {
     const cr_tensor *x = e.x;
     if (is_backward(x))
@@ -277,7 +277,7 @@ static void say_operation(cr__text *out, element e)
 }
 
 /* Of maps the operands' elements, of others what they are; *zero: one of them is 0. */
-static void say_operands(cr__text *out, element e, bool *zero)
+static void say_operands(cr__text *out, blamed e, bool *zero)
 {
     *zero = false;
     for (int k = 0; k < e.x->n_inputs && k < 4; k++) {
@@ -290,7 +290,7 @@ static void say_operands(cr__text *out, element e, bool *zero)
             *zero |= cr__arg_double(arg) == 0;
         } else if (e.x->op->kind == CR_OP_MAP &&
                    cr__is_float((cr_dtype)arg.v.tensor->dtype)) {
-            double value = number_of((element){ arg.v.tensor, e.i });
+            double value = number_of((blamed){ arg.v.tensor, e.i });
             say_number(out, value);
             *zero |= value == 0;
         } else
@@ -303,7 +303,7 @@ static void say_operands(cr__text *out, element e, bool *zero)
 static bool operands_known(const cr_tensor *x)
 {
     for (int k = 0; k < x->n_inputs; k++) {
-        element e = { cr__input(x, k), 0 };
+        blamed e = { cr__input(x, k), 0 };
         while (e.x && !(e.x->flags & CR__KNOWN) && is_view(e.x))
             e.x = cr__input(e.x, 0);
         if (e.x && !(e.x->flags & CR__KNOWN))
@@ -312,7 +312,7 @@ static bool operands_known(const cr_tensor *x)
     return true;
 }
 
-static void say_origin(cr__text *out, element e, bool *zero)
+static void say_origin(cr__text *out, blamed e, bool *zero)
 {
     const cr_tensor *x = e.x;
     *zero = false;
@@ -369,13 +369,13 @@ static void say_trail(cr__text *out, const trail *t)
 }
 
 /* e, which is known, is not finite: becomes the error. */
-static void blame_element(cr_ctx *ctx, element e)
+static void blame_element(cr_ctx *ctx, blamed e)
 {
     trail t = { .ctx = ctx, .from = e, .at = e };
     char text[900] = "";
     cr__text out = { .at = text, .capacity = sizeof text };
     for (;;) {
-        element here = t.at;
+        blamed here = t.at;
         if (here.x->flags & CR__CUT || !operands_known(here.x) || !go_back_one(&t))
             break;
         t.passed += !is_view(here.x) && !(t.any_made && t.made.x == here.x);
@@ -389,7 +389,7 @@ static bool blame_first(cr_ctx *ctx, cr_tensor *const *nodes, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         bool found = false;
-        element e = { nodes[i], 0 };
+        blamed e = { nodes[i], 0 };
         if (nodes[i]->flags & CR__KEEP && find_known(&e))
             e = first_nonfinite(nodes[i], false, &found);
         if (!found)
@@ -409,7 +409,7 @@ typedef struct before {
 } before;
 
 /* In order of creation, each with its value; false if that takes more memory than there is. */
-static bool repeat(cr_ctx *ctx, before *all, size_t n)
+static bool repeat_run(cr_ctx *ctx, before *all, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         cr_tensor *x = all[i].x;
@@ -456,7 +456,7 @@ void cr__blame(cr_ctx *ctx, cr_tensor *const *nodes, size_t n)
     }
     ctx->eager = ctx->blames = true;
     ctx->scope->ending = false;
-    bool done = repeat(ctx, all, n);
+    bool done = repeat_run(ctx, all, n);
     if (!blame_first(ctx, list, n))
         cr_fail(ctx, CR_ERR_NONFINITE, "eval: a value is not finite; %s",
                 done ? "where it comes from was not found"
@@ -475,7 +475,7 @@ void cr__blame(cr_ctx *ctx, cr_tensor *const *nodes, size_t n)
 static bool blame_if_nonfinite(cr_ctx *ctx, cr_tensor *x)
 {
     bool found = false;
-    element e = { x, 0 };
+    blamed e = { x, 0 };
     if (find_known(&e))
         e = first_nonfinite(x, false, &found);
     if (found)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* What one call is about. Sites of what is recorded are the caller's. */
-typedef struct product {
+typedef struct product_call {
     cr_ctx *ctx;
     const char *what;
     cr_tensor *const *ys, *const *xs;
@@ -14,11 +14,12 @@ typedef struct product {
     const cr_product_opts *opts;
     const char *site; /* the context's, to be restored */
     cr_tensor **memory;
-} product;
+} product_call;
 
 /* ---- arguments ---- */
 
-static bool check_floats(const product *p, cr_tensor *const *xs, int n, const char *list)
+static bool check_floats(const product_call *p, cr_tensor *const *xs, int n,
+                         const char *list)
 {
     char label[48];
     for (int i = 0; i < n; i++) {
@@ -36,8 +37,8 @@ static bool check_floats(const product *p, cr_tensor *const *xs, int n, const ch
 }
 
 /* vs, one for each of the xs, are like them. */
-static bool check_vectors(const product *p, cr_tensor *const *vs, cr_tensor *const *xs,
-                          int n, const char *list)
+static bool check_vectors(const product_call *p, cr_tensor *const *vs,
+                          cr_tensor *const *xs, int n, const char *list)
 {
     if (!check_floats(p, vs, n, list))
         return false;
@@ -55,7 +56,7 @@ static bool check_vectors(const product *p, cr_tensor *const *vs, cr_tensor *con
     return true;
 }
 
-static bool check_scalar(const product *p, const cr_tensor *y)
+static bool check_scalar(const product_call *p, const cr_tensor *y)
 {
     if (cr__numel(y) == 1)
         return true;
@@ -66,7 +67,7 @@ static bool check_scalar(const product *p, const cr_tensor *y)
 }
 
 /* Finds the context, checks ys and xs, and obtains room for n tensors. */
-static bool begin_product(product *p, size_t n)
+static bool begin_product(product_call *p, size_t n)
 {
     for (int i = 0; i < p->n_ys && p->ys && !p->ctx; i++)
         p->ctx = p->ys[i] ? p->ys[i]->ctx : NULL;
@@ -93,7 +94,8 @@ static bool begin_product(product *p, size_t n)
 }
 
 /* Fills in out, which may be the memory of arguments. */
-static cr_status end_product(product *p, cr_tensor *const *found, int n, cr_tensor **out)
+static cr_status end_product(product_call *p, cr_tensor *const *found, int n,
+                             cr_tensor **out)
 {
     cr_status status = !p->ctx ? CR_ERR_NULL : p->ctx->status;
     if (p->ctx && p->memory)
@@ -109,7 +111,7 @@ static cr_status end_product(product *p, cr_tensor *const *found, int n, cr_tens
 
 /* Those of ys with respect to xs. What does not depend on one has zeros, unless that is an
  * error. */
-static bool differentiate_all(const product *p, cr_tensor *const *ys, int n_ys,
+static bool differentiate_all(const product_call *p, cr_tensor *const *ys, int n_ys,
                               cr_tensor *const *cotangents, cr_tensor *const *xs,
                               int n_xs, bool create_graph, bool retain_graph,
                               cr_tensor **out)
@@ -122,7 +124,8 @@ static bool differentiate_all(const product *p, cr_tensor *const *ys, int n_ys,
     return cr_gradients_at(ys, n_ys, xs, n_xs, out, opts) == CR_OK;
 }
 
-static bool fill_zeros(const product *p, cr_tensor *const *xs, int n, cr_tensor **out)
+static bool fill_zeros(const product_call *p, cr_tensor *const *xs, int n,
+                       cr_tensor **out)
 {
     for (int i = 0; i < n && p->ctx->status == CR_OK; i++)
         if (!out[i])
@@ -131,7 +134,7 @@ static bool fill_zeros(const product *p, cr_tensor *const *xs, int n, cr_tensor 
 }
 
 /* Those that are there move to the front, of a, and of b beside it; how many. */
-static int pack(cr_tensor **a, cr_tensor **b, int n)
+static int pack_pairs(cr_tensor **a, cr_tensor **b, int n)
 {
     int count = 0;
     for (int i = 0; i < n; i++) {
@@ -148,7 +151,7 @@ static int pack(cr_tensor **a, cr_tensor **b, int n)
 cr_status cr_vjp_at(cr_tensor *const *ys, int n_ys, cr_tensor *const *xs, int n_xs,
                     cr_tensor *const *cotangents, cr_tensor **out, cr_product_opts opts)
 {
-    product p = {
+    product_call p = {
         .what = "vjp", .ys = ys, .xs = xs, .n_ys = n_ys, .n_xs = n_xs, .opts = &opts
     };
     bool begun = begin_product(&p, n_xs > 0 ? (size_t)n_xs : 1);
@@ -160,13 +163,13 @@ cr_status cr_vjp_at(cr_tensor *const *ys, int n_ys, cr_tensor *const *xs, int n_
 }
 
 /* w, like y, by which it is multiplied: zeros will do, nothing reads them. */
-static cr_tensor *dummy(const product *p, cr_tensor *y)
+static cr_tensor *dummy(const product_call *p, cr_tensor *y)
 {
     return cr_requires_grad_at(cr_full_like_at(y, cr_arg_int(0), p->opts->site), true,
                                p->opts->site);
 }
 
-static bool find_jvp(const product *p, cr_tensor *const *tangents)
+static bool find_jvp(const product_call *p, cr_tensor *const *tangents)
 {
     cr_tensor **out = p->memory, **w = out + p->n_ys, **g = w + p->n_ys,
               **v = g + p->n_xs;
@@ -176,7 +179,7 @@ static bool find_jvp(const product *p, cr_tensor *const *tangents)
     if (!differentiate_all(p, p->ys, p->n_ys, w, p->xs, p->n_xs, true, true, g))
         return false;
     memcpy(v, tangents, (size_t)p->n_xs * sizeof *v);
-    int n = pack(g, v, p->n_xs);
+    int n = pack_pairs(g, v, p->n_xs);
     if (n) {
         cr_gradients_opts opts = { .site = p->opts->site,
                                    .cotangents = v,
@@ -192,7 +195,7 @@ static bool find_jvp(const product *p, cr_tensor *const *tangents)
 cr_status cr_jvp_at(cr_tensor *const *ys, int n_ys, cr_tensor *const *xs, int n_xs,
                     cr_tensor *const *tangents, cr_tensor **out, cr_product_opts opts)
 {
-    product p = {
+    product_call p = {
         .what = "jvp", .ys = ys, .xs = xs, .n_ys = n_ys, .n_xs = n_xs, .opts = &opts
     };
     size_t room = n_ys > 0 && n_xs > 0 ? 2 * ((size_t)n_ys + (size_t)n_xs) : 1;
@@ -201,13 +204,13 @@ cr_status cr_jvp_at(cr_tensor *const *ys, int n_ys, cr_tensor *const *xs, int n_
     return end_product(&p, p.memory, n_ys, out);
 }
 
-static bool find_hvp(const product *p, cr_tensor *const *vectors)
+static bool find_hvp(const product_call *p, cr_tensor *const *vectors)
 {
     cr_tensor **out = p->memory, **g = out + p->n_xs, **v = g + p->n_xs;
     if (!differentiate_all(p, p->ys, 1, NULL, p->xs, p->n_xs, true, true, g))
         return false;
     memcpy(v, vectors, (size_t)p->n_xs * sizeof *v);
-    int n = pack(g, v, p->n_xs);
+    int n = pack_pairs(g, v, p->n_xs);
     if (n && !differentiate_all(p, g, n, v, p->xs, p->n_xs, p->opts->create_graph,
                                 p->opts->retain_graph, out))
         return false;
@@ -217,7 +220,7 @@ static bool find_hvp(const product *p, cr_tensor *const *vectors)
 cr_status cr_hvp_at(cr_tensor *y, cr_tensor *const *xs, int n_xs,
                     cr_tensor *const *vectors, cr_tensor **out, cr_product_opts opts)
 {
-    product p = {
+    product_call p = {
         .what = "hvp", .ys = &y, .xs = xs, .n_ys = 1, .n_xs = n_xs, .opts = &opts
     };
     if (begin_product(&p, n_xs > 0 ? 3 * (size_t)n_xs : 1) && check_scalar(&p, y) &&
@@ -239,7 +242,7 @@ cr_tensor *cr__unit_vector(cr_tensor *y, int64_t i, const char *site)
 }
 
 /* The dims of y, then those of x. */
-static bool matrix_dims(const product *p, const cr_tensor *y, const cr_tensor *x,
+static bool matrix_dims(const product_call *p, const cr_tensor *y, const cr_tensor *x,
                         cr_dims *dims)
 {
     *dims = cr_shape(y);
@@ -256,7 +259,7 @@ static bool matrix_dims(const product *p, const cr_tensor *y, const cr_tensor *x
 }
 
 /* A row for each element of y. */
-static cr_tensor *find_jacobian(const product *p, cr_tensor *y, cr_tensor *x,
+static cr_tensor *find_jacobian(const product_call *p, cr_tensor *y, cr_tensor *x,
                                 bool retain_graph)
 {
     cr_dims dims;
@@ -291,7 +294,7 @@ static cr_tensor *find_jacobian(const product *p, cr_tensor *y, cr_tensor *x,
 
 cr_tensor *cr_jacobian_at(cr_tensor *y, cr_tensor *x, cr_product_opts opts)
 {
-    product p = {
+    product_call p = {
         .what = "jacobian", .ys = &y, .xs = &x, .n_ys = 1, .n_xs = 1, .opts = &opts
     };
     cr_tensor *jacobian = NULL;
@@ -301,7 +304,7 @@ cr_tensor *cr_jacobian_at(cr_tensor *y, cr_tensor *x, cr_product_opts opts)
     return jacobian;
 }
 
-static cr_tensor *find_hessian(const product *p, cr_tensor *y, cr_tensor *x)
+static cr_tensor *find_hessian(const product_call *p, cr_tensor *y, cr_tensor *x)
 {
     cr_dims dims;
     cr_tensor *g = NULL;
@@ -315,7 +318,7 @@ static cr_tensor *find_hessian(const product *p, cr_tensor *y, cr_tensor *x)
 
 cr_tensor *cr_hessian_at(cr_tensor *y, cr_tensor *x, cr_product_opts opts)
 {
-    product p = {
+    product_call p = {
         .what = "hessian", .ys = &y, .xs = &x, .n_ys = 1, .n_xs = 1, .opts = &opts
     };
     cr_tensor *hessian = NULL;

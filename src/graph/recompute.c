@@ -4,18 +4,18 @@
  * which no node is left are forgotten. What a backward pass makes of the marks is src/grad's. */
 #include "graph.h"
 
-typedef struct region {
+typedef struct recomputed_region {
     uint64_t since;
     int64_t live; /* its nodes that are there */
-} region;
+} recomputed_region;
 
-static region *regions(const cr_ctx *ctx)
+static recomputed_region *regions(const cr_ctx *ctx)
 {
     return ctx->regions.at;
 }
 
 /* The region of a marked node of this seq. */
-static region *region_of(const cr_ctx *ctx, uint64_t seq)
+static recomputed_region *region_of(const cr_ctx *ctx, uint64_t seq)
 {
     size_t low = 0, high = ctx->n_regions;
     while (high - low > 1) {
@@ -45,9 +45,10 @@ static void forget_regions(cr_ctx *ctx)
 static bool begin_region(cr_ctx *ctx)
 {
     forget_regions(ctx);
-    if (!cr__list_reserve(ctx, &ctx->regions, (ctx->n_regions + 1) * sizeof(region)))
+    if (!cr__list_reserve(ctx, &ctx->regions,
+                          (ctx->n_regions + 1) * sizeof(recomputed_region)))
         return false;
-    regions(ctx)[ctx->n_regions++] = (region){ .since = ctx->next_seq };
+    regions(ctx)[ctx->n_regions++] = (recomputed_region){ .since = ctx->next_seq };
     return true;
 }
 

@@ -86,10 +86,10 @@ static void cosh_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr_mul(g, cr_sinh(cr__input(out, 0)));
 }
 
-/* g / sqrt(x^2 - 1), of each factor its own */
+/* g / sqrt(x^2 - 1), of each factor its own root: no square overflows */
 static void acosh_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    cr_tensor *x = cr__input(out, 0);
+    cr_tensor *x = cr_abs(cr__input(out, 0));
     down[0] = cr_mul(cr_mul(g, cr_rsqrt(cr_sub(x, 1))), cr_rsqrt(cr_add(x, 1)));
 }
 
@@ -125,10 +125,10 @@ static void lgamma_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr_mul(g, cr_digamma(cr__input(out, 0)));
 }
 
-/* g / (x (1 - x)), and NaN where x is no probability */
+/* g / (x (1 - x)), also of -0, and NaN where x is no probability */
 static void logit_of_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    cr_tensor *x = cr__input(out, 0);
+    cr_tensor *x = cr_add(cr__input(out, 0), 0);
     cr_tensor *outside = cr_logical_or(cr_lt(x, 0), cr_gt(x, 1));
     down[0] = cr_where(outside, (double)NAN, cr_div(g, cr_mul(x, cr_sub(1, x))));
 }

@@ -362,6 +362,11 @@ static cr_tensor *reduce_columns_value(work *w)
     return weighted(w, cr_sum(leaf(w, 0), 0));
 }
 
+static cr_tensor *max_pool_value(work *w)
+{
+    return weighted(w, cr_max_pool2d(leaf(w, 0), 2));
+}
+
 /* alike: how many more leaves are like the first; affine: the width of two more; labels: how many,
  * of so many classes; zero: none. c_seed: zero is 1. */
 typedef struct function {
@@ -429,6 +434,11 @@ static const function reduce_columns_fn = { .value = reduce_columns_value,
                                             .x = SHAPE(2, 4096, 4096),
                                             .scale = 1,
                                             .c = SHAPE(1, 4096) };
+
+static const function max_pool_fn = { .value = max_pool_value,
+                                      .x = SHAPE(4, 32, 64, 56, 56),
+                                      .scale = 1,
+                                      .c = SHAPE(4, 32, 64, 28, 28) };
 
 static void *function_make(const void *arg, int threads, double *check)
 {
@@ -591,6 +601,7 @@ int main(int argc, char **argv)
         CONVOLUTION(conv_1x1),
         CONVOLUTION(conv_depthwise),
         CONVOLUTION(conv_stem),
+        FUNCTION(max_pool),
         { "adam_step", adam_step_make, run_step, work_free, NULL },
     };
     return bench_serve(table, (int)(sizeof table / sizeof table[0]),

@@ -42,12 +42,12 @@ CR_API cr_tensor *cr_interpolate_at(cr_tensor *x, cr_sampling_mode mode, cr_inte
                       CR_OPTS(cr_interpolate_opts, __VA_ARGS__))
 
 /* x [N, C, H, W] at places (x, y) of grid [N, h, w, 2]: [N, C, h, w]    d g, to the elements taken
- * So of x [N, C, D, H, W] with places (x, y, z). Floats of one type. -1 and 1 are the outer edges of
- * the first and the last element, with align_corners their middles. CR_MODE_BILINEAR (default) mixes
- * the neighbours, CR_MODE_BICUBIC (of 2 dimensions) 4 x 4 as cr_interpolate() does, CR_MODE_NEAREST
- * takes one, of two equally near the even one. Elements outside are 0; or those at the border; or x
- * mirrored there. A place that is NaN is outside, or at the first element; so is an infinite one that
- * is mirrored.
+ * So of x [N, C, D, H, W] with places (x, y, z). Floats of one type. -1 and 1 are the outer edges
+ * of the first and the last element, with align_corners their middles. CR_MODE_BILINEAR (default)
+ * mixes the neighbours, CR_MODE_BICUBIC (of 2 dimensions) 4 x 4 as cr_interpolate() does,
+ * CR_MODE_NEAREST takes one, of two equally near the even one. Elements outside are 0; or those at
+ * the border; or x mirrored there. A place that is NaN is outside, or at the first element; so is
+ * an infinite one that is mirrored.
  * d grid: g times the slope of x between the elements, 0 of nearest and where the border holds the
  * place. On an element the slope is that to its right. Derivatives of every order exist.
  * usage: cr_grid_sample(x, grid),

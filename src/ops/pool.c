@@ -254,11 +254,13 @@ static size_t give_scratch(const cr_tensor *out)
 /* largest: where in its plane the window has its largest element: the first of equals; NaN is larger
  * than all, and the last of NaNs counts, as in PyTorch. -1: the window is empty. at: its first
  * element; nd, nh, nw: its counts.
+ * largest_near: the same of nh x nw neighbours, which are constants; without branches, but where the
+ * sum is NaN, as it is if one of them is.
  * places: so of n windows of a row, from o[2] on.
  * segment: what becomes of them; places outside begin .. end - 1 are left alone. */
 #define MAX_POOLING(T)                                                                   \
-    CR__INLINE int64_t largest_##T(const T *x, int64_t at, int64_t nd, int64_t nh,       \
-                                   int64_t nw, const int64_t *steps)                     \
+    static int64_t largest_##T(const T *x, int64_t at, int64_t nd, int64_t nh,           \
+                               int64_t nw, const int64_t *steps)                         \
     {                                                                                    \
         int64_t place = nd && nh && nw ? at : -1;                                        \
         T most = (T)-INFINITY;                                                           \
@@ -274,6 +276,21 @@ static size_t give_scratch(const cr_tensor *out)
             }                                                                            \
         return place;                                                                    \
     }                                                                                    \
+    CR__INLINE int64_t largest_near_##T(const T *x, int64_t at, int nh, int nw,          \
+                                        const int64_t *steps)                            \
+    {                                                                                    \
+        int64_t place = at;                                                              \
+        T most = x[at], sum = 0;                                                         \
+        for (int h = 0; h < nh; h++)                                                     \
+            for (int w = 0; w < nw; w++) {                                               \
+                int64_t from = at + h * steps[1] + w;                                    \
+                T v = x[from];                                                           \
+                place += (from - place) & -(int64_t)(v > most);                          \
+                most = v > most ? v : most;                                              \
+                sum += v;                                                                \
+            }                                                                            \
+        return sum == sum ? place : largest_##T(x, at, 1, nh, nw, steps);                \
+    }                                                                                    \
     static void places_##T(const pooling *p, const T *x, const int64_t *o, int64_t n,    \
                            int64_t *places)                                              \
     {                                                                                    \
@@ -286,8 +303,8 @@ static size_t give_scratch(const cr_tensor *out)
         for (int64_t i = 0; i < n; i++) {                                                \
             int64_t nw = r->count[o[2] + i], from = at + r->first[o[2] + i];             \
             places[i] =                                                                  \
-                dense && nh == 2 && nw == 2   ? largest_##T(x, from, 1, 2, 2, near)      \
-                : dense && nh == 3 && nw == 3 ? largest_##T(x, from, 1, 3, 3, near)      \
+                dense && nh == 2 && nw == 2   ? largest_near_##T(x, from, 2, 2, near)    \
+                : dense && nh == 3 && nw == 3 ? largest_near_##T(x, from, 3, 3, near)    \
                                               : largest_##T(x, from, nd, nh, nw, steps); \
         }                                                                                \
     }                                                                                    \

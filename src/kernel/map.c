@@ -344,16 +344,11 @@ LINSPACE(f64_linspace, double, (double))
         }                                                                           \
     }
 
-static double uniform53(const uint32_t *w)
-{
-    return (double)((((uint64_t)w[0] << 32) | w[1]) >> 11) * 0x1p-53;
-}
-
 RANDOM(f32_rand, float, 4, (float)(words[at] >> 8) * 0x1p-24f)
 /* Those of f32 rounded down, so that they stay below 1. */
 RANDOM(bf16_rand, float, 4, (float)(words[at] >> 24) * 0x1p-8f)
 RANDOM(f16_rand, float, 4, (float)(words[at] >> 21) * 0x1p-11f)
-RANDOM(f64_rand, double, 2, uniform53(words + 2 * at))
+RANDOM(f64_rand, double, 2, cr__uniform53(words + 2 * at))
 
 #define NORMALS 64
 
@@ -398,7 +393,7 @@ static void normals(double *u, const double *v, int64_t first, int n)
     }
 NORMAL(f32_randn, float, 4, ((double)words[at & 2] + 1) * 0x1p-32,
        words[at | 1] * 0x1p-32)
-NORMAL(f64_randn, double, 2, 1 - uniform53(words), uniform53(words + 2))
+NORMAL(f64_randn, double, 2, 1 - cr__uniform53(words), cr__uniform53(words + 2))
 
 /* The first of them has row 0. */
 static cr__map_fn *const sources[][CR_DTYPES] = {

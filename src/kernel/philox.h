@@ -25,4 +25,10 @@ CR__INLINE void cr__philox(uint32_t words[4], uint64_t block, uint64_t draw,
     words[0] = c0, words[1] = c1, words[2] = c2, words[3] = c3;
 }
 
+/* Two words as a number of 0 to below 1. */
+CR__INLINE double cr__uniform53(const uint32_t *w)
+{
+    return (double)((((uint64_t)w[0] << 32) | w[1]) >> 11) * 0x1p-53;
+}
+
 #endif

@@ -147,6 +147,18 @@ typedef enum cr__rule_of_values {
 /* x, or an error of the run where the rule does not hold. */
 cr_tensor *cr__require(cr_tensor *x, cr__rule_of_values rule);
 
+/* ---- parameters, numbers or tensors ---- */
+
+/* The operand as a tensor: a number becomes one of rank 0, of the type of `like`. NULL if it is
+ * absent, or with the error. */
+cr_tensor *cr__as_tensor(cr_arg a, cr_tensor *like, const char *site);
+
+/* An operation on two of which one at least is a tensor. */
+cr_tensor *cr__record_parameters(const cr_op *op, cr_arg a, cr_arg b, const char *site);
+
+/* Both to their common shape; false with the error of that operation. */
+bool cr__expand_both(cr_ctx *ctx, const cr_op *op, cr_tensor **a, cr_tensor **b);
+
 /* ---- dtypes and shape rules ---- */
 
 /* Operands of one float type, as division has them: cr__map.prepare. Integers become f32. */

@@ -1,7 +1,10 @@
-/* Random tensors: rand, randn, bernoulli, dropout. A random node is stamped with the seed
- * and the number of its draw, and is a function of these: see cr_rng. */
+/* Random tensors: rand, randn, and what is made of them. A random node is stamped with
+ * the seed and the number of its draw, and is a function of these: see cr_rng. */
 #include "../base/compiler.h"
+#include "opaque.h"
 #include "ops.h"
+
+#include <math.h>
 
 typedef struct random_attrs {
     cr_dims shape;
@@ -131,4 +134,200 @@ cr_tensor *cr_dropout_at(cr_tensor *x, double p, const char *site)
 {
     dropout_attrs attrs = { p };
     return cr__record_1(&cr__op_dropout, x, &attrs, site);
+}
+
+/* ---- parameters ---- */
+
+cr_tensor *cr__as_tensor(cr_arg a, cr_tensor *like, const char *site)
+{
+    if (a.kind == CR_ARG_TENSOR)
+        return a.v.tensor;
+    if (a.kind == CR_ARG_NONE || !like)
+        return NULL;
+    return cr_full_at(cr_ctx_of(like), CR_NO_DIMS, a,
+                      (cr_make_opts){ .site = site, .dtype = cr_dtype_of(like) });
+}
+
+cr_tensor *cr__record_parameters(const cr_op *op, cr_arg a, cr_arg b, const char *site)
+{
+    cr_tensor *like = a.kind == CR_ARG_TENSOR ? a.v.tensor : cr__as_tensor(b, NULL, site);
+    cr_tensor *inputs[] = { cr__as_tensor(a, like, site), cr__as_tensor(b, like, site) };
+    return cr__record_n(NULL, op, inputs, 2, NULL, site);
+}
+
+bool cr__expand_both(cr_ctx *ctx, const cr_op *op, cr_tensor **a, cr_tensor **b)
+{
+    cr_dims common;
+    if (!cr__is_float(cr_dtype_of(*a)) || cr_dtype_of(*a) != cr_dtype_of(*b)) {
+        cr__op_fail(ctx, op, CR_ERR_DTYPE, "cr_cast() converts",
+                    "its parameters are floats of one type, not %s and %s",
+                    cr_dtype_name(cr_dtype_of(*a)), cr_dtype_name(cr_dtype_of(*b)));
+        return false;
+    }
+    if (!cr__broadcast_dims(cr_shape(*a), cr_shape(*b), &common)) {
+        cr__op_fail(ctx, op, CR_ERR_SHAPE, NULL, "shapes do not broadcast: %s and %s",
+                    cr__shape_text(*a), cr__shape_text(*b));
+        return false;
+    }
+    *a = cr__expand_to(*a, common);
+    *b = cr__expand_to(*b, common);
+    return !cr_error(ctx);
+}
+
+/* ---- normal, uniform, exponential ---- */
+
+static cr_tensor *normal_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                                const void *attrs)
+{
+    cr_tensor *mean = inputs[0], *std = inputs[1];
+    (void)n, (void)attrs;
+    if (!cr__expand_both(ctx, &cr__op_normal, &mean, &std))
+        return NULL;
+    return cr_add(mean, cr_mul(std, cr_randn_like(mean)));
+}
+
+static cr_tensor *uniform_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                                 const void *attrs)
+{
+    cr_tensor *low = inputs[0], *high = inputs[1];
+    (void)n, (void)attrs;
+    if (!cr__expand_both(ctx, &cr__op_uniform, &low, &high))
+        return NULL;
+    return cr_add(low, cr_mul(cr_sub(high, low), cr_rand_like(low)));
+}
+
+#define TWO_PARAMETERS(NAME, INPUTS, A, B, SAMPLES, DOC)                           \
+    CR__OP(NAME) = { .name = #NAME,                                                \
+                     .doc = DOC,                                                   \
+                     .kind = CR_OP_COMPOSITE,                                      \
+                     .widens = true,                                               \
+                     .min_inputs = 2,                                              \
+                     .max_inputs = 2,                                              \
+                     .inputs = INPUTS,                                             \
+                     .expand = NAME##_expand,                                      \
+                     .samples =                                                    \
+                         CR__SAMPLES({ SAMPLES, NULL }, { "f[] f[3]{2,3}", NULL }, \
+                                     { "f[2,0] f[2,0]", NULL }) };                 \
+    cr_tensor *cr_##NAME##_at(cr_arg A, cr_arg B, const char *site)                \
+    {                                                                              \
+        return cr__record_parameters(&cr__op_##NAME, A, B, site);                  \
+    }
+TWO_PARAMETERS(normal, "mean,std", mean, std, "f[3,4] f[4]{0.5,2}", "mean + std randn")
+TWO_PARAMETERS(uniform, "low,high", low, high, "f[3,4] f[4]{3,4}",
+               "low + (high - low) rand")
+
+/* Of rate 1 -ln(1 - u), in f64. */
+static cr_tensor *exponentials(cr_ctx *ctx, cr_dims dims)
+{
+    return cr_neg(cr_log1p(cr_neg(cr_rand(ctx, dims, .dtype = CR_F64))));
+}
+
+static cr_tensor *exponential_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                                     const void *attrs)
+{
+    cr_tensor *rate = inputs[0];
+    (void)n, (void)attrs;
+    if (!cr__is_float(cr_dtype_of(rate))) {
+        cr__op_fail(ctx, &cr__op_exponential, CR_ERR_DTYPE, "cr_cast() converts",
+                    "the rate is a float, not %s", cr_dtype_name(cr_dtype_of(rate)));
+        return NULL;
+    }
+    return cr_div(cr_cast(exponentials(ctx, cr_shape(rate)), cr_dtype_of(rate)), rate);
+}
+
+CR__OP(exponential) = {
+    .name = "exponential",
+    .doc = "a random number with the density e^(-rate x)",
+    .kind = CR_OP_COMPOSITE,
+    .widens = true,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inputs = "rate",
+    .expand = exponential_expand,
+    .samples = CR__SAMPLES({ "f[3,4]{0.5,2}", NULL }, { "f[]{0.5,2}", NULL }),
+};
+
+cr_tensor *cr_exponential_at(cr_tensor *rate, const char *site)
+{
+    return cr__record_1(&cr__op_exponential, rate, NULL, site);
+}
+
+/* ---- integers ---- */
+
+typedef struct randint_attrs {
+    int64_t low, high;
+    cr_dims shape;
+} randint_attrs;
+
+/* u < 1 times a count that an f64 holds is below it, rounded too. */
+static cr_tensor *randint_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                                 const void *attributes)
+{
+    const randint_attrs *attrs = attributes;
+    int64_t count;
+    (void)inputs, (void)n;
+    if (__builtin_sub_overflow(attrs->high, attrs->low, &count) || count < 1 ||
+        count > INT64_C(1) << 53) {
+        cr__op_fail(
+            ctx, &cr__op_randint, CR_ERR_ARGUMENT, NULL,
+            "there are 1 to 2^53 numbers from low to below high, not from %lld to "
+            "%lld",
+            (long long)attrs->low, (long long)attrs->high);
+        return NULL;
+    }
+    cr_tensor *u = cr_rand(ctx, attrs->shape, .dtype = CR_F64);
+    return cr_add(cr_cast(cr_floor(cr_mul(u, (double)count)), CR_I64), attrs->low);
+}
+
+CR__OP(randint) = {
+    .name = "randint",
+    .doc = "i64: any of low, low + 1, .. below high, each as likely",
+    .kind = CR_OP_COMPOSITE,
+    .attrs = CR__ATTRS(CR__ATTR(randint_attrs, low, INT, .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(randint_attrs, high, INT, .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(randint_attrs, shape, DIMS, .flags = CR_ATTR_POSITIONAL)),
+    .attrs_size = sizeof(randint_attrs),
+    .expand = randint_expand,
+    .samples = CR__SAMPLES({ "", "low=-2,high=5,shape=[3,4]" },
+                           { "", "low=7,high=8,shape=[0]" }),
+};
+
+cr_tensor *cr_randint_at(cr_ctx *ctx, int64_t low, int64_t high, cr_dims shape,
+                         const char *site)
+{
+    randint_attrs attrs = { low, high, shape };
+    return cr__record(ctx, &cr__op_randint, NULL, 0, &attrs, site);
+}
+
+typedef struct randperm_attrs {
+    int64_t n;
+} randperm_attrs;
+
+/* Of equal keys, one in 2^53 pairs, the first comes first. */
+static cr_tensor *randperm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                                  const void *attributes)
+{
+    const randperm_attrs *attrs = attributes;
+    (void)inputs, (void)n;
+    if (attrs->n < 0) {
+        cr__op_fail(ctx, &cr__op_randperm, CR_ERR_SHAPE, NULL, "n is negative: %lld",
+                    (long long)attrs->n);
+        return NULL;
+    }
+    return cr_argsort(cr_rand(ctx, CR_DIMS(attrs->n), .dtype = CR_F64), 0);
+}
+
+CR__OP(randperm) = {
+    .name = "randperm",
+    .doc = "i64: 0 to n - 1 in any order, each as likely",
+    .kind = CR_OP_COMPOSITE,
+    .attrs = CR__ATTRS(CR__ATTR(randperm_attrs, n, INT, .flags = CR_ATTR_POSITIONAL)),
+    .attrs_size = sizeof(randperm_attrs),
+    .expand = randperm_expand,
+    .samples = CR__SAMPLES({ "", "n=7" }, { "", "n=0" }),
+};
+
+cr_tensor *cr_randperm_at(cr_ctx *ctx, int64_t n, const char *site)
+{
+    return cr__record(ctx, &cr__op_randperm, NULL, 0, &(randperm_attrs){ n }, site);
 }

@@ -80,19 +80,10 @@ CR__OP(scatter) = {
     .call = "x,dim,index,src",
 };
 
-/* The operand as a tensor, a number as one of x's type. */
-static cr_tensor *tensor_like(cr_tensor *x, cr_arg a, const char *site)
-{
-    if (a.kind == CR_ARG_TENSOR || a.kind == CR_ARG_NONE || !x)
-        return a.kind == CR_ARG_TENSOR ? a.v.tensor : NULL;
-    return cr_full_at(cr_ctx_of(x), CR_NO_DIMS, a,
-                      (cr_make_opts){ .site = site, .dtype = cr_dtype_of(x) });
-}
-
 cr_tensor *cr_scatter_at(cr_tensor *x, int dim, cr_tensor *index, cr_arg src,
                          const char *site)
 {
-    cr_tensor *inputs[] = { x, index, tensor_like(x, src, site) };
+    cr_tensor *inputs[] = { x, index, cr__as_tensor(src, x, site) };
     return cr__record_n(NULL, &cr__op_scatter, inputs, 3, &(cr__dim_attrs){ dim }, site);
 }
 
@@ -659,7 +650,7 @@ CR__OP(masked_fill) = {
 cr_tensor *cr_masked_fill_at(cr_tensor *x, cr_tensor *mask, cr_arg value,
                              const char *site)
 {
-    cr_tensor *inputs[] = { x, mask, tensor_like(x, value, site) };
+    cr_tensor *inputs[] = { x, mask, cr__as_tensor(value, x, site) };
     return cr__record_n(NULL, &cr__op_masked_fill, inputs, 3, NULL, site);
 }
 

@@ -672,6 +672,29 @@ static void places_and_orders(cr_ctx *ctx)
     is_text(cr_message(ctx), "", "no error in places and orders");
 }
 
+static void random_numbers(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = matrix(ctx), *zero = cr_zeros_like(x), *one = cr_ones_like(x);
+    IS(cr_sum(cr_normal(x, zero)), 21);
+    IS(cr_sum(cr_normal(x, 0)), 21);
+    IS(cr_sum(cr_normal(2, zero)), 12);
+    IS(cr_sum(cr_uniform(x, x)), 21);
+    IS(cr_sum(cr_ge(cr_uniform(-1, one), -1)), 6);
+    IS(cr_sum(cr_ge(cr_exponential(one), 0)), 6);
+    IS(cr_sum(cr_gt(cr_gamma(x, 2), 0)), 6);
+    IS(cr_sum(cr_gt(cr_gamma(x, one), 0)), 6);
+    IS(cr_sum(cr_le(cr_beta(x, 0.5), 1)), 6);
+    IS(cr_sum(cr_randint(ctx, 4, 5, CR_DIMS(2, 3))), 24);
+    IS(cr_sum(cr_randperm(ctx, 4)), 6);
+    is_int(cr_size(cr_multinomial(x, 2), 1), 2, "multinomial");
+    is_int(cr_size(cr_multinomial(x, 9, .replacement = true), 1), 9, "with replacement");
+    is_int(cr_numel(cr_categorical(x)), 2, "categorical");
+    IS(cr_sum(cr_gumbel_softmax(x)), 2);
+    IS(cr_sum(cr_gumbel_softmax(x, .tau = 0.5, .hard = true, .dim = CR_INT(0))), 3);
+    is_text(cr_message(ctx), "", "no error in random numbers");
+}
+
 static void losses_and_norms(cr_ctx *ctx)
 {
     CR_SCOPE(ctx);
@@ -991,6 +1014,7 @@ int main(void)
     products_and_picks(ctx);
     matrices(ctx);
     places_and_orders(ctx);
+    random_numbers(ctx);
     losses_and_norms(ctx);
     gradients(ctx);
     operations_by_name(ctx);

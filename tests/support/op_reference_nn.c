@@ -285,6 +285,70 @@ static bool dropout_holds(const ref_call *c, int64_t i)
     return c->out.v[i] == 0 || fabs(c->out.v[i] - kept) <= 1e-12 * fabs(kept);
 }
 
+static bool is_finite(const ref_call *c, int64_t i)
+{
+    return isfinite(c->out.v[i]);
+}
+
+static bool is_not_negative(const ref_call *c, int64_t i)
+{
+    return c->out.v[i] >= 0;
+}
+
+static bool is_fraction(const ref_call *c, int64_t i)
+{
+    return c->out.v[i] >= 0 && c->out.v[i] <= 1;
+}
+
+static bool uniform_holds(const ref_call *c, int64_t i)
+{
+    int64_t at[CR_MAX_DIMS] = { 0 };
+    for (int64_t k = 0; k < i; k++)
+        next_index(at, c->out.dims);
+    int n = c->out.dims.n;
+    return c->out.v[i] >= ref_at(&c->in[0], at, n) &&
+           c->out.v[i] <= ref_at(&c->in[1], at, n);
+}
+
+static bool randint_holds(const ref_call *c, int64_t i)
+{
+    return c->out.v[i] >= attr_real(c->attrs, "low", 0) &&
+           c->out.v[i] < attr_real(c->attrs, "high", 0) &&
+           c->out.v[i] == floor(c->out.v[i]);
+}
+
+static bool randperm_holds(const ref_call *c, int64_t i)
+{
+    int found = 0;
+    for (int64_t k = 0; k < c->out.numel; k++)
+        found += c->out.v[k] == (double)i;
+    return found == 1;
+}
+
+/* A place in its row, whose element is above 0, or above -inf; no place twice without
+ * replacement. */
+static bool is_choice(const ref_call *c, int64_t i, double above)
+{
+    const array *x = &c->in[0];
+    int64_t k = x->dims.v[x->dims.n - 1], rows = x->numel / k, each = c->out.numel / rows;
+    int64_t row = i / each, place = (int64_t)c->out.v[i];
+    bool again = above < 0 || attr_is(c->attrs, "replacement", "true");
+    for (int64_t j = row * each; j < i && !again; j++)
+        if (c->out.v[j] == c->out.v[i])
+            return false;
+    return place >= 0 && place < k && x->v[row * k + place] > above;
+}
+
+static bool multinomial_holds(const ref_call *c, int64_t i)
+{
+    return is_choice(c, i, 0);
+}
+
+static bool categorical_holds(const ref_call *c, int64_t i)
+{
+    return is_choice(c, i, -INFINITY);
+}
+
 /* ---- the tables ---- */
 
 const ref_entry ref_entries_nn[] = {
@@ -311,6 +375,19 @@ static const ref_property properties[] = {
     { "randn", randn_holds },
     { "bernoulli", bernoulli_holds },
     { "dropout", dropout_holds },
+    { "normal", is_finite },
+    { "uniform", uniform_holds },
+    { "exponential", is_not_negative },
+    { "gamma", is_not_negative },
+    { "standard_gamma", is_finite },
+    { "gamma_slope", is_not_negative },
+    { "beta", is_fraction },
+    { "randint", randint_holds },
+    { "randperm", randperm_holds },
+    { "multinomial", multinomial_holds },
+    { "multinomial_weights", is_not_negative },
+    { "categorical", categorical_holds },
+    { "gumbel_softmax", is_fraction },
 };
 
 const ref_property *find_property(const char *name)

@@ -10,15 +10,16 @@
 
 /* ---- functions of f64 ---- */
 
-/* That of the library, whose bits no libm changes. */
+/* Those of the library, whose bits no libm changes. */
 typedef struct f64_functions {
-    cr__map_fn *log, *exp;
+    cr__map_fn *log, *exp, *digamma;
 } f64_functions;
 
 static f64_functions find_functions(void)
 {
     return (f64_functions){ cr__map_find(CR__MAP_log, CR_F64, CR_F64),
-                            cr__map_find(CR__MAP_exp, CR_F64, CR_F64) };
+                            cr__map_find(CR__MAP_exp, CR_F64, CR_F64),
+                            cr__map_find(CR__MAP_digamma, CR_F64, CR_F64) };
 }
 
 static double value_of(cr__map_fn *f, double x)
@@ -28,19 +29,6 @@ static double value_of(cr__map_fn *f, double x)
     double y;
     f(&y, from, step, 1);
     return y;
-}
-
-/* The logarithmic derivative of the gamma function for x > 0, by its asymptotic series
- * from 12 on, within some 1e-15 (Abramowitz and Stegun 6.3.18). */
-static double psi_of(const f64_functions *f, double x)
-{
-    double shift = 0;
-    for (; x < 12; x += 1)
-        shift += 1 / x;
-    double u = 1 / (x * x);
-    double tail =
-        u * (1. / 12 - u * (1. / 120 - u * (1. / 252 - u * (1. / 240 - u / 132))));
-    return value_of(f->log, x) - 0.5 / x - tail - shift;
 }
 
 /* ---- draws ---- */
@@ -127,7 +115,7 @@ static double far_slope(double a, double x)
  *     -dP/da / (x dP/dx) = sum x^n / (a (a + 1) .. (a + n)) (psi(a + n + 1) - ln x) */
 static double near_slope(const f64_functions *f, double a, double x, double log_x)
 {
-    double t = 1 / a, psi = psi_of(f, a + 1), sum = t * (psi - log_x);
+    double t = 1 / a, psi = value_of(f->digamma, a + 1), sum = t * (psi - log_x);
     for (int n = 1; n < 10000; n++) {
         t *= x / (a + n);
         psi += 1 / (a + n);
@@ -161,7 +149,7 @@ static double tail_slope(const f64_functions *f, double a, double x, double log_
         if (done)
             break;
     }
-    return value * (log_x - psi_of(f, a)) + slope;
+    return value * (log_x - value_of(f->digamma, a)) + slope;
 }
 
 static double log_slope(const f64_functions *f, double a, double x, double log_x)

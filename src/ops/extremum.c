@@ -38,7 +38,7 @@ typedef struct kth_attrs {
 
 /* An unsigned integer that orders as the element does: zeros are one, NaN comes last. */
 #define LAST_KEY UINT64_MAX
-CR__INLINE uint64_t key_of(double x)
+CR__INLINE uint64_t ordered_key(double x)
 {
     uint64_t bits, sign = (uint64_t)1 << 63;
     if (isnan(x))
@@ -52,9 +52,9 @@ CR__INLINE uint64_t key_at(const cr_array *x, int64_t i)
 {
     switch (x->dtype) {
     case CR_F32:
-        return key_of(((const float *)x->data)[i]);
+        return ordered_key(((const float *)x->data)[i]);
     case CR_F64:
-        return key_of(((const double *)x->data)[i]);
+        return ordered_key(((const double *)x->data)[i]);
     case CR_BOOL:
         return ((const uint8_t *)x->data)[i];
     default:

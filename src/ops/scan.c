@@ -173,7 +173,7 @@ static cr_status sum_shape_along(cr_infer *infer)
     return same_shape(infer);
 }
 
-static cr_status place_shape(cr_infer *infer)
+static cr_status scan_place_shape(cr_infer *infer)
 {
     infer->dtype = CR_I64;
     return same_shape(infer);
@@ -292,10 +292,10 @@ SCANS(recurrence, "a,b", 2, float_shape, recurrence_vjp, X_AND_OUT, OF_FLOATS(re
 SCANS(recurrence_back, "a,b", 2, float_shape, recurrence_back_vjp, X_AND_OUT,
       OF_FLOATS(recur_back), true, "y[i] = b[i] + a[i+1] y[i+1] along dim",
       { "f[3,4] f[3,4]", "dim=0" }, { "f[3,4] f[3,4]", "dim=-1" }, { "f[] f[]", "dim=0" })
-SCANS(cummax_place, "x", 1, place_shape, NULL, 0, OF_ALL(max_place), false,
+SCANS(cummax_place, "x", 1, scan_place_shape, NULL, 0, OF_ALL(max_place), false,
       "the place of the largest so far along dim, the last of several, or of NaNs",
       { "f[3,4]!", "dim=0" }, { "f[6]=1,1,0,nan,2,nan", "dim=0" }, { "f[]", "dim=-1" })
-SCANS(cummin_place, "x", 1, place_shape, NULL, 0, OF_ALL(min_place), false,
+SCANS(cummin_place, "x", 1, scan_place_shape, NULL, 0, OF_ALL(min_place), false,
       "the place of the smallest so far along dim, the last of several, or of NaNs",
       { "f[3,4]!", "dim=0" }, { "f[6]=1,1,2,nan,0,nan", "dim=0" }, { "f[]", "dim=-1" })
 SCANS(running_max, "x", 1, float_shape, NULL, 0, OF_FLOATS(max), false,
@@ -409,13 +409,13 @@ static double factor_of(double x, int64_t *power)
 
 /* What a line's factors come to: the product of those that are numbers and not 0, times
  * 2^power; how many are 0, infinite, NaN; whether an odd number is negative. */
-typedef struct factors {
+typedef struct line_factors {
     double product;
     int64_t power, zeros, infinite, nan;
     bool negative;
-} factors;
+} line_factors;
 
-static void take_factor(factors *f, double x)
+static void take_factor(line_factors *f, double x)
 {
     int64_t power;
     f->negative ^= signbit(x) != 0;
@@ -431,7 +431,7 @@ static void take_factor(factors *f, double x)
     }
 }
 
-static double without_factor(const factors *f, double x)
+static double without_factor(const line_factors *f, double x)
 {
     int64_t zeros = f->zeros - (x == 0), infinite = f->infinite - (isinf(x) != 0), power;
     double sign = f->negative != (signbit(x) != 0) ? -1 : 1;
@@ -450,7 +450,7 @@ static double without_factor(const factors *f, double x)
 #define COFACTORS(NAME, T)                                                  \
     static void NAME(const T *x, T *out, int64_t n, int64_t stride)         \
     {                                                                       \
-        factors f = { .product = 1 };                                       \
+        line_factors f = { .product = 1 };                                  \
         for (int64_t i = 0; i < n; i++)                                     \
             take_factor(&f, (double)x[i * stride]);                         \
         for (int64_t i = 0; i < n; i++)                                     \

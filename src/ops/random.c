@@ -217,7 +217,7 @@ TWO_PARAMETERS(uniform, "low,high", low, high, "f[3,4] f[4]{3,4}",
                "low + (high - low) rand")
 
 /* Of rate 1 -ln(1 - u), in f64. */
-static cr_tensor *exponentials(cr_ctx *ctx, cr_dims dims)
+static cr_tensor *unit_exponentials(cr_ctx *ctx, cr_dims dims)
 {
     return cr_neg(cr_log1p(cr_neg(cr_rand(ctx, dims, .dtype = CR_F64))));
 }
@@ -232,7 +232,8 @@ static cr_tensor *exponential_expand(cr_ctx *ctx, cr_tensor *const *inputs, int 
                     "the rate is a float, not %s", cr_dtype_name(cr_dtype_of(rate)));
         return NULL;
     }
-    return cr_div(cr_cast(exponentials(ctx, cr_shape(rate)), cr_dtype_of(rate)), rate);
+    return cr_div(cr_cast(unit_exponentials(ctx, cr_shape(rate)), cr_dtype_of(rate)),
+                  rate);
 }
 
 CR__OP(exponential) = {

@@ -21,7 +21,7 @@ static uint64_t float_key(uint64_t bits, uint64_t infinity, uint64_t sign)
     return magnitude == 0 ? sign : bits & sign ? sign - magnitude : sign + magnitude;
 }
 
-static uint64_t key_of(cr_dtype dtype, const void *data, int64_t i)
+static uint64_t element_key(cr_dtype dtype, const void *data, int64_t i)
 {
     uint64_t wide;
     uint32_t narrow;
@@ -51,7 +51,7 @@ static void load_keys(keyed *to, cr_dtype dtype, const void *data, int64_t start
 {
     uint64_t flip = descending ? UINT64_MAX >> (64 - 8 * cr_dtype_size(dtype)) : 0;
     for (int64_t i = 0; i < n; i++)
-        to[i] = (keyed){ key_of(dtype, data, start + i * stride) ^ flip, i };
+        to[i] = (keyed){ element_key(dtype, data, start + i * stride) ^ flip, i };
 }
 
 /* ---- sorting ---- */
@@ -64,7 +64,7 @@ CR__INLINE bool comes_before(keyed a, keyed b)
     return a.key < b.key || (a.key == b.key && a.at < b.at);
 }
 
-static void insertion_sort(keyed *x, int64_t n)
+static void sort_run(keyed *x, int64_t n)
 {
     for (int64_t i = 1; i < n; i++) {
         keyed k = x[i];
@@ -91,7 +91,7 @@ static void merge_runs(const keyed *x, keyed *y, int64_t n, int64_t width)
 static keyed *merge_sort(keyed *x, keyed *other, int64_t n)
 {
     for (int64_t i = 0; i < n; i += RUN)
-        insertion_sort(x + i, n - i < RUN ? n - i : RUN);
+        sort_run(x + i, n - i < RUN ? n - i : RUN);
     for (int64_t width = RUN; width < n; width *= 2) {
         keyed *y = other;
         merge_runs(x, y, n, width);
@@ -101,7 +101,7 @@ static keyed *merge_sort(keyed *x, keyed *other, int64_t n)
 }
 
 /* By the bytes of the keys, the lowest first; places are ascending. */
-static keyed *radix_sort(keyed *x, keyed *other, int64_t n, size_t bytes)
+static keyed *sort_by_bytes(keyed *x, keyed *other, int64_t n, size_t bytes)
 {
     for (size_t byte = 0; byte < bytes; byte++) {
         int64_t starts[257] = { 0 };
@@ -122,7 +122,7 @@ static keyed *radix_sort(keyed *x, keyed *other, int64_t n, size_t bytes)
 static keyed *sort_keys(keyed *x, keyed *other, int64_t n, cr_dtype dtype)
 {
     return n < RADIX_AT ? merge_sort(x, other, n)
-                        : radix_sort(x, other, n, cr_dtype_size(dtype));
+                        : sort_by_bytes(x, other, n, cr_dtype_size(dtype));
 }
 
 /* ---- the first k ---- */
@@ -154,10 +154,10 @@ static void select_first(keyed *x, int64_t n, int64_t k)
 
 /* ---- the index operation ---- */
 
-typedef struct order_attrs {
+typedef struct sort_order_attrs {
     int64_t dim, k; /* k: how many of each line, all if -1 */
     bool descending;
-} order_attrs;
+} sort_order_attrs;
 
 /* The lines of x along dim. */
 typedef struct lines {
@@ -188,7 +188,7 @@ static int64_t line_start(const cr_array *x, int64_t dim, int64_t i)
 static void order_chunk(void *arg, int64_t chunk, int worker)
 {
     const lines *l = arg;
-    const order_attrs *attrs = l->kernel->attrs;
+    const sort_order_attrs *attrs = l->kernel->attrs;
     const cr_array *x = &l->kernel->in[0], *out = &l->kernel->out;
     char *memory = l->kernel->scratch;
     keyed *keys = (keyed *)(void *)(memory + (size_t)worker * worker_bytes(l->n));
@@ -211,7 +211,7 @@ static void order_chunk(void *arg, int64_t chunk, int worker)
 
 static cr_status order_kernel(const cr_kernel *kernel)
 {
-    const order_attrs *attrs = kernel->attrs;
+    const sort_order_attrs *attrs = kernel->attrs;
     const cr_array *x = &kernel->in[0];
     lines l = { .kernel = kernel, .dim = attrs->dim, .k = attrs->k };
     if (kernel->out.numel == 0)
@@ -227,7 +227,7 @@ static cr_status order_kernel(const cr_kernel *kernel)
 
 static size_t order_scratch(const cr_tensor *out)
 {
-    const order_attrs *attrs = cr_attrs(out);
+    const sort_order_attrs *attrs = cr_attrs(out);
     cr_dims x = cr_shape(cr_input(out, 0));
     int64_t n = cr__size_at(&x, attrs->dim), numel = cr_numel(cr_input(out, 0));
     int64_t most = cr__team_size(out->ctx->team), count = n ? numel / n : 0;
@@ -239,7 +239,7 @@ static size_t order_scratch(const cr_tensor *out)
 
 static cr_status order_shape(cr_infer *infer)
 {
-    order_attrs *attrs = infer->attrs;
+    sort_order_attrs *attrs = infer->attrs;
     const cr_dims *x = &infer->in_dims[0];
     if (!cr__resolve_dim(infer, &attrs->dim, x->n))
         return CR_ERR_SHAPE;
@@ -264,10 +264,10 @@ CR__OP(sort_order) = {
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .attrs = CR__ATTRS(CR__ATTR(order_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL),
-                       CR__ATTR(order_attrs, k, INT, .flags = CR_ATTR_POSITIONAL),
-                       CR__ATTR(order_attrs, descending, BOOL, .initial = "false")),
-    .attrs_size = sizeof(order_attrs),
+    .attrs = CR__ATTRS(CR__ATTR(sort_order_attrs, dim, INT, .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(sort_order_attrs, k, INT, .flags = CR_ATTR_POSITIONAL),
+                       CR__ATTR(sort_order_attrs, descending, BOOL, .initial = "false")),
+    .attrs_size = sizeof(sort_order_attrs),
     .shape = order_shape,
     .kernel = order_kernel,
     .strided = CR_READS_INPUT(0),
@@ -284,7 +284,7 @@ CR__OP(sort_order) = {
 
 static cr_tensor *order_of(cr_tensor *x, int64_t dim, int64_t k, bool descending)
 {
-    order_attrs attrs = { dim, k, descending };
+    sort_order_attrs attrs = { dim, k, descending };
     return cr__record_1(&cr__op_sort_order, x, &attrs, CR_HERE);
 }
 

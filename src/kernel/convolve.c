@@ -5,7 +5,7 @@
 /* The outermost dim of each operand and of the result, and the second one. */
 enum { OUTER, CHANNEL, SPACE };
 
-static int64_t product_of(const int64_t *v, int n)
+static int64_t volume_of(const int64_t *v, int n)
 {
     int64_t product = 1;
     for (int d = 0; d < n; d++)
@@ -16,11 +16,11 @@ static int64_t product_of(const int64_t *v, int n)
 /* Of one dim, the taps that meet pixels whose place, by the stride, leaves a remainder: first,
  * first + step, ..; pixel first_pixel + i * stride meets tap first + j * step at position
  * i - j * back + origin. */
-typedef struct phase {
+typedef struct conv_phase {
     int64_t pixel, pixels, tap, taps, tap_step, back, origin;
-} phase;
+} conv_phase;
 
-static int64_t gcd(int64_t a, int64_t b)
+static int64_t divisor_of(int64_t a, int64_t b)
 {
     while (b) {
         const int64_t rest = a % b;
@@ -29,10 +29,10 @@ static int64_t gcd(int64_t a, int64_t b)
     return a;
 }
 
-static phase phase_of(const cr__conv *c, int d, int64_t pixel)
+static conv_phase phase_of(const cr__conv *c, int d, int64_t pixel)
 {
     const int64_t stride = c->stride[d], dilation = c->dilation[d];
-    phase p = { .pixel = pixel, .tap_step = stride / gcd(stride, dilation) };
+    conv_phase p = { .pixel = pixel, .tap_step = stride / divisor_of(stride, dilation) };
     p.pixels = (c->size[d] - pixel - 1) / stride + 1;
     p.back = dilation * p.tap_step / stride;
     while (p.tap < p.tap_step && p.tap < c->kernel[d] &&
@@ -93,11 +93,12 @@ static void batch_groups(cr__gemm_job *job, const cr__conv *c, int64_t a, int64_
     job->places = places;
 }
 
-static void forward(cr__isa isa, const cr__conv *c, cr__gemm_job *job, cr__team *team)
+static void convolve_forward(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
+                             cr__team *team)
 {
     const int64_t *x = c->strides[0], *w = c->strides[1];
     cr__image weights = { .ndim = c->ndim }, patches = { .ndim = c->ndim };
-    cr__places places = { .ndim = c->ndim, .row = product_of(c->out, c->ndim) };
+    cr__places places = { .ndim = c->ndim, .row = volume_of(c->out, c->ndim) };
     int64_t pitch = 1;
     for (int d = c->ndim - 1; d >= 0; d--) {
         weights.dims[d] = (cr__image_dim){ .stride = w[SPACE + d], .cols = c->kernel[d] };
@@ -112,7 +113,7 @@ static void forward(cr__isa isa, const cr__conv *c, cr__gemm_job *job, cr__team 
         pitch *= c->out[d];
     }
     batch_groups(job, c, c->outs * w[OUTER], c->ins * x[CHANNEL], &places, c->outs);
-    job->k = c->ins * product_of(c->kernel, c->ndim);
+    job->k = c->ins * volume_of(c->kernel, c->ndim);
     job->n = c->images * places.row;
     job->a = reader_at(c, 1, 0);
     read_weights(job, w[OUTER], w[CHANNEL], &weights);
@@ -122,16 +123,16 @@ static void forward(cr__isa isa, const cr__conv *c, cr__gemm_job *job, cr__team 
 }
 
 /* Of the pixels of one phase. */
-static void input_phase(cr__isa isa, const cr__conv *c, const phase *phases,
+static void input_phase(cr__isa isa, const cr__conv *c, const conv_phase *phases,
                         cr__gemm_job *job, cr__team *team)
 {
     const int64_t *y = c->strides[0], *w = c->strides[1];
     const int64_t size = (int64_t)cr_dtype_size(job->dtype);
     cr__image weights = { .ndim = c->ndim }, patches = { .ndim = c->ndim };
-    cr__places places = { .ndim = c->ndim, .row = product_of(c->size, c->ndim) };
+    cr__places places = { .ndim = c->ndim, .row = volume_of(c->size, c->ndim) };
     int64_t pitch = 1, first = 0, tap = 0, pixels = 1, taps = 1;
     for (int d = c->ndim - 1; d >= 0; d--) {
-        const phase *p = &phases[d];
+        const conv_phase *p = &phases[d];
         weights.dims[d] =
             (cr__image_dim){ .stride = w[SPACE + d] * p->tap_step, .cols = p->taps };
         patches.dims[d] = (cr__image_dim){ .size = c->out[d],
@@ -159,12 +160,13 @@ static void input_phase(cr__isa isa, const cr__conv *c, const phase *phases,
 }
 
 /* Only phases that taps meet are products; other pixels are 0. */
-static void input(cr__isa isa, const cr__conv *c, cr__gemm_job *job, cr__team *team)
+static void convolve_input(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
+                           cr__team *team)
 {
     const cr__gemm_job plain = *job;
     int64_t remainders[CR__IMAGE_DIMS];
     bool sparse = false;
-    phase p[CR__IMAGE_DIMS];
+    conv_phase p[CR__IMAGE_DIMS];
     for (int d = 0; d < c->ndim; d++) {
         remainders[d] = c->stride[d] < c->size[d] ? c->stride[d] : c->size[d];
         for (int64_t i = 0; i < remainders[d]; i++)
@@ -172,9 +174,9 @@ static void input(cr__isa isa, const cr__conv *c, cr__gemm_job *job, cr__team *t
     }
     if (sparse)
         memset(c->result, 0,
-               (size_t)(c->images * c->groups * c->ins * product_of(c->size, c->ndim)) *
+               (size_t)(c->images * c->groups * c->ins * volume_of(c->size, c->ndim)) *
                    cr_dtype_size(c->dtype));
-    for (int64_t i = 0; i < product_of(remainders, c->ndim); i++) {
+    for (int64_t i = 0; i < volume_of(remainders, c->ndim); i++) {
         bool met = true;
         int64_t rest = i;
         for (int d = c->ndim - 1; d >= 0; d--) {
@@ -188,7 +190,8 @@ static void input(cr__isa isa, const cr__conv *c, cr__gemm_job *job, cr__team *t
     }
 }
 
-static void weight(cr__isa isa, const cr__conv *c, cr__gemm_job *job, cr__team *team)
+static void convolve_weight(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
+                            cr__team *team)
 {
     const int64_t *x = c->strides[0], *y = c->strides[1];
     cr__image positions = { .ndim = c->ndim }, patches = { .ndim = c->ndim };
@@ -207,8 +210,8 @@ static void weight(cr__isa isa, const cr__conv *c, cr__gemm_job *job, cr__team *
                                            .padding = c->padding[d] };
     }
     job->m = c->outs;
-    job->k = c->images * product_of(c->out, c->ndim);
-    job->n = c->ins * product_of(c->kernel, c->ndim);
+    job->k = c->images * volume_of(c->out, c->ndim);
+    job->n = c->ins * volume_of(c->kernel, c->ndim);
     job->a = reader_at(c, 1, 0);
     job->a.row = y[CHANNEL], job->a.col = y[OUTER], job->a.image = &positions;
     job->b = reader_at(c, 0, 0);
@@ -222,7 +225,8 @@ static void weight(cr__isa isa, const cr__conv *c, cr__gemm_job *job, cr__team *
 void cr__convolve_for(cr__isa isa, const cr__conv *conv, cr__team *team)
 {
     static void (*const passes[])(cr__isa, const cr__conv *, cr__gemm_job *,
-                                  cr__team *) = { forward, input, weight };
+                                  cr__team *) = { convolve_forward, convolve_input,
+                                                  convolve_weight };
     cr__gemm_job job = { .dtype = conv->dtype, .c = conv->result };
     passes[conv->pass](isa, conv, &job, team);
 }

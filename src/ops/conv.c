@@ -13,17 +13,17 @@ typedef struct product_attrs {
 } product_attrs;
 
 /* Which of the three tensors a product gives, and which it takes. */
-typedef enum role { OF_X, OF_Y, OF_W } role;
+typedef enum conv_role { OF_X, OF_Y, OF_W } conv_role;
 static const struct {
     const cr_op *op;
-    role in[2];
+    conv_role in[2];
 } products[] = {
     [OF_X] = { &cr__op_conv_input_grad, { OF_Y, OF_W } },
     [OF_Y] = { &cr__op_conv, { OF_X, OF_W } },
     [OF_W] = { &cr__op_conv_weight_grad, { OF_X, OF_Y } },
 };
 
-static role role_of(const cr_op *op)
+static conv_role role_of(const cr_op *op)
 {
     return op == products[OF_X].op ? OF_X : op == products[OF_Y].op ? OF_Y : OF_W;
 }
@@ -38,7 +38,7 @@ static cr_dims space_of(cr_dims dims)
 static cr_status product_shape(cr_infer *infer)
 {
     const product_attrs *attrs = infer->attrs;
-    const role result = role_of(infer->op);
+    const conv_role result = role_of(infer->op);
     cr_dims of[3] = { 0 };
     if (!cr__products_fit(infer))
         return CR_ERR_DTYPE;
@@ -55,8 +55,9 @@ static cr_status product_shape(cr_infer *infer)
     return CR_OK;
 }
 
-static cr_tensor *product(role result, cr_tensor *const *of, const product_attrs *like,
-                          cr_dims size, const char *site)
+static cr_tensor *record_product(conv_role result, cr_tensor *const *of,
+                                 const product_attrs *like, cr_dims size,
+                                 const char *site)
 {
     product_attrs attrs = *like;
     cr_tensor *inputs[] = { of[products[result].in[0]], of[products[result].in[1]] };
@@ -66,15 +67,15 @@ static cr_tensor *product(role result, cr_tensor *const *of, const product_attrs
 
 static void product_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    const role result = role_of(cr_op_of(out));
+    const conv_role result = role_of(cr_op_of(out));
     cr_tensor *of[3];
     of[result] = g;
     for (int i = 0; i < 2; i++)
         of[products[result].in[i]] = cr_input(out, i);
     for (int i = 0; i < 2; i++)
         if (cr_input_needs_grad(out, i))
-            down[i] = product(products[result].in[i], of, cr_attrs(out),
-                              space_of(cr_shape(cr_input(out, i))), CR_HERE);
+            down[i] = record_product(products[result].in[i], of, cr_attrs(out),
+                                     space_of(cr_shape(cr_input(out, i))), CR_HERE);
 }
 
 /* Of images; not of what is a sum over them. */
@@ -87,7 +88,7 @@ static unsigned product_apart(const cr_tensor *out)
  * times as many groups; of parts of one image each. */
 static cr_tensor *product_vjp_apart(cr_tensor *out, cr_tensor *g, int i, int64_t n)
 {
-    const role result = role_of(cr_op_of(out));
+    const conv_role result = role_of(cr_op_of(out));
     const product_attrs *like = cr_attrs(out);
     product_attrs attrs = *like;
     cr_tensor *of[3] = { NULL }, *weight = cr_input(out, i);
@@ -103,7 +104,8 @@ static cr_tensor *product_vjp_apart(cr_tensor *out, cr_tensor *g, int i, int64_t
         *x = cr_reshape(*x, dims);
     }
     attrs.groups *= n;
-    cr_tensor *each = product(OF_W, of, &attrs, space_of(cr_shape(weight)), CR_HERE);
+    cr_tensor *each =
+        record_product(OF_W, of, &attrs, space_of(cr_shape(weight)), CR_HERE);
     cr_dims dims = cr_shape(weight);
     cr__dims_insert(&dims, 0, n);
     return each ? cr_reshape(each, dims) : NULL;
@@ -116,7 +118,7 @@ static void product_conv(const cr_tensor *out, const cr__strided *a, const cr__s
         [OF_X] = CR__CONV_INPUT, [OF_Y] = CR__CONV_FORWARD, [OF_W] = CR__CONV_WEIGHT
     };
     const product_attrs *attrs = out->attrs;
-    const role result = role_of(out->op);
+    const conv_role result = role_of(out->op);
     const int64_t *of[3];
     of[result] = out->shape->dims;
     of[products[result].in[0]] = a->dims, of[products[result].in[1]] = b->dims;
@@ -180,17 +182,17 @@ typedef struct conv_attrs {
     int64_t groups;
 } conv_attrs;
 
-typedef struct call {
+typedef struct conv_call {
     cr_ctx *ctx;
     const cr_op *op;
     cr_tensor *x, *weight, *bias;
     int ndim;
     bool transposed;
     int64_t channels[2]; /* of the input, of the result */
-} call;
+} conv_call;
 
 /* Whether the bias is of x's type; the product sees to the weight. */
-static bool bias_fits(const call *c)
+static bool bias_fits(const conv_call *c)
 {
     const cr_dtype x = cr_dtype_of(c->x), bias = c->bias ? cr_dtype_of(c->bias) : x;
     if (x == bias)
@@ -200,7 +202,7 @@ static bool bias_fits(const call *c)
                         cr_dtype_name(bias));
 }
 
-static bool ranks_fit(const call *c)
+static bool ranks_fit(const conv_call *c)
 {
     static const char *const space[] = { "length", "height, width",
                                          "depth, height, width" };
@@ -225,7 +227,7 @@ static bool ranks_fit(const call *c)
 }
 
 /* Channels by groups; *channels are set. */
-static bool channels_fit(call *c, int64_t groups)
+static bool channels_fit(conv_call *c, int64_t groups)
 {
     const int64_t given = cr_size(c->x, -1 - c->ndim), first = cr_size(c->weight, 0),
                   second = cr_size(c->weight, 1);
@@ -256,7 +258,8 @@ static bool channels_fit(call *c, int64_t groups)
 }
 
 /* One number for each dim of space, none below `least`. */
-static bool spread_list(const call *c, const char *name, cr_dims *list, int64_t least)
+static bool spread_list(const conv_call *c, const char *name, cr_dims *list,
+                        int64_t least)
 {
     if (list->n == 1)
         for (; list->n < c->ndim; list->n++)
@@ -275,7 +278,7 @@ static bool spread_list(const call *c, const char *name, cr_dims *list, int64_t 
 
 /* padding, a word among them, as numbers of zeros before the first element; the same behind the
  * last, but for "same", which may have one more there. */
-static bool resolve_padding(const call *c, conv_attrs *attrs, bool *same)
+static bool settle_padding(const conv_call *c, conv_attrs *attrs, bool *same)
 {
     cr_dims *p = &attrs->padding;
     const bool word = p->n == 1 && !c->transposed && p->v[0] < INT64_MIN + 2;
@@ -299,7 +302,7 @@ static bool resolve_padding(const call *c, conv_attrs *attrs, bool *same)
 }
 
 /* Elements that a kernel reaches over in dim d: dilation * (size - 1) + 1; false: too many. */
-static bool reach_of(const call *c, const conv_attrs *attrs, int d, int64_t *reach)
+static bool reach_of(const conv_call *c, const conv_attrs *attrs, int d, int64_t *reach)
 {
     return !__builtin_mul_overflow(cr_size(c->weight, 2 + d) - 1, attrs->dilation.v[d],
                                    reach) &&
@@ -307,7 +310,8 @@ static bool reach_of(const call *c, const conv_attrs *attrs, int d, int64_t *rea
 }
 
 /* The result's space. */
-static bool size_of_conv(const call *c, const conv_attrs *attrs, bool same, cr_dims *size)
+static bool size_of_conv(const conv_call *c, const conv_attrs *attrs, bool same,
+                         cr_dims *size)
 {
     for (int d = 0; d < c->ndim; d++) {
         const int64_t n = cr_size(c->x, d - c->ndim);
@@ -330,7 +334,7 @@ static bool size_of_conv(const call *c, const conv_attrs *attrs, bool same, cr_d
     return true;
 }
 
-static bool size_of_transposed(const call *c, const conv_attrs *attrs, cr_dims *size)
+static bool size_of_transposed(const conv_call *c, const conv_attrs *attrs, cr_dims *size)
 {
     for (int d = 0; d < c->ndim; d++) {
         const int64_t extra = attrs->output_padding.v[d], stride = attrs->stride.v[d];
@@ -360,7 +364,7 @@ static bool size_of_transposed(const call *c, const conv_attrs *attrs, cr_dims *
     return true;
 }
 
-static bool resolve(call *c, conv_attrs *attrs, cr_dims *size)
+static bool resolve_conv(conv_call *c, conv_attrs *attrs, cr_dims *size)
 {
     bool same;
     if (attrs->groups < 1)
@@ -369,7 +373,7 @@ static bool resolve(call *c, conv_attrs *attrs, cr_dims *size)
     if (!bias_fits(c) || !ranks_fit(c) || !channels_fit(c, attrs->groups) ||
         !spread_list(c, "stride", &attrs->stride, 1) ||
         !spread_list(c, "dilation", &attrs->dilation, 1) ||
-        !resolve_padding(c, attrs, &same))
+        !settle_padding(c, attrs, &same))
         return false;
     if (!c->transposed)
         return size_of_conv(c, attrs, same, size);
@@ -383,25 +387,25 @@ static cr_tensor *expand_conv(cr_ctx *ctx, const cr_op *op, int ndim, bool trans
                               cr_tensor *const *inputs, int n, const void *attributes)
 {
     conv_attrs attrs = *(const conv_attrs *)attributes;
-    call c = { .ctx = ctx,
-               .op = op,
-               .x = inputs[0],
-               .weight = inputs[1],
-               .bias = cr__optional(inputs, n, 2),
-               .ndim = ndim,
-               .transposed = transposed };
+    conv_call c = { .ctx = ctx,
+                    .op = op,
+                    .x = inputs[0],
+                    .weight = inputs[1],
+                    .bias = cr__optional(inputs, n, 2),
+                    .ndim = ndim,
+                    .transposed = transposed };
     cr_dims size = CR_NO_DIMS, channels = CR_NO_DIMS;
-    if (!resolve(&c, &attrs, &size))
+    if (!resolve_conv(&c, &attrs, &size))
         return NULL;
     const bool batched = cr_ndim(c.x) == ndim + 2;
-    const role result = transposed ? OF_X : OF_Y;
+    const conv_role result = transposed ? OF_X : OF_Y;
     const product_attrs how = { .stride = attrs.stride,
                                 .padding = attrs.padding,
                                 .dilation = attrs.dilation,
                                 .groups = attrs.groups };
     cr_tensor *of[3] = { NULL, NULL, c.weight };
     of[transposed ? OF_Y : OF_X] = batched ? c.x : cr_unsqueeze(c.x, 0);
-    cr_tensor *out = product(result, of, &how, size, CR_HERE);
+    cr_tensor *out = record_product(result, of, &how, size, CR_HERE);
     if (c.bias) {
         channels.v[channels.n++] = c.channels[1];
         for (int d = 0; d < ndim; d++)

@@ -1,0 +1,2 @@
+# Empty dependencies file for example_01_chain_rule.
+# This may be replaced when dependencies are built.

@@ -135,29 +135,29 @@ static void logit_of_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 
 /* ---- derivatives of any order ---- */
 
-typedef struct order_attrs {
+typedef struct derivative_attrs {
     int64_t n;
-} order_attrs;
+} derivative_attrs;
 
-static const cr_attr order_rows[] = { CR__ATTR(order_attrs, n, INT, .initial = "1",
+static const cr_attr order_rows[] = { CR__ATTR(derivative_attrs, n, INT, .initial = "1",
                                                .flags = CR_ATTR_POSITIVE),
                                       CR__ATTRS_END };
 
 static void order_params(const void *attrs, cr_arg *params)
 {
-    params[0] = cr_arg_real((double)((const order_attrs *)attrs)->n);
+    params[0] = cr_arg_real((double)((const derivative_attrs *)attrs)->n);
 }
 
 static cr_tensor *derivative_of(const cr_op *op, int64_t order, cr_tensor *g,
                                 cr_tensor *x)
 {
-    order_attrs attrs = { order };
+    derivative_attrs attrs = { order };
     return cr_mul(g, cr__record_1(op, x, &attrs, NULL));
 }
 
 static void next_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    const order_attrs *attrs = cr_attrs(out);
+    const derivative_attrs *attrs = cr_attrs(out);
     down[0] = derivative_of(out->op, attrs->n + 1, g, cr__input(out, 0));
 }
 
@@ -202,7 +202,7 @@ static void logaddexp_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 }
 
 /* A number as a tensor like the other operand, which has the shape of the result. */
-static cr_tensor *whole(cr_arg x, cr_tensor *g)
+static cr_tensor *operand_as_tensor(cr_arg x, cr_tensor *g)
 {
     return x.kind == CR_ARG_TENSOR ? x.v.tensor : cr_full_like_at(g, x, NULL);
 }
@@ -210,7 +210,8 @@ static cr_tensor *whole(cr_arg x, cr_tensor *g)
 /* g ln y, and 0 where 0 meets a logarithm that is none; g x / y, and 0 where both are 0. */
 static void xlogy_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    cr_tensor *x = whole(cr__operand(out, 0), g), *y = whole(cr__operand(out, 1), g);
+    cr_tensor *x = operand_as_tensor(cr__operand(out, 0), g),
+              *y = operand_as_tensor(cr__operand(out, 1), g);
     cr_tensor *none = cr_logical_and(cr_eq(x, 0), cr_le(y, 0));
     y = cr_where(none, 1, y);
     if (cr__wants_grad(out, 0))
@@ -272,7 +273,7 @@ static void xlogy_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         .max_inputs = 1,                                                  \
         .inputs = "x",                                                    \
         .attrs = order_rows,                                              \
-        .attrs_size = sizeof(order_attrs),                                \
+        .attrs_size = sizeof(derivative_attrs),                           \
         .vjp = next_vjp,                                                  \
         .reads = X,                                                       \
         .internal = CR__MAP_OF(NAME, .dtypes = CR__FLOATS, .n_params = 1, \

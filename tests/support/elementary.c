@@ -105,9 +105,12 @@ double erfinv(double x)
         return x;
     if (a >= 1)
         return a == 1 ? copysign((double)INFINITY, x) : (double)NAN;
-    for (int i = 0; i < 60; i++)
-        y += (a < 0.5L ? a - erfl(y) : erfcl(y) - (1 - a)) * -0.88622692545275801365L *
-             -expl(y * y);
+    for (int i = 0; i < 60; i++) {
+        long double away = a < 0.5L ? a - erfl(y) : erfcl(y) - (1 - a), before = y;
+        y += away * 0.88622692545275801365L * expl(y * y);
+        if (fabsl(y - before) < 0x1p-58L * y)
+            break;
+    }
     return copysign((double)y, x);
 }
 

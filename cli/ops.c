@@ -51,6 +51,8 @@ static const char *type_name(cr_attr_type type)
         return "word";
     case CR_ATTR_DTYPE:
         return "dtype";
+    case CR_ATTR_TEXT:
+        return "text";
     }
     return "unknown";
 }

@@ -87,7 +87,7 @@ function finish() {
     for (i = 1; i <= n; i++)
         variables = variables "    cr_tensor *" (several && i == n ? "*" : "") words[i] " = NULL;\n"
     if (several)
-        variables = variables "    int n = 0;\n"
+        variables = variables "    int n = 0;\n    (void)n;\n"
 }
 # Names that are no inputs: of lists, and of other results, which go through pointers.
 function declare_rest(    n, i, word, words, text) {
@@ -102,10 +102,10 @@ function declare_rest(    n, i, word, words, text) {
     }
 }
 /^    C: / { call = substr($0, 8) }
-/^    [a-z_0-9]+ +(bool|integer|real|number|integers|reals|word|dtype) / {
+/^    [a-z_0-9]+ +(bool|integer|real|number|integers|reals|word|dtype|text) / {
     type = $2 == "bool" ? "bool" : $2 == "real" || $2 == "number" ? "double" : \
         $2 == "integers" ? "cr_dims" : $2 == "reals" ? "cr_reals" : \
-        $2 == "dtype" ? "cr_dtype" : "int"
+        $2 == "dtype" ? "cr_dtype" : $2 == "text" ? "const char *" : "int"
     if (variables !~ ("[*]" $1 " "))
         variables = variables "    " type " " $1 " = " (type ~ /^cr_[dr][ie][ma]/ ? "{ .n = 0 }" : \
         type == "cr_dtype" ? "CR_F32" : "0") ";\n    (void)" $1 ";\n"

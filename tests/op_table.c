@@ -618,6 +618,8 @@ static size_t attr_size(cr_attr_type type)
         return sizeof(cr_opt_int);
     case CR_ATTR_OPT_REAL:
         return sizeof(cr_opt_real);
+    case CR_ATTR_TEXT:
+        return CR_MAX_TEXT;
     default:
         return sizeof(int);
     }

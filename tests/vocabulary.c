@@ -153,7 +153,8 @@ static bool zero_is_default(const cr_attr *a)
         return strcmp(a->initial, "false") == 0;
     case CR_ATTR_INT:
     case CR_ATTR_REAL:
-        return a->flags & CR_ATTR_POSITIVE || strtod(a->initial, NULL) == 0;
+        return a->flags & (CR_ATTR_POSITIVE | CR_ATTR_NONZERO) ||
+               strtod(a->initial, NULL) == 0;
     case CR_ATTR_WORD:
         return strncmp(a->words, a->initial, strlen(a->initial)) == 0;
     case CR_ATTR_DTYPE:

@@ -28,13 +28,19 @@ typedef enum cr_attr_type {
     CR_ATTR_OPT_REAL, /* cr_opt_real */
     CR_ATTR_OPT_BOOL, /* cr_opt_int, which is 0 or 1: true or false */
     CR_ATTR_WORD,     /* an int-sized enum: the place of the word in words */
-    CR_ATTR_DTYPE     /* cr_dtype */
+    CR_ATTR_DTYPE,    /* cr_dtype */
+    CR_ATTR_TEXT      /* char[CR_MAX_TEXT]: the rest of the attributes' text, commas included */
 } cr_attr_type;
 
-/* Why zero may stand for the default of an attribute. */
+#define CR_MAX_TEXT 256
+
+/* Why zero may stand for the default of an attribute; and what else its value may be. */
 enum {
     CR_ATTR_POSITIONAL = 1, /* the C function takes it by position: zero is zero */
-    CR_ATTR_POSITIVE = 2    /* only values above zero: cr_apply() and cr_call() see to it */
+    CR_ATTR_POSITIVE = 2,   /* only values above zero: cr_apply() and cr_call() see to it */
+    CR_ATTR_TWO_LISTS = 4,  /* of CR_ATTR_DIMS: also two lists of one length, [[1,2],[0,1]], which
+                               are stored one behind the other */
+    CR_ATTR_NONZERO = 8     /* values below and above zero, which means the default */
 };
 
 typedef struct cr_attr {

@@ -127,6 +127,27 @@ static bool to_word(span s, const cr_attr *attr, void *out)
     return false;
 }
 
+static bool to_dims(span s, const cr_attr *attr, void *out);
+
+/* [[1,2],[0,1]], one behind the other. */
+static bool to_two_lists(span s, void *out)
+{
+    static const cr_attr plain = { .name = NULL };
+    span rest = elements(s), part;
+    cr_dims lists[2] = { { .n = 0 } };
+    int n = 0;
+    while (next_part(&rest, &part))
+        if (n == 2 || !part.n || part.at[0] != '[' || !to_dims(part, &plain, &lists[n++]))
+            return false;
+    if (n < 2 || lists[0].n != lists[1].n || 2 * lists[0].n > CR_MAX_DIMS)
+        return false;
+    for (int i = 0; i < lists[1].n; i++)
+        lists[0].v[lists[0].n + i] = lists[1].v[i];
+    lists[0].n *= 2;
+    *(cr_dims *)out = lists[0];
+    return true;
+}
+
 static bool to_dims(span s, const cr_attr *attr, void *out)
 {
     cr_dims dims = { .n = 0, .given = s.n > 0 };
@@ -136,6 +157,8 @@ static bool to_dims(span s, const cr_attr *attr, void *out)
         *(cr_dims *)out = (cr_dims){ .v = { INT64_MIN + word }, .n = 1, .given = true };
         return true;
     }
+    if (attr->flags & CR_ATTR_TWO_LISTS && rest.n && rest.at && rest.at[0] == '[')
+        return to_two_lists(s, out);
     while (next_part(&rest, &part))
         if (dims.n == CR_MAX_DIMS || !parse_integer(part, &dims.v[dims.n++]))
             return false;
@@ -192,6 +215,18 @@ static bool to_dtype(span s, const cr_attr *attr, void *out)
     return s.n == 0;
 }
 
+/* Shorter by one than there is room for, so that who copies a text can tell that it was
+ * cut. */
+static bool to_text(span s, const cr_attr *attr, void *out)
+{
+    (void)attr;
+    if (s.n > CR_MAX_TEXT - 2)
+        return false;
+    memcpy(out, s.at, s.n);
+    ((char *)out)[s.n] = 0;
+    return true;
+}
+
 /* How each type is read, what is expected of it, and where zero may stand for "not
  * given". */
 static const struct {
@@ -209,6 +244,7 @@ static const struct {
     [CR_ATTR_OPT_BOOL] = { to_opt_bool, "true or false" },
     [CR_ATTR_WORD] = { to_word, NULL },
     [CR_ATTR_DTYPE] = { to_dtype, "a dtype, like f32" },
+    [CR_ATTR_TEXT] = { to_text, "a shorter text" },
 };
 
 /* ---- structs ---- */
@@ -305,6 +341,10 @@ static bool check_member(cr_ctx *ctx, const cr_op *op, const cr_attr *attr,
         if (!(cr__arg_double(number) > 0))
             return !cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL, "%s is %s, not above 0",
                                 attr->name, cr__number_text(ctx, number));
+    if (attr->flags & CR_ATTR_NONZERO && number_at(attr, attrs, 0, &number) &&
+        cr__arg_double(number) == 0)
+        return !cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL,
+                            "%s is 0, neither above nor below", attr->name);
     if (attr->type != CR_ATTR_WORD)
         return true;
     span rest = { attr->words, strlen(attr->words) }, word;
@@ -328,7 +368,7 @@ bool cr__attrs_check(cr_ctx *ctx, const cr_op *op, const void *attrs)
 static bool is_unset(const cr_attr *attr, const void *attrs)
 {
     const void *member = (const char *)attrs + attr->offset;
-    bool positive = attr->flags & CR_ATTR_POSITIVE;
+    bool positive = attr->flags & (CR_ATTR_POSITIVE | CR_ATTR_NONZERO);
     switch (attr->type) {
     case CR_ATTR_INT:
         return positive && *(const int64_t *)member == 0;
@@ -406,15 +446,31 @@ static bool parse_item(const reading *r, span item, void *attrs, uint64_t *seen)
     return store_value(r, attr, value, attrs);
 }
 
+/* What is left of the text, if the item is of an attribute that takes all of it. */
+static span whole_item(const cr_op *op, span item, const char *end)
+{
+    const char *equals = memchr(item.at, '=', item.n);
+    span name = trim((span){ item.at, equals ? (size_t)(equals - item.at) : 0 });
+    for (const cr_attr *attr = op->attrs; attr && attr->name; attr++)
+        if (attr->type == CR_ATTR_TEXT && is(name, attr->name))
+            item.n = (size_t)(end - item.at);
+    return item;
+}
+
 static bool parse_all(cr_ctx *ctx, const cr_op *op, const char *text, void *attrs)
 {
     const reading r = { ctx, op, text };
     span rest = trim((span){ text, text ? strlen(text) : 0 }), item;
     uint64_t seen = 0;
+    const char *end = rest.at + rest.n;
     rest.at = rest.n ? rest.at : NULL;
-    while (next_part(&rest, &item))
-        if (!parse_item(&r, item, attrs, &seen))
+    while (next_part(&rest, &item)) {
+        span whole = whole_item(op, item, end);
+        if (whole.n > item.n)
+            rest.at = NULL;
+        if (!parse_item(&r, whole, attrs, &seen))
             return false;
+    }
     for (const cr_attr *attr = op->attrs; attr && attr->name; attr++, seen >>= 1) {
         if (seen & 1)
             continue;

@@ -1,6 +1,7 @@
-/* Matrix products: contract, the primitive on equal batches, and matmul and linear, which
- * bring their operands into its form. */
-#include "ops.h"
+/* Matrix products: contract, the primitive on equal batches, and those that bring their
+ * operands into its form: matmul, linear, bmm, mv, dot, addmm. And products without a
+ * sum: outer, kron. */
+#include "attrs.h"
 
 /* ---- contract ---- */
 
@@ -71,8 +72,6 @@ static void contract_job(const cr_tensor *out, const cr__strided *a, const cr__s
     }
 }
 
-static cr_tensor *contract(cr_tensor *x, cr_tensor *y);
-
 /* Whether x is seen transposed: along its last dimension there are gaps, along the one
  * before none. */
 static bool seen_transposed(const cr_tensor *x)
@@ -93,9 +92,11 @@ static void contract_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     cr_tensor *x = cr_input(out, 0), *y = cr_input(out, 1);
     if (cr_input_needs_grad(out, 0))
-        down[0] = seen_transposed(x) ? cr_t(contract(y, cr_t(g))) : contract(g, cr_t(y));
+        down[0] = seen_transposed(x) ? cr_t(cr__contract(y, cr_t(g)))
+                                     : cr__contract(g, cr_t(y));
     if (cr_input_needs_grad(out, 1))
-        down[1] = seen_transposed(y) ? cr_t(contract(cr_t(g), x)) : contract(cr_t(x), g);
+        down[1] = seen_transposed(y) ? cr_t(cr__contract(cr_t(g), x))
+                                     : cr__contract(cr_t(x), g);
 }
 
 /* Rows of a plain product, and batches. */
@@ -110,7 +111,7 @@ static cr_tensor *contract_vjp_apart(cr_tensor *out, cr_tensor *g, int i, int64_
     (void)i;
     x = cr_reshape(x, CR_DIMS(n, cr_size(x, 0) / n, cr_size(x, 1)));
     g = cr_reshape(g, CR_DIMS(n, cr_size(g, 0) / n, cr_size(g, 1)));
-    return contract(cr_t(x), g);
+    return cr__contract(cr_t(x), g);
 }
 
 CR__OP(contract) = {
@@ -131,7 +132,7 @@ CR__OP(contract) = {
                            { "f[0,2,2] f[0,2,2]", NULL }),
 };
 
-static cr_tensor *contract(cr_tensor *x, cr_tensor *y)
+cr_tensor *cr__contract(cr_tensor *x, cr_tensor *y)
 {
     return cr__record_2(&cr__op_contract, cr_arg_tensor(x), cr_arg_tensor(y), CR_HERE);
 }
@@ -150,9 +151,9 @@ static cr_tensor *product_folded(cr_tensor *x, cr_tensor *y)
     if (last.n > 2)
         y = cr_reshape(y, CR_DIMS(last.v[last.n - 2], last.v[last.n - 1]));
     if (from.n == 2)
-        return contract(x, y);
+        return cr__contract(x, y);
     x = cr_reshape(x, CR_DIMS(rows, from.v[from.n - 1]));
-    return cr_reshape(contract(x, y), to);
+    return cr_reshape(cr__contract(x, y), to);
 }
 
 static bool is_one_matrix(cr_dims y, int rank_of_x)
@@ -184,8 +185,8 @@ static cr_tensor *product_of(cr_ctx *ctx, const cr_op *op, cr_tensor *x, cr_tens
                     cr__dims_text(ctx, b));
         return NULL;
     }
-    return contract(cr__expand_to(x, with_matrix(batch, a)),
-                    cr__expand_to(y, with_matrix(batch, b)));
+    return cr__contract(cr__expand_to(x, with_matrix(batch, a)),
+                        cr__expand_to(y, with_matrix(batch, b)));
 }
 
 static cr_tensor *matmul_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
@@ -282,7 +283,7 @@ static cr_tensor *linear_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     else
         to.n--;
     weight = to.n == from.n ? cr_t(weight) : cr_unsqueeze(weight, 1);
-    cr_tensor *out = contract(x, weight);
+    cr_tensor *out = cr__contract(x, weight);
     if (bias)
         out = cr_add(out, bias);
     return to.n == 2 && from.n == 2 ? out : cr_reshape(out, to);
@@ -308,4 +309,212 @@ cr_tensor *cr_linear_at(cr_tensor *x, cr_tensor *weight, cr_tensor *bias,
 {
     cr_tensor *inputs[] = { x, weight, bias };
     return cr__record_n(NULL, &cr__op_linear, inputs, bias ? 3 : 2, NULL, site);
+}
+
+/* ---- bmm, mv, dot ---- */
+
+/* The matrix product of operands that must have these ranks, and equal batches. */
+static cr_tensor *strict_product(cr_ctx *ctx, const cr_op *op, cr_tensor *const *in,
+                                 int rank_x, int rank_y)
+{
+    cr_dims x = cr_shape(in[0]), y = cr_shape(in[1]);
+    if (x.n != rank_x || y.n != rank_y) {
+        cr__op_fail(ctx, op, CR_ERR_SHAPE, "cr_matmul() takes any ranks",
+                    "operands have rank %d and %d, not %s @ %s", rank_x, rank_y,
+                    cr__dims_text(ctx, x), cr__dims_text(ctx, y));
+        return NULL;
+    }
+    if (rank_x == 3 && x.v[0] != y.v[0]) {
+        cr__op_fail(ctx, op, CR_ERR_SHAPE, "cr_matmul() broadcasts",
+                    "batches differ: %s @ %s", cr__dims_text(ctx, x),
+                    cr__dims_text(ctx, y));
+        return NULL;
+    }
+    if (!inner_fits(ctx, op, x, y))
+        return NULL;
+    return rank_x == 3 ? cr__contract(in[0], in[1]) : cr_matmul(in[0], in[1]);
+}
+
+#define STRICT(NAME, RANK_X, RANK_Y, OTHER, DOC, ...)                               \
+    static cr_tensor *NAME##_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,   \
+                                    const void *attrs)                              \
+    {                                                                               \
+        (void)n, (void)attrs;                                                       \
+        return strict_product(ctx, &cr__op_##NAME, inputs, RANK_X, RANK_Y);         \
+    }                                                                               \
+    CR__OP(NAME) = {                                                                \
+        .name = #NAME,                                                              \
+        .doc = DOC,                                                                 \
+        .kind = CR_OP_COMPOSITE,                                                    \
+        .min_inputs = 2,                                                            \
+        .max_inputs = 2,                                                            \
+        .inputs = "x," #OTHER,                                                      \
+        .expand = NAME##_expand,                                                    \
+        .samples = CR__SAMPLES(__VA_ARGS__),                                        \
+    };                                                                              \
+    cr_tensor *cr_##NAME##_at(cr_tensor *x, cr_tensor *OTHER, const char *site)     \
+    {                                                                               \
+        return cr__record_2(&cr__op_##NAME, cr_arg_tensor(x), cr_arg_tensor(OTHER), \
+                            site);                                                  \
+    }
+/* clang-format off */
+STRICT(bmm, 3, 3, other, "the matrix products of two batches: [b, m, k] @ [b, k, n]",
+       { "f[2,3,2] f[2,2,4]", NULL }, { "f[0,2,2] f[0,2,1]", NULL }, { "f[2,2,0] f[2,0,3]", NULL })
+STRICT(mv, 2, 1, vec, "the product of a matrix [m, k] and a vector [k]",
+       { "f[3,2] f[2]", NULL }, { "f[2,0] f[0]", NULL }, { "f[0,2] f[2]", NULL })
+STRICT(dot, 1, 1, other, "the sum of the products of two vectors' elements",
+       { "f[3] f[3]", NULL }, { "f[0] f[0]", NULL })
+/* clang-format on */
+
+/* ---- addmm ---- */
+
+typedef struct addmm_attrs {
+    cr_opt_real beta, alpha;
+} addmm_attrs;
+
+/* factor times x: at 0 not a NaN of x arrives, though its gradient, 0, does. */
+static cr_tensor *times(cr_ctx *ctx, cr_tensor *x, double factor)
+{
+    return factor == 1   ? x
+           : factor != 0 ? cr_mul(x, factor)
+                         : cr_where(cr_scalar(ctx, 0, .dtype = CR_BOOL), x, 0);
+}
+
+static cr_tensor *addmm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                               const void *attributes)
+{
+    const addmm_attrs *attrs = attributes;
+    cr_tensor *product = strict_product(ctx, &cr__op_addmm, inputs + 1, 2, 2);
+    (void)n;
+    if (!product)
+        return NULL;
+    cr_dims dims = cr_shape(product), x = cr_shape(inputs[0]), common;
+    if (cr_dtype_of(inputs[0]) != cr_dtype_of(product)) {
+        cr__op_fail(ctx, &cr__op_addmm, CR_ERR_DTYPE, "cr_cast() converts",
+                    "x is %s, the product %s", cr_dtype_name(cr_dtype_of(inputs[0])),
+                    cr_dtype_name(cr_dtype_of(product)));
+        return NULL;
+    }
+    if (!cr__broadcast_dims(x, dims, &common) || !cr__dims_equal(common, dims)) {
+        cr__op_fail(ctx, &cr__op_addmm, CR_ERR_SHAPE, NULL,
+                    "x %s does not expand to the product, %s", cr__dims_text(ctx, x),
+                    cr__dims_text(ctx, dims));
+        return NULL;
+    }
+    return cr_add(times(ctx, product, attrs->alpha.v),
+                  times(ctx, inputs[0], attrs->beta.v));
+}
+
+CR__OP(addmm) = {
+    .name = "addmm",
+    .doc =
+        "beta x + alpha a b: x broadcasts to the product of two matrices; beta 0 ignores "
+        "what x is, alpha 0 what the product is",
+    .kind = CR_OP_COMPOSITE,
+    .widens = true,
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .inputs = "x,a,b",
+    .attrs = CR__ATTRS(CR__ATTR(addmm_attrs, beta, OPT_REAL, .initial = "1"),
+                       CR__ATTR(addmm_attrs, alpha, OPT_REAL, .initial = "1")),
+    .attrs_size = sizeof(addmm_attrs),
+    .expand = addmm_expand,
+    .samples = CR__SAMPLES(
+        { "f[2,4] f[2,3] f[3,4]", "beta=0.5,alpha=-2" }, { "f[4] f[2,3] f[3,4]", NULL },
+        { "f[2,1] f[2,3] f[3,2]", NULL }, { "f[] f[2,0] f[0,2]", "beta=2" },
+        { "f[2]=nan,inf f[1,1]=2 f[1,2]=3,4 -> 0,0 7 2,2 -> 0,0 2 1,1", "beta=0" },
+        { "f[2] f[0,3] f[3,2]", NULL }),
+};
+
+cr_tensor *cr_addmm_at(cr_tensor *x, cr_tensor *a, cr_tensor *b, cr_addmm_opts opts)
+{
+    cr_tensor *inputs[] = { x, a, b };
+    addmm_attrs attrs = { opts.beta, opts.alpha };
+    cr__attrs_fill(NULL, &cr__op_addmm, &attrs);
+    return cr__record_n(NULL, &cr__op_addmm, inputs, 3, &attrs, opts.site);
+}
+
+/* ---- outer, kron ---- */
+
+static cr_tensor *outer_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                               const void *attrs)
+{
+    (void)n, (void)attrs;
+    if (cr_ndim(inputs[0]) == 1 && cr_ndim(inputs[1]) == 1)
+        return cr_mul(cr_unsqueeze(inputs[0], 1), inputs[1]);
+    cr__op_fail(ctx, &cr__op_outer, CR_ERR_SHAPE, NULL, "takes vectors, not %s and %s",
+                cr__shape_text(inputs[0]), cr__shape_text(inputs[1]));
+    return NULL;
+}
+
+CR__OP(outer) = {
+    .name = "outer",
+    .doc = "x_i other_j of two vectors",
+    .kind = CR_OP_COMPOSITE,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .inputs = "x,other",
+    .expand = outer_expand,
+    .samples = CR__SAMPLES({ "f[2] f[3]", NULL }, { "f[0] f[2]", NULL },
+                           { "i[2] i[2]", NULL }),
+};
+
+cr_tensor *cr_outer_at(cr_tensor *x, cr_tensor *other, const char *site)
+{
+    return cr__record_2(&cr__op_outer, cr_arg_tensor(x), cr_arg_tensor(other), site);
+}
+
+/* Each dim of x in front of the same one of other; where one of the two has size 1, one
+ * is enough. */
+static cr_tensor *kron_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                              const void *attrs)
+{
+    cr_dims x = cr_shape(inputs[0]), y = cr_shape(inputs[1]), left = CR_NO_DIMS;
+    cr_dims right = left, out = left;
+    (void)n, (void)attrs;
+    while (x.n < y.n)
+        cr__dims_insert(&x, 0, 1);
+    while (y.n < x.n)
+        cr__dims_insert(&y, 0, 1);
+    for (int i = 0; i < x.n; i++) {
+        bool apart = x.v[i] != 1 && y.v[i] != 1;
+        if (left.n + 1 + apart > CR_MAX_DIMS) {
+            cr__op_fail(
+                ctx, &cr__op_kron, CR_ERR_SHAPE, NULL,
+                "%s and %s have too many dimensions: each of both counts, at most %d",
+                cr__dims_text(ctx, x), cr__dims_text(ctx, y), CR_MAX_DIMS);
+            return NULL;
+        }
+        left.v[left.n++] = x.v[i];
+        right.v[right.n++] = apart ? 1 : y.v[i];
+        if (apart) {
+            left.v[left.n++] = 1;
+            right.v[right.n++] = y.v[i];
+        }
+        if (!cr__size_mul(x.v[i], y.v[i], &out.v[out.n++])) {
+            cr__op_fail(ctx, &cr__op_kron, CR_ERR_SHAPE, NULL, "the result is too large");
+            return NULL;
+        }
+    }
+    cr_tensor *product =
+        cr_mul(cr_reshape(inputs[0], left), cr_reshape(inputs[1], right));
+    return cr_reshape(product, out);
+}
+
+CR__OP(kron) = {
+    .name = "kron",
+    .doc = "other times each element of x, in its place: the Kronecker product",
+    .kind = CR_OP_COMPOSITE,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .inputs = "x,other",
+    .expand = kron_expand,
+    .samples = CR__SAMPLES({ "f[2,3] f[4,2]", NULL }, { "f[2] f[2,2]", NULL },
+                           { "f[2,1,2] f[3]", NULL }, { "f[] f[2]", NULL },
+                           { "f[0,2] f[2,2]", NULL }, { "i[2] i[2]", NULL }),
+};
+
+cr_tensor *cr_kron_at(cr_tensor *x, cr_tensor *other, const char *site)
+{
+    return cr__record_2(&cr__op_kron, cr_arg_tensor(x), cr_arg_tensor(other), site);
 }

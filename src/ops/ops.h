@@ -159,6 +159,11 @@ cr_tensor *cr__record_parameters(const cr_op *op, cr_arg a, cr_arg b, const char
 /* Both to their common shape; false with the error of that operation. */
 bool cr__expand_both(cr_ctx *ctx, const cr_op *op, cr_tensor **a, cr_tensor **b);
 
+/* ---- products ---- */
+
+/* [.., m, k] @ [.., k, n], whose leading dimensions are equal. */
+cr_tensor *cr__contract(cr_tensor *x, cr_tensor *y);
+
 /* ---- dtypes and shape rules ---- */
 
 /* Operands of one float type, as division has them: cr__map.prepare. Integers become f32. */

@@ -164,7 +164,8 @@ static bool margin_fits(cr_ctx *ctx, cr_tensor *x, margin m, cr_pad_mode mode)
         int64_t most = most_added(mode, size, left);
         if (left < 0 && (mode == CR_MODE_CONSTANT || mode == CR_MODE_CIRCULAR))
             problem = "more than there are to take away";
-        else if (mode != CR_MODE_CONSTANT && size + m.before + m.behind < 1)
+        else if (size + m.before + m.behind <
+                 (mode == CR_MODE_REFLECT || mode == CR_MODE_REPLICATE))
             problem = "nothing would be left";
         else if (m.before > most || m.behind > most)
             problem = mode == CR_MODE_REFLECT

@@ -16,7 +16,8 @@ bool cr__has_a_dim(cr_infer *infer)
 
 typedef struct slice_attrs {
     int64_t dim;
-    cr_opt_int start, end, step;
+    cr_opt_int start, end;
+    int64_t step;
 } slice_attrs;
 
 /* A place to low .. high; not given: the initial one. */
@@ -27,18 +28,15 @@ static int64_t clip_place(cr_opt_int place, int64_t size, int64_t low, int64_t h
     return at < low ? low : at > high ? high : at;
 }
 
-/* attrs to places within x that say the same when they are resolved once more (so an end before
- * the first place is none); the slice's shape to *dims. */
+/* attrs to places within x that say the same when they are resolved once more (so an end
+ * before the first place is none); the slice's shape to *dims. */
 static cr_status resolve_slice(cr_infer *infer, cr_dims *dims)
 {
     slice_attrs *attrs = infer->attrs;
     *dims = infer->in_dims[0];
     if (!cr__has_a_dim(infer) || !cr__resolve_dim(infer, &attrs->dim, dims->n))
         return CR_ERR_SHAPE;
-    int64_t size = dims->v[attrs->dim], step = attrs->step.given ? attrs->step.v : 1;
-    if (step == 0)
-        return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
-                           "step is 0, neither above nor below");
+    int64_t size = dims->v[attrs->dim], step = attrs->step ? attrs->step : 1;
     int64_t low = step < 0 ? -1 : 0, high = step < 0 ? size - 1 : size;
     int64_t start = clip_place(attrs->start, size, low, high, step < 0 ? high : 0);
     int64_t end = clip_place(attrs->end, size, low, high, step < 0 ? -1 : size);
@@ -47,7 +45,7 @@ static cr_status resolve_slice(cr_infer *infer, cr_dims *dims)
         length = ((uint64_t)(step < 0 ? start - end : end - start) - 1) / by + 1;
     attrs->start = CR_INT(length ? start : 0);
     attrs->end = (cr_opt_int){ .v = length ? end : 0, .given = !length || end >= 0 };
-    attrs->step = CR_INT(step);
+    attrs->step = step;
     dims->v[attrs->dim] = (int64_t)length;
     return CR_OK;
 }
@@ -62,7 +60,7 @@ static void slice_layout(const slice_attrs *attrs, int64_t size, cr__layout *lay
 {
     layout->offset += size > 0 ? attrs->start.v * layout->strides[attrs->dim] : 0;
     layout->dims[attrs->dim] = size;
-    layout->strides[attrs->dim] *= size > 1 ? attrs->step.v : 1;
+    layout->strides[attrs->dim] *= size > 1 ? attrs->step : 1;
 }
 
 static bool slice_view(const cr_tensor *out, cr__layout *layout)
@@ -89,7 +87,7 @@ static const cr_attr slice_rows[] = {
              .flags = CR_ATTR_POSITIONAL),
     CR__ATTR(slice_attrs, end, OPT_INT, .initial = CR__NOT_GIVEN,
              .flags = CR_ATTR_POSITIONAL),
-    CR__ATTR(slice_attrs, step, OPT_INT, .initial = "1"),
+    CR__ATTR(slice_attrs, step, INT, .initial = "1", .flags = CR_ATTR_NONZERO),
     CR__ATTRS_END,
 };
 CR__OP(slice) = {
@@ -119,10 +117,7 @@ CR__OP(slice) = {
 static slice_attrs attrs_of(int dim, int64_t start, int64_t end,
                             const cr_slice_opts *opts)
 {
-    return (slice_attrs){ dim,
-                          CR_INT(start),
-                          CR_INT(end),
-                          { .v = opts->step ? opts->step : 1, .given = true } };
+    return (slice_attrs){ dim, CR_INT(start), CR_INT(end), opts->step };
 }
 
 cr_tensor *cr_slice_at(cr_tensor *x, int dim, int64_t start, int64_t end,

@@ -586,6 +586,21 @@ static void products_and_picks(cr_ctx *ctx)
     cr_tensor *index = cr_from(ctx, CR_I64, CR_DIMS(2), labels);
     cr_tensor *column = cr_reshape(index, CR_DIMS(2, 1)),
               *x_two = cr_ones(ctx, CR_DIMS(2, 2));
+    cr_tensor *three = cr_select(matrix(ctx), 0, 0),
+              *square = cr_ones(ctx, CR_DIMS(3, 3));
+    IS(cr_sum(cr_bmm(cr_unsqueeze(square, 0), cr_unsqueeze(square, 0))), 27);
+    IS(cr_sum(cr_mv(square, three)), 18);
+    IS(cr_dot(three, three), 14);
+    IS(cr_sum(cr_addmm(three, square, square)), 45);
+    IS(cr_sum(cr_addmm(three, square, square, .beta = CR_REAL(0), .alpha = CR_REAL(2))),
+       54);
+    IS(cr_sum(cr_outer(three, three)), 36);
+    IS(cr_sum(cr_kron(three, square)), 54);
+    IS(cr_einsum("i,ij->", three, square), 18);
+    IS(cr_einsum("ii", square), 3);
+    IS(cr_tensordot(square, square, 2), 9);
+    IS(cr_sum(cr_tensordot(square, three, CR_DIMS(1, 0))), 18);
+    IS(cr_sum(cr_bilinear(three, three, cr_unsqueeze(square, 0), NULL)), 36);
     IS(cr_sum(cr_matmul(x, cr_t(x))), 14 + 32 + 32 + 77);
     IS(cr_sum(cr_linear(x, x, NULL)), 14 + 32 + 32 + 77);
     cr_tensor *line = cr_reshape(x, CR_DIMS(1, 1, 6)),

@@ -238,5 +238,29 @@ CR_API cr_tensor *cr_cosine_embedding_loss_at(cr_tensor *x, cr_tensor *y, cr_ten
 #define cr_cosine_embedding_loss(x, y, ...) \
     cr_cosine_embedding_loss_at(x, y, CR_MARGIN_OPTS_(__VA_ARGS__))
 
+/* -ln of the probability that log_probs [T, N, C] (logarithms of probabilities, as of log_softmax)
+ * spell the targets, all ways to repeat labels and to put blanks between them together; Graves et
+ * al., 2006. The mean is that of the losses divided by the lengths of their targets (at least 1).
+ * targets is [N, S], of each row the first target_lengths[n] count, or all of them one behind the
+ * other; of log_probs the first input_lengths[n] steps count. One sample: [T, C], targets [S] and
+ * lengths of rank 0. A target that is too long (equal labels need a blank between) has the loss inf
+ * and NaN as its gradient; with .zero_infinity both are 0.
+ * d g (e^log_probs - how probable each class is there, given the targets), which, as in PyTorch,
+ * takes log_probs to be a log_softmax. There is no second derivative: an error.
+ * usage: cr_ctc_loss(log_probs, targets, input_lengths, target_lengths),
+ *        cr_ctc_loss(log_probs, targets, input_lengths, target_lengths, .blank = 2) */
+typedef struct cr_ctc_loss_opts {
+    const char *site CR_ZERO;
+    int64_t blank CR_ZERO; /* the class that stands for none */
+    bool zero_infinity CR_ZERO;
+    cr_reduction reduction CR_ZERO;
+} cr_ctc_loss_opts;
+CR_API cr_tensor *cr_ctc_loss_at(cr_tensor *log_probs, cr_tensor *targets,
+                                 cr_tensor *input_lengths, cr_tensor *target_lengths,
+                                 cr_ctc_loss_opts opts);
+#define cr_ctc_loss(log_probs, targets, input_lengths, ...)                                  \
+    cr_ctc_loss_at(log_probs, targets, input_lengths, CR_FIRST(__VA_ARGS__, 0),              \
+                   CR_OPTS(cr_ctc_loss_opts, __VA_ARGS__))
+
 CR_END
 #endif

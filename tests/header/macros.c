@@ -751,6 +751,13 @@ static void losses_and_norms(cr_ctx *ctx)
     IS(cr_multilabel_soft_margin_loss(zero, one, .weight = x), 3.5 * 0.693147);
     IS(cr_multi_margin_loss(x, y), 0.833333);
     IS(cr_multi_margin_loss(x, y, .p = 2, .margin = CR_REAL(0)), 0.833333);
+    cr_tensor *even = cr_full(ctx, CR_DIMS(2, 1, 2), -0.693147),
+              *steps = cr_cast(cr_full(ctx, CR_DIMS(1), 2), CR_I64);
+    cr_tensor *spelt = cr_ones(ctx, CR_DIMS(1, 1), .dtype = CR_I64);
+    cr_tensor *count = cr_ones(ctx, CR_DIMS(1), .dtype = CR_I64);
+    IS(cr_ctc_loss(even, spelt, steps, count), 0.287682);
+    IS(cr_ctc_loss(even, spelt, steps, count, .blank = 0, .zero_infinity = true),
+       0.287682);
     IS(cr_multilabel_margin_loss(x, cr_cast(cr_sub(zero, 1), CR_I64)), 0);
     IS(cr_multilabel_margin_loss(x, cr_cast(zero, CR_I64), .reduction = CR_REDUCTION_SUM),
        10);

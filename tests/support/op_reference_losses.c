@@ -94,7 +94,85 @@ static void ref_label_grad(ref_call *c)
     label_rows(&c->in[1], &c->in[2], NULL, out, c->in[0].v);
 }
 
+/* ---- ctc: by all paths there are ---- */
+
+typedef struct ctc_paths {
+    const array *x;       /* log_probs */
+    const double *target; /* of the sample */
+    int64_t n, steps, length;
+    double blank, total;
+    double *occupied; /* [steps, classes], or NULL */
+    int64_t path[16];
+} ctc_paths;
+
+/* Whether the path, repetitions and then blanks taken away, is the target. */
+static bool spells(const ctc_paths *c)
+{
+    int64_t at = 0;
+    for (int64_t t = 0; t < c->steps; t++) {
+        if ((double)c->path[t] == c->blank || (t > 0 && c->path[t] == c->path[t - 1]))
+            continue;
+        if (at == c->length || c->target[at++] != (double)c->path[t])
+            return false;
+    }
+    return at == c->length;
+}
+
+static void all_paths(ctc_paths *c, int64_t t, double log_prob)
+{
+    int64_t samples = c->x->dims.v[1], classes = c->x->dims.v[2];
+    for (int64_t k = 0; k < classes && t < c->steps; k++) {
+        c->path[t] = k;
+        all_paths(c, t + 1, log_prob + c->x->v[(t * samples + c->n) * classes + k]);
+    }
+    if (t < c->steps || !spells(c))
+        return;
+    c->total += exp(log_prob);
+    for (int64_t i = 0; i < c->steps && c->occupied; i++)
+        c->occupied[i * classes + c->path[i]] += exp(log_prob);
+}
+
+static ctc_paths ctc_sample(const ref_call *c, int first, int64_t n)
+{
+    const array *targets = &c->in[first + 1], *lengths = &c->in[first + 3];
+    ctc_paths p = { .x = &c->in[first], .n = n, .target = targets->v };
+    p.blank = attr_real(c->attrs, "blank", 0);
+    p.steps = (int64_t)c->in[first + 2].v[n];
+    p.length = (int64_t)lengths->v[n];
+    for (int64_t i = 0; i < n; i++)
+        p.target += targets->dims.n == 2 ? targets->dims.v[1] : (int64_t)lengths->v[i];
+    return p;
+}
+
+static void ref_ctc(ref_call *c)
+{
+    double *out = ref_out(c, c->in[0].dtype, CR_DIMS(c->in[0].dims.v[1]));
+    for (int64_t n = 0; n < c->out.numel; n++) {
+        ctc_paths p = ctc_sample(c, 0, n);
+        all_paths(&p, 0, 0);
+        out[n] = -log(p.total);
+    }
+}
+
+static void ref_ctc_grad(ref_call *c)
+{
+    cr_dims dims = c->in[1].dims;
+    double *out = ref_out(c, c->in[1].dtype, dims);
+    for (int64_t n = 0; n < dims.v[1]; n++) {
+        ctc_paths p = ctc_sample(c, 1, n);
+        p.occupied = calloc((size_t)(dims.v[0] * dims.v[2]) + 1, sizeof(double));
+        all_paths(&p, 0, 0);
+        for (int64_t i = 0; i < p.steps * dims.v[2]; i++) {
+            int64_t at = (i / dims.v[2] * dims.v[1] + n) * dims.v[2] + i % dims.v[2];
+            out[at] = c->in[0].v[n] * (exp(c->in[1].v[at]) - p.occupied[i] / p.total);
+        }
+        free(p.occupied);
+    }
+}
+
 const ref_entry ref_entries_losses[] = {
+    { "ctc", ref_ctc },
+    { "ctc_grad", ref_ctc_grad },
     { "bernoulli_nll", ref_bernoulli_nll },
     { "multilabel_soft_margin_loss", ref_multilabel_soft_margin },
     { "multilabel_margin_loss", ref_multilabel_margin },

@@ -238,6 +238,27 @@ CR_API cr_tensor *cr_cosine_embedding_loss_at(cr_tensor *x, cr_tensor *y, cr_ten
 #define cr_cosine_embedding_loss(x, y, ...) \
     cr_cosine_embedding_loss_at(x, y, CR_MARGIN_OPTS_(__VA_ARGS__))
 
+/* max(0, |anchor - positive| - |anchor - negative| + margin)    d where that is above 0: g/n times
+ * the distances' derivatives
+ * Distances along the last dimension are those of cr_pairwise_distance with .p and .eps. With .swap
+ * that of positive and negative takes the place of the second, where it is smaller; equal ones get
+ * half each. Balntas et al., 2016.
+ * usage: cr_triplet_margin_loss(anchor, positive, negative),
+ *        cr_triplet_margin_loss(anchor, positive, negative, .margin = 0.2, .swap = true) */
+typedef struct cr_triplet_margin_opts {
+    const char *site CR_ZERO;
+    double margin CR_ZERO;   /* above 0; default 1 */
+    cr_opt_real p CR_ZERO;   /* default 2 */
+    cr_opt_real eps CR_ZERO; /* default 1e-6 */
+    bool swap CR_ZERO;
+    cr_reduction reduction CR_ZERO;
+} cr_triplet_margin_opts;
+CR_API cr_tensor *cr_triplet_margin_loss_at(cr_tensor *anchor, cr_tensor *positive,
+                                            cr_tensor *negative, cr_triplet_margin_opts opts);
+#define cr_triplet_margin_loss(anchor, positive, ...)                            \
+    cr_triplet_margin_loss_at(anchor, positive, CR_FIRST(__VA_ARGS__, 0),        \
+                              CR_OPTS(cr_triplet_margin_opts, __VA_ARGS__))
+
 /* -ln of the probability that log_probs [T, N, C] (logarithms of probabilities, as of log_softmax)
  * spell the targets, all ways to repeat labels and to put blanks between them together; Graves et
  * al., 2006. The mean is that of the losses divided by the lengths of their targets (at least 1).

@@ -127,6 +127,57 @@ cr_tensor *cr_cosine_embedding_loss_at(cr_tensor *x, cr_tensor *y, cr_tensor *ta
     return margin_loss_at(&cr__op_cosine_embedding_loss, inputs, 3, &opts);
 }
 
+/* ---- of triplets ---- */
+
+typedef struct triplet_attrs {
+    double margin;
+    cr_opt_real p, eps;
+    bool swap;
+    cr_reduction reduction;
+} triplet_attrs;
+
+/* Balntas et al., 2016, whose swap takes the nearer of both distances to the negative. */
+CR__EXPAND_LOSS(triplet_margin_loss)
+{
+    const triplet_attrs *a = attributes;
+    cr_tensor *anchor = inputs[0], *positive = inputs[1], *negative = inputs[2];
+    (void)n;
+    if (!cr__loss_of_float(ctx, &cr__op_triplet_margin_loss, anchor))
+        return NULL;
+    cr_tensor *near = cr_pairwise_distance(anchor, positive, .p = a->p, .eps = a->eps);
+    cr_tensor *far = cr_pairwise_distance(anchor, negative, .p = a->p, .eps = a->eps);
+    if (a->swap)
+        far = cr_minimum(
+            far, cr_pairwise_distance(positive, negative, .p = a->p, .eps = a->eps));
+    cr_tensor *loss = cr_relu(cr_add(cr_sub(near, far), a->margin));
+    return cr__loss_reduced(loss, a->reduction, NULL);
+}
+
+CR__LOSS(
+    triplet_margin_loss, 3, 3, "anchor,positive,negative",
+    CR__ATTRS(CR__ATTR(triplet_attrs, margin, REAL, .initial = "1",
+                       .flags = CR_ATTR_POSITIVE),
+              CR__ATTR(triplet_attrs, p, OPT_REAL, .initial = "2"),
+              CR__ATTR(triplet_attrs, eps, OPT_REAL, .initial = "1e-6"),
+              CR__ATTR(triplet_attrs, swap, BOOL, .initial = "false"),
+              CR__REDUCTION_ROW(triplet_attrs)),
+    triplet_attrs,
+    "max(0, |anchor - positive| - |anchor - negative| + margin), distances of order p",
+    .samples = CR__SAMPLES({ "f[3,4]{0,1} f[3,4]{2,3} f[3,4]{-2,-1}", NULL },
+                           { "f[2,4]{0,1} f[2,4]{2,3} f[2,4]{-2,-1}",
+                             "margin=4,p=3,swap=true,reduction=none" },
+                           { "f[4]{0,1} f[4]{2,3} f[4]{-2,-1}",
+                             "margin=9,reduction=sum" }))
+
+cr_tensor *cr_triplet_margin_loss_at(cr_tensor *anchor, cr_tensor *positive,
+                                     cr_tensor *negative, cr_triplet_margin_opts opts)
+{
+    cr_tensor *inputs[] = { anchor, positive, negative };
+    triplet_attrs attrs = { opts.margin, opts.p, opts.eps, opts.swap, opts.reduction };
+    cr__attrs_fill(NULL, &cr__op_triplet_margin_loss, &attrs);
+    return cr__record_n(NULL, &cr__op_triplet_margin_loss, inputs, 3, &attrs, opts.site);
+}
+
 /* ---- smooth ---- */
 
 CR__EXPAND_LOSS(soft_margin_loss)

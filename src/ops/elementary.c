@@ -58,7 +58,7 @@ static void asinh_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr_mul(g, cr__record_1(&cr__op_asinh_slope, cr__input(out, 0), NULL, NULL));
 }
 
-static cr_tensor *finite(cr_tensor *x)
+static cr_tensor *where_finite(cr_tensor *x)
 {
     return cr_where(cr_eq(cr_abs(x), INFINITY), 0, x);
 }
@@ -66,13 +66,14 @@ static cr_tensor *finite(cr_tensor *x)
 /* -2 g x y^2 */
 static void atan_slope_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    down[0] = cr_mul(cr_mul(cr_mul(g, -2), out), cr_mul(finite(cr__input(out, 0)), out));
+    down[0] =
+        cr_mul(cr_mul(cr_mul(g, -2), out), cr_mul(where_finite(cr__input(out, 0)), out));
 }
 
 /* -g x y^3 */
 static void asinh_slope_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
-    cr_tensor *quotient = cr_mul(finite(cr__input(out, 0)), out);
+    cr_tensor *quotient = cr_mul(where_finite(cr__input(out, 0)), out);
     down[0] = cr_neg(cr_mul(cr_mul(g, quotient), cr_square(out)));
 }
 

@@ -86,6 +86,26 @@ static void test_arguments(cr_ctx *ctx)
     refuses(ctx, cr_nn_linear(ctx, 3, 4, .dtype = CR_I64), "nn_linear: dtype is i64");
     refuses(ctx, cr_nn_linear(ctx, INT64_MAX, 4), "nn_linear: its parameters");
     refuses(ctx, cr_nn_linear(ctx, INT64_MAX, INT64_MAX), "nn_linear: its parameters");
+    refuses(ctx, cr_nn_conv1d(ctx, 0, 4, 3), "nn_conv1d: in_channels is 0");
+    refuses(ctx, cr_nn_conv2d(ctx, 4, -1, 3), "nn_conv2d: out_channels is -1");
+    refuses(ctx, cr_nn_conv2d(ctx, 4, 4, 0), "nn_conv2d: kernel_size is 0, below 1");
+    refuses(ctx, cr_nn_conv2d(ctx, 4, 4, CR_DIMS(1, 2, 3)),
+            "nn_conv2d: kernel_size has 3 numbers; one, or 2");
+    refuses(ctx, cr_nn_conv2d(ctx, 4, 4, 3, .stride = CR_DIMS(1, 0)),
+            "nn_conv2d: stride is 0, below 1");
+    refuses(ctx, cr_nn_conv2d(ctx, 4, 4, 3, .dilation = CR_DIMS(-1)),
+            "nn_conv2d: dilation is -1, below 1");
+    refuses(ctx, cr_nn_conv2d(ctx, 4, 4, 3, .padding = CR_DIMS(-1)),
+            "nn_conv2d: padding is -1, below 0");
+    refuses(ctx, cr_nn_conv2d(ctx, 4, 4, 3, .groups = 3),
+            "nn_conv2d: groups 3 does not divide 4 and 4 channels");
+    refuses(ctx, cr_nn_conv2d(ctx, 4, 4, 3, .groups = -1), "nn_conv2d: groups is -1");
+    refuses(ctx, cr_nn_conv3d(ctx, 4, 4, 3, .dtype = CR_I32), "nn_conv3d: dtype is i32");
+    refuses(ctx, cr_nn_conv3d(ctx, INT64_MAX, INT64_MAX, 3), "nn_conv3d: its parameters");
+    refuses(ctx, cr_nn_conv_transpose1d(ctx, 4, 4, 3, .padding = CR_PADDING_SAME),
+            "nn_conv_transpose1d: padding is");
+    refuses(ctx, cr_nn_conv_transpose1d(ctx, 4, 4, 3, .output_padding = CR_DIMS(-1)),
+            "nn_conv_transpose1d: output_padding is -1, below 0");
     refuses(ctx, cr_nn_embedding(ctx, 0, 4), "nn_embedding: count is 0");
     refuses(ctx, cr_nn_embedding(ctx, 4, -1), "nn_embedding: width is -1");
     refuses(ctx, cr_nn_embedding(ctx, 4, 2, .padding_idx = CR_INT(4)),

@@ -2,6 +2,7 @@
 #ifndef CHAINRULE_MODULES_H
 #define CHAINRULE_MODULES_H
 
+#include "convolutions.h"
 #include "indexing.h"
 #include "maps.h"
 
@@ -105,6 +106,74 @@ CR_API cr_module *cr_nn_embedding_at(cr_ctx *ctx, int64_t num_embeddings, int64_
 #define cr_nn_embedding(ctx, num_embeddings, ...)                            \
     cr_nn_embedding_at(ctx, num_embeddings, CR_FIRST(__VA_ARGS__, 0),        \
                        CR_OPTS(cr_nn_embedding_opts, __VA_ARGS__))
+
+/* Convolutions of x [N, in, ..] or [in, ..] with as many dimensions of space as the name says: see
+ * cr_conv2d. kernel_size is a number or a list. weight [out, in / groups, ..] and bias [out] are
+ * uniform in +-1/sqrt(in / groups times the kernel's size).
+ * usage: cr_nn_conv1d(ctx, 3, 16, 5), cr_nn_conv1d(ctx, 3, 16, 5, .padding = CR_PADDING_SAME),
+ *        cr_nn_conv2d(ctx, 3, 16, 3, .stride = CR_DIMS(2), .padding = CR_DIMS(1)),
+ *        cr_nn_conv3d(ctx, 3, 16, CR_DIMS(1, 3, 3), .no_bias = true) */
+typedef struct cr_nn_conv_opts {
+    const char *site CR_ZERO;
+    cr_dims stride CR_ZERO;   /* default 1 */
+    cr_dims padding CR_ZERO;  /* default 0; or CR_PADDING_SAME */
+    cr_dims dilation CR_ZERO; /* default 1 */
+    int64_t groups CR_ZERO;   /* default 1 */
+    bool no_bias CR_ZERO;
+    cr_dtype dtype CR_ZERO;
+} cr_nn_conv_opts;
+CR_API cr_module *cr_nn_conv1d_at(cr_ctx *ctx, int64_t in_channels, int64_t out_channels,
+                                  cr_dims kernel_size, cr_nn_conv_opts opts);
+CR_API cr_module *cr_nn_conv2d_at(cr_ctx *ctx, int64_t in_channels, int64_t out_channels,
+                                  cr_dims kernel_size, cr_nn_conv_opts opts);
+CR_API cr_module *cr_nn_conv3d_at(cr_ctx *ctx, int64_t in_channels, int64_t out_channels,
+                                  cr_dims kernel_size, cr_nn_conv_opts opts);
+#define cr_nn_conv1d(ctx, in_channels, out_channels, ...)                                 \
+    cr_nn_conv1d_at(ctx, in_channels, out_channels, CR_DIM_ARG(CR_FIRST(__VA_ARGS__, 0)), \
+                    CR_OPTS(cr_nn_conv_opts, __VA_ARGS__))
+#define cr_nn_conv2d(ctx, in_channels, out_channels, ...)                                 \
+    cr_nn_conv2d_at(ctx, in_channels, out_channels, CR_DIM_ARG(CR_FIRST(__VA_ARGS__, 0)), \
+                    CR_OPTS(cr_nn_conv_opts, __VA_ARGS__))
+#define cr_nn_conv3d(ctx, in_channels, out_channels, ...)                                 \
+    cr_nn_conv3d_at(ctx, in_channels, out_channels, CR_DIM_ARG(CR_FIRST(__VA_ARGS__, 0)), \
+                    CR_OPTS(cr_nn_conv_opts, __VA_ARGS__))
+
+/* Their transposed forms: see cr_conv_transpose2d. weight [in, out / groups, ..] and bias [out] are
+ * uniform in +-1/sqrt(out / groups times the kernel's size).
+ * usage: cr_nn_conv_transpose1d(ctx, 3, 16, 5, .stride = CR_DIMS(2)),
+ *        cr_nn_conv_transpose2d(ctx, 3, 16, 3, .output_padding = p, .stride = CR_DIMS(2)),
+ *        cr_nn_conv_transpose3d(ctx, 3, 16, CR_DIMS(1, 3, 3)) */
+typedef struct cr_nn_conv_transpose_opts {
+    const char *site CR_ZERO;
+    cr_dims stride CR_ZERO;         /* default 1 */
+    cr_dims padding CR_ZERO;        /* default 0 */
+    cr_dims output_padding CR_ZERO; /* default 0 */
+    int64_t groups CR_ZERO;         /* default 1 */
+    cr_dims dilation CR_ZERO;       /* default 1 */
+    bool no_bias CR_ZERO;
+    cr_dtype dtype CR_ZERO;
+} cr_nn_conv_transpose_opts;
+CR_API cr_module *cr_nn_conv_transpose1d_at(cr_ctx *ctx, int64_t in_channels,
+                                            int64_t out_channels, cr_dims kernel_size,
+                                            cr_nn_conv_transpose_opts opts);
+CR_API cr_module *cr_nn_conv_transpose2d_at(cr_ctx *ctx, int64_t in_channels,
+                                            int64_t out_channels, cr_dims kernel_size,
+                                            cr_nn_conv_transpose_opts opts);
+CR_API cr_module *cr_nn_conv_transpose3d_at(cr_ctx *ctx, int64_t in_channels,
+                                            int64_t out_channels, cr_dims kernel_size,
+                                            cr_nn_conv_transpose_opts opts);
+#define cr_nn_conv_transpose1d(ctx, in_channels, out_channels, ...)          \
+    cr_nn_conv_transpose1d_at(ctx, in_channels, out_channels,                \
+                              CR_DIM_ARG(CR_FIRST(__VA_ARGS__, 0)),          \
+                              CR_OPTS(cr_nn_conv_transpose_opts, __VA_ARGS__))
+#define cr_nn_conv_transpose2d(ctx, in_channels, out_channels, ...)          \
+    cr_nn_conv_transpose2d_at(ctx, in_channels, out_channels,                \
+                              CR_DIM_ARG(CR_FIRST(__VA_ARGS__, 0)),          \
+                              CR_OPTS(cr_nn_conv_transpose_opts, __VA_ARGS__))
+#define cr_nn_conv_transpose3d(ctx, in_channels, out_channels, ...)          \
+    cr_nn_conv_transpose3d_at(ctx, in_channels, out_channels,                \
+                              CR_DIM_ARG(CR_FIRST(__VA_ARGS__, 0)),          \
+                              CR_OPTS(cr_nn_conv_transpose_opts, __VA_ARGS__))
 
 /* Activations, without parameters, with the options of their functions.
  * usage: cr_nn_sigmoid(ctx), cr_nn_tanh(ctx), cr_nn_relu(ctx), cr_nn_silu(ctx), cr_nn_gelu(ctx),

@@ -25,7 +25,8 @@ static void look_at_chunk(void *arg, int64_t chunk, int worker)
         __atomic_store_n(&l->nonfinite, true, __ATOMIC_RELAXED);
 }
 
-#define NS_TO_LOOK 0.05 /* at an element */
+#define NS_TO_LOOK   0.05 /* at an element */
+#define LOOKED_ALONE 8192 /* elements, by one thread */
 
 void cr__trace_unit(cr__plan *plan, const cr__unit *unit)
 {
@@ -35,6 +36,10 @@ void cr__trace_unit(cr__plan *plan, const cr__unit *unit)
     looking l = { .data = cr__unit_data(plan, unit),
                   .dtype = (cr_dtype)unit->dtype,
                   .numel = unit->shape->numel };
+    if (l.numel <= LOOKED_ALONE) {
+        plan->nonfinite |= !cr__all_finite(l.dtype, l.data, l.numel);
+        return;
+    }
     l.chunks = cr__chunks(NS_TO_LOOK * (double)l.numel, l.numel / 1024 + 1, team);
     cr__parallel(team, l.chunks, look_at_chunk, &l);
     plan->nonfinite |= l.nonfinite;

@@ -93,6 +93,7 @@ static uint16_t operand_register(cr__program *p, const cr__use *use)
 static uint16_t bound(cr__program *p, const cr__unit *unit)
 {
     bool looked = unit->flags & CR__TRACED;
+    p->n_looked += looked;
     return cr__new_reg(p,
                        (cr__reg){ .kind = CR__REG_BOUND,
                                   .data = cr__unit_data(p->plan, unit),
@@ -205,7 +206,7 @@ void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memo
                         .group = group,
                         .number = (uint32_t)(group - plan->groups),
                         .numel = group->shape->numel,
-                        .nonfinite = plan->traces ? &plan->nonfinite : NULL };
+                        .nonfinite = &plan->nonfinite };
     divide(p, &at, group->places, group->count);
     look_ahead(p);
     for (uint32_t i = group->first; i; i = plan->units[i - 1].next) {

@@ -84,8 +84,8 @@ typedef struct cr__program {
     int n_code, n_regs, n_outer, n_strided, n_numbers, n_temps, n_free, n_blocks;
     int temp_size;   /* bytes of the largest element */
     uint16_t result; /* of the reduction's operand */
-    bool *
-        nonfinite; /* where it is noted that something is not finite; NULL: nothing is looked at */
+    int n_looked;    /* registers of what is to be finite; */
+    bool *nonfinite; /* where it is noted that something is not */
 } cr__program;
 
 /* CR__PAD elements of any type. */

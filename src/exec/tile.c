@@ -83,7 +83,7 @@ void cr__run_tile(const cr__program *p, char *scratch, int64_t start, int64_t n)
         piece = left < end - at ? left : end - at;
         find_addresses(p, scratch, at, at - start, where);
         run_piece(p, where, at, piece);
-        if (CR__UNLIKELY(p->nonfinite != NULL))
+        if (CR__UNLIKELY(p->n_looked))
             look_at_piece(p, where, piece);
     }
 }

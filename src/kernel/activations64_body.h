@@ -1,13 +1,14 @@
-/* Activations of f64 vectors, to a few ulp, and their derivatives: slope is the first, curve the
- * second. A template over the vocabulary of vec.h, behind math64_body.h.
+/* Activations of f64 vectors, to a few ulp, and their derivatives: slope is the first, curve
+ * the second. A template over the vocabulary of vec.h, behind math64_body.h.
  *
  * mish is x w with w = tanh(ln(1 + e^x)), which with e = e^-|x| and s, the sigmoid, is
  *
  *     below 0    w = e (e + 2) / d,    w' = 4 e (1 + e) / d^2,     d = e^2 + 2 e + 2
  *     above      w = (1 + 2 e) / d,    w' = 4 e^2 (1 + e) / d^2,   d = 1 + 2 e + 2 e^2
  *
- * and w'' = w' (s(-x) - 2 w s(x)): sums of positive numbers, whose tails keep their digits.
- * |x| is cut where e has become 0, so that in the derivatives nothing infinite meets a 0. */
+ * and w'' = w' (s(-x) - 2 w s(x)): sums of positive numbers, whose tails keep their
+ * digits. |x| is cut where e has become 0, so that in the derivatives nothing infinite meets
+ * a 0. */
 
 #define md_fading     CR__V(md_fading)
 #define md_mish       CR__V(md_mish)
@@ -46,7 +47,8 @@ CR__FN vd md_mish_curve(vd x)
                  4 * (e * e) / (c * c) * (2 * (1 + e) - a * bend));
 }
 
-/* x - tanh x: near 0 with tanh x = x / (1 + t), t = x^2/(3 + x^2/(5 + ..)) (Lambert, 1761). */
+/* x - tanh x: near 0 with tanh x = x / (1 + t), t = x^2/(3 + x^2/(5 + ..)) (Lambert,
+ * 1761). */
 CR__FN vd md_tanhshrink(vd x)
 {
     vd a, e = md_fading(x + x, &a), z = x * x, t = d_set(17);

@@ -1,5 +1,5 @@
-/* Activations that are made of other operations or have a derivative without a name of its own, and
- * gates. Formulas: chainrule/activations.h. */
+/* Activations that are made of other operations or whose derivative has no name of its own,
+ * and gates. Formulas: chainrule/activations.h. */
 #include "attrs.h"
 
 #define S(INPUTS)    \
@@ -92,8 +92,8 @@ cr_tensor *cr_hardtanh_at(cr_tensor *x, cr_hardtanh_opts opts)
 
 /* ---- exponential below 0 ---- */
 
-/* scale x above 0, and alpha (e^(x / inner) - 1) elsewhere: what the other side of a choice would
- * make infinite is cut off before. */
+/* scale x above 0, and alpha (e^(x / inner) - 1) elsewhere: what the other side of a choice
+ * would make infinite is cut off before. */
 static cr_tensor *exponential(cr_tensor *x, double scale, double alpha, double inner)
 {
     cr_tensor *above = cr_gt(x, 0), *below = cr_where(above, 0, x);

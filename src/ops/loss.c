@@ -104,8 +104,8 @@ typedef struct huber_attrs {
     cr_reduction reduction;
 } huber_attrs;
 
-/* With e, the difference d cut to +-beta, both are e (d - e/2): d^2/2 inside, beta (|d| - beta/2)
- * outside. The gradient is e, which nothing infinite can spoil. */
+/* With e, the difference d cut to +-beta, both are e (d - e/2): d^2/2 inside, and outside
+ * beta (|d| - beta/2). The gradient is e, which nothing infinite can spoil. */
 CR__EXPAND_LOSS(smooth_l1_loss)
 {
     const smooth_l1_attrs *attrs = attributes;

@@ -1,6 +1,6 @@
-/* Losses of classes: nll_loss, cross_entropy, multi_margin_loss. They are composed of log_softmax and
- * three operations that read class indices: class_pick, its adjoint class_place, and
- * class_weights. */
+/* Losses of classes: nll_loss, cross_entropy, multi_margin_loss. They are composed of
+ * log_softmax and three operations that read class indices: class_pick, its adjoint
+ * class_place, and class_weights. */
 #include "loss.h"
 #include "opaque.h"
 

@@ -1,7 +1,7 @@
-/* Connectionist temporal classification (Graves et al., 2006): the probability that log_probs
- * [T, N, C] give the targets, summed over all ways to repeat labels and to put blanks between
- * them. An algorithm of its own, forwards for the loss and backwards for its gradient, in
- * logarithms and f64. */
+/* Connectionist temporal classification (Graves et al., 2006): the probability that
+ * log_probs [T, N, C] give the targets, summed over all ways to repeat labels and to put
+ * blanks between them. An algorithm of its own, forwards for the loss and backwards for its
+ * gradient, in logarithms and f64. */
 #include "loss.h"
 #include "opaque.h"
 
@@ -65,7 +65,7 @@ static int64_t label_at(const ctc_sample *s, int64_t state)
                      : s->call->attrs->blank;
 }
 
-/* Whether a state may follow the one two before it: another label, over the blank between. */
+/* Whether a state may follow the one two before it: another label, over the blank. */
 static bool may_skip(const ctc_sample *s, int64_t state)
 {
     return state % 2 && state > 1 && label_at(s, state) != label_at(s, state - 2);
@@ -149,7 +149,7 @@ static double log_of_ends(ctc_sample *s, const double *row)
     return s->sum[0];
 }
 
-/* Fills alpha, ln of the probability to be in a state at a step; returns that of the target. */
+/* Fills alpha, ln of the probability to be in a state at a step; returns the target's. */
 static double forwards(ctc_sample *s)
 {
     if (s->steps == 0)
@@ -170,7 +170,7 @@ static double forwards(ctc_sample *s)
     return log_of_ends(s, s->alpha + (s->steps - 1) * s->states);
 }
 
-/* row, ln of the probability to end well from a state behind step t, becomes that of t - 1. */
+/* row, ln of the probability to end well from a state behind step t, goes on to t - 1. */
 static void one_backwards(ctc_sample *s, int64_t t)
 {
     for (int64_t i = 0; i < s->states; i++)

@@ -1,5 +1,5 @@
-/* Losses that are negative logarithms of likelihoods, or differences of such: binary cross entropies,
- * kl_div, poisson_nll_loss, gaussian_nll_loss. */
+/* Losses that are negative logarithms of likelihoods, or differences of such: binary cross
+ * entropies, kl_div, poisson_nll_loss, gaussian_nll_loss. */
 #include "loss.h"
 #include "opaque.h"
 
@@ -202,7 +202,7 @@ typedef struct kl_attrs {
     bool log_target;
 } kl_attrs;
 
-/* p (ln p - x), and 0 where p is 0: chosen before the product, for the gradients' sake. */
+/* p (ln p - x), and 0 where p is 0: chosen before the product, for the gradients. */
 CR__EXPAND_LOSS(kl_div)
 {
     const kl_attrs *attrs = attributes;

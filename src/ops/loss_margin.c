@@ -1,5 +1,5 @@
-/* Losses with margins: of distances, of pairs and triplets, of several labels. Those of one class are
- * in loss_class.c. */
+/* Losses with margins: of distances, of pairs and triplets, of several labels. Those of one
+ * class are in loss_class.c. */
 #include "loss.h"
 #include "opaque.h"
 
@@ -44,7 +44,7 @@ CR__EXPAND_LOSS(margin_ranking_loss)
     return cr__loss_reduced(cr_relu(x), attrs->reduction, NULL);
 }
 
-/* cos = x y / sqrt((x^2 + eps) (y^2 + eps)), by root mean squares, which overflow nowhere. */
+/* x y / sqrt((x^2 + eps) (y^2 + eps)), by root mean squares, which overflow nowhere. */
 static cr_tensor *cosine(cr_tensor *x, cr_tensor *y, double eps)
 {
     const cr_dims last = CR_DIMS(-1);
@@ -255,8 +255,8 @@ static cr_status check_labels(const cr_kernel *kernel)
     return CR_ERR_INDEX;
 }
 
-/* Calls EACH for each label j of a row of targets t and each class i that is none of them, whose
- * margin is not kept: 1 - x[j] + x[i] > 0. */
+/* EACH for each label j of a row of targets and each class i that is none of them and does
+ * not keep its margin: 1 - x[j] + x[i] > 0. */
 #define EACH_PAIR(T, EACH)                                     \
     for (int64_t k = 0; k < classes; k++) {                    \
         int64_t j = cr__index_load(target, row * classes + k); \

@@ -1,5 +1,5 @@
-/* What must hold of values that only the run knows: an operation that gives its input, or the error.
- * Maps, which cannot fail, have it in front of them. */
+/* What must hold of values that only the run knows: an operation that gives its input, or the
+ * error. Maps, which cannot fail, have it in front of them. */
 #include "opaque.h"
 #include "ops.h"
 

@@ -23,7 +23,7 @@ typedef enum cr_status {
     CR_ERR_DTYPE,     /* an element type that the operation does not take */
     CR_ERR_ARGUMENT,  /* any other value out of its domain */
     CR_ERR_INDEX,     /* an index or label out of range, found while computing */
-    CR_ERR_VALUE,     /* elements that an operation cannot take, found likewise: a singular matrix */
+    CR_ERR_VALUE,     /* elements that cannot be taken, found likewise: a singular matrix */
     CR_ERR_MEMORY,    /* an allocation failed, or memory_limit is reached */
     CR_ERR_GRAD,      /* a gradient that does not exist was asked for */
     CR_ERR_STALE,     /* the value was let go, and a leaf beneath it was assigned since */

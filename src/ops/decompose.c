@@ -2,7 +2,7 @@
  * whose parts are views. Derivatives of vectors that belong to equal values do not exist; what such
  * pairs contribute is left out, so that all that does exist is finite and right. */
 #include "attrs.h"
-#include "linalg.h"
+#include "matrix.h"
 
 #include <float.h>
 #include <math.h>

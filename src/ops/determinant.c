@@ -1,6 +1,6 @@
 /* Determinants, with the true gradient where a matrix is singular; matrix_exp; trace. */
 #include "attrs.h"
-#include "linalg.h"
+#include "matrix.h"
 
 #include <math.h>
 #include <string.h>

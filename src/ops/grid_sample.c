@@ -26,7 +26,7 @@ typedef struct position {
 } position;
 
 /* -1 and 1 are the first and the last element, or with their outer edges. */
-static position scaled(double place, int64_t size, bool align_corners)
+static position pixel_position(double place, int64_t size, bool align_corners)
 {
     double s = align_corners ? (double)(size - 1) / 2 : (double)size / 2;
     return (position){ (place + 1) * s - (align_corners ? 0 : 0.5), s };
@@ -94,7 +94,7 @@ static void cubic_taps(grid_taps *t, position p, int64_t size, const grid_attrs 
 static grid_taps taps_at(double place, int64_t size, const grid_attrs *a, int order)
 {
     grid_taps t = { .n = 1 };
-    position p = scaled(place, size, a->align_corners);
+    position p = pixel_position(place, size, a->align_corners);
     if (a->mode == CR_MODE_BICUBIC) {
         cubic_taps(&t, p, size, a, order);
         return t;

@@ -1,7 +1,7 @@
 /* Matrices: solving, inverses, determinants, the exponential. Factorisations: decompose.c. */
 #include "attrs.h"
 #include "../base/text.h"
-#include "linalg.h"
+#include "matrix.h"
 
 #include <math.h>
 #include <string.h>

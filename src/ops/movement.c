@@ -635,7 +635,7 @@ typedef struct interleave_attrs {
 } interleave_attrs;
 
 /* counts[i] times the place i, one behind the other; NULL with the error. */
-static cr_tensor *places_of(cr_ctx *ctx, const int64_t *counts, int64_t n)
+static cr_tensor *repeat_places(cr_ctx *ctx, const int64_t *counts, int64_t n)
 {
     int64_t total = 0, bytes;
     bool fits = true;
@@ -707,7 +707,7 @@ static cr_tensor *repeat_interleave_expand(cr_ctx *ctx, cr_tensor *const *inputs
             (long long)length, (long long)dim, cr__dims_text(ctx, dims));
         return NULL;
     }
-    cr_tensor *places = places_of(ctx, values, length);
+    cr_tensor *places = repeat_places(ctx, values, length);
     return places ? cr_index_select(x, (int)dim, places) : NULL;
 }
 

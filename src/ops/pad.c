@@ -36,7 +36,7 @@ static cr_status place_kernel(const cr_kernel *kernel)
     return CR_OK;
 }
 
-static cr_tensor *place(cr_tensor *x, cr_tensor *src, const place_attrs *attrs)
+static cr_tensor *placed(cr_tensor *x, cr_tensor *src, const place_attrs *attrs)
 {
     cr_tensor *inputs[] = { x, src };
     return cr__record_n(NULL, &cr__op_place, inputs, 2, attrs, CR_HERE);
@@ -47,7 +47,7 @@ static void place_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     const place_attrs *a = cr_attrs(out);
     cr_tensor *src = cr_input(out, 1);
     if (cr_input_needs_grad(out, 0))
-        down[0] = place(g, cr_zeros_like(src), a);
+        down[0] = placed(g, cr_zeros_like(src), a);
     for (int i = 0; i < a->start.n && cr_input_needs_grad(out, 1); i++)
         if (cr_size(src, i) != cr_size(out, i))
             g = cr_slice(g, i, a->start.v[i], a->start.v[i] + cr_size(src, i));
@@ -195,7 +195,7 @@ static cr_tensor *surrounded(cr_ctx *ctx, cr_tensor *x, const cr_dims *before,
     }
     if (!any)
         return x;
-    return place(cr_full(ctx, dims, value, .dtype = cr_dtype_of(x)), x, &at);
+    return placed(cr_full(ctx, dims, value, .dtype = cr_dtype_of(x)), x, &at);
 }
 
 static bool pad_arguments(cr_ctx *ctx, cr_tensor *x, const pad_attrs *a)

@@ -1,6 +1,6 @@
 /* What the operations on matrices share: batches of them, computed one by one in f64. */
-#ifndef CR_OPS_LINALG_H
-#define CR_OPS_LINALG_H
+#ifndef CR_OPS_MATRIX_H
+#define CR_OPS_MATRIX_H
 
 #include "../kernel/matrices.h"
 #include "opaque.h"

@@ -202,7 +202,7 @@ static void store(const attention *a, void *x, double value)
 
 static uniform all_of(const attention *a, double x)
 {
-    uniform u;
+    uniform u = { { 0 } };
     for (int i = 0; i < CR__PAD; i++)
         store(a, element(a, &u, i), x);
     return u;

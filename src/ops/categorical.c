@@ -254,6 +254,7 @@ CR__OP(gumbel_softmax) = {
     .expand = gumbel_softmax_expand,
     .samples = CR__SAMPLES({ "f[2,5]", NULL }, { "f[3,4]", "tau=0.5,dim=0" },
                            { "f[2,5]~", "hard=true" }),
+    .call = "x,.tau,.hard,.dim",
 };
 
 cr_tensor *cr_gumbel_softmax_at(cr_tensor *x, cr_gumbel_softmax_opts opts)

@@ -152,7 +152,7 @@ static void ref_distances(ref_call *c)
         for (int64_t j = 0; j < m; j++) {
             const double apart = fabs(a[j] - b[j]);
             out[i] = isinf(p) ? fmax(out[i], apart)
-                     : p      ? out[i] + pow(apart, p)
+                     : p != 0 ? out[i] + pow(apart, p)
                               : out[i] + (apart != 0);
         }
         out[i] = p == 2 ? sqrt(out[i]) : out[i];

@@ -258,7 +258,7 @@ FUNCTIONS = {
     'lgamma': (lgamma_, WHOLE, {inf: inf, -inf: inf, 0.0: inf, -0.0: inf},
                [0, 0.5, 1, 1.5, 2, 2.5, 3, 8, 2.559983327851638e305, -0.5, -1, -3.5]),
     'digamma': (digamma, WHOLE, {inf: inf, -inf: nan, 0.0: -inf, '-0.0': inf},
-                [0, 0.5, 1, 1.4616321449683622, 2, 3, 8, -0.5, -3.5]),
+                [0, 0.5, 1, 1.4616321449683622, 2, 3, 8, -0.5, -3.5, 1.5e308]),
     'polygamma1': (lambda x: psi(1, x), WHOLE, {inf: 0.0, 0.0: inf, -0.0: inf}, [0, 1, 16, -0.5, -3.25]),
     'polygamma2': (lambda x: psi(2, x), WHOLE, {inf: -0.0, 0.0: -inf, -0.0: -inf}, [0, 1, 16, -0.5]),
     'polygamma3': (lambda x: psi(3, x), WHOLE, {inf: 0.0, 0.0: inf, -0.0: inf}, [0, 1, 16]),

@@ -359,7 +359,8 @@ CR__CALL vd md_digamma_of(vd x)
 CR__FN vd md_digamma(vd x)
 {
     vmd below = d_lt(x, d_set(0));
-    vd cut = d_min(d_set(0x1p1000), d_sel(below, 1 - x, x)), y = md_digamma_of(cut);
+    vd cut = d_min(d_set(0x1.fffffffffffffp1023), d_sel(below, 1 - x, x)),
+       y = md_digamma_of(cut);
     vul quadrant;
     vd low, r = md_half_turns(md_clip(x, 0x1p52), &low, &quadrant), s_low, c_low;
     vd s = md_sincos_of(r, low, quadrant, &s_low);

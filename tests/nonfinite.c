@@ -101,6 +101,15 @@ static void test_backward(cr_ctx *ctx)
     is_int(cr_eval(loss), CR_OK, "the cure: %s", cr_message(ctx));
     is_near(((const float *)cr_data(cr_grad(x)))[2], 0.5, 0, "has a gradient");
     cr_zero_grad(x);
+    cr_tensor *z = cr_requires_grad(cr_zeros(ctx, CR_DIMS(2)));
+    loss = cr_sqrt(cr_sum(cr_square(z)));
+    cr_backward(loss);
+    cr_eval(loss);
+    ok(strstr(cr_message(ctx), "in the backward pass of ") &&
+           strstr(cr_message(ctx), "of 1 and 0") &&
+           !strstr(cr_message(ctx), "zero cotangent"),
+       "an infinite cotangent: %s", cr_message(ctx));
+    cr_clear(ctx);
     loss = cr_sum(cr_sqrt(x));
     cr_backward(loss);
     cr_eval(loss);

@@ -196,9 +196,9 @@ CR_API cr_status cr_verify_graph_at(cr_tensor *loss, cr_verify_opts opts);
  * place in your program, forward or backward, the element, and the operands there; or the tensor
  * that was given with it. Operations that only passed it on are counted:
  *
- *     eval: nan in the gradient of "x" [3], element [1]: made in the backward pass of log
- *     (train.c:14) by div f32 [3], element [1], of 0 and 0; a zero cotangent met an infinite
- *     derivative: usually a branch that cr_where() does not take; ...
+ *     eval: nan in the gradient of "x" [3], element [1]: made in the backward pass of train.c:14 by
+ *     div, f32 [3], element [1], of 0 and 0; a zero cotangent met an infinite derivative: usually a
+ *     branch that cr_where() does not take: choose the operand, f(cr_where(c, x, 1)), and then ..
  *
  * For that the run is repeated, operation by operation, each value being kept, if there is memory;
  * what has changed by then is taken back. What is infinite and has no effect, such as a mask of

@@ -249,8 +249,12 @@ static void say_tensor(cr__text *out, const cr_tensor *x)
         bool gradient = leaf->grad && cr__resolve(leaf->grad) == x;
         if (!gradient && (leaf->version != x || leaf->version == leaf->committed))
             continue;
-        name = leaf->name ? leaf->name : "a leaf";
         cr__say(out, gradient ? "the gradient of " : "the new value of ");
+        name = leaf->name;
+        if (!name) {
+            cr__say(out, "a leaf %s", cr__shape_text(x));
+            return;
+        }
         break;
     }
     if (name)
@@ -281,7 +285,8 @@ static void say_operation(cr__text *out, blamed e)
     say_element(out, e);
 }
 
-/* Of maps the operands' elements, of others what they are; *zero: one of them is 0. */
+/* Of maps the operands' elements, of others what they are; *zero: the first, which in a vjp is
+ * what the cotangent has become, is 0. */
 static void say_operands(cr__text *out, blamed e, bool *zero)
 {
     *zero = false;
@@ -292,12 +297,12 @@ static void say_operands(cr__text *out, blamed e, bool *zero)
         cr__say(out, k ? (k + 1 == e.x->n_inputs ? " and " : ", ") : ", of ");
         if (arg.kind != CR_ARG_TENSOR) {
             cr__say(out, "%s", cr__number_text(e.x->ctx, arg));
-            *zero |= cr__arg_double(arg) == 0;
+            *zero |= !k && cr__arg_double(arg) == 0;
         } else if (e.x->op->kind == CR_OP_MAP &&
                    cr__is_float((cr_dtype)arg.v.tensor->dtype)) {
             double value = number_of((blamed){ arg.v.tensor, e.i });
             say_number(out, value);
-            *zero |= value == 0;
+            *zero |= !k && value == 0;
         } else
             cr__say(out, "%s %s", cr_dtype_name((cr_dtype)arg.v.tensor->dtype),
                     cr__shape_text(arg.v.tensor));

@@ -54,7 +54,7 @@ static size_t ctc_scratch_of(const cr_tensor *out, int first)
     return (size_t)slots * slot_size(x.v[0], most_states(t)) * sizeof(double);
 }
 
-static int64_t length_of(const ctc_call *c, int lengths, int64_t n)
+static int64_t sample_length(const ctc_call *c, int lengths, int64_t n)
 {
     return cr__index_load(&c->in[lengths], n);
 }
@@ -86,13 +86,13 @@ static ctc_sample sample_of(const ctc_call *c, int64_t n, int64_t slot)
     ctc_sample s = { .call = c, .n = n, .targets = targets };
     double *at =
         (double *)c->kernel->scratch + (size_t)slot * slot_size(c->steps, c->states);
-    s.steps = length_of(c, INPUT_LENGTHS, n);
-    s.states = 2 * length_of(c, TARGET_LENGTHS, n) + 1;
+    s.steps = sample_length(c, INPUT_LENGTHS, n);
+    s.states = 2 * sample_length(c, TARGET_LENGTHS, n) + 1;
     if (targets->dims.n == 2)
         s.first = n * targets->dims.v[1];
     else
         for (int64_t i = 0; i < n; i++)
-            s.first += length_of(c, TARGET_LENGTHS, i);
+            s.first += sample_length(c, TARGET_LENGTHS, i);
     s.alpha = at;
     s.row = at + c->steps * c->states;
     s.terms = s.row + c->states;
@@ -112,7 +112,7 @@ static ctc_call call_of(const cr_kernel *kernel, int first)
 
 /* ---- the algorithm ---- */
 
-static void exponentials(double *x, int64_t n)
+static void ctc_exponentials(double *x, int64_t n)
 {
     const int64_t step = 1;
     cr__map_find(CR__MAP_exp, CR_F64, CR_F64)(x, (const void *[]){ x }, &step, n);
@@ -130,7 +130,7 @@ static void log_sums(ctc_sample *s, int64_t n)
         for (int k = 0; k < 3; k++)
             s->terms[3 * i + k] -= most == -INFINITY ? 0 : most;
     }
-    exponentials(s->terms, 3 * n);
+    ctc_exponentials(s->terms, 3 * n);
     for (int64_t i = 0; i < n; i++)
         s->sum[i] = s->terms[3 * i] + s->terms[3 * i + 1] + s->terms[3 * i + 2];
     cr__map_find(CR__MAP_log, CR_F64, CR_F64)(s->sum, (const void *[]){ s->sum }, &step,
@@ -185,7 +185,7 @@ static void one_backwards(ctc_sample *s, int64_t t)
     memcpy(s->row, s->sum, (size_t)s->states * sizeof(double));
 }
 
-static void store(const cr_array *out, int64_t at, double x)
+static void store_number(const cr_array *out, int64_t at, double x)
 {
     if (out->dtype == CR_F32)
         ((float *)out->data)[at] = (float)x;
@@ -203,18 +203,18 @@ static void store_grad(ctc_sample *s, int64_t t, double total, double g)
         int64_t n = c->classes - k < c->states ? c->classes - k : c->states;
         for (int64_t i = 0; i < n; i++)
             s->sum[i] = log_prob(s, t, k + i);
-        exponentials(s->sum, n);
+        ctc_exponentials(s->sum, n);
         for (int64_t i = 0; i < n; i++)
-            store(out, at + k + i, g * s->sum[i]);
+            store_number(out, at + k + i, g * s->sum[i]);
     }
     for (int64_t i = 0; i < s->states; i++)
         s->sum[i] = s->alpha[t * s->states + i] + s->row[i] - total;
-    exponentials(s->sum, s->states);
+    ctc_exponentials(s->sum, s->states);
     for (int64_t i = 0; i < s->states; i++) {
         int64_t place = at + label_at(s, i);
         double found = out->dtype == CR_F32 ? (double)((float *)out->data)[place]
                                             : ((double *)out->data)[place];
-        store(out, place, found - g * s->sum[i]);
+        store_number(out, place, found - g * s->sum[i]);
     }
 }
 
@@ -233,7 +233,7 @@ static void gradient_of(ctc_sample *s, double g)
             continue;
         }
         for (int64_t k = 0; k < c->classes; k++)
-            store(&c->kernel->out, (t * c->samples + s->n) * c->classes + k, 0);
+            store_number(&c->kernel->out, (t * c->samples + s->n) * c->classes + k, 0);
     }
 }
 
@@ -244,8 +244,8 @@ static void loss_chunk(void *arg, int64_t chunk, int worker)
     for (int64_t n = chunk; n < c->samples; n += SLOTS) {
         ctc_sample s = sample_of(c, n, chunk);
         double total = forwards(&s);
-        store(&c->kernel->out, n,
-              total == -INFINITY && c->attrs->zero_infinity ? 0 : 0 - total);
+        store_number(&c->kernel->out, n,
+                     total == -INFINITY && c->attrs->zero_infinity ? 0 : 0 - total);
     }
 }
 

@@ -1,6 +1,7 @@
-/* Normalisations, composed of other operations: softmax, log_softmax, layer_norm,
+/* Normalisations, composed of other operations: softmax, log_softmax, softmin, layer_norm,
  * batch_norm. */
 #include "attrs.h"
+#include "norm.h"
 
 #include <float.h>
 
@@ -92,10 +93,35 @@ cr_tensor *cr_log_softmax_at(cr_tensor *x, int dim, const char *site)
     return cr__record_1(&cr__op_log_softmax, x, &(cr__dim_attrs){ dim }, site);
 }
 
+static cr_tensor *softmin_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
+                                 const void *attributes)
+{
+    cr_tensor *x = cr_neg(inputs[0]);
+    return x ? softmax_expand(ctx, &x, n, attributes) : NULL;
+}
+
+CR__OP(softmin) = {
+    .name = "softmin",
+    .doc = "e^-x / sum e^-x along dim, without overflow; 0 in a row of inf",
+    .kind = CR_OP_COMPOSITE,
+    .widens = true,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inputs = "x",
+    .attrs = cr__dim_rows,
+    .attrs_size = sizeof(cr__dim_attrs),
+    .expand = softmin_expand,
+    .samples = softmax_samples,
+};
+
+cr_tensor *cr_softmin_at(cr_tensor *x, int dim, const char *site)
+{
+    return cr__record_1(&cr__op_softmin, x, &(cr__dim_attrs){ dim }, site);
+}
+
 /* ---- what the others share ---- */
 
-/* A float tensor x, and an eps above 0. */
-static bool normal_arguments(cr_ctx *ctx, const cr_op *op, cr_tensor *x, double eps)
+bool cr__norm_arguments(cr_ctx *ctx, const cr_op *op, cr_tensor *x, double eps)
 {
     cr_dtype dtype = cr_dtype_of(x);
     if (!cr__is_float(dtype))
@@ -106,9 +132,8 @@ static bool normal_arguments(cr_ctx *ctx, const cr_op *op, cr_tensor *x, double 
     return cr_error(ctx) == CR_OK;
 }
 
-/* Whether p, if given, has this shape. */
-static bool has_shape(cr_ctx *ctx, const cr_op *op, const char *name, cr_tensor *p,
-                      cr_dims want)
+bool cr__norm_shape(cr_ctx *ctx, const cr_op *op, const char *name, cr_tensor *p,
+                    cr_dims want)
 {
     if (!p || cr__dims_equal(cr_shape(p), want))
         return true;
@@ -117,8 +142,7 @@ static bool has_shape(cr_ctx *ctx, const cr_op *op, const char *name, cr_tensor 
     return false;
 }
 
-/* Two floats of different types, one of which is bf16 or f16, do not meet by being widened. */
-static bool of_one_type(cr_ctx *ctx, const cr_op *op, cr_tensor *x, cr_tensor *p)
+bool cr__norm_type(cr_ctx *ctx, const cr_op *op, cr_tensor *x, cr_tensor *p)
 {
     const cr_dtype a = cr_dtype_of(x), b = p ? cr_dtype_of(p) : a;
     if (a == b || !(cr__is_half(a) || cr__is_half(b)))
@@ -135,8 +159,7 @@ typedef struct layer_norm_attrs {
     double eps;
 } layer_norm_attrs;
 
-/* The last dimensions, by number; none with the error if x does not end in shape. */
-static cr_dims last_dims(cr_ctx *ctx, cr_tensor *x, cr_dims shape)
+cr_dims cr__norm_last_dims(cr_ctx *ctx, const cr_op *op, cr_tensor *x, cr_dims shape)
 {
     cr_dims dims = CR_NO_DIMS;
     int lead = shape.n > 0 ? cr_ndim(x) - shape.n : 0;
@@ -144,7 +167,7 @@ static cr_dims last_dims(cr_ctx *ctx, cr_tensor *x, cr_dims shape)
     for (int i = 0; fits && i < shape.n; i++)
         fits = cr_size(x, lead + i) == shape.v[i];
     if (!fits)
-        cr__op_fail(ctx, &cr__op_layer_norm, CR_ERR_SHAPE, NULL,
+        cr__op_fail(ctx, op, CR_ERR_SHAPE, NULL,
                     "x %s does not end in normalized_shape %s", cr__shape_text(x),
                     cr__dims_text(ctx, shape));
     for (int i = 0; fits && i < shape.n; i++)
@@ -159,11 +182,11 @@ static cr_tensor *layer_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
     cr_tensor *x = inputs[0], *weight = cr__optional(inputs, n, 1);
     cr_tensor *bias = cr__optional(inputs, n, 2);
     cr_dims shape = attrs->normalized_shape, dims;
-    if (!normal_arguments(ctx, &cr__op_layer_norm, x, attrs->eps))
+    if (!cr__norm_arguments(ctx, &cr__op_layer_norm, x, attrs->eps))
         return NULL;
-    dims = last_dims(ctx, x, shape);
-    if (!dims.n || !has_shape(ctx, &cr__op_layer_norm, "weight", weight, shape) ||
-        !has_shape(ctx, &cr__op_layer_norm, "bias", bias, shape))
+    dims = cr__norm_last_dims(ctx, &cr__op_layer_norm, x, shape);
+    if (!dims.n || !cr__norm_shape(ctx, &cr__op_layer_norm, "weight", weight, shape) ||
+        !cr__norm_shape(ctx, &cr__op_layer_norm, "bias", bias, shape))
         return NULL;
     x = cr__centred(x, dims, NULL);
     x = cr_mul(x, cr__rrms(x, dims, attrs->eps));
@@ -225,7 +248,7 @@ static bool batch_norm_fits(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     static const char *const names[] = { "x", "running_mean", "running_var", "weight",
                                          "bias" };
     cr_tensor *x = inputs[0];
-    if (!normal_arguments(ctx, &cr__op_batch_norm, x, attrs->eps))
+    if (!cr__norm_arguments(ctx, &cr__op_batch_norm, x, attrs->eps))
         return false;
     if (cr_ndim(x) == 0) {
         cr__op_fail(ctx, &cr__op_batch_norm, CR_ERR_SHAPE, NULL,
@@ -234,8 +257,9 @@ static bool batch_norm_fits(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     }
     int64_t channels = cr_size(x, channel_dim(x));
     for (int i = 1; i < n; i++)
-        if (!has_shape(ctx, &cr__op_batch_norm, names[i], inputs[i], CR_DIMS(channels)) ||
-            !of_one_type(ctx, &cr__op_batch_norm, x, inputs[i]))
+        if (!cr__norm_shape(ctx, &cr__op_batch_norm, names[i], inputs[i],
+                            CR_DIMS(channels)) ||
+            !cr__norm_type(ctx, &cr__op_batch_norm, x, inputs[i]))
             return false;
     bool running = cr__optional(inputs, n, 1) && cr__optional(inputs, n, 2);
     if (attrs->training && channels > 0 && cr_numel(x) <= channels)
@@ -248,8 +272,7 @@ static bool batch_norm_fits(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     return cr_error(ctx) == CR_OK;
 }
 
-/* [C] as something that broadcasts to [N, C, ..]. */
-static cr_tensor *per_channel(cr_tensor *p, int rank)
+cr_tensor *cr__norm_channels(cr_tensor *p, int rank)
 {
     cr_dims dims = cr_shape(p);
     if (rank <= 2)
@@ -259,27 +282,25 @@ static cr_tensor *per_channel(cr_tensor *p, int rank)
     return cr_reshape(p, dims);
 }
 
-/* x, or a cast of it, if it is bf16 or f16: those are computed in f32. */
-static cr_tensor *in_f32(cr_tensor *x)
+cr_tensor *cr__norm_f32(cr_tensor *x)
 {
     return x && cr__is_half(cr_dtype_of(x)) ? cr_cast(x, CR_F32) : x;
 }
 
-static cr_tensor *cast_to(cr_tensor *x, cr_dtype dtype)
+cr_tensor *cr__norm_cast(cr_tensor *x, cr_dtype dtype)
 {
     return x && cr_dtype_of(x) != dtype ? cr_cast(x, dtype) : x;
 }
 
-/* running = (1 - momentum) running + momentum batch. */
-static void track(cr_ctx *ctx, cr_tensor *running, cr_tensor *batch, double momentum)
+void cr__norm_track(cr_ctx *ctx, cr_tensor *running, cr_tensor *batch, double momentum)
 {
     if (!running)
         return;
     cr_no_grad_push(ctx);
-    cr_tensor *old = cr_mul(in_f32(running), 1 - momentum);
+    cr_tensor *old = cr_mul(cr__norm_f32(running), 1 - momentum);
     batch = cr_reshape(batch, cr_shape(running));
     cr_tensor *moved = cr_add(old, cr_mul(batch, momentum));
-    (void)cr_assign(running, cast_to(moved, cr_dtype_of(running)));
+    (void)cr_assign(running, cr__norm_cast(moved, cr_dtype_of(running)));
     cr_no_grad_pop(ctx);
 }
 
@@ -304,8 +325,8 @@ static cr_tensor *batch_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
     if (!batch_norm_fits(ctx, inputs, n, attrs))
         return NULL;
     const cr_dtype dtype = cr_dtype_of(x);
-    x = in_f32(x), mean = in_f32(mean), var = in_f32(var);
-    weight = in_f32(weight), bias = in_f32(bias);
+    x = cr__norm_f32(x), mean = cr__norm_f32(mean), var = cr__norm_f32(var);
+    weight = cr__norm_f32(weight), bias = cr__norm_f32(bias);
     int rank = cr_ndim(x);
     cr_dims over = all_but(rank, channel_dim(x));
     cr_tensor *centred, *scale;
@@ -313,19 +334,19 @@ static cr_tensor *batch_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
         centred = cr__centred(x, over, &mean);
         scale = cr__rrms(centred, over, attrs->eps);
     } else {
-        centred = cr_sub(x, per_channel(mean, rank));
-        scale = per_channel(cr_rsqrt(cr_add(var, attrs->eps)), rank);
+        centred = cr_sub(x, cr__norm_channels(mean, rank));
+        scale = cr__norm_channels(cr_rsqrt(cr_add(var, attrs->eps)), rank);
     }
-    scale = weight ? cr_mul(scale, per_channel(weight, rank)) : scale;
+    scale = weight ? cr_mul(scale, cr__norm_channels(weight, rank)) : scale;
     cr_tensor *out = cr_mul(centred, scale);
-    out = cast_to(bias ? cr_add(out, per_channel(bias, rank)) : out, dtype);
+    out = cr__norm_cast(bias ? cr_add(out, cr__norm_channels(bias, rank)) : out, dtype);
     if (out && attrs->training) {
-        track(ctx, running_mean, mean, attrs->momentum);
+        cr__norm_track(ctx, running_mean, mean, attrs->momentum);
         if (running_var) {
             cr_no_grad_push(ctx);
             var = cr__mean_square(centred, over, true, cr_numel(x) ? 1 : -1);
             cr_no_grad_pop(ctx);
-            track(ctx, running_var, var, attrs->momentum);
+            cr__norm_track(ctx, running_var, var, attrs->momentum);
         }
     }
     return out;

@@ -588,6 +588,16 @@ static void products_and_picks(cr_ctx *ctx)
               *x_two = cr_ones(ctx, CR_DIMS(2, 2));
     cr_tensor *three = cr_select(matrix(ctx), 0, 0),
               *square = cr_ones(ctx, CR_DIMS(3, 3));
+    cr_tensor *image = cr_reshape(x, CR_DIMS(1, 2, 3)), *no = NULL;
+    IS(cr_sum(cr_softmin(x, 1)), 2);
+    IS(cr_sum(cr_group_norm(image, 1, no, no)), 0);
+    IS(cr_sum(cr_group_norm(image, 2, no, no, .eps = 0.5)), 0);
+    IS(cr_sum(cr_instance_norm(image, no, no, no, no, true, 0.1)), 0);
+    IS(cr_sum(cr_instance_norm(image, no, no, no, no, true, 0.1, .eps = 0.5)), 0);
+    IS(cr_sum(cr_square(cr_rms_norm(x, CR_DIMS(3), no))), 6);
+    IS(cr_sum(cr_rms_norm(cr_zeros_like(x), CR_DIMS(3), no, .eps = CR_REAL(1))), 0);
+    ok(cr_item(cr_sum(cr_local_response_norm(image, 3))) < 21, "local response");
+    IS(cr_sum(cr_local_response_norm(image, 3, .beta = CR_REAL(0))), 21);
     IS(cr_sum(cr_bmm(cr_unsqueeze(square, 0), cr_unsqueeze(square, 0))), 27);
     IS(cr_sum(cr_mv(square, three)), 18);
     IS(cr_dot(three, three), 14);

@@ -72,12 +72,30 @@ static cr_tensor *call_listed(world *w, const cr_op *op, const sample *s,
     return out[0];
 }
 
+/* What refuses values that programs come to, NaN among them, or a derivative of a high order. */
+static bool may_refuse(const cr_op *op)
+{
+    static const char *const names[] = { "binary_cross_entropy",
+                                         "gaussian_nll_loss",
+                                         "multinomial",
+                                         "categorical",
+                                         "gamma",
+                                         "beta",
+                                         "det" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i], op->name) == 0)
+            return true;
+    return false;
+}
+
 cr_tensor *make_listed(world *w)
 {
     int ops = 0, samples = 0;
     while (cr_op_list(ops))
         ops++;
     const cr_op *op = cr_op_list((int)below(w, ops));
+    if (may_refuse(op))
+        return NULL;
     while (op->samples[samples].inputs)
         samples++;
     const cr_sample *text = &op->samples[below(w, samples)];

@@ -40,6 +40,7 @@ CR_API cr_tensor *cr_layer_norm_at(cr_tensor *x, cr_dims normalized_shape, cr_te
  * Per channel (x [N, C, ..]). training: with the batch's mean and biased variance, and running =
  * (1 - momentum) running + momentum batch (the unbiased variance) is assigned to running_mean and
  * running_var, unless they are NULL. Otherwise: with the running statistics, which must be given.
+ * One value alone is an error, an empty batch gives an empty result and changes nothing.
  * Ioffe and Szegedy, 2015.
  * usage: cr_batch_norm(x, mean, var, weight, bias, true, 0.1),
  *        cr_batch_norm(x, mean, var, NULL, NULL, false, 0.1, .eps = 1e-3) */

@@ -262,7 +262,7 @@ static bool batch_norm_fits(cr_ctx *ctx, cr_tensor *const *inputs, int n,
             !cr__norm_type(ctx, &cr__op_batch_norm, x, inputs[i]))
             return false;
     bool running = cr__optional(inputs, n, 1) && cr__optional(inputs, n, 2);
-    if (attrs->training && channels > 0 && cr_numel(x) <= channels)
+    if (attrs->training && cr_numel(x) > 0 && cr_numel(x) <= channels)
         cr__op_fail(ctx, &cr__op_batch_norm, CR_ERR_SHAPE, NULL,
                     "training needs more than one value per channel, and x is %s",
                     cr__shape_text(x));
@@ -329,22 +329,26 @@ static cr_tensor *batch_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
     weight = cr__norm_f32(weight), bias = cr__norm_f32(bias);
     int rank = cr_ndim(x);
     cr_dims over = all_but(rank, channel_dim(x));
-    cr_tensor *centred, *scale;
-    if (attrs->training) {
+    cr_tensor *centred = x, *scale = NULL;
+    /* An empty batch has no statistics, and leaves the running ones alone. */
+    const bool empty = cr_numel(x) == 0;
+    if (attrs->training && !empty) {
         centred = cr__centred(x, over, &mean);
         scale = cr__rrms(centred, over, attrs->eps);
-    } else {
+    } else if (!attrs->training) {
         centred = cr_sub(x, cr__norm_channels(mean, rank));
         scale = cr__norm_channels(cr_rsqrt(cr_add(var, attrs->eps)), rank);
     }
-    scale = weight ? cr_mul(scale, cr__norm_channels(weight, rank)) : scale;
-    cr_tensor *out = cr_mul(centred, scale);
+    if (weight)
+        scale = scale ? cr_mul(scale, cr__norm_channels(weight, rank))
+                      : cr__norm_channels(weight, rank);
+    cr_tensor *out = scale ? cr_mul(centred, scale) : cr_mul(centred, 1);
     out = cr__norm_cast(bias ? cr_add(out, cr__norm_channels(bias, rank)) : out, dtype);
-    if (out && attrs->training) {
+    if (out && attrs->training && !empty) {
         cr__norm_track(ctx, running_mean, mean, attrs->momentum);
         if (running_var) {
             cr_no_grad_push(ctx);
-            var = cr__mean_square(centred, over, true, cr_numel(x) ? 1 : -1);
+            var = cr__mean_square(centred, over, true, 1);
             cr_no_grad_pop(ctx);
             cr__norm_track(ctx, running_var, var, attrs->momentum);
         }
@@ -376,7 +380,8 @@ CR__OP(batch_norm) = {
                            { "f[4,3] f[3]~ f[3]{0.5,2}~ f[3] f[3]", NULL },
                            { "f[2,3,2] f[3]~ f[3]{0.5,2}~ - f[3]", NULL },
                            { "f[3,2]!", "training=true" },
-                           { "f[0,3] f[3]~ f[3]{0.5,2}~", NULL }),
+                           { "f[0,3] f[3]~ f[3]{0.5,2}~", NULL },
+                           { "f[0,3,2] f[3]~ f[3]{0.5,2}~ f[3] f[3]", "training=true" }),
 };
 
 cr_tensor *cr_batch_norm_at(cr_tensor *x, cr_tensor *running_mean, cr_tensor *running_var,

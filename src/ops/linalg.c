@@ -86,7 +86,8 @@ cr_status cr__each_matrix(const cr_kernel *kernel, cr__matrix_fn *one, const cha
 
 size_t cr__matrix_scratch(const cr_tensor *out, double doubles)
 {
-    const double bytes = doubles * sizeof(double) * (double)cr__team_size(out->ctx->team);
+    const double bytes = /* of empty matrices, too, there is a place */
+        (doubles + 1) * sizeof(double) * (double)cr__team_size(out->ctx->team);
     return bytes < 0x1p60 ? (size_t)bytes : SIZE_MAX;
 }
 

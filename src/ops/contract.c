@@ -373,7 +373,7 @@ typedef struct addmm_attrs {
 } addmm_attrs;
 
 /* factor times x: at 0 not a NaN of x arrives, though its gradient, 0, does. */
-static cr_tensor *times(cr_ctx *ctx, cr_tensor *x, double factor)
+static cr_tensor *factor_times(cr_ctx *ctx, cr_tensor *x, double factor)
 {
     return factor == 1   ? x
            : factor != 0 ? cr_mul(x, factor)
@@ -401,8 +401,8 @@ static cr_tensor *addmm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                     cr__dims_text(ctx, dims));
         return NULL;
     }
-    return cr_add(times(ctx, product, attrs->alpha.v),
-                  times(ctx, inputs[0], attrs->beta.v));
+    return cr_add(factor_times(ctx, product, attrs->alpha.v),
+                  factor_times(ctx, inputs[0], attrs->beta.v));
 }
 
 CR__OP(addmm) = {

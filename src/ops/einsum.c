@@ -141,7 +141,7 @@ static cr_dims batch_dims(const named *a, int n)
     return dims;
 }
 
-static cr_dims matrix_dims(cr_dims batch, int64_t rows, int64_t columns)
+static cr_dims with_rows(cr_dims batch, int64_t rows, int64_t columns)
 {
     batch.v[batch.n++] = rows;
     batch.v[batch.n++] = columns;
@@ -210,13 +210,13 @@ static cr_tensor *multiply_matrices(const named *a, const named *b, const roles 
         out.v[out.n++] = cr_size(b->x, batch + inner + i);
     int64_t m = size_of(a, batch, left), k = size_of(a, batch + left, inner);
     int64_t n = size_of(b, batch + inner, r->right.n);
-    cr_tensor *x = shaped(a->x, matrix_dims(outer, m, k));
-    return shaped(cr__contract(x, shaped(b->x, matrix_dims(outer, k, n))), out);
+    cr_tensor *x = shaped(a->x, with_rows(outer, m, k));
+    return shaped(cr__contract(x, shaped(b->x, with_rows(outer, k, n))), out);
 }
 
 /* a becomes the product of a and b, in which only names of `keep` remain; what only one
  * of them has of the others is summed before. False with the error. */
-static bool multiply(cr_ctx *ctx, const cr_op *op, named *a, named *b, name_set keep)
+static bool multiply_pair(cr_ctx *ctx, const cr_op *op, named *a, named *b, name_set keep)
 {
     drop_repeating(a, b);
     drop_repeating(b, a);
@@ -483,7 +483,7 @@ static cr_tensor *multiply_all(cr_ctx *ctx, const cr_op *op, named *operands, in
         name_set keep = set_of(out);
         for (int j = i + 1; j < n; j++)
             keep |= set_of(&operands[j].names);
-        if (!multiply(ctx, op, &operands[0], &operands[i], keep))
+        if (!multiply_pair(ctx, op, &operands[0], &operands[i], keep))
             return NULL;
     }
     cr_tensor *x = finish(&operands[0], out);

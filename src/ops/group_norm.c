@@ -13,8 +13,8 @@ typedef struct group_norm_attrs {
 } group_norm_attrs;
 
 /* Whether x is [N, C, ..], and what goes with channels [C]. */
-static bool channels_fit(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs, int n,
-                         const char *const *names, double eps)
+static bool rows_of_channels(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inputs,
+                             int n, const char *const *names, double eps)
 {
     if (!cr__norm_arguments(ctx, op, inputs[0], eps))
         return false;
@@ -42,7 +42,7 @@ static bool more_than_one(cr_ctx *ctx, const cr_op *op, cr_tensor *x, int64_t co
     return false;
 }
 
-static cr_tensor *scaled(cr_tensor *x, cr_tensor *weight, cr_tensor *bias)
+static cr_tensor *scale_and_shift(cr_tensor *x, cr_tensor *weight, cr_tensor *bias)
 {
     const int rank = cr_ndim(x);
     x = weight ? cr_mul(x, cr__norm_channels(weight, rank)) : x;
@@ -56,7 +56,7 @@ static cr_tensor *group_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
     const group_norm_attrs *attrs = attributes;
     const cr_op *op = &cr__op_group_norm;
     cr_tensor *x = inputs[0];
-    if (!channels_fit(ctx, op, inputs, n, names, attrs->eps))
+    if (!rows_of_channels(ctx, op, inputs, n, names, attrs->eps))
         return NULL;
     const cr_dims dims = cr_shape(x), over = CR_DIMS(1);
     if (attrs->num_groups < 1 || dims.v[1] % attrs->num_groups || dims.v[1] == 0) {
@@ -73,7 +73,8 @@ static cr_tensor *group_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
     x = cr_reshape(x, CR_DIMS(dims.v[0] * attrs->num_groups, count));
     x = cr__centred(x, over, NULL);
     x = cr_reshape(cr_mul(x, cr__rrms(x, over, attrs->eps)), dims);
-    return x ? scaled(x, cr__optional(inputs, n, 1), cr__optional(inputs, n, 2)) : NULL;
+    return x ? scale_and_shift(x, cr__optional(inputs, n, 1), cr__optional(inputs, n, 2))
+             : NULL;
 }
 
 CR__OP(group_norm) = {
@@ -135,7 +136,7 @@ static cr_tensor *instance_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, in
     const cr_op *op = &cr__op_instance_norm;
     cr_tensor *x = inputs[0], *mean = cr__optional(inputs, n, 1);
     cr_tensor *var = cr__optional(inputs, n, 2);
-    if (!channels_fit(ctx, op, inputs, n, names, attrs->eps))
+    if (!rows_of_channels(ctx, op, inputs, n, names, attrs->eps))
         return NULL;
     if (!attrs->use_input_stats && !(mean && var)) {
         cr__op_fail(ctx, op, CR_ERR_ARGUMENT, NULL,
@@ -160,8 +161,8 @@ static cr_tensor *instance_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, in
         scale = cr__norm_channels(scale, 3);
     }
     x = cr_mul(centred, scale);
-    x = x ? scaled(x, cr__norm_f32(cr__optional(inputs, n, 3)),
-                   cr__norm_f32(cr__optional(inputs, n, 4)))
+    x = x ? scale_and_shift(x, cr__norm_f32(cr__optional(inputs, n, 3)),
+                            cr__norm_f32(cr__optional(inputs, n, 4)))
           : NULL;
     x = cr__norm_cast(cr_reshape(x, dims), dtype);
     if (x && attrs->use_input_stats) {

@@ -462,7 +462,7 @@ static bool parse_all(cr_ctx *ctx, const cr_op *op, const char *text, void *attr
     const reading r = { ctx, op, text };
     span rest = trim((span){ text, text ? strlen(text) : 0 }), item;
     uint64_t seen = 0;
-    const char *end = rest.at + rest.n;
+    const char *end = rest.n ? rest.at + rest.n : NULL;
     rest.at = rest.n ? rest.at : NULL;
     while (next_part(&rest, &item)) {
         span whole = whole_item(op, item, end);

@@ -66,6 +66,9 @@ check "which is said" grep -q "chainrule plan lists all" "$work/err"
 check "every operation has a call" \
     test "$(grep -c '^    C: ' "$work/calls")" -eq "$(wc -l <"$work/names")"
 
+"$program" ops --page >"$work/page"
+check "docs/operations.md is what chainrule ops --page writes" diff docs/operations.md "$work/page"
+
 # A function for each operation, with a variable for each name that its call uses.
 awk '
 function finish() {
@@ -117,7 +120,7 @@ END { finish() }
     cat "$work/body"
     echo 'int main(void)'
     echo '{'
-    grep -o 'use_[0-9]*' "$work/body" | sed 's/.*/    (void)&;/'
+    sed -n 's/^static void \(use_[0-9]*\).*/    (void)\1;/p' "$work/body"
     echo '}'
 } >"$work/calls.c"
 check "and each compiles" cc -std=c11 -Wall -Wextra -Werror -Iinclude -fsyntax-only "$work/calls.c"

@@ -125,6 +125,8 @@ static cr_tensor *multinomial_expand(cr_ctx *ctx, cr_tensor *const *inputs, int 
     if (!can_choose(ctx, x, attrs))
         return NULL;
     x = cr__record_1(&cr__op_multinomial_weights, cr_detach(x), &weights, CR_HERE);
+    if (!x)
+        return NULL;
     cr_dims dims = cr_shape(x);
     if (!attrs->replacement) {
         cr_tensor *u = cr_rand(ctx, dims, .dtype = CR_F64);

@@ -115,7 +115,7 @@ cr_tensor *cr__unpack_matrix(cr_tensor *packed, int64_t *at, int64_t rows,
     cr_dims dims = cr_shape(packed);
     *at += columns < 0 ? rows : rows * columns;
     cr_tensor *part = cr_slice(packed, -1, from, *at);
-    if (columns < 0)
+    if (!part || columns < 0)
         return part;
     dims.v[dims.n - 1] = rows;
     dims.v[dims.n++] = columns;
@@ -400,6 +400,8 @@ CR__OP(linear_system) = {
 static bool align_batches(cr_ctx *ctx, const cr_op *op, cr_tensor **a, cr_tensor **b)
 {
     cr_dims x = cr_shape(*a), y = cr_shape(*b), batch, to;
+    if (!*a || !*b)
+        return false;
     const int64_t rows[] = { x.v[x.n - 2], y.v[y.n - 2] };
     const int64_t columns[] = { x.v[x.n - 1], y.v[y.n - 1] };
     x.n -= 2, y.n -= 2;

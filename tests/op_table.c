@@ -516,13 +516,13 @@ static bool explodes(const call *c)
     return large;
 }
 
-/* Whether the time grows with the cube of a matrix' sides, and that of its gradients more. */
+/* Whether the time grows with the cube of the sides, and that of gradients more. */
 static bool is_cubic(const cr_op *op)
 {
     static const char *const names[] = { "cholesky", "solve",      "inv",   "det",
                                          "cofactor", "matrix_exp", "qr",    "eig",
                                          "svd",      "pinv",       "lstsq", "system",
-                                         "sign_" };
+                                         "sign_",    "conv",       "cdist" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strstr(op->name, names[i]))
             return true;

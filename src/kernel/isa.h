@@ -30,8 +30,11 @@ const char *cr__isa_name(cr__isa isa);
 /* Whether this build and this processor have it. */
 bool cr__isa_usable(cr__isa isa);
 
-/* The sets besides the generic one that this build has. */
-#if defined(__x86_64__)
+/* The sets besides the generic one that this build has. GCC for Windows puts vectors of more than 16
+ * bytes on a stack that is not aligned for them (its bug 54412), so that they are there only where
+ * the assembler makes unaligned moves of all (CMakeLists.txt). */
+#if defined(__x86_64__) && \
+    (!defined(_WIN32) || defined(__clang__) || defined(CR_UNALIGNED_MOVES))
 #define CR__HAVE_AVX    1
 #define CR__TARGET_AVX2 __attribute__((target("avx2,fma")))
 #define CR__TARGET_AVX512 \

@@ -137,7 +137,8 @@ static size_t scratch_of(const cr_tensor *out, bool backward)
     const sizes s = sizes_of(&q, &k, &v);
     const int64_t rows = rows_in_block(&s, size);
     const size_t workers = (size_t)cr__team_size(out->ctx->team);
-    size_t bytes = room(rows, s.keys, size);
+    size_t bytes =
+        sum_of(room(rows, s.keys, size), 64); /* of no keys, too, there is a place */
     if (backward) {
         int64_t widest = s.width > s.values ? s.width : s.values;
         bytes = sum_of(sum_of(bytes, bytes), room(s.keys, widest, size));

@@ -92,7 +92,7 @@ static void store(cr_dtype dtype, void *data, int64_t i, double x)
         ((uint16_t *)data)[i] = half_nearest(dtype, x);
         break;
     default:
-        ((uint8_t *)data)[i] = (uint8_t)x;
+        ((uint8_t *)data)[i] = (uint8_t)(int64_t)x;
         break;
     }
 }

@@ -408,6 +408,13 @@ static void rolled_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     down[0] = cr__record_1(&cr__op_rolled, g, &back, CR_HERE);
 }
 
+static cr_status rolled_shape(cr_infer *infer)
+{
+    return infer->dims.n ? CR_OK
+                         : cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                                       "takes a row or rows, not []");
+}
+
 CR__OP(rolled) = {
     .name = "rolled",
     .doc = "element i, j, .. of x at i + shifts[0], j + shifts[1], .., behind the end "
@@ -419,6 +426,7 @@ CR__OP(rolled) = {
     .inputs = "x",
     .attrs = CR__ATTRS(CR__ATTR(rolled_attrs, shifts, DIMS)),
     .attrs_size = sizeof(rolled_attrs),
+    .shape = rolled_shape,
     .vjp = rolled_vjp,
     .kernel = rolled_kernel,
     .strided = CR_READS_INPUTS,

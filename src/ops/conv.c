@@ -43,6 +43,11 @@ static cr_status product_shape(cr_infer *infer)
     if (!cr__products_fit(infer))
         return CR_ERR_DTYPE;
     for (int i = 0; i < 2; i++)
+        if (infer->in_dims[i].n < 3)
+            return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                               "takes [.., .., size, ..], not %s",
+                               cr__dims_text(infer->ctx, infer->in_dims[i]));
+    for (int i = 0; i < 2; i++)
         of[products[result].in[i]] = infer->in_dims[i];
     const int64_t first =
         result == OF_W ? of[OF_Y].v[1] : of[result == OF_Y ? OF_X : OF_Y].v[0];

@@ -49,10 +49,6 @@ static bool packed_numel(int64_t heads, int64_t a, int64_t b, int64_t c, int64_t
 
 static cr_status packed_shape(cr_infer *infer, bool fits, int64_t numel)
 {
-    if (!cr__is_float(infer->in_dtype[Q]))
-        return cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
-                           "takes floats, not %s", cr_dtype_name(infer->in_dtype[Q]));
-
     if (!fits)
         return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
                            "q %s and v %s have too many elements",
@@ -62,9 +58,25 @@ static cr_status packed_shape(cr_infer *infer, bool fits, int64_t numel)
     return CR_OK;
 }
 
+/* Floats of rank 2 or more. */
+static bool are_heads(cr_infer *infer)
+{
+    if (!cr__is_float(infer->in_dtype[Q]))
+        return !cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
+                            "takes floats, not %s", cr_dtype_name(infer->in_dtype[Q]));
+    for (int i = Q; i <= V; i++)
+        if (infer->in_dims[i].n < 2 || infer->in_dims[i].n != infer->in_dims[Q].n)
+            return !cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                                "takes [.., length, width], not %s",
+                                cr__dims_text(infer->ctx, infer->in_dims[i]));
+    return true;
+}
+
 /* The results, then for each row the logarithm of its sum of exponentials. */
 static cr_status attention_shape(cr_infer *infer)
 {
+    if (!are_heads(infer))
+        return infer->ctx->status;
     const sizes s = sizes_of(&infer->in_dims[Q], &infer->in_dims[K], &infer->in_dims[V]);
     int64_t numel = 0;
     bool fits = packed_numel(s.heads, s.queries, s.values, s.queries, 1, &numel);
@@ -74,6 +86,8 @@ static cr_status attention_shape(cr_infer *infer)
 /* The gradients of q, of k and of v. */
 static cr_status attention_grad_shape(cr_infer *infer)
 {
+    if (!are_heads(infer))
+        return infer->ctx->status;
     const sizes s = sizes_of(&infer->in_dims[Q], &infer->in_dims[K], &infer->in_dims[V]);
     int64_t numel = 0, of_v = 0;
     bool fits = packed_numel(s.heads, s.queries, s.width, s.keys, s.width, &numel) &&

@@ -12,6 +12,11 @@ typedef struct weights_attrs {
 
 static cr_status weights_shape(cr_infer *infer)
 {
+    if (!cr__is_float(infer->in_dtype[0]) || infer->in_dims[0].n < 1)
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
+                           "takes rows of floats, not %s %s",
+                           cr_dtype_name(infer->in_dtype[0]),
+                           cr__dims_text(infer->ctx, infer->in_dims[0]));
     infer->dtype = CR_F64;
     return CR_OK;
 }
@@ -58,7 +63,7 @@ static cr_status weights_check(const cr_kernel *kernel)
         double p = weight_at(x->dtype, cr_array_fetch(x, at, 1, 0), 0);
         snprintf(kernel->message, kernel->capacity, "%g at %s %s", p,
                  cr__place_text(x, at, place, sizeof place), fault);
-        return CR_ERR_ARGUMENT;
+        return CR_ERR_VALUE;
     }
     return CR_OK;
 }

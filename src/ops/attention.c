@@ -58,24 +58,43 @@ static cr_status packed_shape(cr_infer *infer, bool fits, int64_t numel)
     return CR_OK;
 }
 
-/* Floats of rank 2 or more. */
-static bool are_heads(cr_infer *infer)
+/* Floats of one type, of rank 2 or more, whose sizes fit; packed: how many inputs are such results. */
+static bool are_heads(cr_infer *infer, int packed)
 {
-    if (!cr__is_float(infer->in_dtype[Q]))
-        return !cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
-                            "takes floats, not %s", cr_dtype_name(infer->in_dtype[Q]));
-    for (int i = Q; i <= V; i++)
-        if (infer->in_dims[i].n < 2 || infer->in_dims[i].n != infer->in_dims[Q].n)
-            return !cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
-                                "takes [.., length, width], not %s",
-                                cr__dims_text(infer->ctx, infer->in_dims[i]));
-    return true;
+    const cr_dims *q = &infer->in_dims[Q], *k = &infer->in_dims[K],
+                  *v = &infer->in_dims[V];
+    bool fits = q->n >= 2 && k->n == q->n && v->n == q->n &&
+                k->v[k->n - 1] == q->v[q->n - 1] && v->v[v->n - 2] == k->v[k->n - 2];
+    for (int i = Q; i <= V + packed; i++)
+        if (!cr__is_float(infer->in_dtype[i]) || infer->in_dtype[i] != infer->in_dtype[Q])
+            return !cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
+                                "takes floats of one type, not %s",
+                                cr_dtype_name(infer->in_dtype[i]));
+    for (int d = 0; fits && d < q->n - 2; d++)
+        fits = k->v[d] == q->v[d] && v->v[d] == q->v[d];
+    for (int i = V + 1; fits && i <= V + packed; i++) {
+        const sizes s = sizes_of(q, k, v);
+        int64_t numel;
+        fits = packed_numel(s.heads, s.queries, s.values, s.queries, 1, &numel) &&
+               infer->in_dims[i].n == 1 && infer->in_dims[i].v[0] == numel;
+    }
+    const int mask = V + packed + 1;
+    if (fits && infer->n > mask && infer->in_dtype[mask]) {
+        cr_dims scores = *q;
+        scores.v[scores.n - 1] = k->v[k->n - 2];
+        fits = cr__dims_equal(infer->in_dims[mask], scores);
+    }
+    return fits ||
+           !cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                        "sizes do not fit: q %s, k %s, v %s",
+                        cr__dims_text(infer->ctx, *q), cr__dims_text(infer->ctx, *k),
+                        cr__dims_text(infer->ctx, *v));
 }
 
 /* The results, then for each row the logarithm of its sum of exponentials. */
 static cr_status attention_shape(cr_infer *infer)
 {
-    if (!are_heads(infer))
+    if (!are_heads(infer, 0))
         return infer->ctx->status;
     const sizes s = sizes_of(&infer->in_dims[Q], &infer->in_dims[K], &infer->in_dims[V]);
     int64_t numel = 0;
@@ -86,7 +105,7 @@ static cr_status attention_shape(cr_infer *infer)
 /* The gradients of q, of k and of v. */
 static cr_status attention_grad_shape(cr_infer *infer)
 {
-    if (!are_heads(infer))
+    if (!are_heads(infer, 2))
         return infer->ctx->status;
     const sizes s = sizes_of(&infer->in_dims[Q], &infer->in_dims[K], &infer->in_dims[V]);
     int64_t numel = 0, of_v = 0;

@@ -41,6 +41,9 @@ done
 # Other names than folders make: what is one file in the amalgamation, and in a debugger.
 find src include -type f | sed 's|.*/||' | sort | uniq -d | complain "two files have this name"
 
+git ls-files 2>/dev/null | grep -E '(^|/)CMake(Cache|Files)|\.(o|d|a|so|exe|log)$' |
+    complain "made by a build, and committed"
+
 grep -nE '\<(TOD[O]|FIXM[E]|XX[X])\>|^ *# *if +0\>' $files | complain "no notes, no dead code"
 grep -nE '^(static )?const cr_op +[a-z_0-9]+ *=' src/ops/*.[ch] | complain "entries are opened by CR__OP()"
 grep -nE '	| $' $files | complain "tabs or blanks at the end"

@@ -1,2 +1,0 @@
-# Empty dependencies file for example_01_chain_rule.
-# This may be replaced when dependencies are built.

@@ -1,2 +1,0 @@
-# Empty dependencies file for example_05_digits.
-# This may be replaced when dependencies are built.

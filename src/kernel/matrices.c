@@ -65,6 +65,20 @@ void cr__solve_triangle(const double *t, int64_t n, cr__triangle how, double *x,
     }
 }
 
+int64_t cr__solve(double *a, int64_t n, int64_t *order, const double *b, double *x,
+                  int64_t m)
+{
+    const int sign = cr__lu(a, n, order);
+    for (int64_t i = 0; i < n * m; i++)
+        x[i] = b ? b[order[i / m] * m + i % m] : order[i / m] == i % m;
+    cr__solve_triangle(a, n, (cr__triangle){ .unit = true }, x, m);
+    cr__solve_triangle(a, n, (cr__triangle){ .upper = true }, x, m);
+    int64_t pivot = 0;
+    while (sign == 0 && a[pivot * n + pivot] != 0)
+        pivot++;
+    return sign == 0 ? pivot : -1;
+}
+
 int64_t cr__cholesky(double *a, int64_t n)
 {
     for (int64_t j = 0; j < n; j++) {
@@ -425,11 +439,7 @@ void cr__matrix_exp(double *a, int64_t n, double *out, double *work, int64_t *or
         a[i] = v[i] - u[i];
         v[i] += u[i];
     }
-    (void)cr__lu(a, n, order);
-    for (int64_t i = 0; i < n; i++)
-        memcpy(out + i * n, v + order[i] * n, (size_t)n * sizeof *out);
-    cr__solve_triangle(a, n, (cr__triangle){ .unit = true }, out, n);
-    cr__solve_triangle(a, n, (cr__triangle){ .upper = true }, out, n);
+    (void)cr__solve(a, n, order, v, out, n);
     for (int i = 0; i < squarings; i++) {
         memcpy(a2, out, (size_t)(n * n) * sizeof *a2);
         cr__small_product(out, a2, false, a2, false, n, n, n);

@@ -20,6 +20,11 @@ typedef struct cr__triangle {
 void cr__solve_triangle(const double *t, int64_t n, cr__triangle how, double *x,
                         int64_t m);
 
+/* x[n,m] becomes the solution of a x = b (NULL: of the unit matrix, n = m), by cr__lu() of a, which it
+ * becomes. Returns -1, or the first pivot that is exactly 0, by which is divided all the same. */
+int64_t cr__solve(double *a, int64_t n, int64_t *order, const double *b, double *x,
+                  int64_t m);
+
 /* a[n,n], of which the lower triangle is read, becomes L with L L^T = a, zeros above (GvL 4.2.1). Returns
  * -1, or the first row whose pivot is not above 0. */
 int64_t cr__cholesky(double *a, int64_t n);

@@ -94,7 +94,7 @@ static cr_status qr_shape(cr_infer *infer)
     return packed_matrices(infer, (double)(x.rows + x.columns) * (double)x.columns);
 }
 
-static int64_t qr_one(const cr_kernel *kernel, int64_t matrix, double *work)
+static int64_t qr_packed_one(const cr_kernel *kernel, int64_t matrix, double *work)
 {
     const cr__matrices x = input_sizes(kernel);
     const int64_t of_q = x.rows * x.columns, of_r = x.columns * x.columns;
@@ -105,19 +105,7 @@ static int64_t qr_one(const cr_kernel *kernel, int64_t matrix, double *work)
     return -1;
 }
 
-static cr_status qr_kernel(const cr_kernel *kernel)
-{
-    const cr__matrices x = input_sizes(kernel);
-    return cr__each_matrix(kernel, qr_one, "",
-                           2 * x.rows * x.columns + x.rows + x.columns);
-}
-
-static size_t qr_scratch(const cr_tensor *out)
-{
-    const cr__matrices x = sizes_beneath(out);
-    const double m = (double)x.rows, n = (double)x.columns;
-    return cr__matrix_scratch(out, 2 * m * n + m + n);
-}
+CR__EACH_MATRIX(qr_packed, "", 2 * m * n + m + n)
 
 /* (gq + q s) r^-T with m = r gr^T - gq^T q, s its lower triangle made symmetric (Walter et al.,
  * 2010). */
@@ -148,9 +136,9 @@ CR__OP(qr_packed) = {
     .shape = qr_shape,
     .vjp = qr_packed_vjp,
     .reads = CR_READS_OUTPUT,
-    .kernel = qr_kernel,
+    .kernel = qr_packed_kernel,
     .never_fails = true,
-    .scratch = qr_scratch,
+    .scratch = qr_packed_scratch,
     .samples = CR__SAMPLES({ "f[3,2]", NULL }, { "f[2,2,2]", NULL }, { "f[3,0]", NULL },
                            { "f[0,2,1]", NULL }),
 };
@@ -199,11 +187,7 @@ CR__OP(qr) = {
 
 cr_tensor *cr_qr_at(cr_tensor *x, cr_tensor **r, const char *site)
 {
-    cr_tensor *both[2] = { NULL, NULL };
-    cr__record_all(NULL, &cr__op_qr, &x, 1, NULL, both, 2, site);
-    if (r)
-        *r = both[1];
-    return both[0];
+    return cr__record_pair(&cr__op_qr, x, NULL, r, site);
 }
 
 /* ---- eigh ---- */
@@ -217,7 +201,7 @@ static cr_status eigh_shape(cr_infer *infer)
     return packed_matrices(infer, n * (n + 1));
 }
 
-static int64_t eigh_one(const cr_kernel *kernel, int64_t matrix, double *work)
+static int64_t eigh_packed_one(const cr_kernel *kernel, int64_t matrix, double *work)
 {
     const int64_t n = input_sizes(kernel).rows;
     double *w = cr__matrix_load(&kernel->in[0], matrix * n * n, n * n, work);
@@ -228,17 +212,7 @@ static int64_t eigh_one(const cr_kernel *kernel, int64_t matrix, double *work)
     return -1;
 }
 
-static cr_status eigh_kernel(const cr_kernel *kernel)
-{
-    const int64_t n = input_sizes(kernel).rows;
-    return cr__each_matrix(kernel, eigh_one, "", n * (2 * n + 1));
-}
-
-static size_t eigh_scratch(const cr_tensor *out)
-{
-    const double n = (double)sizes_beneath(out).rows;
-    return cr__matrix_scratch(out, n * (2 * n + 1));
-}
+CR__EACH_MATRIX(eigh_packed, "", 2 * n * n + n)
 
 /* v (diag(gw) + (v^T gv) / (w_j - w_i)) v^T, made symmetric (Giles, 2008). */
 static void eigh_packed_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
@@ -265,9 +239,9 @@ CR__OP(eigh_packed) = {
     .shape = eigh_shape,
     .vjp = eigh_packed_vjp,
     .reads = CR_READS_OUTPUT,
-    .kernel = eigh_kernel,
+    .kernel = eigh_packed_kernel,
     .never_fails = true,
-    .scratch = eigh_scratch,
+    .scratch = eigh_packed_scratch,
     .samples = CR__SAMPLES({ "f[2,2]~=2,1,1,5", NULL }, { "f[2,1,1]", NULL },
                            { "f[0,0]", NULL }),
 };
@@ -304,11 +278,7 @@ CR__OP(eigh) = {
 
 cr_tensor *cr_eigh_at(cr_tensor *x, cr_tensor **v, const char *site)
 {
-    cr_tensor *both[2] = { NULL, NULL };
-    cr__record_all(NULL, &cr__op_eigh, &x, 1, NULL, both, 2, site);
-    if (v)
-        *v = both[1];
-    return both[0];
+    return cr__record_pair(&cr__op_eigh, x, NULL, v, site);
 }
 
 static cr_tensor *eigvalsh_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
@@ -366,7 +336,7 @@ static void svd_factors(const cr_kernel *kernel, int64_t matrix, double *work, d
     *v = tall ? more : wide;
 }
 
-static int64_t svd_one(const cr_kernel *kernel, int64_t matrix, double *work)
+static int64_t svd_packed_one(const cr_kernel *kernel, int64_t matrix, double *work)
 {
     const cr__matrices x = input_sizes(kernel);
     const int64_t k = x.rows < x.columns ? x.rows : x.columns;
@@ -379,23 +349,14 @@ static int64_t svd_one(const cr_kernel *kernel, int64_t matrix, double *work)
     return -1;
 }
 
-/* Of work: the input twice, a square, the values, and u once more. */
-static double svd_doubles(cr__matrices x)
+/* The input twice, a square, the values, and u once more. */
+static double svd_work(double m, double n)
 {
-    const double m = (double)x.rows, n = (double)x.columns, k = m < n ? m : n;
+    const double k = m < n ? m : n;
     return 2 * m * n + k * k + k + k * m;
 }
 
-static cr_status svd_kernel(const cr_kernel *kernel)
-{
-    return cr__each_matrix(kernel, svd_one, "",
-                           (int64_t)svd_doubles(input_sizes(kernel)));
-}
-
-static size_t svd_scratch(const cr_tensor *out)
-{
-    return cr__matrix_scratch(out, svd_doubles(sizes_beneath(out)));
-}
+CR__EACH_MATRIX(svd_packed, "", svd_work(m, n))
 
 /* x - y (y^T x): what is at right angles to the columns of y. */
 static cr_tensor *off_columns(cr_tensor *x, cr_tensor *y)
@@ -447,9 +408,9 @@ CR__OP(svd_packed) = {
     .shape = svd_shape,
     .vjp = svd_packed_vjp,
     .reads = CR_READS_OUTPUT,
-    .kernel = svd_kernel,
+    .kernel = svd_packed_kernel,
     .never_fails = true,
-    .scratch = svd_scratch,
+    .scratch = svd_packed_scratch,
     .samples = CR__SAMPLES({ "f[2,2]=3,1,0,2", NULL }, { "f[3,2]", NULL },
                            { "f[2,3]", NULL }, { "f[0,2]", NULL }, { "f[0,2,2]", NULL }),
 };
@@ -564,22 +525,7 @@ static int64_t pinv_one(const cr_kernel *kernel, int64_t matrix, double *work)
     return -1;
 }
 
-/* The result instead of u. */
-static double pinv_doubles(cr__matrices x)
-{
-    return svd_doubles(x) + (double)x.rows * (double)x.columns;
-}
-
-static cr_status pinv_kernel(const cr_kernel *kernel)
-{
-    return cr__each_matrix(kernel, pinv_one, "",
-                           (int64_t)pinv_doubles(input_sizes(kernel)));
-}
-
-static size_t pinv_scratch(const cr_tensor *out)
-{
-    return cr__matrix_scratch(out, pinv_doubles(sizes_beneath(out)));
-}
+CR__EACH_MATRIX(pinv, "", svd_work(m, n) + m * n)
 
 /* While the rank stays: -p^T g p^T + (1 - x p) g^T p p^T + p^T p g^T (1 - p x) (Golub and Pereyra,
  * 1973). */

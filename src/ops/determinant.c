@@ -11,26 +11,6 @@ static int64_t matrix_side(const cr_kernel *kernel)
     return x->dims.v[x->dims.n - 1];
 }
 
-/* So many doubles: squares n n, and vectors of n. */
-static size_t squares_scratch(const cr_tensor *out, double squares, double vectors)
-{
-    const double n = (double)cr_size(cr_input(out, 0), -1);
-    return cr__matrix_scratch(out, n * (squares * n + vectors));
-}
-
-static cr_status same_square_shape(cr_infer *infer)
-{
-    for (int i = 0; i < infer->n; i++)
-        if (!cr__takes_squares(infer, i))
-            return infer->ctx->status;
-    if (infer->n > 1 && !cr__dims_equal(infer->in_dims[0], infer->in_dims[1]))
-        return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
-                           "shapes differ: %s and %s",
-                           cr__dims_text(infer->ctx, infer->in_dims[0]),
-                           cr__dims_text(infer->ctx, infer->in_dims[1]));
-    return CR_OK;
-}
-
 /* [.., 1, 1], for each matrix one number that multiplies it. */
 static cr_tensor *for_matrix(cr_tensor *x)
 {
@@ -58,16 +38,7 @@ static int64_t det_one(const cr_kernel *kernel, int64_t matrix, double *work)
     return -1;
 }
 
-static cr_status det_kernel(const cr_kernel *kernel)
-{
-    const int64_t n = matrix_side(kernel);
-    return cr__each_matrix(kernel, det_one, "", n * (n + 1));
-}
-
-static size_t det_scratch(const cr_tensor *out)
-{
-    return squares_scratch(out, 1, 1);
-}
+CR__EACH_MATRIX(det, "", n *n + n)
 
 static void det_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
@@ -184,26 +155,10 @@ static int64_t cofactor_grad_one(const cr_kernel *kernel, int64_t matrix, double
     return -1;
 }
 
-/* One place for all of them: u, v, s, and three more matrices. */
-static int64_t cofactor_doubles(const cr_kernel *kernel)
-{
-    return matrix_side(kernel) * (5 * matrix_side(kernel) + 1);
-}
-
-static cr_status cofactor_kernel(const cr_kernel *kernel)
-{
-    return cr__each_matrix(kernel, cofactor_one, "", cofactor_doubles(kernel));
-}
-
-static cr_status cofactor_grad_kernel(const cr_kernel *kernel)
-{
-    return cr__each_matrix(kernel, cofactor_grad_one, "", cofactor_doubles(kernel));
-}
-
-static size_t cofactor_scratch(const cr_tensor *out)
-{
-    return squares_scratch(out, 5, 1);
-}
+/* u, v, s, and three more matrices, also for an order. */
+#define COFACTOR_WORK (5 * n * n + n)
+CR__EACH_MATRIX(cofactor, "", COFACTOR_WORK)
+CR__EACH_MATRIX(cofactor_grad, "", COFACTOR_WORK)
 
 static cr_tensor *cofactor_grad(cr_tensor *x, cr_tensor *g)
 {
@@ -233,7 +188,7 @@ CR__OP(cofactor) = {
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .shape = same_square_shape,
+    .shape = cr__squares_shape,
     .vjp = cofactor_vjp,
     .reads = CR_READS_INPUT(0),
     .kernel = cofactor_kernel,
@@ -250,12 +205,12 @@ CR__OP(cofactor_grad) = {
     .min_inputs = 2,
     .max_inputs = 2,
     .inputs = "x,grad",
-    .shape = same_square_shape,
+    .shape = cr__squares_shape,
     .vjp = cofactor_grad_vjp,
     .reads = CR_READS_INPUT(0),
     .kernel = cofactor_grad_kernel,
     .never_fails = true,
-    .scratch = cofactor_scratch,
+    .scratch = cofactor_grad_scratch,
     .samples = CR__SAMPLES({ "f[3,3]~ f[3,3]", NULL }, { "f[2,1,1]~ f[2,1,1]", NULL }),
 };
 
@@ -277,7 +232,7 @@ static double log_f64(double x)
     return x;
 }
 
-static int64_t slogdet_one(const cr_kernel *kernel, int64_t matrix, double *work)
+static int64_t sign_and_log_one(const cr_kernel *kernel, int64_t matrix, double *work)
 {
     const int64_t n = matrix_side(kernel);
     double *end = cr__matrix_load(&kernel->in[0], matrix * n * n, n * n, work);
@@ -291,11 +246,7 @@ static int64_t slogdet_one(const cr_kernel *kernel, int64_t matrix, double *work
     return -1;
 }
 
-static cr_status slogdet_kernel(const cr_kernel *kernel)
-{
-    const int64_t n = matrix_side(kernel);
-    return cr__each_matrix(kernel, slogdet_one, "", n * (n + 1));
-}
+CR__EACH_MATRIX(sign_and_log, "", n *n + n)
 
 /* g x^-T; the sign has no derivative. */
 static void sign_and_log_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
@@ -316,9 +267,9 @@ CR__OP(sign_and_log) = {
     .shape = slogdet_shape,
     .vjp = sign_and_log_vjp,
     .reads = CR_READS_INPUT(0),
-    .kernel = slogdet_kernel,
+    .kernel = sign_and_log_kernel,
     .never_fails = true,
-    .scratch = det_scratch,
+    .scratch = sign_and_log_scratch,
     .samples = CR__SAMPLES({ "f[2,2]{1,2}", NULL }, { "f[3,1,1]{1,2}", NULL },
                            { "f[0,0]", NULL }, { "f[2,2]~=1,2,2,4", NULL }),
 };
@@ -349,16 +300,12 @@ CR__OP(slogdet) = {
 
 cr_tensor *cr_slogdet_at(cr_tensor *x, cr_tensor **logabsdet, const char *site)
 {
-    cr_tensor *both[2] = { NULL, NULL };
-    cr__record_all(NULL, &cr__op_slogdet, &x, 1, NULL, both, 2, site);
-    if (logabsdet)
-        *logabsdet = both[1];
-    return both[0];
+    return cr__record_pair(&cr__op_slogdet, x, NULL, logabsdet, site);
 }
 
 /* ---- matrix_exp ---- */
 
-static int64_t exp_one(const cr_kernel *kernel, int64_t matrix, double *work)
+static int64_t matrix_exp_one(const cr_kernel *kernel, int64_t matrix, double *work)
 {
     const int64_t n = matrix_side(kernel);
     double *out = cr__matrix_load(&kernel->in[0], matrix * n * n, n * n, work);
@@ -368,16 +315,7 @@ static int64_t exp_one(const cr_kernel *kernel, int64_t matrix, double *work)
     return -1;
 }
 
-static cr_status exp_kernel(const cr_kernel *kernel)
-{
-    const int64_t n = matrix_side(kernel);
-    return cr__each_matrix(kernel, exp_one, "", n * (7 * n + 1));
-}
-
-static size_t exp_scratch(const cr_tensor *out)
-{
-    return squares_scratch(out, 7, 1);
-}
+CR__EACH_MATRIX(matrix_exp, "", 7 * n * n + n)
 
 /* The upper right block of the exponential of [[x^T, g], [0, x^T]] (Al-Mohy and Higham, 2009). */
 static void matrix_exp_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
@@ -398,12 +336,12 @@ CR__OP(matrix_exp) = {
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .shape = same_square_shape,
+    .shape = cr__squares_shape,
     .vjp = matrix_exp_vjp,
     .reads = CR_READS_INPUT(0),
-    .kernel = exp_kernel,
+    .kernel = matrix_exp_kernel,
     .never_fails = true,
-    .scratch = exp_scratch,
+    .scratch = matrix_exp_scratch,
     .samples = CR__SAMPLES({ "f[3,3]", NULL }, { "f[2,2,2]", NULL }, { "f[1,1]", NULL },
                            { "f[0,0]", NULL }, { "f[2,2]=0 -> 1 -> 2", NULL }),
 };

@@ -8,14 +8,14 @@
 
 /* ---- results with places ---- */
 
-cr_tensor *cr__with_indices(const cr_op *op, cr_tensor *x, const void *attrs,
-                            cr_tensor **indices, const char *site)
+cr_tensor *cr__record_pair(const cr_op *op, cr_tensor *x, const void *attrs,
+                           cr_tensor **second, const char *site)
 {
-    cr_tensor *outputs[2] = { NULL, NULL };
-    int n = cr__record_all(NULL, op, &x, 1, attrs, outputs, 2, site);
-    if (indices)
-        *indices = n == 2 ? outputs[1] : NULL;
-    return n > 0 ? outputs[0] : NULL;
+    cr_tensor *both[2] = { NULL, NULL };
+    (void)cr__record_all(NULL, op, &x, 1, attrs, both, 2, site);
+    if (second)
+        *second = both[1];
+    return both[0];
 }
 
 int cr__picked(cr_tensor *x, int dim, cr_tensor *places, bool drop, cr_tensor **outputs,
@@ -267,7 +267,7 @@ static int kthvalue_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     cr_tensor *cr_##NAME##_at(cr_tensor *x, int dim, cr_pick_opts opts)                  \
     {                                                                                    \
         pick_attrs attrs = { .dim = dim, .keepdim = opts.keepdim };                      \
-        return cr__with_indices(&cr__op_##NAME, x, &attrs, opts.indices, opts.site);     \
+        return cr__record_pair(&cr__op_##NAME, x, &attrs, opts.indices, opts.site);      \
     }
 EXTREME(max_dim, "the largest along dim, and its place: the first of several; NaN wins",
         { "f[2,3]=1,3,3,2,nan,nan -> 0,1,0,0,1,0", "dim=1" })
@@ -286,7 +286,7 @@ PICKS(kthvalue,
 cr_tensor *cr_kthvalue_at(cr_tensor *x, int64_t k, int dim, cr_pick_opts opts)
 {
     pick_attrs attrs = { k, dim, opts.keepdim };
-    return cr__with_indices(&cr__op_kthvalue, x, &attrs, opts.indices, opts.site);
+    return cr__record_pair(&cr__op_kthvalue, x, &attrs, opts.indices, opts.site);
 }
 
 /* ---- median ---- */
@@ -404,5 +404,5 @@ CR__OP(median_dim) = {
 cr_tensor *cr_median_dim_at(cr_tensor *x, int dim, cr_pick_opts opts)
 {
     median_attrs attrs = { { .v = dim, .given = true }, opts.keepdim };
-    return cr__with_indices(&cr__op_median_dim, x, &attrs, opts.indices, opts.site);
+    return cr__record_pair(&cr__op_median_dim, x, &attrs, opts.indices, opts.site);
 }

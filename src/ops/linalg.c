@@ -45,6 +45,19 @@ bool cr__takes_squares(cr_infer *infer, int input)
     return true;
 }
 
+cr_status cr__squares_shape(cr_infer *infer)
+{
+    for (int i = 0; i < infer->n; i++)
+        if (!cr__takes_squares(infer, i))
+            return infer->ctx->status;
+    if (infer->n > 1 && !cr__dims_equal(infer->in_dims[0], infer->in_dims[1]))
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_SHAPE, NULL,
+                           "shapes differ: %s and %s",
+                           cr__dims_text(infer->ctx, infer->in_dims[0]),
+                           cr__dims_text(infer->ctx, infer->in_dims[1]));
+    return CR_OK;
+}
+
 /* All matrices of a kernel. */
 typedef struct matrix_job {
     const cr_kernel *kernel;
@@ -65,13 +78,20 @@ static void run_matrix(void *arg, int64_t matrix, int worker)
         ;
 }
 
-cr_status cr__each_matrix(const cr_kernel *kernel, cr__matrix_fn *one, const char *what,
-                          int64_t doubles)
+static double work_for(cr_dims x, cr_dims out, cr__matrix_work *work)
 {
-    const int64_t count = cr__matrices_of(kernel->in[0].dims).count;
+    const cr__matrices of = cr__matrices_of(x);
+    return work((double)of.rows, (double)of.columns,
+                out.n ? (double)out.v[out.n - 1] : 1);
+}
+
+cr_status cr__each_matrix(const cr_kernel *kernel, cr__matrix_fn *one, const char *what,
+                          cr__matrix_work *work)
+{
+    const cr_dims *x = &kernel->in[0].dims;
     matrix_job job = { .kernel = kernel, .one = one, .failed = INT64_MAX };
-    job.bytes = (size_t)doubles * sizeof(double);
-    cr_kernel_chunks(kernel, count, run_matrix, &job);
+    job.bytes = (size_t)work_for(*x, kernel->out.dims, work) * sizeof(double);
+    cr_kernel_chunks(kernel, cr__matrices_of(*x).count, run_matrix, &job);
     if (job.failed == INT64_MAX)
         return CR_OK;
     /* Again, alone, for the place. */
@@ -84,8 +104,9 @@ cr_status cr__each_matrix(const cr_kernel *kernel, cr__matrix_fn *one, const cha
     return CR_ERR_VALUE;
 }
 
-size_t cr__matrix_scratch(const cr_tensor *out, double doubles)
+size_t cr__matrix_scratch(const cr_tensor *out, cr__matrix_work *work)
 {
+    const double doubles = work_for(cr_shape(cr_input(out, 0)), cr_shape(out), work);
     const double bytes = /* of empty matrices, too, there is a place */
         (doubles + 1) * sizeof(double) * (double)cr__team_size(out->ctx->team);
     return bytes < 0x1p60 ? (size_t)bytes : SIZE_MAX;
@@ -141,7 +162,7 @@ cr_tensor *cr__product(cr_tensor *x, bool x_t, cr_tensor *y, bool y_t)
 /* ---- cholesky ---- */
 
 /* The result's matrix as doubles, in place of the input's. */
-static int64_t cholesky_one(const cr_kernel *kernel, int64_t matrix, double *work)
+static int64_t cholesky_lower_one(const cr_kernel *kernel, int64_t matrix, double *work)
 {
     const int64_t n = kernel->in[0].dims.v[kernel->in[0].dims.n - 1];
     cr__matrix_load(&kernel->in[0], matrix * n * n, n * n, work);
@@ -150,29 +171,8 @@ static int64_t cholesky_one(const cr_kernel *kernel, int64_t matrix, double *wor
     return failed < 0 ? -1 : failed + 1;
 }
 
-static int64_t square_of(const cr_array *x)
-{
-    const int64_t n = x->dims.v[x->dims.n - 1];
-    return n * n;
-}
-
-static cr_status cholesky_kernel(const cr_kernel *kernel)
-{
-    return cr__each_matrix(kernel, cholesky_one,
-                           "is not positive definite: its leading minor of order %lld",
-                           square_of(&kernel->in[0]));
-}
-
-static size_t square_scratch(const cr_tensor *out)
-{
-    const double n = (double)cr_size(cr_input(out, 0), -1);
-    return cr__matrix_scratch(out, n * n);
-}
-
-static cr_status square_shape(cr_infer *infer)
-{
-    return cr__takes_squares(infer, 0) ? CR_OK : infer->ctx->status;
-}
+CR__EACH_MATRIX(cholesky_lower,
+                "is not positive definite: its leading minor of order %lld", n *n)
 
 /* With p the lower triangle of L^T g, its diagonal halved: L^-T p L^-1, made symmetric (Murray,
  * 2016). */
@@ -196,11 +196,11 @@ CR__OP(cholesky_lower) = {
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .shape = square_shape,
+    .shape = cr__squares_shape,
     .vjp = cholesky_lower_vjp,
     .reads = CR_READS_OUTPUT,
-    .kernel = cholesky_kernel,
-    .scratch = square_scratch,
+    .kernel = cholesky_lower_kernel,
+    .scratch = cholesky_lower_scratch,
     .samples = CR__SAMPLES({ "f[2,2]~=4,2,2,3", NULL }, { "f[2,1,1]{1,2}~", NULL },
                            { "f[0,3,3]", NULL }, { "f[2,0,0]", NULL }),
 };
@@ -262,17 +262,8 @@ static cr_status system_shape(cr_infer *infer)
     return CR_OK;
 }
 
-static size_t system_scratch(const cr_tensor *out)
-{
-    const double n = (double)cr_size(out, -2), m = (double)cr_size(out, -1);
-    return cr__matrix_scratch(out, n * (n + 2 * m + 1));
-}
-
-static int64_t system_doubles(const cr_kernel *kernel)
-{
-    const cr__matrices b = cr__matrices_of(kernel->in[1].dims);
-    return b.rows * (b.rows + 2 * b.columns + 1);
-}
+/* The matrix, both sides, and an order. */
+#define SYSTEM_WORK (n * n + 2 * n * k + n)
 
 typedef struct triangle_attrs {
     bool upper, unitriangular;
@@ -282,7 +273,8 @@ static const cr_attr triangle_rows[] = {
     CR__ATTR(triangle_attrs, unitriangular, BOOL, .initial = "false"), CR__ATTRS_END
 };
 
-static int64_t triangle_one(const cr_kernel *kernel, int64_t matrix, double *work)
+static int64_t triangular_system_one(const cr_kernel *kernel, int64_t matrix,
+                                     double *work)
 {
     const triangle_attrs *attrs = kernel->attrs;
     const cr__matrices b = cr__matrices_of(kernel->in[1].dims);
@@ -296,10 +288,7 @@ static int64_t triangle_one(const cr_kernel *kernel, int64_t matrix, double *wor
     return -1;
 }
 
-static cr_status triangle_kernel(const cr_kernel *kernel)
-{
-    return cr__each_matrix(kernel, triangle_one, "", system_doubles(kernel));
-}
+CR__EACH_MATRIX(triangular_system, "", SYSTEM_WORK)
 
 /* The part of x that the triangle has. */
 static cr_tensor *part_of_triangle(cr_tensor *x, const triangle_attrs *attrs)
@@ -335,9 +324,9 @@ CR__OP(triangular_system) = {
     .shape = system_shape,
     .vjp = triangle_vjp,
     .reads = CR_READS_INPUT(0) | CR_READS_OUTPUT,
-    .kernel = triangle_kernel,
+    .kernel = triangular_system_kernel,
     .never_fails = true,
-    .scratch = system_scratch,
+    .scratch = triangular_system_scratch,
     .samples = CR__SAMPLES({ "f[3,3]{0.5,2} f[3,2]", "upper=true" },
                            { "f[2,2,2]{0.5,2} f[2,2,1]", "upper=false" },
                            { "f[3,3] f[3,1]", "upper=false,unitriangular=true" },
@@ -345,30 +334,18 @@ CR__OP(triangular_system) = {
                            { "f[2,2] f[2,0]", "upper=true" }),
 };
 
-static int64_t system_one(const cr_kernel *kernel, int64_t matrix, double *work)
+static int64_t linear_system_one(const cr_kernel *kernel, int64_t matrix, double *work)
 {
     const cr__matrices b = cr__matrices_of(kernel->in[1].dims);
     const int64_t n = b.rows, m = b.columns;
     double *rhs = cr__matrix_load(&kernel->in[0], matrix * n * n, n * n, work);
     double *x = cr__matrix_load(&kernel->in[1], matrix * n * m, n * m, rhs);
-    int64_t *order = (int64_t *)(void *)(x + n * m);
-    const int sign = cr__lu(work, n, order);
-    for (int64_t i = 0; i < n; i++)
-        memcpy(x + i * m, rhs + order[i] * m, (size_t)m * sizeof *x);
-    cr__solve_triangle(work, n, (cr__triangle){ .unit = true }, x, m);
-    cr__solve_triangle(work, n, (cr__triangle){ .upper = true }, x, m);
+    const int64_t failed = cr__solve(work, n, (int64_t *)(void *)(x + n * m), rhs, x, m);
     cr__matrix_store(&kernel->out, matrix * n * m, n * m, x);
-    int64_t pivot = 0;
-    while (sign == 0 && work[pivot * n + pivot] != 0)
-        pivot++;
-    return sign == 0 ? pivot : -1;
+    return failed;
 }
 
-static cr_status system_kernel(const cr_kernel *kernel)
-{
-    return cr__each_matrix(kernel, system_one, "is singular: pivot %lld is 0",
-                           system_doubles(kernel));
-}
+CR__EACH_MATRIX(linear_system, "is singular: pivot %lld is 0", SYSTEM_WORK)
 
 static void system_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
@@ -390,8 +367,8 @@ CR__OP(linear_system) = {
     .shape = system_shape,
     .vjp = system_vjp,
     .reads = CR_READS_INPUT(0) | CR_READS_OUTPUT,
-    .kernel = system_kernel,
-    .scratch = system_scratch,
+    .kernel = linear_system_kernel,
+    .scratch = linear_system_scratch,
     .samples = CR__SAMPLES({ "f[2,2]{1,2} f[2,3]", NULL }, { "f[0,0] f[0,2]", NULL },
                            { "f[1,1,1]{1,2} f[1,1,0]", NULL }),
 };
@@ -549,50 +526,25 @@ cr_tensor *cr_solve_at(cr_tensor *x, cr_tensor *b, cr_solve_opts opts)
 
 /* ---- inv ---- */
 
-/* The solution for the unit matrix, each column of which is read as it is permuted. */
 static int64_t inv_one(const cr_kernel *kernel, int64_t matrix, double *work)
 {
     const int64_t n = kernel->out.dims.v[kernel->out.dims.n - 1];
     double *x = cr__matrix_load(&kernel->in[0], matrix * n * n, n * n, work);
-    int64_t *order = (int64_t *)(void *)(x + n * n);
-    const int sign = cr__lu(work, n, order);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < n; j++)
-            x[i * n + j] = order[i] == j;
-    cr__solve_triangle(work, n, (cr__triangle){ .unit = true }, x, n);
-    cr__solve_triangle(work, n, (cr__triangle){ .upper = true }, x, n);
+    const int64_t failed = cr__solve(work, n, (int64_t *)(void *)(x + n * n), NULL, x, n);
     cr__matrix_store(&kernel->out, matrix * n * n, n * n, x);
-    int64_t pivot = 0;
-    while (sign == 0 && work[pivot * n + pivot] != 0)
-        pivot++;
-    return sign == 0 ? pivot : -1;
+    return failed;
 }
 
 /* Of a singular matrix: infinities and NaN. */
-static int64_t inv_anyway(const cr_kernel *kernel, int64_t matrix, double *work)
+static int64_t inv_unchecked_one(const cr_kernel *kernel, int64_t matrix, double *work)
 {
     (void)inv_one(kernel, matrix, work);
     return -1;
 }
 
-static cr_status inv_kernel(const cr_kernel *kernel)
-{
-    const int64_t n = kernel->out.dims.v[kernel->out.dims.n - 1];
-    return cr__each_matrix(kernel, inv_one, "is singular: pivot %lld is 0",
-                           2 * n * n + n);
-}
-
-static cr_status unchecked_kernel(const cr_kernel *kernel)
-{
-    const int64_t n = kernel->out.dims.v[kernel->out.dims.n - 1];
-    return cr__each_matrix(kernel, inv_anyway, "", 2 * n * n + n);
-}
-
-static size_t inv_scratch(const cr_tensor *out)
-{
-    const double n = (double)cr_size(out, -1);
-    return cr__matrix_scratch(out, 2 * n * n + n);
-}
+#define INVERSE_WORK (2 * n * n + n)
+CR__EACH_MATRIX(inv, "is singular: pivot %lld is 0", INVERSE_WORK)
+CR__EACH_MATRIX(inv_unchecked, "", INVERSE_WORK)
 
 /* -y^T g y^T */
 static void inv_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
@@ -608,7 +560,7 @@ CR__OP(inv) = {
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .shape = square_shape,
+    .shape = cr__squares_shape,
     .vjp = inv_vjp,
     .reads = CR_READS_OUTPUT,
     .kernel = inv_kernel,
@@ -625,12 +577,12 @@ CR__OP(inv_unchecked) = {
     .min_inputs = 1,
     .max_inputs = 1,
     .inputs = "x",
-    .shape = square_shape,
+    .shape = cr__squares_shape,
     .vjp = inv_vjp,
     .reads = CR_READS_OUTPUT,
-    .kernel = unchecked_kernel,
+    .kernel = inv_unchecked_kernel,
     .never_fails = true,
-    .scratch = inv_scratch,
+    .scratch = inv_unchecked_scratch,
     .samples = CR__SAMPLES({ REGULAR, NULL }, { "f[0,2,2]", NULL }),
 };
 

@@ -113,10 +113,10 @@ cr_tensor *cr__cofactors(cr_tensor *x, cr_dims over);
 int cr__picked(cr_tensor *x, int dim, cr_tensor *places, bool drop, cr_tensor **outputs,
                int capacity);
 
-/* Records an operation of these two results: the first, and the other through indices, unless
- * that is NULL. */
-cr_tensor *cr__with_indices(const cr_op *op, cr_tensor *x, const void *attrs,
-                            cr_tensor **indices, const char *site);
+/* Records an operation of one input and two results: the first, and the other through `second`,
+ * unless that is NULL. */
+cr_tensor *cr__record_pair(const cr_op *op, cr_tensor *x, const void *attrs,
+                           cr_tensor **second, const char *site);
 
 /* ---- moments ---- */
 

@@ -339,8 +339,8 @@ ALONG(cumprod)
     };                                                                                   \
     cr_tensor *cr_##NAME##_at(cr_tensor *x, int dim, cr_cum_opts opts)                   \
     {                                                                                    \
-        return cr__with_indices(&cr__op_##NAME, x, &(cr__dim_attrs){ dim },              \
-                                opts.indices, opts.site);                                \
+        return cr__record_pair(&cr__op_##NAME, x, &(cr__dim_attrs){ dim }, opts.indices, \
+                               opts.site);                                               \
     }
 EXTREMES(cummax,
          "the largest so far along dim, and its place: the last of several; NaN wins",

@@ -288,28 +288,6 @@ static cr_tensor *order_of(cr_tensor *x, int64_t dim, int64_t k, bool descending
     return cr__record_1(&cr__op_sort_order, x, &attrs, CR_HERE);
 }
 
-/* The values at the index, and it. */
-static int picked(cr_tensor *x, int64_t dim, cr_tensor *index, cr_tensor **outputs,
-                  int capacity)
-{
-    cr_tensor *values = cr_gather(x, (int)dim, index);
-    if (capacity > 0)
-        outputs[0] = values;
-    if (capacity > 1)
-        outputs[1] = index;
-    return values ? 2 : -1;
-}
-
-static cr_tensor *values_and_indices(const cr_op *op, cr_tensor *x, const void *attrs,
-                                     cr_tensor **indices, const char *site)
-{
-    cr_tensor *out[2] = { NULL };
-    (void)cr__record_all(NULL, op, &x, 1, attrs, out, 2, site);
-    if (indices)
-        *indices = out[1];
-    return out[0];
-}
-
 /* ---- sort, argsort ---- */
 
 typedef struct sort_attrs {
@@ -330,7 +308,7 @@ static int sort_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     const sort_attrs *attrs = attributes;
     cr_tensor *index = order_of(inputs[0], attrs->dim, -1, attrs->descending);
     (void)ctx, (void)n;
-    return picked(inputs[0], attrs->dim, index, outputs, capacity);
+    return cr__picked(inputs[0], (int)attrs->dim, index, false, outputs, capacity);
 }
 
 CR__OP(sort) = {
@@ -353,7 +331,7 @@ CR__OP(sort) = {
 cr_tensor *cr_sort_at(cr_tensor *x, int dim, cr_sort_opts opts)
 {
     sort_attrs attrs = { dim, opts.descending, opts.stable };
-    return values_and_indices(&cr__op_sort, x, &attrs, opts.indices, opts.site);
+    return cr__record_pair(&cr__op_sort, x, &attrs, opts.indices, opts.site);
 }
 
 static cr_tensor *argsort_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
@@ -403,7 +381,7 @@ static int topk_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
         return -1;
     }
     cr_tensor *index = order_of(inputs[0], attrs->dim, attrs->k, largest);
-    return picked(inputs[0], attrs->dim, index, outputs, capacity);
+    return cr__picked(inputs[0], (int)attrs->dim, index, false, outputs, capacity);
 }
 
 CR__OP(topk) = {
@@ -431,7 +409,7 @@ CR__OP(topk) = {
 cr_tensor *cr_topk_at(cr_tensor *x, int64_t k, int dim, cr_topk_opts opts)
 {
     topk_attrs attrs = { k, dim, opts.largest, opts.sorted };
-    return values_and_indices(&cr__op_topk, x, &attrs, opts.indices, opts.site);
+    return cr__record_pair(&cr__op_topk, x, &attrs, opts.indices, opts.site);
 }
 
 /* ---- searchsorted ---- */

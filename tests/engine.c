@@ -411,6 +411,35 @@ static void test_repeated_rows(void)
     cr_close(ctx);
 }
 
+/* Tiles of several rows, whose temporaries have elements of other sizes than what is reduced: each
+ * piece leaves alone what the pieces before it have made. */
+static void test_rows_of_other_sizes(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    const cr_dtype types[] = { CR_F32, CR_F64, CR_F16, CR_I32, CR_U8 };
+    for (int rows = 2; rows <= 37; rows += 7)
+        for (int i = 0; i < 5; i++) {
+            CR_SCOPE(ctx);
+            cr_tensor *column = cr_ones(ctx, CR_DIMS(rows, 1), .dtype = CR_BOOL);
+            cr_tensor *full = cr_ones(ctx, CR_DIMS(rows, 128), .dtype = CR_BOOL);
+            cr_eval(column, full);
+            cr_tensor *x = cr_cast(cr_logical_or(column, full), types[i]);
+            cr_tensor *y = cr_sub(cr_mul(x, 3), 2), *stays = cr_sub(y, 1);
+            cr_tensor *sum = cr_sum(cr_cast(cr_mul(y, 1), i == 1 ? CR_F32 : CR_F64));
+            cr_tensor *all = cr_sum(cr_cast(cr_gt(cr_mul(y, 1), 0), CR_U8));
+            cr_tensor * or = cr_cast(cr_logical_or(column, full), CR_F32);
+            cr_tensor *held = cr_add(cr_mul(or, 1), 0), *reads = cr_abs(held);
+            cr_tensor *plain = cr_sum(cr_cast(held, CR_F32));
+            is_near(cr_item(sum), rows * 128, 0, "%d rows, by way of %s", rows,
+                    cr_dtype_name(types[i]));
+            ok(cr_item_i64(all) == rows * 128, "and bytes of them");
+            is_near(cr_item(plain), rows * 128, 0, "and of what bools are");
+            (void)stays, (void)reads;
+        }
+    is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
+    cr_close(ctx);
+}
+
 int main(void)
 {
     for (int eager = 0; eager < 2; eager++)
@@ -426,6 +455,7 @@ int main(void)
     test_random();
     test_rng_state();
     test_repeated_rows();
+    test_rows_of_other_sizes();
     test_pools();
     return done_testing();
 }

@@ -2,7 +2,9 @@
 #include "program.h"
 
 /* Addresses of registers for a piece of a row: from element `start` of the domain on, which
- * is the local'th of its tile. */
+ * is the local'th of its tile. A temporary may be the result's, whose elements are smaller or
+ * larger, at another time: the pieces before have left theirs there, up to the local'th of the
+ * largest. */
 static void find_addresses(const cr__program *p, char *scratch, int64_t start,
                            int64_t local, char **where)
 {
@@ -13,7 +15,8 @@ static void find_addresses(const cr__program *p, char *scratch, int64_t start,
             where[i] = reg->data + start * reg->size;
             break;
         case CR__REG_TEMP:
-            where[i] = scratch + (uintptr_t)reg->data + local * reg->size;
+            where[i] = scratch + (uintptr_t)reg->data +
+                       local * (i == p->result ? reg->size : p->temp_size);
             break;
         case CR__REG_BLOCK:
             where[i] = scratch + (uintptr_t)reg->data;

@@ -311,6 +311,8 @@ static cr_tensor *carry(world *w)
         if (chance(w, 50))
             note(w, cr_sum(cr_exp(next)));
         cr_scope_pop(w->ctx);
+        if (!next) /* memory failed: the state stays */
+            return NULL;
         unpin(w, s->t);
         cr_release(s->t);
         s->t = next;

@@ -269,10 +269,12 @@ CR__EXPAND_LOSS(poisson_nll_loss)
     if (!cr__loss_of_float(ctx, op, x) ||
         !(t = cr__loss_like(ctx, op, "target", inputs[1], x)))
         return NULL;
-    if (attrs->log_input.v)
-        loss = cr_sub(cr_exp(x), cr_mul(t, x));
-    else
+    if (attrs->log_input.v) {
+        cr_tensor *rate = cr_exp(x);
+        loss = cr_sub(rate, cr_mul(t, x));
+    } else {
         loss = cr_sub(x, cr__zero_times(t, cr_log(cr_add(x, attrs->eps.v))));
+    }
     if (attrs->full)
         loss = cr_add(loss, stirling(t));
     return cr__loss_reduced(loss, attrs->reduction, NULL);

@@ -22,7 +22,8 @@ static cr_tensor *lerp_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     }
     cr_tensor *near = cr_lt(cr_abs(weight), 0.5);
     cr_tensor *t = cr_where(near, weight, cr_sub(weight, 1));
-    return cr_add(cr_where(near, x, end), cr_mul(t, cr_sub(end, x)));
+    cr_tensor *base = cr_where(near, x, end);
+    return cr_add(base, cr_mul(t, cr_sub(end, x)));
 }
 
 CR__OP(lerp) = {

@@ -1,4 +1,5 @@
-/* bf16 and f16 by the definition of their formats: a search for the nearest, no bit tricks. */
+/* bf16 and f16 by the definition of their formats: the neighbours of a number, and which of
+ * them is nearer. */
 #include "half.h"
 
 #include <string.h>
@@ -43,10 +44,20 @@ double half_value(cr_dtype t, uint16_t bits)
     return bits >> 15 ? -size : size;
 }
 
-/* The largest number that is not above size, by search. */
+/* The largest number that is not above size: the smallest ones are multiples of the first;
+ * behind them the digits say which it is; the last power of two is searched. */
 static uint16_t below(cr_dtype t, double size)
 {
-    uint16_t low = 0, high = half_infinity(t);
+    const int f = fraction_of(t), bias = half_largest_exponent(t);
+    const double first = t == CR_BF16 ? 0x1p-133 : 0x1p-24;
+    uint16_t low = (uint16_t)(2 * bias << f), high = half_infinity(t);
+    uint64_t bits;
+    if (size < ldexp(first, f))
+        return (uint16_t)(size / first);
+    if (size < half_value(t, low)) {
+        memcpy(&bits, &size, sizeof bits);
+        return (uint16_t)((bits >> (52 - f)) - ((uint64_t)(1023 - bias) << f));
+    }
     while (high - low > 1) {
         uint16_t middle = (uint16_t)((low + high) / 2);
         if (half_value(t, middle) <= size)
@@ -58,23 +69,18 @@ static uint16_t below(cr_dtype t, double size)
 }
 
 /* That, or its neighbour; behind the largest finite number the next power of two stands for
- * infinity. Of the sizes that occur most the digits of x say at once which it is. */
+ * infinity. */
 uint16_t half_nearest(cr_dtype t, double x)
 {
     const double size = fabs(x);
     const uint16_t sign = signbit(x) ? 0x8000 : 0;
-    const int f = fraction_of(t), bias = half_largest_exponent(t);
-    uint64_t bits;
-    memcpy(&bits, &size, sizeof bits);
     if (isnan(x))
         return (uint16_t)(half_infinity(t) + 1);
-    const bool usual = size >= 0x1p-14 && size < 0x1p15;
-    uint16_t low = usual ? (uint16_t)((bits >> (52 - f)) - ((uint64_t)(1023 - bias) << f))
-                         : below(t, size);
-    const uint16_t high = (uint16_t)(low + 1);
+    const uint16_t low = below(t, size), high = (uint16_t)(low + 1);
     double above = half_value(t, high);
     if (high == half_infinity(t))
-        above = 2 * half_value(t, (uint16_t)(2 * bias << f));
+        above =
+            2 * half_value(t, (uint16_t)(2 * half_largest_exponent(t) << fraction_of(t)));
     double down = size - half_value(t, low), up = above - size;
     bool takes_high = size >= above || up < down || (up == down && (high & 1) == 0);
     return (uint16_t)(sign | (takes_high ? high : low));

@@ -361,7 +361,8 @@ static cr_tensor *beta_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     (void)n, (void)attrs;
     if (!cr__expand_both(ctx, &cr__op_beta, &a, &b))
         return NULL;
-    return cr_sigmoid(cr_sub(standard_gamma(a, true), standard_gamma(b, true)));
+    cr_tensor *first = standard_gamma(a, true);
+    return cr_sigmoid(cr_sub(first, standard_gamma(b, true)));
 }
 
 CR__OP(beta) = {

@@ -33,7 +33,7 @@ for file in src/*/*.[ch]; do
     printf '%s\n' "$code" |
         grep -E '\<(printf|puts|putchar|perror|vprintf) *\(|stdout|stderr' |
         complain "$file: a library prints nothing"
-    case $file in src/base/*) continue ;; esac
+    case $file in src/base/* | src/flow/*) continue ;; esac # flow is a user of the library
     printf '%s\n' "$code" | grep -E '(^|[^>._a-z])(malloc|calloc|realloc|strdup|alloca) *\(' |
         complain "$file: memory comes from the context"
 done

@@ -353,8 +353,8 @@ typedef struct cr_flow_report {
  * an error. */
 CR_API const cr_flow_report *cr_flow_report_of(cr_flow *flow);
 
-/* Trains a copy for .steps, explains, and tries the remedies (.remedies: a list of names by
- * commas, "auto" for those that the verdicts name; default none) over .seeds paired seeds, each trained for
+/* Trains a copy for .steps, explains, and tries the remedies (.remedies: a list of names by commas,
+ * "auto" for those that the verdicts name; default none) over .seeds paired seeds, each trained for
  * .train_steps. The report is freed by cr_flow_report_free(). ctx's own random state stays. */
 typedef struct cr_flow_diagnose_opts {
     const char *site CR_ZERO;

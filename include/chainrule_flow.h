@@ -115,6 +115,14 @@ typedef struct cr_flow_size {
     double zeros, subnormals, infinities, nans; /* shares, in the tensor's own type */
 } cr_flow_size;
 
+/* How large the elements are, in octaves that all tensors share: share[i] is that of elements with
+ * 2^(from + i) <= |x| < 2^(from + i + 1). The last bin holds the largest element, the first also
+ * what is smaller; zeros and what is not finite are in none. */
+typedef struct cr_flow_bins {
+    int from;
+    float share[32];
+} cr_flow_bins;
+
 /* A module in the order of its running, or a named tensor. NaN where a thing does not apply. */
 typedef struct cr_flow_layer {
     const char *name;  /* the path in the module, "3" or "2.inner.0"; or the tensor's */
@@ -129,6 +137,7 @@ typedef struct cr_flow_layer {
     double unlike;     /* spread over the batch: rms of y minus its batch mean, over rms of y */
     double branch;     /* of a residual: |branch| / |sum|, forward */
     double branch_delta; /* and backward: share of delta that comes through the branch */
+    const cr_flow_bins *y_bins, *delta_bins; /* of y and delta_y; NULL if not counted */
     int first_param, n_params; /* its own, in cr_flow_snapshot.params */
 } cr_flow_layer;
 
@@ -144,6 +153,7 @@ typedef struct cr_flow_param {
     double row_spread;             /* rms distance of weight rows from their mean row, over rms */
     double signal_to_noise;        /* |mean|^2 / trace of the covariance, over samples */
     bool in_optimiser, requires_grad;
+    const cr_flow_bins *weight_bins, *gradient_bins; /* NULL if not counted */
 } cr_flow_param;
 
 /* What enters the loss and comes out. Rows are samples; columns, classes or outputs. */
@@ -181,6 +191,10 @@ typedef struct cr_flow_spectrum {
     double largest, smallest;  /* singular values; smallest NaN if it was not reached */
     double mean, variance;     /* of squared singular values */
     int64_t rows, columns;
+    /* The distribution, by quadrature: weights[i] of the singular values lie about values[i], in
+     * ascending order; n_values 0 if it was not taken. */
+    int n_values;
+    double values[32], weights[32];
 } cr_flow_spectrum;
 typedef struct cr_flow_spectrum_opts {
     const char *site CR_ZERO;
@@ -344,6 +358,8 @@ typedef struct cr_flow_report {
     const cr_flow_snapshot *after;    /* the first snapshot with the accepted remedy; NULL */
     cr_flow_stack stack;              /* what theory took the network for */
     cr_flow_prediction prediction;    /* .factor NaN where the network is no stack */
+    const int *stack_layers; /* stack.depth places among the first snapshot's layers: theory's layer
+                                l ends in y of stack_layers[l - 1]; NULL where it is no stack */
     double measured_decades;          /* per layer, fitted to the first snapshot */
     cr_flow_spectrum spectrum;        /* zeros if not measured */
     bool saw_start;                   /* from step 0 on */

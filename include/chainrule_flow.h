@@ -109,6 +109,7 @@ typedef enum cr_flow_state {
 } cr_flow_state;
 typedef struct cr_flow_size {
     cr_flow_state state;
+    cr_dtype dtype;
     int64_t numel;
     double log10_norm;   /* of the 2-norm; -inf for zero, NaN where there is none */
     double rms, mean, least, most;
@@ -150,20 +151,46 @@ typedef struct cr_flow_param {
     cr_flow_size update;           /* value at the next watched step minus this value, per step */
     double update_ratio;           /* log10 of |update| / |weight| */
     double rank;                   /* of the gradient as a matrix: |g|_F^2 / |g|_2^2 */
-    double row_spread;             /* rms distance of weight rows from their mean row, over rms */
+    double row_spread;             /* rms distance of weight rows from their mean row, over rms;
+                                      NaN of vectors and of a single row */
+    double gradient_row_spread;    /* the same of the fresh gradient's rows */
+    int64_t fan_in, fan_out;       /* as initialisers count them; 0 of vectors */
+    double update_along_weight;    /* cosine of update with weight: -1 of what only decays */
+    double update_along_gradient;  /* cosine of update with minus the fresh gradient */
     double signal_to_noise;        /* |mean|^2 / trace of the covariance, over samples */
     bool in_optimiser, requires_grad;
     const cr_flow_bins *weight_bins, *gradient_bins; /* NULL if not counted */
 } cr_flow_param;
 
+/* Which loss it is, recognised by its gradient: delta is parallel to what this loss sends down. So
+ * those written by hand are known too, and those of another name. Without a target there is but
+ * CR_FLOW_LOSS_MINIMAX. */
+typedef enum cr_flow_loss_kind {
+    CR_FLOW_LOSS_UNKNOWN,
+    CR_FLOW_LOSS_SQUARES,        /* y - t */
+    CR_FLOW_LOSS_ABSOLUTE,       /* sign(y - t) */
+    CR_FLOW_LOSS_BROADCAST,      /* y - mean t: [n] against [n, 1] */
+    CR_FLOW_LOSS_SOFTMAX,        /* softmax(y) - t, rows being samples */
+    CR_FLOW_LOSS_SOFTMAX_ACROSS, /* the same with rows and columns exchanged */
+    CR_FLOW_LOSS_LIKELIHOOD,     /* -t: of logarithms of probabilities */
+    CR_FLOW_LOSS_LOG,            /* -t / y: of probabilities */
+    CR_FLOW_LOSS_SIGMOID,        /* sigmoid(y) - t */
+    CR_FLOW_LOSS_BINARY,         /* (y - t) / (y (1 - y)): of probabilities */
+    CR_FLOW_LOSS_MINIMAX         /* log(1 - p), p being y or sigmoid(y) */
+} cr_flow_loss_kind;
+
 /* What enters the loss and comes out. Rows are samples; columns, classes or outputs. */
 typedef struct cr_flow_loss {
     double value;
+    cr_flow_loss_kind kind;
+    double scale;              /* delta over that of the mean (over rows of kinds of softmax and
+                                  likelihood, over elements of the others); NaN if it is unknown */
     const char *op;            /* the loss' operation as the graph names it, "cross_entropy"; "" */
     cr_flow_size output, target, delta;
     int rank_output, rank_target;
     int64_t samples, classes;
     double row_sum_least, row_sum_most;     /* of the outputs */
+    double column_sum_least, column_sum_most;
     double delta_row_sum, delta_column_sum; /* largest |sum|, over the largest sum of |delta| */
     double delta_along_residual;            /* cosine of delta with output - target, same shapes */
     double residual_log10;                  /* log10 of |output - target| */
@@ -174,6 +201,9 @@ typedef struct cr_flow_loss {
     double learning_rate;
     double linear;                          /* curvature in x along a probe, relative; 0: linear */
     double repeat;                          /* relative difference of two passes */
+    double peak;  /* of softmaxes and attention beneath the output: mean over rows of the largest
+                     weight, where it is largest; NaN without them */
+    double peak_even;                       /* the same of even weights: 1 / keys */
 } cr_flow_loss;
 
 typedef struct cr_flow_snapshot {

@@ -337,7 +337,9 @@ typedef struct cr_flow_verdict {
     char what[160];         /* one sentence */
     char evidence[320];     /* numbers, and what healthy ones would be */
     char cure[160];         /* one sentence */
-    char remedies[64];      /* that fit, the best first: "he,batch_norm" */
+    char remedies[64];      /* that fit, the best first: "relu+he,batch_norm" */
+    double amount;          /* what the first of them needs: the factor by which the loss, the rate
+                             * or the targets are too large, the norm to clip at; 0: unknown */
 } cr_flow_verdict;
 
 /* ---- Remedies and their proof ----------------------------------------------------------- */
@@ -360,13 +362,50 @@ typedef struct cr_flow_task {
     void *user;
 } cr_flow_task;
 
-/* Known remedies by name: "xavier", "he", "lecun", "orthogonal", "lsuv", "fixup", "zero_last",
- * "relu", "tanh", "gelu", "silu", "batch_norm", "layer_norm", "rms_norm", "residual",
- * "branch_scale", "clip", "loss_scale", "lr_down", "lr_up", ..; NULL behind the last. */
+/* Remedies by name; cr_flow_remedy_list() enumerates them, NULL behind the last. Several that are
+ * joined by "+" are one: "relu+he". Weights are parameters of rank 2 and more, embeddings apart;
+ * hidden is what stands before the last layer of weights; modules that stand in a sequential can be
+ * changed, those in forwards of your own cannot.
+ *
+ *     default, xavier, he, lecun, orthogonal   all weights drawn again: U(+-1/sqrt(fan_in)),
+ *                     cr_init_xavier_normal() with gain 1, cr_init_kaiming_normal() with sqrt(2)
+ *                     and with 1, cr_init_orthogonal() with sqrt(2) if hidden layers are relus,
+ *                     else 1
+ *     lsuv, fixup     cr_init_lsuv() on the first batch, cr_init_fixup()
+ *     zero_last, branch_scale   the last layer of each residual branch is 0; L branches are scaled
+ *                     by 1/sqrt(L)
+ *     relu, leaky_relu, gelu, silu, tanh   in place of every hidden activation; if there are none,
+ *                     behind every hidden layer of weights
+ *     batch_norm, layer_norm, rms_norm     in front of every hidden activation, in place of a norm
+ *                     that stands there
+ *     residual        around what lies behind a hidden layer of weights up to the next one, which
+ *                     keeps the width: pre-activation branches (He et al., 2016)
+ *     no_output_activation   the activation or softmax behind the last layer goes
+ *     input_norm      batch norm of the input, without parameters
+ *     target_norm     targets less their mean over their deviation, of the first batch
+ *     loss_scale      the loss over the factor that the verdict found
+ *     lr_down, lr_up, clip, warmup         learning rate, cr_clip_grad_norm(), 20 steps of rising
+ *     clear_gradients, unfreeze, optimise_all, train_mode */
 typedef struct cr_flow_remedy cr_flow_remedy;
 CR_API const cr_flow_remedy *cr_flow_remedy_list(int i);
 CR_API const char *cr_flow_remedy_name(const cr_flow_remedy *remedy);
 
+/* A remedy's trial. Each of the pairs is two trainings from the same seed over the same batches,
+ * without and with the remedy; random numbers drawn in a step are the same too. Where a remedy has
+ * a size to choose (a rate, a norm to clip at), that is done before, with a seed of its own. It is
+ * accepted if
+ *
+ *     the gradient's slope is in its band: over the L layers |delta| changes by less than
+ *         6 / (2 ln 10) decades (depth of 6 xi: Schoenholz et al., 2017), plus twice the deviation
+ *         sqrt(5 L / n) / (2 ln 10) that a width of n leaves (Hanin and Nica, 2020); a network
+ *         whose depth was no alarm before may keep the slope it has;
+ *     no alarm is there in most of the seeds that was not there before;
+ *     the loss falls further: in so many pairs that a sign test tells it from chance at 5% (7 of 8,
+ *         9 of 10, 15 of 20; of fewer than 5 pairs, all). A pair counts if the mean loss over the
+ *         last tenth of the steps is below the other's by 1%, and below its own start.
+ *
+ * code is C that follows the making of ctx, net, optim, and in the training loop of x, target and
+ * loss; what belongs into the loop says so. */
 typedef struct cr_flow_trial {
     const char *remedy;
     bool applies, accepted;
@@ -374,7 +413,7 @@ typedef struct cr_flow_trial {
     double loss_before, loss_after;          /* after as many steps, medians over the seeds */
     int seeds, better;                       /* pairs, and those in which the loss fell further */
     char reason[160];                        /* why it was rejected, or accepted */
-    char code[240];                          /* the lines of C that apply it */
+    char code[1000];                         /* the lines of C that apply it */
 } cr_flow_trial;
 
 /* ---- Reports -------------------------------------------------------------------------- */
@@ -400,8 +439,11 @@ typedef struct cr_flow_report {
 CR_API const cr_flow_report *cr_flow_report_of(cr_flow *flow);
 
 /* Trains a copy for .steps, explains, and tries the remedies (.remedies: a list of names by commas,
- * "auto" for those that the verdicts name; default none) over .seeds paired seeds, each trained for
- * .train_steps. The report is freed by cr_flow_report_free(). ctx's own random state stays. */
+ * "auto" for those that the verdicts name, the best first, until two are accepted; default none)
+ * over .seeds paired seeds, each trained for .train_steps. Everything happens in ctx, in scopes of
+ * its own; ctx's random state stays. A training that fails is a finding, not an error. NULL with an
+ * error if the task cannot be built or run, for an unknown remedy, and without memory. The report
+ * is freed by cr_flow_report_free(), before or after ctx is closed. */
 typedef struct cr_flow_diagnose_opts {
     const char *site CR_ZERO;
     int64_t steps CR_ZERO;        /* default 25 */

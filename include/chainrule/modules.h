@@ -23,6 +23,25 @@ CR_API void cr_nn_free(cr_module *module);
 CR_API cr_tensor *cr_nn_forward_at(cr_module *module, cr_tensor *x, const char *site);
 #define cr_nn_forward(module, x) cr_nn_forward_at(module, x, CR_HERE)
 
+/* Hooks are functions of yours that a module calls, in the order in which they were registered,
+ * each time when it has run, from inside another module too: with its input x and its output y, as
+ * lazy as everything. The hook returns NULL, or what takes y's place: a tensor of the same context.
+ * It records and reads as the forward does, into the same graph. Hooks belong to the module and go
+ * with it; `user` is yours and must live as long. What registers returns the hook's number (1 or
+ * more), by which it is removed, or 0 with an error.
+ *
+ * A hook may register and remove hooks, its own too: those that are new are called the next time,
+ * those that are removed not any more. It ends the scopes that it opens, and no others. If it
+ * records an error (cr_fail(), or a call that failed), forward fails with that error. In a hook the
+ * module is running: it cannot be freed, and no module be inserted or removed in its tree. Where
+ * forward fails, hooks are not called. Removing one that is not there is CR_ERR_ARGUMENT. */
+typedef cr_tensor *cr_nn_forward_hook(cr_module *module, cr_tensor *x, cr_tensor *y, void *user);
+CR_API uint64_t cr_nn_register_forward_hook_at(cr_module *module, cr_nn_forward_hook *hook,
+                                               void *user, const char *site);
+#define cr_nn_register_forward_hook(module, hook, user) \
+    cr_nn_register_forward_hook_at(module, hook, user, CR_HERE)
+CR_API cr_status cr_nn_remove_forward_hook(cr_module *module, uint64_t id);
+
 /* Training mode (the start) or evaluation: matters to dropout and batch norm. For the module and
  * all it holds. */
 CR_API void cr_nn_train(cr_module *module, bool training);
@@ -59,6 +78,11 @@ CR_API int cr_nn_count(const cr_module *module);
 CR_API cr_module *cr_nn_child(const cr_module *module, int i);
 CR_API const char *cr_nn_kind(const cr_module *module);
 
+/* The module's path in the tree that it belongs to, as parameters' names have it: "2.inner.0"; ""
+ * for the outermost, and for NULL. Like snprintf(): at most capacity - 1 characters and a zero are
+ * written (text may be NULL if capacity is 0), and the length of the whole path is returned. */
+CR_API size_t cr_nn_path(const cr_module *module, char *text, size_t capacity);
+
 /* Options of modules that have none of their own. */
 typedef struct cr_nn_opts {
     const char *site CR_ZERO;
@@ -74,11 +98,34 @@ CR_API cr_status cr_nn_add_at(cr_module *sequential, cr_module *child, const cha
     cr_nn_sequential_at(CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_nn_opts, __VA_ARGS__))
 #define cr_nn_add(sequential, child) cr_nn_add_at(sequential, child, CR_HERE)
 
-/* x + inner(x); takes over inner, as cr_nn_add() does. He et al., 2016.
- * usage: cr_nn_residual(ctx, block) */
-CR_API cr_module *cr_nn_residual_at(cr_ctx *ctx, cr_module *inner, cr_nn_opts opts);
-#define cr_nn_residual(ctx, ...) \
-    cr_nn_residual_at(ctx, CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_nn_opts, __VA_ARGS__))
+/* cr_nn_insert() is cr_nn_add() in front of the i-th module, i being 0 to cr_nn_count().
+ * cr_nn_remove() gives back the i-th, which is the caller's to free, or to add elsewhere; NULL with
+ * an error. Those behind it move up, and so do the names of their parameters. Errors: a module that
+ * holds none, an i that is not there, and, but for adding at the end, a tree that is running; then
+ * nothing changes. */
+CR_API cr_status cr_nn_insert_at(cr_module *sequential, int i, cr_module *child, const char *site);
+CR_API cr_module *cr_nn_remove_at(cr_module *sequential, int i, const char *site);
+#define cr_nn_insert(sequential, i, child) cr_nn_insert_at(sequential, i, child, CR_HERE)
+#define cr_nn_remove(sequential, i) cr_nn_remove_at(sequential, i, CR_HERE)
+
+/* x + scale inner(x); takes over inner, as cr_nn_add() does. .name, without a dot, is what inner is
+ * called in paths and names of parameters ("2.conv.weight"). He et al., 2016.
+ * cr_nn_scale() is the scale, NaN for what is no residual; cr_nn_set_scale() changes it for the
+ * forwards that follow.
+ * usage: cr_nn_residual(ctx, block),
+ *        cr_nn_residual(ctx, block, .scale = CR_REAL(0.1), .name = "conv") */
+typedef struct cr_nn_residual_opts {
+    const char *site CR_ZERO;
+    cr_opt_real scale CR_ZERO; /* default 1 */
+    const char *name CR_ZERO;  /* default "inner" */
+} cr_nn_residual_opts;
+CR_API cr_module *cr_nn_residual_at(cr_ctx *ctx, cr_module *inner, cr_nn_residual_opts opts);
+#define cr_nn_residual(ctx, ...)                            \
+    cr_nn_residual_at(ctx, CR_FIRST(__VA_ARGS__, 0),        \
+                      CR_OPTS(cr_nn_residual_opts, __VA_ARGS__))
+CR_API double cr_nn_scale(const cr_module *residual);
+CR_API cr_status cr_nn_set_scale_at(cr_module *residual, double scale, const char *site);
+#define cr_nn_set_scale(residual, scale) cr_nn_set_scale_at(residual, scale, CR_HERE)
 
 /* x W^T + b with W [out, in] and b [out], both uniform in +-1/sqrt(in).
  * usage: cr_nn_linear(ctx, 64, 10), cr_nn_linear(ctx, 64, 10, .no_bias = true) */

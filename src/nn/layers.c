@@ -22,7 +22,7 @@ static bool takes(const cr_module *module, cr_tensor *x, int dim, int64_t featur
     for (int i = 0; i < cr_ndim(x); i++)
         length += (size_t)snprintf(shape + length, sizeof shape - length, "%s%lld",
                                    i ? ", " : "", (long long)cr_size(x, i));
-    size_t named = cr__nn_path(module, path, sizeof path);
+    size_t named = cr_nn_path(module, path, sizeof path);
     cr_fail(module->ctx, CR_ERR_SHAPE,
             "nn_forward: %s%s%s takes %lld features along dim %d, not [%s] (%s)", path,
             named ? ": " : "", module->name, (long long)features, dim, shape, site);
@@ -376,22 +376,72 @@ cr_module *cr_nn_sequential_at(cr_ctx *ctx, cr_nn_opts opts)
     return cr__nn_done(cr__nn_new(ctx, &sequential, NULL));
 }
 
+typedef struct residual_settings {
+    double scale;
+    char *name;
+} residual_settings;
+
 static cr_tensor *forward_residual(cr_module *module, cr_tensor *x, const char *site)
 {
+    const double scale = ((const residual_settings *)module->settings)->scale;
     cr_tensor *y = cr__nn_run(module->children[0], x, site);
+    if (y && scale != 1)
+        y = cr_mul_at(cr_arg_tensor(y), cr_arg_real(scale), site);
     return y ? cr_add_at(cr_arg_tensor(x), cr_arg_tensor(y), site) : NULL;
 }
 
-static const cr__nn_kind residual = { .name = "residual", .forward = forward_residual };
-
-cr_module *cr_nn_residual_at(cr_ctx *ctx, cr_module *inner, cr_nn_opts opts)
+static void end_residual(cr_module *module)
 {
-    cr_module *module = cr__nn_new(ctx, &residual, NULL);
+    cr__free(module->ctx, ((residual_settings *)module->settings)->name);
+}
+
+static const cr__nn_kind residual = { .name = "residual",
+                                      .forward = forward_residual,
+                                      .settings_size = sizeof(residual_settings),
+                                      .end = end_residual };
+
+static void name_branch(cr_module *module, const char *name, const char *site)
+{
+    residual_settings *s = module->settings;
+    if (!cr__nn_name(module, name, site) ||
+        !(s->name = cr__alloc(module->ctx, strlen(name) + 1)))
+        return;
+    module->branch = strcpy(s->name, name);
+}
+
+cr_module *cr_nn_residual_at(cr_ctx *ctx, cr_module *inner, cr_nn_residual_opts opts)
+{
+    residual_settings given = { .scale = opts.scale.given ? opts.scale.v : 1 };
+    cr_module *module = cr__nn_new(ctx, &residual, &given);
     if (module)
-        cr__nn_adopt(module, inner, opts.site);
+        cr__nn_adopt(module, inner, 0, opts.site);
     else
         cr__nn_discard(inner);
+    if (cr__nn_number(module, "scale", given.scale, -DBL_MAX, DBL_MAX, "a finite number",
+                      opts.site) &&
+        opts.name)
+        name_branch(module, opts.name, opts.site);
     return cr__nn_done(module);
+}
+
+double cr_nn_scale(const cr_module *module)
+{
+    return module && module->kind == &residual
+               ? ((const residual_settings *)module->settings)->scale
+               : (double)NAN;
+}
+
+cr_status cr_nn_set_scale_at(cr_module *module, double scale, const char *site)
+{
+    if (!module)
+        return CR_ERR_NULL;
+    if (module->kind != &residual)
+        return cr_fail(module->ctx, CR_ERR_ARGUMENT,
+                       "nn_set_scale: a %s has no scale; a residual has (%s)",
+                       module->name, site ? site : "?");
+    if (cr__nn_number(module, "scale", scale, -DBL_MAX, DBL_MAX, "a finite number", site))
+        ((residual_settings *)module->settings)->scale = scale;
+    return cr_error(module->ctx);
 }
 
 /* ---- modules of the user's own ---- */

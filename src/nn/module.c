@@ -1,6 +1,6 @@
-/* The module tree: who owns whom, parameters and their names, training mode, forward.
- * What the single kinds of modules do is in layers.c. Walks over the tree use its links,
- * not recursion. */
+/* The module tree: who owns whom, parameters and their names, training mode, forward and the
+ * hooks on it. What the single kinds of modules do is in layers.c. Walks over the tree use its
+ * links, not recursion. */
 #include "nn.h"
 
 #include "../base/dtype.h"
@@ -45,6 +45,7 @@ static void free_one(cr_module *module)
     cr__free(ctx, module->entries);
     cr__lookup_free(ctx, &module->names);
     cr__free(ctx, module->children);
+    cr__free(ctx, module->hooks);
     cr__free(ctx, module->params.rows);
     cr__free(ctx, module->buffers.rows);
     cr__free(ctx, module);
@@ -228,16 +229,22 @@ static const cr__nn_entry *find_entry(const cr_module *module, const char *name)
     return place < 0 ? NULL : &module->entries[place];
 }
 
+bool cr__nn_name(const cr_module *module, const char *name, const char *site)
+{
+    if (!name || !name[0] || strchr(name, '.'))
+        cr_fail(module->ctx, CR_ERR_ARGUMENT,
+                "nn: \"%s\" is no name for a part of a %s: it must not be empty, nor "
+                "have a dot in it (%s)",
+                name ? name : "(NULL)", module->name, site ? site : "?");
+    return !cr_error(module->ctx);
+}
+
 static cr_status check_entry(cr_module *module, const char *name, cr_tensor *value,
                              const char *site)
 {
     cr_ctx *ctx = module->ctx;
-    if (!name || !name[0] || strchr(name, '.'))
-        return cr_fail(
-            ctx, CR_ERR_ARGUMENT,
-            "nn: \"%s\" is no name for a part of a %s: it must not be empty, nor "
-            "have a dot in it (%s)",
-            name ? name : "(NULL)", module->name, site);
+    if (!cr__nn_name(module, name, site))
+        return cr_error(ctx);
     if (!value)
         return cr_fail(ctx, CR_ERR_NULL, "nn: the value of %s is NULL (%s)", name, site);
     if (!cr_dtype_of(value))
@@ -337,10 +344,29 @@ static cr_status check_child(cr_module *parent, const cr_module *child, const ch
     return cr_error(ctx);
 }
 
-cr_status cr__nn_adopt(cr_module *parent, cr_module *child, const char *site)
+/* Fails if the parts of a module cannot change places now, or if it has no place i. */
+static bool check_place(const cr_module *module, const char *what, int i, int places,
+                        const char *site)
+{
+    const char *why = in_use(root_of((cr_module *)module));
+    if (why)
+        cr_fail(module->ctx, CR_ERR_ARGUMENT,
+                "nn_%s: this %s %s; change it outside of its own forward (%s)", what,
+                module->name, why, site);
+    else if (i < 0 || i >= places)
+        cr_fail(module->ctx, CR_ERR_ARGUMENT,
+                "nn_%s: there is no place %d in this %s, which holds %d modules (%s)",
+                what, i, module->name, module->n_children, site);
+    return !cr_error(module->ctx);
+}
+
+cr_status cr__nn_adopt(cr_module *parent, cr_module *child, int place, const char *site)
 {
     cr_module **children = NULL;
-    if (check_child(parent, child, site ? site : "?") == CR_OK)
+    site = site ? site : "?";
+    if (check_child(parent, child, site) == CR_OK &&
+        (place == parent->n_children ||
+         check_place(parent, "insert", place, parent->n_children + 1, site)))
         children = grow(parent->ctx, parent->children, parent->n_children,
                         &parent->children_capacity, sizeof *children);
     if (!children) {
@@ -350,29 +376,73 @@ cr_status cr__nn_adopt(cr_module *parent, cr_module *child, const char *site)
     }
     parent->children = children;
     child->parent = parent;
-    child->place = parent->n_children;
-    parent->children[parent->n_children++] = child;
+    for (int i = parent->n_children++; i > place; i--) {
+        children[i] = children[i - 1];
+        children[i]->place = i;
+    }
+    children[place] = child;
+    child->place = place;
     for (cr_module *m = child; m->parent && m->parent->height <= m->height; m = m->parent)
         m->parent->height = m->height + 1;
     lists_changed(parent);
     return CR_OK;
 }
 
-cr_status cr_nn_add_at(cr_module *module, cr_module *child, const char *site)
+/* Whether the user may change what a module holds; false with the error. */
+static bool holds_children(const cr_module *module, const char *what, const char *site)
 {
-    if (module && module->kind->holds_children)
-        return cr__nn_adopt(module, child, site);
-    cr_status status = CR_ERR_NULL;
-    if (module)
-        status = cr_fail(module->ctx, CR_ERR_ARGUMENT,
-                         "nn_add: a %s holds no modules; add to a sequential (%s)",
-                         module->name, site ? site : "?");
-    else if (child)
-        cr_fail(child->ctx, CR_ERR_NULL, "nn_add: the module to add to is NULL (%s)",
+    if (module && !module->kind->holds_children)
+        cr_fail(module->ctx, CR_ERR_ARGUMENT,
+                "nn_%s: a %s holds no modules; add to a sequential (%s)", what,
+                module->name, site ? site : "?");
+    return module && module->kind->holds_children;
+}
+
+/* Takes over child in front of the place-th. */
+static cr_status take_over(cr_module *module, cr_module *child, int place,
+                           const char *what, const char *site)
+{
+    if (holds_children(module, what, site))
+        return cr__nn_adopt(module, child, place, site);
+    if (!module && child)
+        cr_fail(child->ctx, CR_ERR_NULL, "nn_%s: the module to add to is NULL (%s)", what,
                 site ? site : "?");
     if (!module || child != root_of(module))
         cr__nn_discard(child);
-    return status;
+    return module ? cr_error(module->ctx) : CR_ERR_NULL;
+}
+
+cr_status cr_nn_add_at(cr_module *module, cr_module *child, const char *site)
+{
+    return take_over(module, child, cr_nn_count(module), "add", site);
+}
+
+cr_status cr_nn_insert_at(cr_module *module, int i, cr_module *child, const char *site)
+{
+    return take_over(module, child, i, "insert", site);
+}
+
+cr_module *cr_nn_remove_at(cr_module *module, int i, const char *site)
+{
+    if (!module || cr_error(module->ctx) || !holds_children(module, "remove", site) ||
+        !check_place(module, "remove", i, module->n_children, site ? site : "?"))
+        return NULL;
+    cr_module *child = module->children[i];
+    module->n_children--;
+    for (; i < module->n_children; i++) {
+        module->children[i] = module->children[i + 1];
+        module->children[i]->place = i;
+    }
+    child->parent = NULL;
+    child->place = 0;
+    for (cr_module *m = module; m; m = m->parent) {
+        m->height = 1;
+        for (int k = 0; k < m->n_children; k++)
+            if (m->children[k]->height >= m->height)
+                m->height = m->children[k]->height + 1;
+    }
+    lists_changed(module);
+    return child;
 }
 
 /* ---- asking ---- */
@@ -405,45 +475,46 @@ void cr_nn_train(cr_module *module, bool training)
 
 /* ---- names ---- */
 
-/* What a module is called by its parent: its place, or "inner" where there is only one.
- */
-static int own_name(const cr_module *module, char *text, size_t capacity)
+/* What a module is called by its parent: its place, written to digits, or the name of the only
+ * branch. */
+static const char *own_name(const cr_module *module, char digits[16])
 {
     if (!module->parent->kind->holds_children)
-        return snprintf(text, capacity, "inner");
-    return snprintf(text, capacity, "%d", module->place);
+        return module->parent->branch ? module->parent->branch : "inner";
+    snprintf(digits, 16, "%d", module->place);
+    return digits;
 }
 
-/* Writes the path of module below root backwards, so that it ends before end; every name
- * is followed by a dot. Returns its length; end NULL: only that. */
-static size_t write_path(const cr_module *root, const cr_module *module, char *end)
+/* Writes what fits below capacity of the path of module below root, every name followed by a
+ * dot. Returns its whole length. */
+static size_t write_path(const cr_module *root, const cr_module *module, char *text,
+                         size_t capacity)
 {
+    char digits[16];
     size_t length = 0;
-    for (; module != root; module = module->parent) {
-        char name[16];
-        size_t n = (size_t)own_name(module, name, sizeof name);
-        length += n + 1;
-        if (end) {
-            memcpy(end - length, name, n);
-            *(end - length + n) = '.';
-        }
+    for (const cr_module *m = module; m != root; m = m->parent)
+        length += strlen(own_name(m, digits)) + 1;
+    size_t end = length;
+    for (const cr_module *m = module; m != root && capacity; m = m->parent) {
+        const char *name = own_name(m, digits);
+        const size_t n = strlen(name);
+        end -= n + 1;
+        for (size_t i = 0; i <= n && end + i < capacity; i++)
+            text[end + i] = i < n ? name[i] : '.';
     }
     return length;
 }
 
-size_t cr__nn_path(const cr_module *module, char *text, size_t capacity)
+size_t cr_nn_path(const cr_module *module, char *text, size_t capacity)
 {
     const cr_module *root = module;
-    while (root->parent)
+    while (root && root->parent)
         root = root->parent;
-    size_t length = write_path(root, module, NULL);
-    if (length + 1 > capacity || !length) {
-        snprintf(text, capacity, "%s", length ? ".." : "");
-        return strlen(text);
-    }
-    write_path(root, module, text + length);
-    text[length - 1] = '\0'; /* the last dot */
-    return length - 1;
+    size_t length = write_path(root, module, text, capacity);
+    length -= length > 0; /* the last dot */
+    if (capacity)
+        text[length < capacity ? length : capacity - 1] = '\0';
+    return length;
 }
 
 /* How many entries there are, and the memory that a list of them takes. */
@@ -452,7 +523,7 @@ static void measure_list(const cr_module *root, bool buffers, int *n, size_t *by
     *n = 0;
     *bytes = 1;
     for (const cr_module *m = root; m; m = next_below(root, m)) {
-        size_t path = write_path(root, m, NULL);
+        size_t path = write_path(root, m, NULL, 0);
         for (int i = 0; i < m->n_entries; i++)
             if (m->entries[i].buffer == buffers) {
                 ++*n;
@@ -474,7 +545,7 @@ static int fill_list(const cr_module *root, bool buffers, int most, cr_param *ro
     char *text = (char *)(rows + most);
     int n = 0;
     for (const cr_module *m = root; m && n >= 0; m = next_below(root, m)) {
-        size_t path = write_path(root, m, NULL);
+        size_t path = write_path(root, m, NULL, 0);
         for (int i = 0; i < m->n_entries && n >= 0; i++) {
             const cr__nn_entry *entry = &m->entries[i];
             uint32_t hash = cr__hash_pointer(entry->tensor);
@@ -482,7 +553,7 @@ static int fill_list(const cr_module *root, bool buffers, int most, cr_param *ro
             if (entry->buffer != buffers ||
                 cr__lookup_find(&seen, hash, same_tensor, rows, entry->tensor) >= 0)
                 continue;
-            write_path(root, m, text + path);
+            write_path(root, m, text, path);
             memcpy(text + path, entry->name, length);
             rows[n] = (cr_param){ .name = text, .tensor = entry->tensor };
             text += path + length;
@@ -532,15 +603,15 @@ const cr_params *cr_nn_buffers(cr_module *module)
 static const cr_module *child_named(const cr_module *module, const char *name,
                                     size_t length)
 {
-    char own[16];
+    char digits[16];
     int64_t place = 0;
     for (size_t i = 0; i < length && i < 9 && module->kind->holds_children; i++)
         place = 10 * place + (name[i] - '0');
     if (place < 0 || place >= module->n_children)
         return NULL;
     cr_module *child = module->children[place];
-    size_t n = (size_t)own_name(child, own, sizeof own);
-    return n == length && memcmp(own, name, n) == 0 ? child : NULL;
+    const char *own = own_name(child, digits);
+    return strlen(own) == length && memcmp(own, name, length) == 0 ? child : NULL;
 }
 
 cr_tensor *cr_nn_param_at(cr_module *module, const char *name, const char *site)
@@ -617,9 +688,85 @@ cr_status cr_nn_copy_at(cr_module *to, cr_module *from, const char *site)
 
 /* ---- forward ---- */
 
+uint64_t cr_nn_register_forward_hook_at(cr_module *module, cr_nn_forward_hook *hook,
+                                        void *user, const char *site)
+{
+    if (!module || cr_error(module->ctx))
+        return 0;
+    site = site ? site : "?";
+    if (!hook) {
+        cr_fail(module->ctx, CR_ERR_NULL, "nn_register_forward_hook: hook is NULL (%s)",
+                site);
+        return 0;
+    }
+    if (root_of(module)->closing) {
+        cr_fail(module->ctx, CR_ERR_ARGUMENT,
+                "nn_register_forward_hook: this %s is being freed (%s)", module->name,
+                site);
+        return 0;
+    }
+    cr__nn_hook *hooks = grow(module->ctx, module->hooks, module->n_hooks,
+                              &module->hooks_capacity, sizeof *hooks);
+    if (!hooks)
+        return 0;
+    module->hooks = hooks;
+    hooks[module->n_hooks++] = (cr__nn_hook){ ++module->last_hook, hook, user };
+    return module->last_hook;
+}
+
+/* Takes the rows away whose hooks were removed. */
+static void close_ranks(cr_module *module)
+{
+    int kept = 0;
+    for (int i = 0; i < module->n_hooks; i++)
+        if (module->hooks[i].hook)
+            module->hooks[kept++] = module->hooks[i];
+    module->n_hooks = kept;
+}
+
+cr_status cr_nn_remove_forward_hook(cr_module *module, uint64_t id)
+{
+    if (!module)
+        return CR_ERR_NULL;
+    for (int i = 0; i < module->n_hooks; i++)
+        if (module->hooks[i].hook && module->hooks[i].id == id) {
+            module->hooks[i].hook = NULL;
+            if (!module->calling)
+                close_ranks(module);
+            return CR_OK;
+        }
+    return cr_fail(module->ctx, CR_ERR_ARGUMENT,
+                   "nn_remove_forward_hook: this %s has no hook %llu", module->name,
+                   (unsigned long long)id);
+}
+
+/* What takes the place of y, as the hooks want it. They may register and remove hooks, so that
+ * rows move, and none goes before the calls are over. */
+static cr_tensor *call_hooks(cr_module *module, cr_tensor *x, cr_tensor *y,
+                             const char *site)
+{
+    cr_ctx *ctx = module->ctx;
+    const int n = module->n_hooks;
+    module->calling++;
+    for (int i = 0; i < n && !cr_error(ctx); i++) {
+        const cr__nn_hook hook = module->hooks[i];
+        cr_tensor *other = hook.hook ? hook.hook(module, x, y, hook.user) : NULL;
+        if (other && cr_ctx_of(other) != ctx)
+            cr_fail(ctx, CR_ERR_SCOPE,
+                    "nn_forward: hook %llu of a %s returned a tensor of another context "
+                    "(%s)",
+                    (unsigned long long)hook.id, module->name, site);
+        y = other ? other : y;
+    }
+    if (!--module->calling)
+        close_ranks(module);
+    return cr_error(ctx) ? NULL : y;
+}
+
 cr_tensor *cr__nn_run(cr_module *module, cr_tensor *x, const char *site)
 {
-    return module->kind->forward(module, x, site);
+    cr_tensor *y = module->kind->forward(module, x, site);
+    return y && module->n_hooks ? call_hooks(module, x, y, site) : y;
 }
 
 cr_tensor *cr_nn_forward_at(cr_module *module, cr_tensor *x, const char *site)

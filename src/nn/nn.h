@@ -20,6 +20,13 @@ typedef struct cr__nn_entry {
     bool buffer;
 } cr__nn_entry;
 
+/* A hook on forward; NULL: it was removed. */
+typedef struct cr__nn_hook {
+    uint64_t id;
+    cr_nn_forward_hook *hook;
+    void *user;
+} cr__nn_hook;
+
 /* A list handed out: one block of memory, the rows before the characters of their names. */
 typedef struct cr__nn_list {
     cr_params view;
@@ -44,6 +51,13 @@ struct cr_module {
     int n_entries, entries_capacity;
     cr__lookup names; /* of entries */
     cr__nn_list params, buffers;
+    const char
+        *branch; /* what a kind that holds no children calls its only one; NULL: inner */
+
+    cr__nn_hook *hooks;
+    int n_hooks, hooks_capacity;
+    int calling; /* calls of its hooks in progress: rows stay where they are */
+    uint64_t last_hook;
 
     void *settings; /* of kind->settings_size bytes */
 };
@@ -61,6 +75,7 @@ bool cr__nn_size(const cr_module *module, const char *what, int64_t size,
                  const char *site);
 bool cr__nn_number(const cr_module *module, const char *what, double x, double least,
                    double most, const char *range, const char *site);
+bool cr__nn_name(const cr_module *module, const char *name, const char *site);
 bool cr__nn_float(const cr_module *module, cr_dtype dtype, const char *site);
 /* Whether a parameter of this shape has a number of bytes. */
 bool cr__nn_fits(const cr_module *module, cr_dims dims, const char *site);
@@ -70,17 +85,14 @@ bool cr__nn_fits(const cr_module *module, cr_dims dims, const char *site);
 cr_tensor *cr__nn_own(cr_module *module, const char *name, cr_tensor *value, bool buffer,
                       const char *site);
 
-/* Makes child the last child of parent, which frees it from now on. Frees child if that
- * fails, unless it is another's, or in use. */
-cr_status cr__nn_adopt(cr_module *parent, cr_module *child, const char *site);
+/* Makes child parent's child in front of the place-th; parent frees it from now on. Frees child
+ * if that fails, unless it is another's, or in use. */
+cr_status cr__nn_adopt(cr_module *parent, cr_module *child, int place, const char *site);
 /* Frees what a constructor or cr_nn_add() was given and cannot keep: see above. */
 void cr__nn_discard(cr_module *child);
 
 /* The module's forward, without what the outermost one does besides. */
 cr_tensor *cr__nn_run(cr_module *module, cr_tensor *x, const char *site);
-
-/* The path of a module below its root, like "2.inner", written like snprintf does. */
-size_t cr__nn_path(const cr_module *module, char *text, size_t capacity);
 
 /* U[low, high) as operations. */
 cr_tensor *cr__nn_uniform(cr_ctx *ctx, cr_dims dims, double low, double high,

@@ -22,4 +22,12 @@ void *cr__arena_alloc(cr__arena *arena, cr_ctx *ctx, size_t bytes);
 char *cr__arena_text(cr__arena *arena, cr_ctx *ctx, const char *text);
 void cr__arena_free(cr__arena *arena);
 
+/* ---- explain.c ------------------------------------------------------------------------ */
+
+/* Fills of out what n snapshots tell, in the order of time: verdicts, the stack that theory takes
+ * the network for, its prediction, measured_decades; and snapshots, n_snapshots, saw_start, which
+ * are those given. The rest stays. What it allocates is arena's; snapshots must live as long. */
+cr_status cr__flow_explain(cr_ctx *ctx, cr__arena *arena, const cr_flow_snapshot *snapshots, int n,
+                           bool saw_start, cr_flow_report *out);
+
 #endif

@@ -99,6 +99,7 @@ static void ask_all(cr_ctx *ctx, gone g)
     FAILS(cr_operand(x, 0));
     FAILS(cr_attrs(x));
     FAILS(cr_op_of(x));
+    FAILS(cr_op_within(x));
 }
 
 static void test_places(bool check)

@@ -1,0 +1,152 @@
+/* What watching and measuring share: a cr_flow, arrays and their numbers, one measurement. */
+#ifndef CR_FLOW_MEASURE_H
+#define CR_FLOW_MEASURE_H
+
+#include "flow.h"
+
+/* ---- arrays: sizes.c ------------------------------------------------------------------ */
+
+/* The elements of a tensor. data NULL: there are none. */
+typedef struct cr__flow_array {
+    const void *data;
+    cr_dtype dtype;
+    int64_t numel;
+} cr__flow_array;
+
+/* n elements from start on as doubles; and one. */
+void cr__flow_load(const cr__flow_array *array, int64_t start, int64_t n, double *to);
+double cr__flow_at(const cr__flow_array *array, int64_t i);
+
+/* What has been seen of an array, whose elements come bit by bit. The sum of their squares is
+ * squares 4^exponent. */
+typedef struct cr__tally {
+    cr_dtype dtype;
+    int64_t n, zeros, subnormals, infinities, nans;
+    double tiny; /* the least normal number of its type */
+    double sum, squares, least, most;
+    int exponent;
+} cr__tally;
+void cr__tally_start(cr__tally *t, cr_dtype dtype);
+void cr__tally_add(cr__tally *t, const double *v, int64_t n);
+cr_flow_size cr__tally_size(const cr__tally *t);
+
+/* Numbers of an array; its histogram too, unless bins is NULL. */
+cr_flow_size cr__flow_measure(const cr__flow_array *array, cr_flow_bins *bins);
+
+/* Of a tensor of which there is nothing: CR_FLOW_DISCONNECTED, and numel 0 where nothing was to be
+ * expected. */
+cr_flow_size cr__flow_no_size(const cr_tensor *x, bool awaited);
+
+/* Two arrays beside each other: NaNs where one is missing, or of another size. */
+typedef struct cr__flow_pair {
+    double cosine;
+    cr__tally difference; /* a - b */
+} cr__flow_pair;
+cr__flow_pair cr__flow_compare(const cr__flow_array *a, const cr__flow_array *b);
+
+/* ---- a flow: watch.c ------------------------------------------------------------------ */
+
+/* A module of the tree, from the step before a measurement to that. */
+typedef struct cr__flow_place {
+    cr_flow *flow;
+    cr_module *module;
+    const char *name;
+    uint64_t hook;
+    int level;
+} cr__flow_place;
+
+/* A module that has run, or a tensor that was named; x NULL for these. The flow holds references to
+ * the tensors. */
+typedef struct cr__flow_event {
+    const cr__flow_place *place; /* NULL: a named tensor */
+    const char *name;
+    cr_tensor *x, *y;
+} cr__flow_event;
+
+/* A parameter as it was when it was measured last, if that was in the step before this. */
+typedef struct cr__flow_past {
+    cr_tensor *tensor;
+    cr__flow_array weight, gradient;
+} cr__flow_past;
+
+struct cr_flow {
+    cr_ctx *ctx; /* NULL until it is known */
+    cr_module *module;
+    cr_optim *optim;
+    cr_params
+        given; /* .params of the options: copied, retained; list NULL: none were given */
+    int64_t every, first;
+    int64_t step; /* watched so far: the number of the next */
+
+    /* While the next step is to be measured: hooks, what they have seen. Freed with `seen`. */
+    bool attached;
+    cr__flow_place *places; /* the module first */
+    int n_places;
+    cr__flow_event *events;
+    int n_events, events_capacity;
+    cr__arena seen;
+
+    /* Of the step before, if that was measured. */
+    cr__flow_past *past;
+    int n_past;
+    cr__arena remembered;
+
+    /* By time; each with memory of its own. */
+    cr_flow_snapshot *snapshots;
+    cr__arena *arenas;
+    int n_snapshots, snapshots_capacity;
+    int64_t measured; /* how many there were, those that were thinned out counted */
+    bool saw_start;   /* the first step was measured */
+
+    cr_flow_report report; /* cr_flow_report_of() */
+    cr__arena reported;
+};
+
+/* The parameters that are looked at; n 0 if there are none. */
+cr_params cr__flow_params(const cr_flow *flow);
+
+/* ---- one measurement: measure.c, measure_params.c, measure_loss.c ---------------------- */
+
+/* A tensor that is measured, and its cotangent. */
+typedef struct cr__flow_value {
+    cr_tensor *tensor;
+    cr_tensor *shown; /* the same value: reading it has no effect on the tensor */
+    cr_tensor *delta; /* NULL: none arrived */
+    cr__flow_array value, gradient;
+    cr_flow_size size, delta_size;
+    const cr_flow_bins *bins, *delta_bins;
+} cr__flow_value;
+
+typedef struct cr__flow_measurement {
+    cr_flow *flow;
+    cr_ctx *ctx;
+    cr__arena *arena;  /* the snapshot's */
+    cr__arena scratch; /* gone with the measurement */
+    cr_tensor *loss;
+    const cr_flow_watch_opts *opts;
+    cr_flow_snapshot *out;
+    cr__flow_value *values; /* each tensor once */
+    int n_values;
+    int *slots; /* hash table of places in values, plus 1 */
+    int n_slots;
+    cr_params params;
+    const cr__flow_value *output, *target; /* NULL if unknown */
+} cr__flow_measurement;
+
+/* The value of a tensor that was entered; NULL of NULL. */
+const cr__flow_value *cr__flow_value_of(const cr__flow_measurement *m,
+                                        const cr_tensor *x);
+
+/* Measures a step into out, whose memory is arena's; all or nothing. */
+cr_status cr__flow_take(cr_flow *flow, cr_tensor *loss, const cr_flow_watch_opts *opts,
+                        cr__arena *arena, cr_flow_snapshot *out);
+
+void cr__flow_take_params(cr__flow_measurement *m);
+void cr__flow_take_loss(cr__flow_measurement *m);
+
+/* Remembers parameters and gradients for the next step; and what became of them since, into the
+ * latest snapshot. */
+void cr__flow_remember(cr__flow_measurement *m);
+void cr__flow_finish(cr_flow *flow);
+
+#endif

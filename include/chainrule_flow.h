@@ -22,13 +22,18 @@ CR_BEGIN
 
 /* ---- Theory: signal propagation in wide networks ------------------------------------- */
 
-/* An activation as theory takes it: value and slope, kinks in ascending order (integrals are split
- * there). cr_flow_activation_find() knows those of modules.h by name ("linear" among them), NULL
- * otherwise; cr_flow_activation_list(i) enumerates them, NULL behind the last. */
+/* The calls of this part have no context: a wrong argument is CR_ERR_ARGUMENT, or NaN, and nothing
+ * else happens. They allocate nothing and keep nothing.
+ *
+ * An activation as theory takes it: value and slope, at most 32 kinks (integrals are split there).
+ * cr_flow_activation_find() knows those of modules.h, and "linear", "gelu_tanh", by name, NULL
+ * otherwise; cr_flow_activation_list(i) enumerates them, NULL behind the last. Options are the
+ * defaults (leaky_relu 0.01); of leaky_relu, prelu (the slope), elu, celu (alpha) and softplus
+ * (beta) a copy's user may point to another double. */
 typedef struct cr_flow_activation {
     const char *name;
     double (*value)(double x, const void *user);
-    double (*slope)(double x, const void *user);
+    double (*slope)(double x, const void *user); /* at a kink either side's */
     const void *user;
     const double *kinks;
     int n_kinks;
@@ -43,14 +48,17 @@ typedef enum cr_flow_norm {
     CR_FLOW_RMS_NORM
 } cr_flow_norm;
 typedef enum cr_flow_residual {
-    CR_FLOW_PLAIN,           /* h = phi(W h' + b) */
+    CR_FLOW_PLAIN,           /* h = W phi(norm h') + b */
     CR_FLOW_PRE_ACTIVATION,  /* h = h' + scale (W phi(norm h') + b) */
     CR_FLOW_POST_ACTIVATION  /* h = h' + scale phi(norm(W h' + b)) */
 } cr_flow_residual;
 typedef enum cr_flow_phase { CR_FLOW_ORDERED, CR_FLOW_CRITICAL, CR_FLOW_CHAOTIC } cr_flow_phase;
 
-/* A stack of equal layers, of infinite width but where width is given. A convolution is a layer
- * whose fan-in is channels times the kernel's size. */
+/* A stack of equal layers, of infinite width but where width is given. h is what layers hand over
+ * and delta its cotangent: the pre-activation of a plain stack, the stream of a residual one. The
+ * first layer of a plain stack is linear, W x + b; x has independent entries of mean 0. Batch norm
+ * is that of a large batch, in training. A convolution is a layer whose fan-in is channels times
+ * the kernel's size. */
 typedef struct cr_flow_stack {
     const cr_flow_activation *activation;
     double sigma_w2;          /* variance of a weight times its fan-in */
@@ -58,42 +66,58 @@ typedef struct cr_flow_stack {
     cr_flow_norm norm;        /* in front of the activation */
     cr_flow_residual residual;
     double branch_scale;      /* of a residual branch; 0 stands for 1 */
-    double dropout;           /* probability of a zero, behind the activation */
+    double dropout;           /* probability of a zero, behind the activation; below 1 */
     double q0;                /* mean square of the input; 0 stands for 1 */
     int64_t width, depth;     /* for the finite-width band; 0: none */
     bool orthogonal;          /* weights, instead of independent ones */
 } cr_flow_stack;
 
-/* What theory says of it (Poole et al., 2016; Schoenholz et al., 2017; Yang and Schoenholz, 2017;
- * Pennington et al., 2017; Yang et al., 2019; Hanin and Nica, 2020). NaN where a thing does not
- * exist. */
+/* What theory says of it, with z standard normal, n what the norm divides squares by (1 without),
+ * p dropout's probability:
+ *
+ *     variance map     q' = sigma_w2 E phi(sqrt(q) z)^2 / (1 - p) + sigma_b2     Poole et al., 2016
+ *     chi              sigma_w2 E phi'(sqrt(q*) z)^2 / ((1 - p) n)        Schoenholz et al., 2017
+ *       layer, rms norm: z for sqrt(q) z, n = q*; batch norm: n = sigma_w2 Var phi(z), Yang et al.,
+ *       2019. A residual adds branch_scale^2 times this to the q of h'; its squared factor is
+ *       1 + branch_scale^2 chi (Yang and Schoenholz, 2017; Hanin and Rolnick, 2018).
+ *     beta             sum over the layers of (3 mu2/mu1^2 - 1)/width, 5/width for ReLU (Hanin and
+ *                      Nica, 2020), and what the fluctuation of q adds
+ *     jacobian         depth mu2/mu1^2, orthogonal depth (mu2/mu1^2 - 1)  Pennington et al., 2017
+ *
+ * Where the variance diverges, as it does in residuals, chi and factor are the limits for large
+ * variances. NaN where a thing does not exist. */
 typedef struct cr_flow_prediction {
-    double q_star;            /* fixed point of the variance map, of pre-activations */
+    double q_star;            /* fixed point of the variance map, from q0 on */
     bool diverges;            /* there is none: the variance grows without bound */
     bool every_q;             /* every variance is a fixed point (ReLU at sigma_w2 2) */
-    double chi;               /* sigma_w2 E phi'(sqrt(q*) z)^2 (E over a standard normal z) */
+    double chi;
     double factor;            /* of |delta| per layer, backwards; sqrt(chi) of a plain stack */
     double decades;           /* log10 of that */
-    double decades_activation, decades_weight, decades_norm; /* its parts */
-    double c_star;            /* fixed point of the correlation map */
-    double slope;             /* of the correlation map at 1: chi without norm and residual */
-    double xi_q, xi_c, xi_grad; /* depth scales, in layers: of variance, correlation, gradient */
-    cr_flow_phase phase;
-    double mu1, mu2;          /* moments of the activation's squared slope */
+    double decades_activation, decades_weight, decades_norm; /* its parts; NaN of a residual */
+    double decades_mean;      /* mean of decades over depth layers, from q0 on; NaN without depth */
+    double c_star;            /* fixed point of the correlation map; NaN: all are (tanh, q* 0) */
+    double slope;             /* of the correlation map at 1: chi where q* > 0, plain */
+    double xi_q, xi_c, xi_grad; /* depth scales, in layers, of variance, correlation, |delta|^2:
+                                   1/|ln|, infinite where nothing changes exponentially */
+    cr_flow_phase phase;      /* by factor: below 1, 1, above 1 */
+    double mu1, mu2;          /* means of the activation's slope^2 and slope^4 */
     double beta;              /* variance of ln |delta|^2 at this width and depth; mean -beta/2 */
     double jacobian_variance; /* of squared singular values, over the square of their mean */
 } cr_flow_prediction;
 CR_API cr_status cr_flow_predict(const cr_flow_stack *stack, cr_flow_prediction *out);
 
-/* Layer by layer from q0, for l = 1 .. depth: q[l-1] the mean square of pre-activations, ratio[l-1]
+/* Layer by layer from q0, for l = 1 .. depth: q[l-1] the mean square of h, ratio[l-1]
  * ln(|delta at layer l| / |delta at layer depth|). Either may be NULL. */
 CR_API cr_status cr_flow_profile(const cr_flow_stack *stack, double *q, double *ratio);
 
-/* One step of the maps: the next variance; the next correlation of two inputs of variance q. */
+/* One step of the maps: the next variance; the next correlation of two inputs of variance q above 0
+ * (a residual stream's mean is taken as 0; behind batch norm, correlations of deviations from the
+ * batch's mean; masks of dropout are independent). */
 CR_API double cr_flow_variance_map(const cr_flow_stack *stack, double q);
 CR_API double cr_flow_correlation_map(const cr_flow_stack *stack, double q, double c);
 
-/* The sigma_w at which chi is 1 for this sigma_b; NaN if there is none. */
+/* The sigma_w at which chi is 1 for this sigma_b, with a q* that variances above it fall to; NaN if
+ * there is none. */
 CR_API double cr_flow_edge_of_chaos(const cr_flow_activation *activation, double sigma_b);
 
 /* ---- Measurement ---------------------------------------------------------------------- */

@@ -2,9 +2,11 @@
 #ifndef CHAINRULE_MODULES_H
 #define CHAINRULE_MODULES_H
 
+#include "activations.h"
 #include "convolutions.h"
 #include "indexing.h"
 #include "maps.h"
+#include "pooling.h"
 
 CR_BEGIN
 
@@ -222,30 +224,89 @@ CR_API cr_module *cr_nn_conv_transpose3d_at(cr_ctx *ctx, int64_t in_channels,
                               CR_DIM_ARG(CR_FIRST(__VA_ARGS__, 0)),          \
                               CR_OPTS(cr_nn_conv_transpose_opts, __VA_ARGS__))
 
-/* Activations, without parameters, with the options of their functions.
- * usage: cr_nn_sigmoid(ctx), cr_nn_tanh(ctx), cr_nn_relu(ctx), cr_nn_silu(ctx), cr_nn_gelu(ctx),
- * cr_nn_leaky_relu(ctx, 0.01), cr_nn_softplus(ctx, .beta = 2) */
+/* Activations: each is its function, with its options, and apart from prelu has no parameter.
+ * usage: cr_nn_sigmoid(ctx), cr_nn_tanh(ctx), cr_nn_relu(ctx), cr_nn_silu(ctx), cr_nn_relu6(ctx),
+ *        cr_nn_selu(ctx), cr_nn_mish(ctx), cr_nn_hardsigmoid(ctx), cr_nn_hardswish(ctx),
+ *        cr_nn_softsign(ctx), cr_nn_tanhshrink(ctx), cr_nn_logsigmoid(ctx),
+ *        cr_nn_softmax(ctx, -1), cr_nn_log_softmax(ctx, -1), cr_nn_softmin(ctx, -1),
+ *        cr_nn_glu(ctx, -1), cr_nn_leaky_relu(ctx, 0.01), cr_nn_threshold(ctx, 0.1, 0),
+ *        cr_nn_softplus(ctx, .beta = 2), cr_nn_gelu(ctx), cr_nn_elu(ctx, .alpha = CR_REAL(2)),
+ *        cr_nn_celu(ctx), cr_nn_hardtanh(ctx, .min_val = CR_REAL(0)), cr_nn_hardshrink(ctx),
+ *        cr_nn_softshrink(ctx, .lambd = CR_REAL(1)) */
 CR_API cr_module *cr_nn_sigmoid_at(cr_ctx *ctx, cr_nn_opts opts);
 CR_API cr_module *cr_nn_tanh_at(cr_ctx *ctx, cr_nn_opts opts);
 CR_API cr_module *cr_nn_relu_at(cr_ctx *ctx, cr_nn_opts opts);
 CR_API cr_module *cr_nn_silu_at(cr_ctx *ctx, cr_nn_opts opts);
+CR_API cr_module *cr_nn_relu6_at(cr_ctx *ctx, cr_nn_opts opts);
+CR_API cr_module *cr_nn_selu_at(cr_ctx *ctx, cr_nn_opts opts);
+CR_API cr_module *cr_nn_mish_at(cr_ctx *ctx, cr_nn_opts opts);
+CR_API cr_module *cr_nn_hardsigmoid_at(cr_ctx *ctx, cr_nn_opts opts);
+CR_API cr_module *cr_nn_hardswish_at(cr_ctx *ctx, cr_nn_opts opts);
+CR_API cr_module *cr_nn_softsign_at(cr_ctx *ctx, cr_nn_opts opts);
+CR_API cr_module *cr_nn_tanhshrink_at(cr_ctx *ctx, cr_nn_opts opts);
+CR_API cr_module *cr_nn_logsigmoid_at(cr_ctx *ctx, cr_nn_opts opts);
+CR_API cr_module *cr_nn_softmax_at(cr_ctx *ctx, int dim, cr_nn_opts opts);
+CR_API cr_module *cr_nn_log_softmax_at(cr_ctx *ctx, int dim, cr_nn_opts opts);
+CR_API cr_module *cr_nn_softmin_at(cr_ctx *ctx, int dim, cr_nn_opts opts);
+CR_API cr_module *cr_nn_glu_at(cr_ctx *ctx, int dim, cr_nn_opts opts);
 CR_API cr_module *cr_nn_leaky_relu_at(cr_ctx *ctx, double negative_slope, cr_nn_opts opts);
+CR_API cr_module *cr_nn_threshold_at(cr_ctx *ctx, double threshold, double value,
+                                     cr_nn_opts opts);
 CR_API cr_module *cr_nn_softplus_at(cr_ctx *ctx, cr_softplus_opts opts);
 CR_API cr_module *cr_nn_gelu_at(cr_ctx *ctx, cr_gelu_opts opts);
-#define cr_nn_sigmoid(...) \
-    cr_nn_sigmoid_at(CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_nn_opts, __VA_ARGS__))
-#define cr_nn_tanh(...) \
-    cr_nn_tanh_at(CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_nn_opts, __VA_ARGS__))
-#define cr_nn_relu(...) \
-    cr_nn_relu_at(CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_nn_opts, __VA_ARGS__))
-#define cr_nn_silu(...) \
-    cr_nn_silu_at(CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_nn_opts, __VA_ARGS__))
-#define cr_nn_leaky_relu(ctx, ...) \
-    cr_nn_leaky_relu_at(ctx, CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_nn_opts, __VA_ARGS__))
-#define cr_nn_softplus(...) \
-    cr_nn_softplus_at(CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_softplus_opts, __VA_ARGS__))
-#define cr_nn_gelu(...) \
-    cr_nn_gelu_at(CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_gelu_opts, __VA_ARGS__))
+CR_API cr_module *cr_nn_elu_at(cr_ctx *ctx, cr_elu_opts opts);
+CR_API cr_module *cr_nn_celu_at(cr_ctx *ctx, cr_elu_opts opts);
+CR_API cr_module *cr_nn_hardtanh_at(cr_ctx *ctx, cr_hardtanh_opts opts);
+CR_API cr_module *cr_nn_hardshrink_at(cr_ctx *ctx, cr_shrink_opts opts);
+CR_API cr_module *cr_nn_softshrink_at(cr_ctx *ctx, cr_shrink_opts opts);
+#define CR_NN_0_(name, options, ...) \
+    cr_nn_##name##_at(CR_FIRST(__VA_ARGS__, 0), CR_OPTS(options, __VA_ARGS__))
+#define CR_NN_1_(name, options, ctx, ...) \
+    cr_nn_##name##_at(ctx, CR_FIRST(__VA_ARGS__, 0), CR_OPTS(options, __VA_ARGS__))
+#define CR_NN_2_(name, options, ctx, x, ...) \
+    cr_nn_##name##_at(ctx, x, CR_FIRST(__VA_ARGS__, 0), CR_OPTS(options, __VA_ARGS__))
+#define CR_NN_DIMS_(name, options, ctx, ...)                    \
+    cr_nn_##name##_at(ctx, CR_DIM_ARG(CR_FIRST(__VA_ARGS__, 0)), \
+                      CR_OPTS(options, __VA_ARGS__))
+#define cr_nn_sigmoid(...) CR_NN_0_(sigmoid, cr_nn_opts, __VA_ARGS__)
+#define cr_nn_tanh(...) CR_NN_0_(tanh, cr_nn_opts, __VA_ARGS__)
+#define cr_nn_relu(...) CR_NN_0_(relu, cr_nn_opts, __VA_ARGS__)
+#define cr_nn_silu(...) CR_NN_0_(silu, cr_nn_opts, __VA_ARGS__)
+#define cr_nn_relu6(...) CR_NN_0_(relu6, cr_nn_opts, __VA_ARGS__)
+#define cr_nn_selu(...) CR_NN_0_(selu, cr_nn_opts, __VA_ARGS__)
+#define cr_nn_mish(...) CR_NN_0_(mish, cr_nn_opts, __VA_ARGS__)
+#define cr_nn_hardsigmoid(...) CR_NN_0_(hardsigmoid, cr_nn_opts, __VA_ARGS__)
+#define cr_nn_hardswish(...) CR_NN_0_(hardswish, cr_nn_opts, __VA_ARGS__)
+#define cr_nn_softsign(...) CR_NN_0_(softsign, cr_nn_opts, __VA_ARGS__)
+#define cr_nn_tanhshrink(...) CR_NN_0_(tanhshrink, cr_nn_opts, __VA_ARGS__)
+#define cr_nn_logsigmoid(...) CR_NN_0_(logsigmoid, cr_nn_opts, __VA_ARGS__)
+#define cr_nn_softmax(ctx, ...) CR_NN_1_(softmax, cr_nn_opts, ctx, __VA_ARGS__)
+#define cr_nn_log_softmax(ctx, ...) CR_NN_1_(log_softmax, cr_nn_opts, ctx, __VA_ARGS__)
+#define cr_nn_softmin(ctx, ...) CR_NN_1_(softmin, cr_nn_opts, ctx, __VA_ARGS__)
+#define cr_nn_glu(ctx, ...) CR_NN_1_(glu, cr_nn_opts, ctx, __VA_ARGS__)
+#define cr_nn_leaky_relu(ctx, ...) CR_NN_1_(leaky_relu, cr_nn_opts, ctx, __VA_ARGS__)
+#define cr_nn_threshold(ctx, threshold, ...)                      \
+    cr_nn_threshold_at(ctx, threshold, CR_FIRST(__VA_ARGS__, 0),  \
+                       CR_OPTS(cr_nn_opts, __VA_ARGS__))
+#define cr_nn_softplus(...) CR_NN_0_(softplus, cr_softplus_opts, __VA_ARGS__)
+#define cr_nn_gelu(...) CR_NN_0_(gelu, cr_gelu_opts, __VA_ARGS__)
+#define cr_nn_elu(...) CR_NN_0_(elu, cr_elu_opts, __VA_ARGS__)
+#define cr_nn_celu(...) CR_NN_0_(celu, cr_elu_opts, __VA_ARGS__)
+#define cr_nn_hardtanh(...) CR_NN_0_(hardtanh, cr_hardtanh_opts, __VA_ARGS__)
+#define cr_nn_hardshrink(...) CR_NN_0_(hardshrink, cr_shrink_opts, __VA_ARGS__)
+#define cr_nn_softshrink(...) CR_NN_0_(softshrink, cr_shrink_opts, __VA_ARGS__)
+
+/* The parameter weight [num_parameters], .init everywhere, is one slope for all, or one for each
+ * channel of x [N, C, ..]: see cr_prelu.
+ * usage: cr_nn_prelu(ctx), cr_nn_prelu(ctx, .num_parameters = 16, .init = CR_REAL(0)) */
+typedef struct cr_nn_prelu_opts {
+    const char *site CR_ZERO;
+    int64_t num_parameters CR_ZERO; /* default 1 */
+    cr_opt_real init CR_ZERO;       /* default 0.25 */
+    cr_dtype dtype CR_ZERO;
+} cr_nn_prelu_opts;
+CR_API cr_module *cr_nn_prelu_at(cr_ctx *ctx, cr_nn_prelu_opts opts);
+#define cr_nn_prelu(...) CR_NN_0_(prelu, cr_nn_prelu_opts, __VA_ARGS__)
 
 /* Dropout with probability p while training, the identity otherwise.
  * usage: cr_nn_dropout(ctx, 0.2) */
@@ -253,10 +314,103 @@ CR_API cr_module *cr_nn_dropout_at(cr_ctx *ctx, double p, cr_nn_opts opts);
 #define cr_nn_dropout(ctx, ...) \
     cr_nn_dropout_at(ctx, CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_nn_opts, __VA_ARGS__))
 
-/* Batch normalisation of [N, features] or [N, features, L]: see cr_batch_norm. Parameters weight
- * (ones) and bias (zeros), unless .no_affine; buffers running_mean and running_var, unless
- * .no_running_stats: then evaluation uses the batch's statistics too.
- * usage: cr_nn_batch_norm1d(ctx, 64), cr_nn_batch_norm1d(ctx, 64, .momentum = CR_REAL(0.01)) */
+/* Pooling of x [N, C, ..] or [C, ..] with as many dimensions of space as the name says: see
+ * pooling.h. kernel_size and output_size are a number or a list.
+ * usage: cr_nn_max_pool1d(ctx, 2), cr_nn_max_pool2d(ctx, 3, .stride = CR_DIMS(2)),
+ *        cr_nn_max_pool3d(ctx, CR_DIMS(1, 2, 2)), cr_nn_avg_pool1d(ctx, 2),
+ *        cr_nn_avg_pool2d(ctx, 3, .padding = CR_DIMS(1)), cr_nn_avg_pool3d(ctx, 2),
+ *        cr_nn_lp_pool1d(ctx, 2, 3), cr_nn_lp_pool2d(ctx, 2, CR_DIMS(3, 2)),
+ *        cr_nn_lp_pool3d(ctx, 1.5, 2, .ceil_mode = true), cr_nn_adaptive_max_pool1d(ctx, 3),
+ *        cr_nn_adaptive_max_pool2d(ctx, CR_DIMS(3, 2)), cr_nn_adaptive_max_pool3d(ctx, 1),
+ *        cr_nn_adaptive_avg_pool1d(ctx, 3), cr_nn_adaptive_avg_pool2d(ctx, 1),
+ *        cr_nn_adaptive_avg_pool3d(ctx, 1) */
+typedef struct cr_nn_max_pool_opts {
+    const char *site CR_ZERO;
+    cr_dims stride CR_ZERO;   /* default: kernel_size */
+    cr_dims padding CR_ZERO;  /* default 0 */
+    cr_dims dilation CR_ZERO; /* default 1 */
+    bool ceil_mode CR_ZERO;
+} cr_nn_max_pool_opts;
+CR_API cr_module *cr_nn_max_pool1d_at(cr_ctx *ctx, cr_dims kernel_size,
+                                       cr_nn_max_pool_opts opts);
+CR_API cr_module *cr_nn_max_pool2d_at(cr_ctx *ctx, cr_dims kernel_size,
+                                       cr_nn_max_pool_opts opts);
+CR_API cr_module *cr_nn_max_pool3d_at(cr_ctx *ctx, cr_dims kernel_size,
+                                       cr_nn_max_pool_opts opts);
+CR_API cr_module *cr_nn_avg_pool1d_at(cr_ctx *ctx, cr_dims kernel_size,
+                                       cr_avg_pool_opts opts);
+CR_API cr_module *cr_nn_avg_pool2d_at(cr_ctx *ctx, cr_dims kernel_size,
+                                       cr_avg_pool_opts opts);
+CR_API cr_module *cr_nn_avg_pool3d_at(cr_ctx *ctx, cr_dims kernel_size,
+                                       cr_avg_pool_opts opts);
+CR_API cr_module *cr_nn_lp_pool1d_at(cr_ctx *ctx, double norm_type, cr_dims kernel_size,
+                                      cr_lp_pool_opts opts);
+CR_API cr_module *cr_nn_lp_pool2d_at(cr_ctx *ctx, double norm_type, cr_dims kernel_size,
+                                      cr_lp_pool_opts opts);
+CR_API cr_module *cr_nn_lp_pool3d_at(cr_ctx *ctx, double norm_type, cr_dims kernel_size,
+                                      cr_lp_pool_opts opts);
+CR_API cr_module *cr_nn_adaptive_max_pool1d_at(cr_ctx *ctx, cr_dims output_size,
+                                                cr_nn_opts opts);
+CR_API cr_module *cr_nn_adaptive_max_pool2d_at(cr_ctx *ctx, cr_dims output_size,
+                                                cr_nn_opts opts);
+CR_API cr_module *cr_nn_adaptive_max_pool3d_at(cr_ctx *ctx, cr_dims output_size,
+                                                cr_nn_opts opts);
+CR_API cr_module *cr_nn_adaptive_avg_pool1d_at(cr_ctx *ctx, cr_dims output_size,
+                                                cr_nn_opts opts);
+CR_API cr_module *cr_nn_adaptive_avg_pool2d_at(cr_ctx *ctx, cr_dims output_size,
+                                                cr_nn_opts opts);
+CR_API cr_module *cr_nn_adaptive_avg_pool3d_at(cr_ctx *ctx, cr_dims output_size,
+                                                cr_nn_opts opts);
+#define cr_nn_max_pool1d(ctx, ...) CR_NN_DIMS_(max_pool1d, cr_nn_max_pool_opts, ctx, __VA_ARGS__)
+#define cr_nn_max_pool2d(ctx, ...) CR_NN_DIMS_(max_pool2d, cr_nn_max_pool_opts, ctx, __VA_ARGS__)
+#define cr_nn_max_pool3d(ctx, ...) CR_NN_DIMS_(max_pool3d, cr_nn_max_pool_opts, ctx, __VA_ARGS__)
+#define cr_nn_avg_pool1d(ctx, ...) CR_NN_DIMS_(avg_pool1d, cr_avg_pool_opts, ctx, __VA_ARGS__)
+#define cr_nn_avg_pool2d(ctx, ...) CR_NN_DIMS_(avg_pool2d, cr_avg_pool_opts, ctx, __VA_ARGS__)
+#define cr_nn_avg_pool3d(ctx, ...) CR_NN_DIMS_(avg_pool3d, cr_avg_pool_opts, ctx, __VA_ARGS__)
+#define cr_nn_lp_pool1d(ctx, norm_type, ...) \
+    CR_NN_LP_(lp_pool1d, ctx, norm_type, __VA_ARGS__)
+#define cr_nn_lp_pool2d(ctx, norm_type, ...) \
+    CR_NN_LP_(lp_pool2d, ctx, norm_type, __VA_ARGS__)
+#define cr_nn_lp_pool3d(ctx, norm_type, ...) \
+    CR_NN_LP_(lp_pool3d, ctx, norm_type, __VA_ARGS__)
+#define CR_NN_LP_(name, ctx, norm_type, ...)                                \
+    cr_nn_##name##_at(ctx, norm_type, CR_DIM_ARG(CR_FIRST(__VA_ARGS__, 0)), \
+                      CR_OPTS(cr_lp_pool_opts, __VA_ARGS__))
+#define cr_nn_adaptive_max_pool1d(ctx, ...) \
+    CR_NN_DIMS_(adaptive_max_pool1d, cr_nn_opts, ctx, __VA_ARGS__)
+#define cr_nn_adaptive_max_pool2d(ctx, ...) \
+    CR_NN_DIMS_(adaptive_max_pool2d, cr_nn_opts, ctx, __VA_ARGS__)
+#define cr_nn_adaptive_max_pool3d(ctx, ...) \
+    CR_NN_DIMS_(adaptive_max_pool3d, cr_nn_opts, ctx, __VA_ARGS__)
+#define cr_nn_adaptive_avg_pool1d(ctx, ...) \
+    CR_NN_DIMS_(adaptive_avg_pool1d, cr_nn_opts, ctx, __VA_ARGS__)
+#define cr_nn_adaptive_avg_pool2d(ctx, ...) \
+    CR_NN_DIMS_(adaptive_avg_pool2d, cr_nn_opts, ctx, __VA_ARGS__)
+#define cr_nn_adaptive_avg_pool3d(ctx, ...) \
+    CR_NN_DIMS_(adaptive_avg_pool3d, cr_nn_opts, ctx, __VA_ARGS__)
+
+/* The dims from .start_dim to .end_dim as one, and one as several, whose sizes make it up (one may
+ * be -1): see cr_flatten and cr_unflatten.
+ * usage: cr_nn_flatten(ctx), cr_nn_flatten(ctx, .start_dim = CR_INT(0)),
+ *        cr_nn_unflatten(ctx, 1, CR_DIMS(3, -1)) */
+typedef struct cr_nn_flatten_opts {
+    const char *site CR_ZERO;
+    cr_opt_int start_dim CR_ZERO; /* default 1 */
+    cr_opt_int end_dim CR_ZERO;   /* default -1 */
+} cr_nn_flatten_opts;
+CR_API cr_module *cr_nn_flatten_at(cr_ctx *ctx, cr_nn_flatten_opts opts);
+CR_API cr_module *cr_nn_unflatten_at(cr_ctx *ctx, int dim, cr_dims sizes, cr_nn_opts opts);
+#define cr_nn_flatten(...) CR_NN_0_(flatten, cr_nn_flatten_opts, __VA_ARGS__)
+#define cr_nn_unflatten(ctx, dim, ...)                                \
+    cr_nn_unflatten_at(ctx, dim, CR_DIM_ARG(CR_FIRST(__VA_ARGS__, 0)), \
+                       CR_OPTS(cr_nn_opts, __VA_ARGS__))
+
+/* Batch normalisation, per channel: see cr_batch_norm. 1d is of [N, C] or [N, C, L], 2d of [N, C,
+ * H, W], 3d of [N, C, D, H, W]. Parameters weight (ones) and bias (zeros), unless .no_affine;
+ * buffers running_mean and running_var, unless .no_running_stats: then evaluation uses the batch's
+ * statistics too.
+ * usage: cr_nn_batch_norm1d(ctx, 64), cr_nn_batch_norm2d(ctx, 64, .momentum = CR_REAL(0.01)),
+ *        cr_nn_batch_norm3d(ctx, 64, .no_affine = true) */
 typedef struct cr_nn_batch_norm_opts {
     const char *site CR_ZERO;
     double eps CR_ZERO;           /* above 0; default 1e-5 */
@@ -266,10 +420,56 @@ typedef struct cr_nn_batch_norm_opts {
     cr_dtype dtype CR_ZERO;
 } cr_nn_batch_norm_opts;
 CR_API cr_module *cr_nn_batch_norm1d_at(cr_ctx *ctx, int64_t num_features,
-                                        cr_nn_batch_norm_opts opts);
-#define cr_nn_batch_norm1d(ctx, ...)                       \
-    cr_nn_batch_norm1d_at(ctx, CR_FIRST(__VA_ARGS__, 0),   \
-                          CR_OPTS(cr_nn_batch_norm_opts, __VA_ARGS__))
+                                         cr_nn_batch_norm_opts opts);
+CR_API cr_module *cr_nn_batch_norm2d_at(cr_ctx *ctx, int64_t num_features,
+                                         cr_nn_batch_norm_opts opts);
+CR_API cr_module *cr_nn_batch_norm3d_at(cr_ctx *ctx, int64_t num_features,
+                                         cr_nn_batch_norm_opts opts);
+#define cr_nn_batch_norm1d(ctx, ...) \
+    CR_NN_1_(batch_norm1d, cr_nn_batch_norm_opts, ctx, __VA_ARGS__)
+#define cr_nn_batch_norm2d(ctx, ...) \
+    CR_NN_1_(batch_norm2d, cr_nn_batch_norm_opts, ctx, __VA_ARGS__)
+#define cr_nn_batch_norm3d(ctx, ...) \
+    CR_NN_1_(batch_norm3d, cr_nn_batch_norm_opts, ctx, __VA_ARGS__)
+
+/* The same over each channel of each sample: see cr_instance_norm. Without parameters and running
+ * statistics, unless asked for.
+ * usage: cr_nn_instance_norm1d(ctx, 64), cr_nn_instance_norm2d(ctx, 64, .affine = true),
+ *        cr_nn_instance_norm3d(ctx, 64, .track_running_stats = true) */
+typedef struct cr_nn_instance_norm_opts {
+    const char *site CR_ZERO;
+    double eps CR_ZERO;           /* above 0; default 1e-5 */
+    cr_opt_real momentum CR_ZERO; /* 0 to 1; default 0.1 */
+    bool affine CR_ZERO;
+    bool track_running_stats CR_ZERO;
+    cr_dtype dtype CR_ZERO;
+} cr_nn_instance_norm_opts;
+CR_API cr_module *cr_nn_instance_norm1d_at(cr_ctx *ctx, int64_t num_features,
+                                            cr_nn_instance_norm_opts opts);
+CR_API cr_module *cr_nn_instance_norm2d_at(cr_ctx *ctx, int64_t num_features,
+                                            cr_nn_instance_norm_opts opts);
+CR_API cr_module *cr_nn_instance_norm3d_at(cr_ctx *ctx, int64_t num_features,
+                                            cr_nn_instance_norm_opts opts);
+#define cr_nn_instance_norm1d(ctx, ...) \
+    CR_NN_1_(instance_norm1d, cr_nn_instance_norm_opts, ctx, __VA_ARGS__)
+#define cr_nn_instance_norm2d(ctx, ...) \
+    CR_NN_1_(instance_norm2d, cr_nn_instance_norm_opts, ctx, __VA_ARGS__)
+#define cr_nn_instance_norm3d(ctx, ...) \
+    CR_NN_1_(instance_norm3d, cr_nn_instance_norm_opts, ctx, __VA_ARGS__)
+
+/* Over each of num_groups groups of the channels of each sample of x [N, C, ..]: see cr_group_norm.
+ * num_groups divides num_channels. Parameters weight (ones) and bias (zeros), unless .no_affine.
+ * usage: cr_nn_group_norm(ctx, 4, 64), cr_nn_group_norm(ctx, 4, 64, .eps = 1e-3) */
+typedef struct cr_nn_group_norm_opts {
+    const char *site CR_ZERO;
+    double eps CR_ZERO; /* above 0; default 1e-5 */
+    bool no_affine CR_ZERO;
+    cr_dtype dtype CR_ZERO;
+} cr_nn_group_norm_opts;
+CR_API cr_module *cr_nn_group_norm_at(cr_ctx *ctx, int64_t num_groups, int64_t num_channels,
+                                      cr_nn_group_norm_opts opts);
+#define cr_nn_group_norm(ctx, num_groups, ...) \
+    CR_NN_2_(group_norm, cr_nn_group_norm_opts, ctx, num_groups, __VA_ARGS__)
 
 /* Layer normalisation over the last dimensions, a size or a list of sizes: see cr_layer_norm.
  * Parameters weight (ones) and bias (zeros), unless .no_affine, or .no_bias.
@@ -283,9 +483,39 @@ typedef struct cr_nn_layer_norm_opts {
 } cr_nn_layer_norm_opts;
 CR_API cr_module *cr_nn_layer_norm_at(cr_ctx *ctx, cr_dims normalized_shape,
                                       cr_nn_layer_norm_opts opts);
-#define cr_nn_layer_norm(ctx, ...)                                  \
-    cr_nn_layer_norm_at(ctx, CR_DIM_ARG(CR_FIRST(__VA_ARGS__, 0)),  \
-                        CR_OPTS(cr_nn_layer_norm_opts, __VA_ARGS__))
+#define cr_nn_layer_norm(ctx, ...) \
+    CR_NN_DIMS_(layer_norm, cr_nn_layer_norm_opts, ctx, __VA_ARGS__)
+
+/* The same without subtracting the mean: see cr_rms_norm. Parameter weight (ones), unless
+ * .no_affine.
+ * usage: cr_nn_rms_norm(ctx, 64), cr_nn_rms_norm(ctx, CR_DIMS(8, 8), .eps = CR_REAL(1e-6)) */
+typedef struct cr_nn_rms_norm_opts {
+    const char *site CR_ZERO;
+    cr_opt_real eps CR_ZERO; /* above 0; default what 1 lies apart from the next f64, else f32 */
+    bool no_affine CR_ZERO;
+    cr_dtype dtype CR_ZERO;
+} cr_nn_rms_norm_opts;
+CR_API cr_module *cr_nn_rms_norm_at(cr_ctx *ctx, cr_dims normalized_shape,
+                                    cr_nn_rms_norm_opts opts);
+#define cr_nn_rms_norm(ctx, ...) CR_NN_DIMS_(rms_norm, cr_nn_rms_norm_opts, ctx, __VA_ARGS__)
+
+/* Self-attention of x [.., L, E], E being embed_dim: see cr_scaled_dot_product_attention. Query,
+ * key and value are x through the linear modules q_proj, k_proj and v_proj, in num_heads heads of
+ * E / num_heads features each; out_proj follows. num_heads divides E. All four are uniform as in
+ * PyTorch's MultiheadAttention, biases zeros. Attention weights are dropped while training.
+ * usage: cr_nn_attention(ctx, 64, 4), cr_nn_attention(ctx, 64, 4, .is_causal = true) */
+typedef struct cr_nn_attention_opts {
+    const char *site CR_ZERO;
+    bool is_causal CR_ZERO;    /* query i sees the keys j <= i */
+    cr_opt_real scale CR_ZERO; /* of the scores; default 1 / sqrt(E / num_heads) */
+    double dropout_p CR_ZERO;  /* 0 to 1 */
+    bool no_bias CR_ZERO;
+    cr_dtype dtype CR_ZERO;
+} cr_nn_attention_opts;
+CR_API cr_module *cr_nn_attention_at(cr_ctx *ctx, int64_t embed_dim, int64_t num_heads,
+                                     cr_nn_attention_opts opts);
+#define cr_nn_attention(ctx, embed_dim, ...) \
+    CR_NN_2_(attention, cr_nn_attention_opts, ctx, embed_dim, __VA_ARGS__)
 
 /* A module of your own: forward gets it and x; parameters and buffers are added by name, and child
  * modules with cr_nn_add(). Names have no dot in them and are given once. user is freed by

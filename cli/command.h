@@ -34,8 +34,9 @@ typedef struct option {
 
 /* arguments: what stands beside options, "[NAME...]"; NULL: nothing may. words: what these may be;
  * NULL: anything. lists: without arguments it prints these words, each before a line about it.
- * options: ended by a row without a name; NULL: none; what is in both is that of the first. help:
+ * options: tables, ended by a row without a name; what is in several is that of the first. help:
  * paragraphs, divided by empty lines; those that begin with blanks are kept as they are. */
+enum { COMMAND_TABLES = 3 };
 typedef struct command {
     const char *name; /* one word or two */
     int (*run)(int n, char **words);
@@ -43,7 +44,7 @@ typedef struct command {
     const char *arguments;
     word_list *words;
     bool lists;
-    const option *options[2];
+    const option *options[COMMAND_TABLES];
     const char *help;
 } command;
 

@@ -13,11 +13,11 @@ int plan_run(int n, char **words);
 int graph_run(int n, char **words);
 int check_run(int n, char **words);
 
-extern const option flow_options[], theory_options[], map_options[], ops_options[],
-    graph_options[];
+extern const option flow_options[], theory_options[], map_options[], lesson_options[],
+    ops_options[];
 
 /* What the commands take as arguments. */
-word_list ops_words, workload_words;
+word_list ops_words, workload_words, theory_activation_words;
 
 /* Says that there is no such workload, and what is called nearly so. */
 void workload_unknown(const char *name);

@@ -124,7 +124,27 @@ void host_parallel(int threads, int n, void (*body)(void *arg, int i), void *arg
         body(arg, i);
 }
 
+void host_lock(void)
+{
+}
+
+void host_unlock(void)
+{
+}
+
 #else
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void host_lock(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void host_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
 
 /* Work that threads take piece by piece. */
 typedef struct queue {

@@ -26,6 +26,10 @@ int host_processors(void);
 /* Calls body(arg, i) for each i below n, on so many threads (on one where there are none). */
 void host_parallel(int threads, int n, void (*body)(void *arg, int i), void *arg);
 
+/* What is between the two is done by one thread at a time. */
+void host_lock(void);
+void host_unlock(void);
+
 /* The folder that holds the program, without a final slash; false if that is not known. */
 bool host_program_folder(char *path, size_t capacity);
 

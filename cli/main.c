@@ -1,5 +1,6 @@
 /* The chainrule program: why a network does not train, and what this copy of the library offers. */
 #include "commands.h"
+#include "network.h"
 
 #include <chainrule.h>
 #include <string.h>
@@ -82,6 +83,30 @@ static int completion_run(int n, char **words)
 /* ---- the table ---- */
 
 const command commands[] = {
+    { .name = "flow theory",
+      .run = theory_run,
+      .doc = "what theory says of a stack of layers, before it is trained",
+      .options = { theory_options, stack_options },
+      .help =
+          "The theory of wide networks, for an activation and weights: the variance that "
+          "signals tend to, the factor by which each layer multiplies the gradient, the "
+          "depth over which inputs become alike, and the edge of chaos, where all of "
+          "this "
+          "lasts longest.\n\n"
+          "    chainrule flow theory --activation gelu\n"
+          "    chainrule flow theory --activation tanh --sigma-w2 1.5 --depth 30" },
+    { .name = "flow map",
+      .run = map_run,
+      .doc = "which networks train: a grid of them, and theory's boundary",
+      .options = { map_options, stack_options, training_options },
+      .help =
+          "Trains a network for each cell of a grid and shows which of them learn, with "
+          "theory's boundary, computed before any training, laid over it: depth of 6 xi "
+          "(Schoenholz et al., Deep Information Propagation, 2017). What is no axis is "
+          "said by the other options.\n\n"
+          "    chainrule flow map --html map.html\n"
+          "    chainrule flow map --x norm --y depth --activation relu --init he\n"
+          "    chainrule flow map --x lr --y sigma_w2 --grid 10x10 --resume cells.txt" },
     { .name = "ops",
       .run = ops_run,
       .doc = "the operations: how they are called, shapes, gradients",

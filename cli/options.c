@@ -58,19 +58,21 @@ bool suggest_near(const char *asked, word_list *words, const char *before)
 /* The command whose options are being read: word lists have no argument of their own. */
 static const command *current;
 
-static bool holds(const option *table, const char *name)
+/* Whether a table in front of this one has an option of that name. */
+static bool is_hidden(const command *c, int table, const char *name)
 {
-    for (; table && table->name; table++)
-        if (strcmp(table->name, name) == 0)
-            return true;
+    for (int before = 0; before < table; before++)
+        for (const option *o = c->options[before]; o && o->name; o++)
+            if (strcmp(o->name, name) == 0)
+                return true;
     return false;
 }
 
 const option *option_at(const command *c, int i)
 {
-    for (int table = 0; table < 2; table++)
+    for (int table = 0; table < COMMAND_TABLES; table++)
         for (const option *o = c->options[table]; o && o->name; o++)
-            if ((table == 0 || !holds(c->options[0], o->name)) && i-- == 0)
+            if (!is_hidden(c, table, o->name) && i-- == 0)
                 return o;
     return NULL;
 }

@@ -209,12 +209,13 @@ static bool equal_weights(const cr__case *c, cr_flow_verdict *v)
 
 /* ---- Depth ---- */
 
-/* What theory would have of sigma_w^2: the weights at which nothing vanishes or explodes. */
+/* What theory would have of sigma_w^2: the weights at which nothing vanishes or explodes; at most
+ * He's, since those that a sigmoid would want (16) are nobody's. */
 static double critical_of(const cr__case *c)
 {
     const cr_flow_activation *a = c->stack.activation;
     const double edge = a ? cr_flow_edge_of_chaos(a, 0) : NAN;
-    return edge > 0 ? edge * edge : 1;
+    return edge > 0 ? fmin(edge * edge, 2) : 1;
 }
 
 static bool weights_too_large(const cr__case *c, cr_flow_verdict *v)
@@ -407,7 +408,7 @@ static bool dead_units(const cr__case *c, cr_flow_verdict *v)
         return false;
     const cr_flow_layer *l = &c->last->layers[layer];
     const bool closed = l->dead > 0.999 && l->delta_x.state == CR_FLOW_ZERO;
-    if (!(l->dead > 0.9) || cr__flow_has_learnt(c) || (!closed && l->y.zeros < 0.9) ||
+    if (!(l->dead > 0.9) || cr__flow_has_learnt(c) || !(l->y.zeros > 0.9) ||
         c->last->loss.samples < 2 || (!closed && c->course == CR__COURSE_UNSEEN))
         return false;
     const double before = share_at_first(c, layer, true);

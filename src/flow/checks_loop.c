@@ -268,8 +268,9 @@ static bool not_optimised(const cr__case *c, cr_flow_verdict *v)
     if (!out.n && !none)
         return false;
     const census *of = out.n ? &out : &still;
-    /* Those in front may be left out on purpose, where the rest learns all the same. */
-    const bool purpose = out.n < n && out.last == out.n - 1 && cr__flow_has_learnt(c);
+    /* Those in front may be left out on purpose: the smaller part, or where the rest learns. */
+    const bool front = out.n < n && out.last == out.n - 1,
+               purpose = front && (out.n * 2 < n || cr__flow_has_learnt(c));
     cr__flow_grade(v, purpose ? CR_FLOW_WARNING : CR_FLOW_ALARM, 0.9, c->last,
                    c->first->params[of->first].name);
     if (out.n)
@@ -391,6 +392,8 @@ static double values_each(const cr_flow_snapshot *s, int layer)
     return (double)l->x.numel / (double)s->params[l->first_param].weight.numel;
 }
 
+/* A single value has no deviation; a single sample has only its own. Where each sample has many
+ * targets, as pixels, the latter is usual. */
 static bool batch_of_one(const cr__case *c, cr_flow_verdict *v)
 {
     const cr_flow_snapshot *s = c->last;
@@ -398,16 +401,19 @@ static bool batch_of_one(const cr__case *c, cr_flow_verdict *v)
         if (cr__flow_norm_of(s->layers[i].kind) != CR_FLOW_BATCH_NORM || !s->training)
             continue;
         const double each = values_each(s, i);
-        if (!(each < 2))
+        const bool lone = s->loss.samples == 1 && s->loss.target.numel == 1;
+        if (!(each < 2) && !lone)
             continue;
         cr__flow_grade(v, CR_FLOW_ALARM, 0.95, s, s->layers[i].name);
-        cr__flow_what(
-            v, "Batch norm of a single value: its mean is the value, nothing is left");
+        cr__flow_what(v, "Batch norm of a batch of one: %s",
+                      each < 2 ? "the mean is the value, nothing is left"
+                               : "each sample is normalised by itself alone");
         cr__flow_evidence(
             v,
-            "%s normalises each feature over %.0f value (usual: 16 and more); its "
-            "output has rms %.3g, and of |delta| %.2g above %.2g is left below",
-            s->layers[i].name, each, s->layers[i].y.rms,
+            "%s (%s) normalises each feature over %.0f values of 1 sample (usual: 16 "
+            "samples and more); its output has rms %.3g, and of |delta| %.2g above "
+            "%.2g is left below",
+            s->layers[i].name, s->layers[i].kind, each, s->layers[i].y.rms,
             pow(10, s->layers[i].delta_y.log10_norm),
             pow(10, s->layers[i].delta_x.log10_norm));
         return true;

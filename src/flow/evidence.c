@@ -164,7 +164,7 @@ static double median_chance(const cr__case *c, double *room)
 static void follow_loss(cr__case *c, double *room)
 {
     const int ends = c->n >= 6 ? 3 : c->n >= 4 ? 2 : 1;
-    c->early = median_loss(c, 0, c->n >= 6 ? 3 : 1);
+    c->early = fmin(c->first->loss.value, median_loss(c, 0, 3)); /* not after a leap */
     c->late = median_loss(c, c->n - ends, ends);
     c->best = INFINITY;
     c->worst = -INFINITY;

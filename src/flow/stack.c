@@ -82,28 +82,70 @@ static double log_delta(const cr_flow_snapshot *s, int place)
     return s->layers[place].delta_y.log10_norm;
 }
 
-/* Of residual networks delta is taken where branches end. */
+enum { FEWEST_RUNS = 5 };
+
+/* How often the layer's own weights run. */
+static int runs_of(const cr_flow_snapshot *s, int layer)
+{
+    int runs = 0;
+    for (int i = 0; i < s->n_layers; i++)
+        runs += s->layers[i].n_params > 0 && s->layers[layer].n_params > 0 &&
+                s->layers[i].first_param == s->layers[layer].first_param;
+    return runs;
+}
+
+/* Of recurrences the layer that hands the state on: weights that run again, and through which
+ * delta goes on; -1. */
+static int find_recurrent(const cr_flow_snapshot *s)
+{
+    for (int i = s->n_layers - 1; i >= 0; i--)
+        if (cr__flow_role_of(s, i) == CR__ROLE_WEIGHTS &&
+            isfinite(s->layers[i].decades) && runs_of(s, i) >= FEWEST_RUNS)
+            return i;
+    return -1;
+}
+
+typedef struct landmarks {
+    int weights, residuals, recurrent; /* the last is a layer, or -1 */
+} landmarks;
+
+static landmarks survey(const cr_flow_snapshot *s)
+{
+    landmarks m = { .recurrent = find_recurrent(s) };
+    for (int i = 0; i < s->n_layers; i++) {
+        m.weights += cr__flow_role_of(s, i) == CR__ROLE_WEIGHTS;
+        m.residuals += strcmp(s->layers[i].kind, "residual") == 0;
+    }
+    return m;
+}
+
+/* Where a hidden layer ends: of recurrences with each run, of residual networks with each branch,
+ * else with the weights; without modules with each named tensor. */
+static bool ends_layer(const cr_flow_snapshot *s, const landmarks *m, int i)
+{
+    if (m->recurrent >= 0)
+        return s->layers[i].n_params > 0 &&
+               s->layers[i].first_param == s->layers[m->recurrent].first_param;
+    if (m->residuals >= 2 && m->residuals * 4 >= m->weights)
+        return strcmp(s->layers[i].kind, "residual") == 0;
+    return m->weights ? cr__flow_role_of(s, i) == CR__ROLE_WEIGHTS
+                      : strcmp(s->layers[i].kind, "tensor") == 0;
+}
+
 static int *ends_of_layers(cr__case *c, const cr_flow_snapshot *s, int *n_out)
 {
-    int n_weights = 0, n_residual = 0;
     int *places =
         cr__arena_alloc(c->arena, c->ctx, sizeof *places * ((size_t)s->n_layers + 1));
     if (!places)
         return NULL;
-    for (int i = 0; i < s->n_layers; i++) {
-        n_weights += cr__flow_role_of(s, i) == CR__ROLE_WEIGHTS;
-        n_residual += strcmp(s->layers[i].kind, "residual") == 0;
-    }
-    const bool by_branch = n_residual >= 2 && n_residual * 4 >= n_weights;
+    const landmarks m = survey(s);
     int n = 0;
-    for (int i = 0; i < s->n_layers; i++) {
-        const bool residual = strcmp(s->layers[i].kind, "residual") == 0,
-                   weights = cr__flow_role_of(s, i) == CR__ROLE_WEIGHTS,
-                   tensor = strcmp(s->layers[i].kind, "tensor") == 0;
-        if (by_branch ? residual : n_weights ? weights : tensor)
+    for (int i = 0; i < s->n_layers; i++)
+        if (ends_layer(s, &m, i))
             places[n++] = i;
-    }
-    if (!by_branch && n > 1) /* the last layer of weights makes the output */
+    if (n > 1 && m.recurrent < 0 &&
+        cr__flow_role_of(s, places[n - 1]) ==
+            CR__ROLE_WEIGHTS) /* the last layer of weights makes the output */
         n--;
     *n_out = n;
     return places;
@@ -157,18 +199,15 @@ static cr_status split_of(cr__case *c, const cr_flow_snapshot *s, cr__flow_hidde
 /* One weight in all of them: a module that runs again, or named tensors of few parameters. */
 static bool are_shared(const cr_flow_snapshot *s, const cr__flow_hidden *h)
 {
-    int again = 0, tensors = 0, matrices = 0;
-    for (int i = 1; i < h->n; i++) {
-        const cr_flow_layer *a = &s->layers[h->places[i - 1]],
-                            *b = &s->layers[h->places[i]];
-        again += strcmp(a->name, b->name) == 0 ||
-                 (a->n_params > 0 && a->first_param == b->first_param);
-        tensors += strcmp(b->kind, "tensor") == 0;
-    }
+    int tensors = 0, matrices = 0;
+    for (int i = 0; i < h->n; i++)
+        tensors += strcmp(s->layers[h->places[i]].kind, "tensor") == 0;
     for (int i = 0; i < s->n_params; i++)
         matrices += s->params[i].fan_in > 0;
-    return h->n >= 5 &&
-           (again * 2 >= h->n - 1 || (tensors == h->n - 1 && matrices * 2 <= h->n));
+    if (h->n < FEWEST_RUNS)
+        return false;
+    return tensors == h->n ? matrices * 2 <= h->n
+                           : runs_of(s, h->places[0]) >= FEWEST_RUNS;
 }
 
 cr_status cr__flow_find_hidden(cr__case *c, const cr_flow_snapshot *s,

@@ -17,7 +17,7 @@ for cc in ${COMPILERS:-gcc clang}; do
         echo "ok $count # SKIP $cc is not installed"
         continue
     fi
-    "$cc" -O1 -Wall -Wextra -Werror -I. program.c chainrule.c -lm -lpthread -o tiny
+    "$cc" -Wall -Wextra -Werror -I. program.c chainrule.c -lm -lpthread -o tiny
     printed=$(./tiny) || true
     if [ "$printed" != 52.1711 ]; then
         echo "not ok $count - $cc: printed \"$printed\", not 52.1711"

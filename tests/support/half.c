@@ -52,7 +52,7 @@ static uint16_t below(cr_dtype t, double size)
     const double first = t == CR_BF16 ? 0x1p-133 : 0x1p-24;
     uint16_t low = (uint16_t)(2 * bias << f), high = half_infinity(t);
     uint64_t bits;
-    if (size < ldexp(first, f))
+    if (size < first * (1 << f))
         return (uint16_t)(size / first);
     if (size < half_value(t, low)) {
         memcpy(&bits, &size, sizeof bits);

@@ -56,9 +56,10 @@ static bool input_scale(const cr__case *c, cr_flow_verdict *v)
     const double far = c->chance > 0 ? c->early / c->chance : NAN;
     const bool blamed = cr__flow_is_blamed(c, v, CR_FLOW_INPUT_SCALE, x->rms);
     if (!blamed) {
-        if (cr__flow_has_learnt(c) || c->course == CR__COURSE_UNSEEN)
+        const bool squashed = large && saturated > 0.9 && c->fall < 0.5;
+        if ((cr__flow_has_learnt(c) && !squashed) || c->course == CR__COURSE_UNSEEN)
             return false;
-        const bool drowned = large && (saturated > 0.6 || far > 3);
+        const bool drowned = squashed || (large && (saturated > 0.6 || far > 3));
         const bool faint = small && c->steps >= 10 && c->fall < 0.1;
         if (!drowned && !faint)
             return false;
@@ -87,26 +88,25 @@ static bool is_of_numbers(const cr_flow_loss *l)
 static bool target_scale(const cr__case *c, cr_flow_verdict *v)
 {
     const cr_flow_loss *l = &c->first->loss, *end = &c->last->loss;
-    const double deviation =
-        sqrt(fmax(0, l->target_rms * l->target_rms - l->target_mean * l->target_mean));
-    if (!cr__flow_is_blamed(c, v, CR_FLOW_TARGET_SCALE, l->target_rms)) {
+    const cr__flow_targets t = cr__flow_targets_of(l);
+    if (!cr__flow_is_blamed(c, v, CR_FLOW_TARGET_SCALE, t.rms)) {
         if (!is_of_numbers(l) || cr__flow_has_learnt(c) || c->course == CR__COURSE_UNSEEN)
             return false;
-        const bool far = l->target_rms > 8 && end->output.rms < 0.7 * l->target_rms;
-        const bool tiny = l->target_rms < 0.02 && end->output.rms > 2 * deviation;
+        const bool far = t.rms > 8 && end->output.rms < 0.7 * t.rms;
+        const bool tiny = t.rms < 0.02 && end->output.rms > 2 * t.deviation;
         if (!far && !tiny)
             return false;
-        v->amount = l->target_rms;
+        v->amount = t.rms;
         cr__flow_grade(v, CR_FLOW_ALARM, 0.8, c->last, NULL);
         v->evidence[0] = 0;
     }
     cr__flow_what(v, "Targets are too %s: rms %.3g beside outputs of rms %.3g",
-                  l->target_rms < 1 ? "small" : "large", l->target_rms, l->output.rms);
+                  t.rms < 1 ? "small" : "large", t.rms, l->output.rms);
     cr__flow_more(
         v,
         "targets have mean %.3g and deviation %.3g (usual: 0 and 1); outputs reach rms "
         "%.3g after %lld steps",
-        l->target_mean, deviation, end->output.rms, (long long)c->steps);
+        t.mean, t.deviation, end->output.rms, (long long)c->steps);
     return true;
 }
 
@@ -312,17 +312,23 @@ static const struct reach *reach_of(const cr__case *c)
     for (int i = 0; i < CR__FLOW_COUNT(reaches); i++)
         if (strcmp(last_kind(c->first), reaches[i].kind) == 0)
             return &reaches[i];
-    double least = INFINITY, most = -INFINITY, zeros = 1;
+    int zeros = 0, pressed = 0, shares = 0, seen = 0;
     for (int i = 0; i < c->n; i++) {
         const cr_flow_size *y = &c->snaps[i].loss.output;
-        least = fmin(least, y->least);
-        most = fmax(most, y->most);
-        zeros = fmin(zeros, y->zeros);
+        const bool within = y->least >= -1 && y->most <= 1;
+        if (y->numel < 8 || y->state == CR_FLOW_NOT_FINITE)
+            continue;
+        seen++;
+        zeros += y->least == 0 && y->zeros > 0.05;
+        pressed += within && fmax(-y->least, y->most) > 0.995;
+        shares += within && y->least >= 0;
+        if (!within && y->least != 0)
+            return NULL;
     }
-    if (least == 0 && zeros > 0.05)
+    if (seen && zeros == seen)
         return &cut;
-    if (least >= -1 && most <= 1 && fmax(-least, most) > 0.95)
-        return least >= 0 ? &share : &squeezed;
+    if (seen >= 4 && pressed * 2 > seen)
+        return shares == seen ? &share : &squeezed;
     return NULL;
 }
 
@@ -330,13 +336,12 @@ static bool out_of_reach(const cr__case *c, cr_flow_verdict *v)
 {
     const cr_flow_loss *l = &c->first->loss;
     const struct reach *r = l->output.numel > 0 ? reach_of(c) : NULL;
-    const double deviation =
-        sqrt(fmax(0, l->target_rms * l->target_rms - l->target_mean * l->target_mean));
+    const cr__flow_targets t = cr__flow_targets_of(l);
     const bool binary = l->kind == CR_FLOW_LOSS_SIGMOID || l->kind == CR_FLOW_LOSS_BINARY;
-    if (binary && (l->target_least < -1e-6 || l->target_most > 1 + 1e-6)) {
+    if (binary && (t.least < -1e-6 || t.most > 1 + 1e-6)) {
         cr__flow_grade(v, CR_FLOW_ALARM, 0.9, c->first, NULL);
-        cr__flow_what(v, "Targets from %.3g to %.3g in a loss that takes 0 to 1",
-                      l->target_least, l->target_most);
+        cr__flow_what(v, "Targets from %.3g to %.3g in a loss that takes 0 to 1", t.least,
+                      t.most);
         cr__flow_evidence(
             v, "binary cross entropy has no lower bound then; it is %.3g late", c->late);
         return true;
@@ -347,8 +352,8 @@ static bool out_of_reach(const cr__case *c, cr_flow_verdict *v)
         l->kind == CR_FLOW_LOSS_BROADCAST) {
         if (!(l->target.numel > 0) || l->kind == CR_FLOW_LOSS_UNKNOWN)
             return false;
-        const double below = (r->least - l->target_least) / deviation,
-                     above = (l->target_most - r->most) / deviation;
+        const double below = (r->least - t.least) / t.deviation,
+                     above = (t.most - r->most) / t.deviation;
         if (!(below > 0.3) && !(above > 0.3))
             return false;
         cr__flow_grade(v, CR_FLOW_ALARM, 0.9, c->first, NULL);
@@ -358,7 +363,7 @@ static bool out_of_reach(const cr__case *c, cr_flow_verdict *v)
             "outputs can be %.3g to %.3g, and were %.3g to %.3g; targets are %.3g "
             "to %.3g, deviation %.3g",
             r->least, r->most, c->last->loss.output.least, c->last->loss.output.most,
-            l->target_least, l->target_most, deviation);
+            t.least, t.most, t.deviation);
         return true;
     }
     const bool bounded =

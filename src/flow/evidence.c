@@ -123,23 +123,35 @@ static double entropy_of(double p, double others)
     return -p * log(p) - (1 - p) * log((1 - p) / fmax(1, others));
 }
 
+cr__flow_targets cr__flow_targets_of(const cr_flow_loss *l)
+{
+    const bool one_hot = l->classes > 1 && l->target.numel > 0 &&
+                         l->target.numel * l->classes == l->output.numel;
+    cr__flow_targets t = { l->target_least, l->target_most, l->target_mean, l->target_rms,
+                           0 };
+    if (one_hot)
+        t = (cr__flow_targets){ 0, 1, 1 / (double)l->classes,
+                                1 / sqrt((double)l->classes), 0 };
+    t.deviation = sqrt(fmax(0, t.rms * t.rms - t.mean * t.mean));
+    return t;
+}
+
 /* What the best constant output reaches. That of classes takes all but the most frequent one as
  * even, which is no less than theirs. */
 static double chance_of(const cr_flow_loss *l)
 {
     const double scale = isfinite(l->scale) && l->scale > 0 ? l->scale : 1;
-    const double variance =
-        l->target_rms * l->target_rms - l->target_mean * l->target_mean;
+    const cr__flow_targets t = cr__flow_targets_of(l);
     switch (l->kind) {
     case CR_FLOW_LOSS_SQUARES:
-        return scale * variance;
+        return scale * t.deviation * t.deviation;
     case CR_FLOW_LOSS_SOFTMAX:
     case CR_FLOW_LOSS_LIKELIHOOD:
     case CR_FLOW_LOSS_LOG:
         return scale * entropy_of(l->target_share, (double)l->classes - 1);
     case CR_FLOW_LOSS_SIGMOID:
     case CR_FLOW_LOSS_BINARY:
-        return scale * entropy_of(l->target_mean, 1);
+        return scale * entropy_of(t.mean, 1);
     default:
         return NAN;
     }
@@ -276,7 +288,7 @@ static const char *sign_of_divergence(const cr__case *c)
         if (next->step == s->step + 1)
             promised += fmax(0, cr__flow_promise(s));
     }
-    if (cr__flow_has_learnt(c))
+    if (cr__flow_has_learnt(c) || c->late < 0.5 * c->early)
         return NULL;
     if (c->course == CR__COURSE_WORSE && c->late > 0)
         return "the loss rises";
@@ -318,7 +330,7 @@ static double target_excess(const cr__case *c)
     const cr_flow_loss *l = &c->first->loss;
     if (c->adaptive || l->kind == CR_FLOW_LOSS_SOFTMAX || l->classes > 1)
         return NAN;
-    return log10(l->target_rms / fmax(2, 2 * l->output.rms));
+    return log10(cr__flow_targets_of(l).rms / fmax(2, 2 * l->output.rms));
 }
 
 static double rate_excess(const cr__case *c)

@@ -90,6 +90,12 @@ bool cr__flow_find_stack(cr__case *c, const cr_flow_snapshot *s, cr_flow_stack *
                          const int **places);
 
 /* ---- evidence.c ---- */
+
+/* What targets ask of outputs; those of class indices are 0 and 1. */
+typedef struct cr__flow_targets {
+    double least, most, mean, rms, deviation;
+} cr__flow_targets;
+cr__flow_targets cr__flow_targets_of(const cr_flow_loss *l);
 cr_status cr__flow_gather(cr__case *c);
 /* log10 of the joint norm of all parameters' values, fresh gradients or updates. */
 typedef enum cr__flow_part {

@@ -49,19 +49,24 @@ static bool enter_all(cr__flow_measurement *m)
     const cr_flow *flow = m->flow;
     m->params = cr__flow_params(flow);
     cr_tensor *output = find_output(m);
-    const size_t most = 2 * (size_t)flow->n_events + (size_t)m->params.n + 3;
+    const size_t n_events = (size_t)flow->n_events;
+    const size_t most = 3 * n_events + (size_t)m->params.n + 3;
     m->n_slots = 16;
     while ((size_t)m->n_slots < 2 * most)
         m->n_slots *= 2;
     m->values = cr__arena_alloc(&m->scratch, m->ctx, most * sizeof *m->values);
     m->slots =
         cr__arena_alloc(&m->scratch, m->ctx, (size_t)m->n_slots * sizeof *m->slots);
-    if (!m->values || !m->slots)
+    m->finds = cr__arena_alloc(&m->scratch, m->ctx, (n_events + 1) * sizeof *m->finds);
+    if (!m->values || !m->slots || !m->finds)
         return false;
     enter(m, m->loss);
     for (int i = 0; i < flow->n_events; i++) {
+        m->finds[i].argument = cr__flow_argument(m, &flow->events[i]);
+        m->finds[i].sum = cr__flow_find_branch(m, &flow->events[i]);
         enter(m, flow->events[i].x);
         enter(m, flow->events[i].y);
+        enter(m, m->finds[i].sum.branch);
     }
     for (int i = 0; i < m->params.n; i++)
         enter(m, m->params.list[i].tensor);
@@ -69,7 +74,7 @@ static bool enter_all(cr__flow_measurement *m)
     enter(m, m->opts->target);
     m->output = cr__flow_value_of(m, output);
     m->target = cr__flow_value_of(m, m->opts->target);
-    return true;
+    return !cr_error(m->ctx);
 }
 
 /* ---- walks ---- */
@@ -131,16 +136,35 @@ static bool evaluate(cr__flow_measurement *m, cr_tensor *const *xs, int n)
     return some && (!count || cr_eval_at(some, count, "flow") == CR_OK);
 }
 
+/* Slopes of elementwise functions, into list. */
+static bool find_slopes(cr__flow_measurement *m, cr_tensor **list)
+{
+    for (int i = 0; i < m->flow->n_events; i++) {
+        cr__flow_find *find = &m->finds[i];
+        const cr_gradients_opts opts = { .site = "flow",
+                                         .retain_graph = true,
+                                         .allow_unused = true };
+        if (find->argument && cr_gradients_at(&m->flow->events[i].y, 1, &find->argument,
+                                              1, &find->slope, opts) != CR_OK)
+            return false;
+        list[i] = find->slope;
+    }
+    return true;
+}
+
 /* Values and cotangents as the program's own pass sees them. */
 static bool take_values(cr__flow_measurement *m)
 {
-    const size_t n = (size_t)m->n_values;
-    cr_tensor **all = cr__arena_alloc(&m->scratch, m->ctx, 2 * n * sizeof *all);
-    if (!all || !walk(m, NULL, all + n))
+    const size_t n = (size_t)m->n_values, n_events = (size_t)m->flow->n_events;
+    const size_t most = 2 * n + n_events + CR__FLOW_SOFTMAXES;
+    cr_tensor **all = cr__arena_alloc(&m->scratch, m->ctx, most * sizeof *all);
+    if (!all || !walk(m, NULL, all + n) || !find_slopes(m, all + 2 * n))
         return false;
     for (size_t i = 0; i < n; i++)
         all[i] = m->values[i].shown = cr_detach(m->values[i].tensor);
-    if (!evaluate(m, all, 2 * m->n_values))
+    m->n_softmaxes = cr__flow_find_softmaxes(m, m->softmaxes, CR__FLOW_SOFTMAXES);
+    memcpy(all + 2 * n + n_events, m->softmaxes, sizeof m->softmaxes);
+    if (!evaluate(m, all, (int)most))
         return false;
     for (size_t i = 0; i < n; i++) {
         cr__flow_value *v = &m->values[i];
@@ -237,7 +261,7 @@ static bool take_underflowed(cr__flow_measurement *m)
 /* ---- layers ---- */
 
 /* Of y [samples, ..]: rms of what differs from the mean over samples, over rms. */
-static double spread_over_batch(const cr__flow_value *y)
+double cr__flow_spread(const cr__flow_value *y)
 {
     const int64_t samples = cr_size(y->tensor, 0);
     if (cr_ndim(y->tensor) < 1 || samples < 2 || !y->value.data)
@@ -322,24 +346,56 @@ static void find_own_params(const cr__flow_measurement *m, cr_module *module,
     }
 }
 
-/* |branch| / |sum| and |what came through it| / |all that came|, of a sum y of x and a branch. */
-static void take_branch(const cr__flow_value *x, const cr__flow_value *y,
-                        cr_flow_layer *layer)
+/* |branch| / |sum|, and |what came through it| / |all that came|: the sum sends the branch what it
+ * sends the other operand. */
+static void take_branch(const cr__flow_measurement *m, const cr__flow_branch *sum,
+                        const cr__flow_value *y, cr_flow_layer *layer)
 {
-    const cr__flow_pair forward = cr__flow_compare(&y->value, &x->value);
-    const cr__flow_pair backward = cr__flow_compare(&x->gradient, &y->gradient);
-    if (x->value.numel != y->value.numel)
+    const cr__flow_value *skip = cr__flow_value_of(m, sum->skip);
+    const cr__flow_value *branch = cr__flow_value_of(m, sum->branch);
+    if (!branch)
         return;
-    layer->branch =
-        pow(10, cr__tally_size(&forward.difference).log10_norm - y->size.log10_norm);
-    if (x->gradient.data && y->gradient.data)
-        layer->branch_delta = pow(10, cr__tally_size(&backward.difference).log10_norm -
-                                          x->delta_size.log10_norm);
+    layer->branch = pow(10, branch->size.log10_norm - y->size.log10_norm);
+    if (!skip || !skip->gradient.data || !branch->gradient.data)
+        return;
+    const cr__flow_pair through = cr__flow_compare(&skip->gradient, &branch->gradient);
+    layer->branch_delta = pow(10, cr__tally_size(&through.difference).log10_norm -
+                                      skip->delta_size.log10_norm);
 }
 
-static void fill_layer(const cr__flow_measurement *m, const cr__flow_event *e,
-                       cr_flow_layer *layer)
+/* The largest slope of an activation, to a hundredth: all known ones have it between -8 and 8. */
+static double steepest(cr_flow *flow, const cr_flow_activation *phi)
 {
+    if (flow->steepest == phi)
+        return flow->steepest_slope;
+    flow->steepest = phi;
+    flow->steepest_slope = 0;
+    for (int i = -128; i <= 128; i++)
+        flow->steepest_slope =
+            fmax(flow->steepest_slope, fabs(phi->slope(i / 16.0, phi->user)));
+    return flow->steepest_slope;
+}
+
+/* Of outputs where the slope is below a hundredth of its largest: theory's, where it knows the
+ * activation, or the largest that there is. */
+static double saturated_share(cr_flow *flow, const cr__flow_event *e, cr_tensor *slope)
+{
+    const cr_flow_activation *phi = cr_flow_activation_find(cr__flow_activation_name(e));
+    if (!slope || !cr_numel(slope))
+        return (double)NAN;
+    const cr__flow_array array = array_of(slope);
+    const cr_flow_size size = cr__flow_measure(&array, NULL);
+    const double seen = fmax(fabs(size.least), fabs(size.most));
+    const double least = (phi ? fmax(seen, steepest(flow, phi)) : seen) / 100;
+    int64_t few = 0;
+    for (int64_t i = 0; i < array.numel; i++)
+        few += fabs(cr__flow_at(&array, i)) < least;
+    return least > 0 ? (double)few / (double)array.numel : 1;
+}
+
+static void fill_layer(const cr__flow_measurement *m, int event, cr_flow_layer *layer)
+{
+    const cr__flow_event *e = &m->flow->events[event];
     const cr__flow_value *x = cr__flow_value_of(m, e->x), *y = cr__flow_value_of(m, e->y);
     const double none = (double)NAN;
     *layer =
@@ -351,7 +407,7 @@ static void fill_layer(const cr__flow_measurement *m, const cr__flow_event *e,
                          .delta_y = y->delta_size,
                          .saturated = none,
                          .dead = dead_share(y),
-                         .unlike = spread_over_batch(y),
+                         .unlike = cr__flow_spread(y),
                          .branch = none,
                          .branch_delta = none,
                          .y_bins = y->bins,
@@ -359,14 +415,13 @@ static void fill_layer(const cr__flow_measurement *m, const cr__flow_event *e,
     layer->decades = layer->delta_x.log10_norm - layer->delta_y.log10_norm;
     if (!isfinite(layer->decades))
         layer->decades = none;
+    take_branch(m, &m->finds[event].sum, y, layer);
     if (!e->place)
         return;
     layer->kind = cr_nn_kind(e->place->module);
     layer->level = e->place->level;
     layer->leaf = cr_nn_count(e->place->module) == 0;
     find_own_params(m, e->place->module, layer);
-    if (!isnan(cr_nn_scale(e->place->module)))
-        take_branch(x, y, layer);
 }
 
 /* How often this module has run before. */
@@ -389,7 +444,7 @@ static bool take_layers(cr__flow_measurement *m)
     for (int i = 0; i < flow->n_events; i++) {
         char name[600];
         const int runs = runs_before(flow, i);
-        fill_layer(m, &flow->events[i], &layers[i]);
+        fill_layer(m, i, &layers[i]);
         snprintf(name, sizeof name, runs ? "%s#%d" : "%s", flow->events[i].name,
                  runs + 1);
         layers[i].name = cr__arena_text(m->arena, m->ctx, name);

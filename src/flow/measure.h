@@ -98,6 +98,9 @@ struct cr_flow {
     int64_t measured; /* how many there were, those that were thinned out counted */
     bool saw_start;   /* the first step was measured */
 
+    const cr_flow_activation *steepest; /* the last whose largest slope was looked for */
+    double steepest_slope;
+
     cr_flow_report report; /* cr_flow_report_of() */
     cr__arena reported;
 };
@@ -117,6 +120,20 @@ typedef struct cr__flow_value {
     const cr_flow_bins *bins, *delta_bins;
 } cr__flow_value;
 
+enum { CR__FLOW_SOFTMAXES = 64 };
+
+/* A residual addition: the two operands, the second having been made of the first. */
+typedef struct cr__flow_branch {
+    cr_tensor *skip, *branch;
+} cr__flow_branch;
+
+/* What is found in the graph at a boundary. */
+typedef struct cr__flow_find {
+    cr_tensor *argument; /* that y is an elementwise function of; NULL: it is none */
+    cr_tensor *slope;    /* of that function */
+    cr__flow_branch sum;
+} cr__flow_find;
+
 typedef struct cr__flow_measurement {
     cr_flow *flow;
     cr_ctx *ctx;
@@ -129,6 +146,9 @@ typedef struct cr__flow_measurement {
     int n_values;
     int *slots; /* hash table of places in values, plus 1 */
     int n_slots;
+    cr__flow_find *finds; /* for each event of the flow */
+    cr_tensor *softmaxes[CR__FLOW_SOFTMAXES];
+    int n_softmaxes;
     cr_params params;
     const cr__flow_value *output, *target; /* NULL if unknown */
 } cr__flow_measurement;
@@ -141,8 +161,18 @@ const cr__flow_value *cr__flow_value_of(const cr__flow_measurement *m,
 cr_status cr__flow_take(cr_flow *flow, cr_tensor *loss, const cr_flow_watch_opts *opts,
                         cr__arena *arena, cr_flow_snapshot *out);
 
+/* Of a value [samples, ..]: the rms of what differs from the mean over samples, over the rms. */
+double cr__flow_spread(const cr__flow_value *y);
+
 void cr__flow_take_params(cr__flow_measurement *m);
 void cr__flow_take_loss(cr__flow_measurement *m);
+
+/* Of the graph: measure_graph.c. */
+const char *cr__flow_loss_op(cr__flow_measurement *m);
+cr_tensor *cr__flow_argument(cr__flow_measurement *m, const cr__flow_event *e);
+const char *cr__flow_activation_name(const cr__flow_event *e);
+cr__flow_branch cr__flow_find_branch(cr__flow_measurement *m, const cr__flow_event *e);
+int cr__flow_find_softmaxes(cr__flow_measurement *m, cr_tensor **list, int capacity);
 
 /* Remembers parameters and gradients for the next step; and what became of them since, into the
  * latest snapshot. */

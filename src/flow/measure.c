@@ -405,7 +405,7 @@ static void fill_layer(const cr__flow_measurement *m, int event, cr_flow_layer *
                          .y = y->size,
                          .delta_x = x ? x->delta_size : cr__flow_no_size(NULL, false),
                          .delta_y = y->delta_size,
-                         .saturated = none,
+                         .saturated = saturated_share(m->flow, e, m->finds[event].slope),
                          .dead = dead_share(y),
                          .unlike = cr__flow_spread(y),
                          .branch = none,

@@ -393,7 +393,50 @@ static double saturated_share(cr_flow *flow, const cr__flow_event *e, cr_tensor 
     return least > 0 ? (double)few / (double)array.numel : 1;
 }
 
-static void fill_layer(const cr__flow_measurement *m, int event, cr_flow_layer *layer)
+/* How many leaf modules read each value, by its place. */
+static bool count_readers(cr__flow_measurement *m)
+{
+    m->readers = cr__arena_alloc(&m->scratch, m->ctx, (size_t)m->n_values * sizeof(int));
+    for (int i = 0; i < m->flow->n_events && m->readers; i++) {
+        const cr__flow_event *e = &m->flow->events[i];
+        const cr__flow_value *x = cr__flow_value_of(m, e->x);
+        const cr__flow_value *skip = cr__flow_value_of(m, m->finds[i].sum.skip);
+        if (x && cr_nn_count(e->place->module) == 0)
+            m->readers[x - m->values]++;
+        if (skip)
+            m->readers[skip - m->values]++;
+    }
+    return m->readers != NULL;
+}
+
+/* log10 of the norm of what this module alone sends down to x, which others read too. */
+static double own_share(cr__flow_measurement *m, const cr__flow_event *e,
+                        cr_tensor *delta)
+{
+    cr_tensor *down = NULL;
+    const cr_gradients_opts opts = {
+        .site = "flow", .cotangents = &delta, .retain_graph = true, .allow_unused = true
+    };
+    if (cr_gradients_at(&e->y, 1, &e->x, 1, &down, opts) != CR_OK || !down)
+        return (double)NAN;
+    const cr__flow_array array = array_of(down);
+    return array.data ? cr__flow_measure(&array, NULL).log10_norm : (double)NAN;
+}
+
+/* What the gradient wins in a module: from y to x, without what comes to x from elsewhere. */
+static double decades_of(cr__flow_measurement *m, int event, const cr__flow_value *x,
+                         const cr__flow_value *y)
+{
+    const cr__flow_event *e = &m->flow->events[event];
+    double down = x ? x->delta_size.log10_norm : (double)NAN;
+    if (x && x->delta && y->delta && m->readers[x - m->values] > 1 &&
+        x->delta_size.state == CR_FLOW_USUAL && !m->finds[event].sum.skip)
+        down = own_share(m, e, y->delta);
+    const double decades = down - y->delta_size.log10_norm;
+    return isfinite(decades) ? decades : (double)NAN;
+}
+
+static void fill_layer(cr__flow_measurement *m, int event, cr_flow_layer *layer)
 {
     const cr__flow_event *e = &m->flow->events[event];
     const cr__flow_value *x = cr__flow_value_of(m, e->x), *y = cr__flow_value_of(m, e->y);
@@ -412,9 +455,7 @@ static void fill_layer(const cr__flow_measurement *m, int event, cr_flow_layer *
                          .branch_delta = none,
                          .y_bins = y->bins,
                          .delta_bins = y->delta_bins };
-    layer->decades = layer->delta_x.log10_norm - layer->delta_y.log10_norm;
-    if (!isfinite(layer->decades))
-        layer->decades = none;
+    layer->decades = decades_of(m, event, x, y);
     take_branch(m, &m->finds[event].sum, y, layer);
     if (!e->place)
         return;
@@ -439,7 +480,7 @@ static bool take_layers(cr__flow_measurement *m)
     const cr_flow *flow = m->flow;
     cr_flow_layer *layers =
         cr__arena_alloc(m->arena, m->ctx, ((size_t)flow->n_events + 1) * sizeof *layers);
-    if (!layers)
+    if (!layers || !count_readers(m))
         return false;
     for (int i = 0; i < flow->n_events; i++) {
         char name[600];

@@ -147,6 +147,7 @@ typedef struct cr__flow_measurement {
     int *slots; /* hash table of places in values, plus 1 */
     int n_slots;
     cr__flow_find *finds; /* for each event of the flow */
+    int *readers;         /* for each value: modules and sums */
     cr_tensor *softmaxes[CR__FLOW_SOFTMAXES];
     int n_softmaxes;
     cr_params params;

@@ -1,7 +1,10 @@
 /* What a measurement says of each parameter, and what the next step made of it. */
 #include "measure.h"
 
-enum { BLOCK = 512 };
+enum {
+    RANK_SIDE = 256, /* rows and columns of a gradient whose rank is taken, at most */
+    RANK_STEPS = 24, /* of the power iteration */
+};
 
 /* ---- matrices ---- */
 
@@ -41,6 +44,127 @@ static double row_spread(const matrix *a)
         apart -= sum[k] * sum[k] / (double)a->rows;
     free(row);
     return sqrt(fmax(apart, 0) / whole);
+}
+
+/* The square of the largest singular value of a [rows, columns], by power iteration from its
+ * longest row: an a v with v = a^T u. Of equal rows the first step is exact. */
+static double largest_square(const double *a, int64_t rows, int64_t columns, double *u,
+                             double *v)
+{
+    double largest = 0, longest = -1;
+    for (int64_t i = 0; i < rows; i++) {
+        double size = 0;
+        for (int64_t k = 0; k < columns; k++)
+            size += a[i * columns + k] * a[i * columns + k];
+        if (size > longest) {
+            longest = size;
+            memcpy(v, a + i * columns, (size_t)columns * sizeof *v);
+        }
+    }
+    for (int step = 0; step < RANK_STEPS; step++) {
+        double vv = 0, uu = 0;
+        for (int64_t k = 0; k < columns; k++)
+            vv += v[k] * v[k];
+        for (int64_t i = 0; i < rows; i++) {
+            u[i] = 0;
+            for (int64_t k = 0; k < columns; k++)
+                u[i] += a[i * columns + k] * v[k];
+            uu += u[i] * u[i];
+        }
+        const bool settled = uu / vv < largest * (1 + 1e-4);
+        largest = fmax(largest, uu / vv);
+        if (settled || !(uu > 0))
+            break;
+        memset(v, 0, (size_t)columns * sizeof *v);
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t k = 0; k < columns; k++)
+                v[k] += a[i * columns + k] * u[i] / sqrt(uu);
+    }
+    return largest;
+}
+
+/* |a|_F^2 / |a|_2^2, of evenly chosen rows and columns if there are many. In units of the largest
+ * element, so that no square vanishes. */
+static double stable_rank(cr__flow_measurement *m, const matrix *a,
+                          const cr_flow_size *size)
+{
+    const int64_t rows = a->rows < RANK_SIDE ? a->rows : RANK_SIDE;
+    const int64_t columns = a->columns < RANK_SIDE ? a->columns : RANK_SIDE;
+    const double unit = fmax(fabs(size->least), fabs(size->most));
+    double whole = 0;
+    if (rows < 2 || columns < 2 || !(unit > 0) || size->state == CR_FLOW_NOT_FINITE)
+        return (double)NAN;
+    const size_t n = (size_t)(rows * columns + rows + columns);
+    double *b = cr__arena_alloc(&m->scratch, m->ctx, n * sizeof *b);
+    if (!b)
+        return (double)NAN;
+    for (int64_t i = 0; i < rows; i++) {
+        const int64_t start = i * a->rows / rows * a->columns;
+        double *row = b + i * columns;
+        if (columns == a->columns)
+            cr__flow_load(a->array, start, columns, row);
+        for (int64_t k = 0; k < columns; k++) {
+            if (columns < a->columns)
+                row[k] = cr__flow_at(a->array, start + k * a->columns / columns);
+            row[k] /= unit;
+            whole += row[k] * row[k];
+        }
+    }
+    double *u = b + rows * columns;
+    return whole / largest_square(b, rows, columns, u, u + rows);
+}
+
+/* ---- samples ---- */
+
+/* |mean|^2 / trace of the covariance of gradients [samples, ..]. */
+static double signal_to_noise(const cr__flow_array *grads, int64_t samples)
+{
+    const int64_t n = samples ? grads->numel / samples : 0;
+    double *sum = samples > 1 ? calloc((size_t)(2 * n + 1), sizeof *sum) : NULL;
+    double *row = sum + n, squares = 0, mean = 0;
+    if (!sum)
+        return (double)NAN;
+    for (int64_t i = 0; i < samples; i++) {
+        cr__flow_load(grads, i * n, n, row);
+        for (int64_t k = 0; k < n; k++) {
+            sum[k] += row[k];
+            squares += row[k] * row[k];
+        }
+    }
+    for (int64_t k = 0; k < n; k++)
+        mean += sum[k] * sum[k];
+    free(sum);
+    mean /= (double)samples * (double)samples;
+    const double count = (double)samples;
+    return mean / fmax((squares - count * mean) / (count - 1), 0);
+}
+
+/* Gradients of each sample of those parameters that have one, into the snapshot's rows. */
+static void take_signals(cr__flow_measurement *m, cr_flow_param *params)
+{
+    const size_t n = (size_t)m->params.n + 1;
+    cr_tensor **xs = cr__arena_alloc(&m->scratch, m->ctx, 2 * n * sizeof *xs);
+    int *places = cr__arena_alloc(&m->scratch, m->ctx, n * sizeof *places), count = 0;
+    if (!m->opts->losses || !xs || !places)
+        return;
+    for (int i = 0; i < m->params.n; i++)
+        if (cr__flow_value_of(m, m->params.list[i].tensor)->delta) {
+            places[count] = i;
+            xs[count++] = m->params.list[i].tensor;
+        }
+    cr_tensor **grads = xs + n;
+    const cr_product_opts opts = { .site = "flow", .retain_graph = true };
+    if (!count || !cr_needs_grad(m->opts->losses) ||
+        cr_per_sample_gradients_at(m->opts->losses, xs, count, grads, opts) != CR_OK ||
+        cr_eval_at(grads, count, "flow") != CR_OK)
+        return;
+    for (int i = 0; i < count; i++) {
+        const cr__flow_array array = { cr_data(grads[i]), cr_dtype_of(grads[i]),
+                                       cr_numel(grads[i]) };
+        if (array.data)
+            params[places[i]].signal_to_noise =
+                signal_to_noise(&array, cr_size(grads[i], 0));
+    }
 }
 
 /* ---- fans ---- */
@@ -93,7 +217,7 @@ static void take_buffer(const cr__flow_measurement *m, int i, cr_flow_param *p)
         p->buffer_along = cr__flow_compare(&array, &past->gradient).cosine;
 }
 
-static void take_param(const cr__flow_measurement *m, int i, cr_flow_param *p)
+static void take_param(cr__flow_measurement *m, int i, cr_flow_param *p)
 {
     cr_tensor *x = m->params.list[i].tensor;
     const cr__flow_value *v = cr__flow_value_of(m, x);
@@ -105,7 +229,7 @@ static void take_param(const cr__flow_measurement *m, int i, cr_flow_param *p)
                          .gradient = v->delta_size,
                          .update = cr__flow_no_size(x, false),
                          .update_ratio = none,
-                         .rank = none,
+                         .rank = stable_rank(m, &gradient, &v->delta_size),
                          .row_spread = row_spread(&weight),
                          .gradient_row_spread = row_spread(&gradient),
                          .update_along_weight = none,
@@ -125,6 +249,8 @@ void cr__flow_take_params(cr__flow_measurement *m)
     cr_flow_param *params = cr__arena_alloc(m->arena, m->ctx, (n + 1) * sizeof *params);
     for (size_t i = 0; i < n && params && !cr_error(m->ctx); i++)
         take_param(m, (int)i, &params[i]);
+    if (params && !cr_error(m->ctx))
+        take_signals(m, params);
     m->out->params = params;
     m->out->n_params = params ? (int)n : 0;
 }
@@ -176,7 +302,22 @@ static void finish_param(const cr__flow_past *past, cr_tensor *shown, cr_flow_pa
         return;
     const cr__flow_pair moved = cr__flow_compare(&now, &past->weight);
     p->update = cr__tally_size(&moved.difference);
-    p->update_ratio = p->update.log10_norm - p->weight.log10_norm;
+    if (p->weight.state != CR_FLOW_ZERO)
+        p->update_ratio = p->update.log10_norm - p->weight.log10_norm;
+    /* <now - before, x> = <now, x> - <before, x> would lose digits: the difference is taken. */
+    double along[2] = { 0 }, size[2] = { 0 }, square = 0;
+    for (int64_t i = 0; i < now.numel; i++) {
+        const double weight = cr__flow_at(&past->weight, i);
+        const double update = cr__flow_at(&now, i) - weight;
+        const double gradient = past->gradient.data ? cr__flow_at(&past->gradient, i) : 0;
+        square += update * update;
+        along[0] += update * weight;
+        size[0] += weight * weight;
+        along[1] -= update * gradient;
+        size[1] += gradient * gradient;
+    }
+    p->update_along_weight = along[0] / sqrt(square) / sqrt(size[0]);
+    p->update_along_gradient = along[1] / sqrt(square) / sqrt(size[1]);
 }
 
 /* The past stays until the measurement of this step, which looks at its gradients, is done. */

@@ -31,17 +31,22 @@ static bool trail_open(cr__flow_measurement *m, trail *t, int capacity)
     return t->nodes && t->slots;
 }
 
-/* False if there is no room for it. */
-static bool trail_add(trail *t, const cr_tensor *x)
+/* Where x is, or is to be. */
+static size_t trail_slot(const trail *t, const cr_tensor *x)
 {
     const uintptr_t bits = (uintptr_t)x;
     const size_t mask = (size_t)t->n_slots - 1;
     size_t i = (size_t)((bits >> 4) ^ (bits >> 15)) & mask;
-    if (!x)
-        return true;
     while (t->slots[i] && t->nodes[t->slots[i] - 1] != x)
         i = (i + 1) & mask;
-    if (t->slots[i])
+    return i;
+}
+
+/* False if there is no room for it. */
+static bool trail_add(trail *t, const cr_tensor *x)
+{
+    const size_t i = x ? trail_slot(t, x) : 0;
+    if (!x || t->slots[i])
         return true;
     if (t->n == t->capacity)
         return false;
@@ -213,6 +218,29 @@ cr__flow_branch cr__flow_find_branch(cr__flow_measurement *m, const cr__flow_eve
     if (is_data(a) || is_data(b))
         return none;
     return leads_to(m, b, a) ? second : leads_to(m, a, b) ? first : none;
+}
+
+/* ---- cuts ---- */
+
+static bool trail_has(const trail *t, const cr_tensor *x)
+{
+    return t->slots[trail_slot(t, x)] != 0;
+}
+
+bool cr__flow_is_cut(cr__flow_measurement *m, const cr_tensor *x, const bool *found)
+{
+    trail t;
+    if (!trail_open(m, &t, GRAPH_NODES))
+        return false;
+    trail_add(&t, m->loss);
+    for (int i = 0; i < t.n; i++)
+        if (t.nodes[i] != x && !trail_add_inputs(&t, t.nodes[i]))
+            return false;
+    for (int i = 0; i < m->n_values; i++)
+        if (m->values[i].delta && !found[i] && cr_op_of(m->values[i].tensor) &&
+            trail_has(&t, m->values[i].tensor))
+            return false;
+    return true;
 }
 
 /* ---- softmaxes and attention ---- */

@@ -27,7 +27,14 @@ void cr__arena_free(cr__arena *arena);
 /* Fills of out what n snapshots tell, in the order of time: verdicts, the stack that theory takes
  * the network for, its prediction, measured_decades; and snapshots, n_snapshots, saw_start, which
  * are those given. The rest stays. What it allocates is arena's; snapshots must live as long. */
-cr_status cr__flow_explain(cr_ctx *ctx, cr__arena *arena, const cr_flow_snapshot *snapshots, int n,
-                           bool saw_start, cr_flow_report *out);
+cr_status cr__flow_explain(cr_ctx *ctx, cr__arena *arena,
+                           const cr_flow_snapshot *snapshots, int n, bool saw_start,
+                           cr_flow_report *out);
+
+/* ---- snapshot_copy.c ------------------------------------------------------------------ */
+
+/* A copy whose memory is arena's. */
+cr_status cr__flow_copy_snapshot(cr_ctx *ctx, cr__arena *arena,
+                                 const cr_flow_snapshot *from, cr_flow_snapshot *to);
 
 #endif

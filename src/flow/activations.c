@@ -92,11 +92,11 @@ static const double at_three[] = { -3, 3 }, at_six[] = { 0, 6 };
       selu_scale *(x > 0 ? 1 : selu_alpha * exp(x)), AT(at_zero))                     \
     A(silu, 0, x *logistic(x), logistic(x) * (1 + x * logistic(-x)), NOWHERE)         \
     A(gelu, 0, x *normal_cdf(x), normal_cdf(x) + x * normal_density(x), NOWHERE)      \
-    A(gelu_tanh, 0, x *logistic(2 * gelu_angle(x)),                                   \
+    A(gelu_tanh, 0, logistic(2 * gelu_angle(x)) * x,                                  \
       logistic(2 * gelu_angle(x)) +                                                   \
-          x * logistic_slope(2 * gelu_angle(x)) * 2 * gelu_angle_slope(x),            \
+          logistic_slope(2 * gelu_angle(x)) * 2 * gelu_angle_slope(x) * x,            \
       NOWHERE)                                                                        \
-    A(mish, 0, x *tanh(log1p_exp(x)),                                                 \
+    A(mish, 0, tanh(log1p_exp(x)) * x,                                                \
       tanh(log1p_exp(x)) + x * sech2(log1p_exp(x)) * logistic(x), NOWHERE)            \
     A(softplus, 1, log1p_exp(a *x) / a, logistic(a * x), NOWHERE)                     \
     A(softsign, 0, x / (1 + fabs(x)), 1 / (1 + fabs(x)) / (1 + fabs(x)), AT(at_zero)) \

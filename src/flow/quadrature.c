@@ -5,14 +5,8 @@
 
 #define PI 3.14159265358979323846
 
-enum {
-    LARGEST_DEPTH = 48, /* of halving: then a piece is as narrow as a rounding */
-    LARGEST_WORK =
-        400000 /* values of one integrand: what needs more is noise, not a function */
-};
-
-/* Beyond 39 standard deviations the density is below the least double. */
-static const double reach = 39;
+/* Of halving: then a piece is as narrow as a rounding. */
+enum { LARGEST_DEPTH = 48 };
 
 /* Normalised Hermite polynomials for the weight e^(-z^2/2)/sqrt(2 pi):
  * sqrt(k + 1) h_{k+1} = z h_k - sqrt(k) h_{k-1}. The last two of n + 1, and the sum of squares of
@@ -137,7 +131,7 @@ static double halved(integral *in, double from, double to, double whole, int dep
 }
 
 /* In ascending order; what lies outside is left out. */
-static int add_point(double *points, int n, double z)
+static int add_point(double *points, int n, double z, double reach)
 {
     if (!(fabs(z) < reach))
         return n;
@@ -155,14 +149,14 @@ static int split_points(const cr__flow_normal *over, double *points)
     static const double of_density[] = { -9, -3, 3, 9 },
                         of_function[] = { -32, -4, 0, 4, 32 };
     int n = 0;
-    points[n++] = -reach;
+    points[n++] = -over->reach;
     for (int i = 0; i < CR__FLOW_COUNT(of_density); i++)
-        n = add_point(points, n, of_density[i]);
+        n = add_point(points, n, of_density[i], over->reach);
     for (int i = 0; i < CR__FLOW_COUNT(of_function); i++)
-        n = add_point(points, n, (of_function[i] - over->mean) / over->std);
+        n = add_point(points, n, (of_function[i] - over->mean) / over->std, over->reach);
     for (int i = 0; i < over->n_kinks; i++)
-        n = add_point(points, n, (over->kinks[i] - over->mean) / over->std);
-    points[n++] = reach;
+        n = add_point(points, n, (over->kinks[i] - over->mean) / over->std, over->reach);
+    points[n++] = over->reach;
     return n;
 }
 
@@ -186,7 +180,7 @@ double cr__flow_expect(const cr__flow_rules *rules, const cr__flow_normal *over,
 {
     if (over->std == 0)
         return f(over->mean, user);
-    integral in = { rules, over, f, user, 0, LARGEST_WORK };
+    integral in = { rules, over, f, user, 0, over->work };
     if (over->n_kinks == 0 && over->std < 2) {
         const double few =
             hermite_sum(&in, CR__FLOW_FEW, rules->few_nodes, rules->few_weights);

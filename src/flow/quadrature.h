@@ -19,12 +19,14 @@ typedef struct cr__flow_rules {
 } cr__flow_rules;
 void cr__flow_rules_make(cr__flow_rules *rules);
 
-/* x = mean + std z; the integrand's kinks, in x; tolerance relative to the integral's size. */
+/* x = mean + std z. */
 typedef struct cr__flow_normal {
     double mean, std;
-    const double *kinks;
+    double reach;     /* |z| to which pieces go */
+    double tolerance; /* relative to the integral's size */
+    int work; /* values that may be asked for: most want 1,000, else it is noise */
+    const double *kinks; /* of the integrand, in x */
     int n_kinks;
-    double tolerance;
 } cr__flow_normal;
 typedef double cr__flow_integrand(double x, const void *user);
 double cr__flow_expect(const cr__flow_rules *rules, const cr__flow_normal *over,

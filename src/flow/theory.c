@@ -20,7 +20,7 @@ static const double least_q = 1e-30, largest_q = 1e30;
 /* What rounding may do to a quotient that is 1. */
 static const double rounding = 1e-11;
 /* Stands for 0 where a map is wanted in the limit of a small variance. */
-static const double small_q = 1e-20;
+static const double small_q = 1e-60;
 
 /* So many layers are gone through; those behind do as the last of them. */
 enum { LARGEST_PROFILE = 10000 };
@@ -80,17 +80,23 @@ static double of_both2(double x, const void *user)
     return of_value2(x, user) * of_slope2(x, user);
 }
 
-static cr__flow_normal normal_of(const theory *t, double mean, double std,
-                                 double tolerance)
+static cr__flow_normal normal_of(const theory *t, double std)
 {
     const cr_flow_activation *phi = t->stack.activation;
-    return (cr__flow_normal){ mean, std, phi->kinks, phi->n_kinks, tolerance };
+    return (cr__flow_normal){
+        .std = std,
+        .reach = 39, /* beyond it the density is below the least double */
+        .tolerance = 1e-14,
+        .work = 20000,
+        .kinks = phi->kinks,
+        .n_kinks = phi->n_kinks,
+    };
 }
 
 /* E f(s z) */
 static double expect(const theory *t, cr__flow_integrand *f, double s)
 {
-    const cr__flow_normal over = normal_of(t, 0, s, 1e-14);
+    const cr__flow_normal over = normal_of(t, s);
     return cr__flow_expect(&t->rules, &over, f, t->stack.activation);
 }
 
@@ -110,7 +116,7 @@ static double tilted_at(double x, const void *user)
 static double expect_change(const theory *t, cr__flow_integrand *f, double q)
 {
     const tilted by = { f, t->stack.activation, q };
-    const cr__flow_normal over = normal_of(t, 0, sqrt(q), 1e-14);
+    const cr__flow_normal over = normal_of(t, sqrt(q));
     return cr__flow_expect(&t->rules, &over, tilted_at, &by) / (2 * q);
 }
 
@@ -123,9 +129,19 @@ typedef struct pair {
     double own, sign;
 } pair;
 
+static cr__flow_normal nested(const theory *t, double std, double tolerance)
+{
+    cr__flow_normal over = normal_of(t, std);
+    over.reach = 9; /* beyond it is 1e-19 of the density */
+    over.tolerance = tolerance;
+    over.work = 4000;
+    return over;
+}
+
 static double averaged(const pair *p, double x)
 {
-    const cr__flow_normal over = normal_of(p->t, x, p->own, 1e-13);
+    cr__flow_normal over = nested(p->t, p->own, 1e-12);
+    over.mean = x;
     return cr__flow_expect(&p->t->rules, &over, p->f, p->t->stack.activation);
 }
 
@@ -140,7 +156,7 @@ static double expect_pair(const theory *t, cr__flow_integrand *f, double s, doub
 {
     const double common = fabs(c) < 1 ? fabs(c) : 1;
     const pair p = { t, f, s * sqrt(1 - common), c < 0 ? -1 : 1 };
-    const cr__flow_normal over = normal_of(t, 0, s * sqrt(common), 1e-10);
+    const cr__flow_normal over = nested(t, s * sqrt(common), 1e-10);
     return cr__flow_expect(&t->rules, &over, averaged_pair, &p);
 }
 
@@ -411,7 +427,7 @@ static double depth_scale(double x)
 
 /* The variance of ln |delta|^2 over the draws of the weights, times the width, of one layer. With
  * d = phi'(u) masked, |delta|^2 is multiplied by sigma_w2 mean d_i^2 g_i^2, g standard normal,
- * whose relative variance is (3 E d^4/(E d^2)^2 - 1)/n: 5/n for ReLU (Hanin and Nica, 2020, theorem 1).
+ * whose relative variance is (3 E d^4/(E d^2)^2 - 1)/n: 5/n for ReLU (Hanin and Nica, 2020).
  * Orthogonal weights keep |g|, which takes 2/n away. In a residual, |delta + scale d W^T delta|^2,
  * the product of the two parts comes in: 4 scale^2 chi/n. */
 static double layer_spread(const theory *t, double chi, double ratio)
@@ -629,7 +645,7 @@ double cr_flow_edge_of_chaos(const cr_flow_activation *activation, double sigma_
     if (sigma_b == 0 && of_value(0, activation) == 0 && isfinite(at_origin) &&
         is_stable(&t, at_origin, 0))
         return sqrt(at_origin);
-    double from = log(fmax(stack.sigma_b2, small_q)), side = off_edge(&e, from);
+    double from = log(fmax(stack.sigma_b2, least_q)), side = off_edge(&e, from);
     for (double step = 0.1; from < log(largest_q); step *= 1.05) {
         const double to = from + step, ahead = off_edge(&e, to);
         if ((side > rounding && ahead < -rounding) ||

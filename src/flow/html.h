@@ -21,6 +21,10 @@ typedef struct cr__html {
 
 /* A text that a program gave. */
 void cr__html_text(cr__html *page, const char *text);
+/* The same with exponents raised: 10^-3. */
+void cr__html_prose(cr__html *page, const char *text);
+/* A count, in groups of three digits. */
+void cr__html_count(cr__html *page, int64_t count);
 /* Its heading, and how to read it. "</section>" ends it. */
 void cr__html_section(cr__html *page, const char *id, const char *title, const char *how);
 const cr_flow_snapshot *cr__html_step(const cr__html *page, int i);
@@ -45,6 +49,7 @@ void cr__html_history(cr__html *page);
 
 void cr__html_loss(cr__html *page);
 void cr__html_bins(cr__html *page);
+bool cr__html_branches(cr__html *page);
 bool cr__html_updates(cr__html *page);
 void cr__html_spectrum(cr__html *page);
 bool cr__html_trials(cr__html *page);

@@ -73,9 +73,13 @@ void cr__html_profile(cr__html *page)
         "lies "
         "there does not learn; where it rises, it explodes.");
     cr__legend_open(page->sink);
-    cr__legend_entry(page->sink, "line", "c1", profile->last ? "first step" : "measured");
-    if (profile->last)
-        cr__legend_entry(page->sink, "line", "c2", "last step");
+    char step[40];
+    snprintf(step, sizeof step, "step %lld", (long long)page->report->snapshots->step);
+    cr__legend_entry(page->sink, "line", "c1", step);
+    if (profile->last) {
+        snprintf(step, sizeof step, "step %lld", (long long)profile->last_of->step);
+        cr__legend_entry(page->sink, "line", "c2", step);
+    }
     if (profile->theory)
         cr__legend_entry(page->sink, "line", "theory", "theory of infinite width");
     if (bands)
@@ -254,7 +258,7 @@ static void put_shares(cr__html *page, const double *saturated, const double *de
     const int n = page->profile.layers.n;
     bool any = false;
     for (int i = 0; i < n; i++)
-        any = any || saturated[i] > 0.01 || dead[i] > 0.01;
+        any = any || saturated[i] > 0.05 || dead[i] > 0.05;
     if (!any)
         return;
     cr__put(page->sink,
@@ -355,13 +359,24 @@ static void put_heat(cr__html *page, const cr__plot *plot, int colour, double fr
         cr__put(page->sink, "\"/>\n");
 }
 
+static bool any_state(const cr__html *page, cr_flow_state state)
+{
+    for (int s = 0; s < page->n_steps; s++)
+        for (int i = 0; i < page->profile.layers.n; i++) {
+            const cr_flow_layer *layer = cr__html_leaf(page, cr__html_step(page, s), i);
+            if (layer && layer->delta_y.state == state)
+                return true;
+        }
+    return false;
+}
+
 static void put_ramp(cr__html *page, double from, double to)
 {
     cr__legend_open(page->sink);
     cr__put(page->sink, "<span class=\"ramp\"><i>");
     cr__put_exponent(page->sink, from, 0);
     cr__put(page->sink,
-            "<svg viewBox=\"0 0 110 10\" height=\"10\" preserveAspectRatio=\"none\" "
+            "</i><svg viewBox=\"0 0 110 10\" height=\"10\" preserveAspectRatio=\"none\" "
             "aria-hidden=\"true\">");
     for (int i = 0; i < LEVELS; i++)
         cr__put(page->sink, "<rect class=\"q%d\" x=\"%d\" width=\"10.5\" height=\"10\"/>",
@@ -369,9 +384,17 @@ static void put_ramp(cr__html *page, double from, double to)
     cr__put(page->sink, "</svg><i>");
     cr__put_exponent(page->sink, to, 0);
     cr__put(page->sink, "</i></span>\n");
-    cr__legend_entry(page->sink, "area", "h2", "zero");
-    cr__legend_entry(page->sink, "area", "h3", "NaN or infinite");
-    cr__legend_entry(page->sink, "area", "h4", "disconnected");
+    static const struct {
+        cr_flow_state state;
+        const char *style, *text;
+    } states[] = {
+        { CR_FLOW_ZERO, "h2", "zero" },
+        { CR_FLOW_NOT_FINITE, "h3", "NaN or infinite" },
+        { CR_FLOW_DISCONNECTED, "h4", "disconnected" },
+    };
+    for (int i = 0; i < CR__FLOW_COUNT(states); i++)
+        if (any_state(page, states[i].state))
+            cr__legend_entry(page->sink, "area", states[i].style, states[i].text);
     cr__legend_close(page->sink);
 }
 

@@ -81,7 +81,9 @@ static void put_param_table(cr__html *page)
         const cr_flow_param *param = &first->params[i];
         cr__put(page->sink, "<tr><td>%d</td><td class=\"t\">", i);
         cr__html_text(page, param->name);
-        cr__put(page->sink, "</td><td>%lld</td>", (long long)param->weight.numel);
+        cr__put(page->sink, "</td><td>");
+        cr__html_count(page, param->weight.numel);
+        cr__put(page->sink, "</td>");
         put_cell_number(page, "g", param->weight.rms);
         put_gradient(page, &param->gradient);
         put_cell_number(page, "10^", param->update_ratio);

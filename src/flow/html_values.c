@@ -205,6 +205,58 @@ void cr__html_bins(cr__html *page)
     cr__put(page->sink, "</div>\n</section>\n");
 }
 
+/* ---- branches ---- */
+
+bool cr__html_branches(cr__html *page)
+{
+    const cr_flow_snapshot *first = page->report->snapshots;
+    double *values = malloc(2 * ((size_t)first->n_layers + 1) * sizeof *values);
+    if (!values)
+        return false;
+    int n = 0;
+    double most = 1;
+    for (int i = 0; i < first->n_layers; i++)
+        n += isfinite(first->layers[i].branch);
+    for (int i = 0, k = 0; i < first->n_layers; i++) {
+        const cr_flow_layer *layer = &first->layers[i];
+        if (!isfinite(layer->branch))
+            continue;
+        values[k] = layer->branch;
+        values[n + k++] = layer->branch_delta;
+        most = layer->branch > most ? layer->branch : most;
+    }
+    if (n > 0) {
+        cr__html_section(
+            page, "branches", "What residual branches contribute",
+            "At each residual addition, the part that comes through the branch and "
+            "not over the skip. <b>Between a tenth and two thirds is usual</b>; a "
+            "branch near 0 does nothing yet, and one near 1 leaves the skip no say.");
+        cr__legend_open(page->sink);
+        cr__legend_entry(page->sink, "dots", "c1", "forward: |branch| / |sum|");
+        cr__legend_entry(page->sink, "dots", "c3", "backward: share of the gradient");
+        cr__legend_close(page->sink);
+        cr__frame frame = { .label = "Share of the branch by residual addition",
+                            .y_title = "share of the branch, first step",
+                            .x_title = "residual addition, in the order of running",
+                            .height = 150,
+                            .x_from = -0.5,
+                            .x_to = n - 0.5,
+                            .y_to = ceil(most * 4) / 4,
+                            .style = "",
+                            .data = "" };
+        const cr__plot plot = cr__frame_open(
+            page->sink, &frame,
+            (cr__axis){ CR__PLAIN_TICK, cr__tick_step(0, n, 10, true) },
+            (cr__axis){ CR__PERCENT_TICK, cr__tick_step(0, frame.y_to, 4, false) });
+        cr__draw_dots(&plot, &(cr__series){ values, n, 0, n - 1 }, "c1");
+        cr__draw_dots(&plot, &(cr__series){ values + n, n, 0, n - 1 }, "c3");
+        cr__frame_close(page->sink, &frame);
+        cr__put(page->sink, "</section>\n");
+    }
+    free(values);
+    return true;
+}
+
 /* ---- updates ---- */
 
 bool cr__html_updates(cr__html *page)

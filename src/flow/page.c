@@ -49,6 +49,7 @@ const char *const cr__page_style[] = {
     "anywhere; }\n",
     "h2 { font-size: 1.25rem; margin: 3rem 0 .3rem; } h3 { font-size: 1rem; margin: ",
     "1.5rem 0 .2rem; }\n",
+    "code { font: .92em ui-monospace, monospace; }\n",
     "p { max-width: 46rem; margin: .4rem 0; } .soft, small, .brand { color: "
     "var(--soft); ",
     "}\n",
@@ -57,7 +58,8 @@ const char *const cr__page_style[] = {
     ".verdict { border-left: 5px solid var(--tone); background: var(--card); padding: ",
     ".9rem 1.1rem;\n",
     "  margin: .8rem 0; border-radius: 0 6px 6px 0; overflow-wrap: anywhere; }\n",
-    ".verdict p { margin: .3rem 0; } .verdict .what { font-size: 1.2rem; font-weight: ",
+    ".verdict p { margin: .3rem 0; max-width: none; } .verdict .what { font-size: "
+    "1.2rem; font-weight: ",
     "600;\n",
     "  line-height: 1.35; } .minor .what { font-size: 1rem; }\n",
     ".badge { color: var(--tone); font-weight: 700; text-transform: uppercase; ",
@@ -113,6 +115,7 @@ const char *const cr__page_style[] = {
     "svg .area { fill: var(--c1); fill-opacity: .35; stroke: var(--c1); stroke-width: ",
     "1.5; }\n",
     "svg .area.back { fill: var(--c3); stroke: var(--c3); }\n",
+    ".rows svg { overflow: hidden; } svg .bar { stroke-width: 7; }\n",
     "svg .later { fill: none; stroke: var(--ink); stroke-width: 1.2; }\n",
     "svg .q0 { fill: var(--q0); } svg .q1 { fill: var(--q1); } svg .q2 { fill: ",
     "var(--q2); }\n",
@@ -186,6 +189,11 @@ const char *const cr__page_script[] = {
     "      path = document.createElementNS('http://www.w3.org/2000/svg', 'path');\n",
     "      path.setAttribute('class', 'curve c5 chosen');\n",
     "      svg.appendChild(path);\n",
+    "      var key = frame.parentNode.previousElementSibling;\n",
+    "      if (key) key.insertAdjacentHTML('beforeend', '<span><svg width=\"26\" "
+    "height=\"10\">' +\n",
+    "        '<path class=\"curve c5\" d=\"M0 5H26\"/></svg>step of the "
+    "cursor</span>');\n",
     "    }\n",
     "    data.delta[step].forEach(function (v, i) {\n",
     "      if (typeof v !== 'number') { pen = 'M'; return; }\n",

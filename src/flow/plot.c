@@ -150,6 +150,14 @@ static void bridge_gaps(double *values, int n)
     }
 }
 
+static void drop_theory(cr__profile *profile)
+{
+    free(profile->theory);
+    free(profile->low);
+    free(profile->high);
+    profile->theory = profile->low = profile->high = NULL;
+}
+
 static bool add_theory(const cr_flow_report *report, cr__profile *profile)
 {
     const int64_t depth = report->stack.depth;
@@ -161,7 +169,9 @@ static bool add_theory(const cr_flow_report *report, cr__profile *profile)
     profile->low = new_values(n);
     profile->high = new_values(n);
     const bool made = ratio && profile->theory && profile->low && profile->high;
-    if (made && cr_flow_profile(&report->stack, NULL, ratio) == CR_OK) {
+    if (!made || cr_flow_profile(&report->stack, NULL, ratio) != CR_OK) {
+        drop_theory(profile);
+    } else {
         lay_theory(report, profile, ratio);
         bridge_gaps(profile->theory, n);
         bridge_gaps(profile->low, n);
@@ -171,30 +181,47 @@ static bool add_theory(const cr_flow_report *report, cr__profile *profile)
     return made;
 }
 
+/* The last snapshot of the same layers in which some gradient is a number. */
+static bool add_last(const cr_flow_report *report, cr__profile *profile)
+{
+    const int n = profile->layers.n;
+    profile->last = new_values(n);
+    for (int s = report->n_snapshots - 1; profile->last && s > 0; s--) {
+        const cr_flow_snapshot *snapshot = &report->snapshots[s];
+        if (snapshot->n_layers != report->snapshots->n_layers)
+            continue;
+        bool any = false;
+        for (int i = 0; i < n; i++) {
+            profile->last[i] = cr__delta(&snapshot->layers[profile->layers.places[i]]);
+            any = any || isfinite(profile->last[i]);
+        }
+        if (any) {
+            profile->last_of = snapshot;
+            return true;
+        }
+    }
+    const bool made = profile->last != NULL;
+    free(profile->last);
+    profile->last = NULL;
+    return made;
+}
+
 bool cr__profile_of(const cr_flow_report *report, cr__profile *profile)
 {
-    const int n = report->n_snapshots;
     *profile = (cr__profile){ .range = CR__NO_RANGE };
-    cr__layers last = { .n = 0 };
-    bool made = cr__layers_of(n ? report->snapshots : NULL, &profile->layers);
-    if (n > 1)
-        made = cr__layers_of(&report->snapshots[n - 1], &last) && made;
-    profile->first = cr__deltas(&profile->layers);
-    made = made && profile->first;
-    if (made && n > 1 && last.n == profile->layers.n) {
-        profile->last_of = last.of;
-        profile->last = cr__deltas(&last);
-        made = profile->last != NULL;
+    bool made =
+        cr__layers_of(report->n_snapshots ? report->snapshots : NULL, &profile->layers);
+    profile->first = made ? cr__deltas(&profile->layers) : NULL;
+    made = profile->first && add_last(report, profile) && add_theory(report, profile);
+    if (!made) {
+        cr__profile_free(profile);
+        return false;
     }
-    for (int i = 0; made && i < profile->layers.n; i++) {
+    for (int i = 0; i < profile->layers.n; i++) {
         cr__range_add(&profile->range, profile->first[i]);
         cr__range_add(&profile->range, profile->last ? profile->last[i] : NAN);
     }
-    made = made && add_theory(report, profile);
-    free(last.places);
-    if (!made)
-        cr__profile_free(profile);
-    return made;
+    return true;
 }
 
 void cr__profile_free(cr__profile *profile)
@@ -202,9 +229,7 @@ void cr__profile_free(cr__profile *profile)
     free(profile->layers.places);
     free(profile->first);
     free(profile->last);
-    free(profile->theory);
-    free(profile->low);
-    free(profile->high);
+    drop_theory(profile);
     *profile = (cr__profile){ 0 };
 }
 

@@ -278,7 +278,7 @@ static void put_json_bins(cr__sink *sink, const cr_flow_bins *bins)
     cr__put(sink, "{\"from\":%d,\"share\":[", bins->from);
     for (int i = 0; i < CR__FLOW_COUNT(bins->share); i++) {
         cr__put(sink, i ? "," : "");
-        put_json_number(sink, (double)bins->share[i]);
+        cr__put(sink, "%.4g", isfinite(bins->share[i]) ? (double)bins->share[i] : 0);
     }
     cr__put(sink, "]}");
 }

@@ -7,6 +7,40 @@ void cr__html_text(cr__html *page, const char *text)
     cr__put_text(page->sink, CR__AS_MARKUP, text ? text : "");
 }
 
+/* A part of a text of ours, which is UTF-8. */
+static void put_span(cr__html *page, const char *from, const char *to)
+{
+    char part[512] = "";
+    cr__sink sink = { .text = part, .capacity = sizeof part };
+    cr__put_bytes(&sink, from, (size_t)(to - from));
+    cr__html_text(page, part);
+}
+
+void cr__html_prose(cr__html *page, const char *text)
+{
+    for (const char *power; (power = strstr(text, "10^")) != NULL;) {
+        const char *exponent = power + 3;
+        const size_t length = strspn(exponent, "+-0123456789.");
+        const size_t whole = length && exponent[length - 1] == '.' ? length - 1 : length;
+        put_span(page, text, exponent - 1);
+        cr__put(page->sink, "<sup>%s", *exponent == '-' ? "\u2212" : "");
+        put_span(page, exponent + (*exponent == '-'), exponent + whole);
+        cr__put(page->sink, "</sup>");
+        text = exponent + whole;
+    }
+    cr__html_text(page, text);
+}
+
+void cr__html_count(cr__html *page, int64_t count)
+{
+    if (count >= 1000) {
+        cr__html_count(page, count / 1000);
+        cr__put(page->sink, ",%03d", (int)(count % 1000));
+    } else {
+        cr__put(page->sink, "%d", (int)count);
+    }
+}
+
 void cr__html_section(cr__html *page, const char *id, const char *title, const char *how)
 {
     cr__put(page->sink,
@@ -46,24 +80,25 @@ static void put_verdict(cr__html *page, const cr_flow_verdict *verdict, bool fir
     if (verdict->cause != CR_FLOW_HEALTHY)
         cr__put(page->sink, ": %s", words);
     cr__put(page->sink, "</p>\n<p class=\"what\">");
-    cr__html_text(page, verdict->what);
+    cr__html_prose(page, verdict->what);
     cr__put(page->sink, "</p>\n");
     if (verdict->evidence[0]) {
         cr__put(page->sink, "<p><b>Evidence.</b> ");
-        cr__html_text(page, verdict->evidence);
+        cr__html_prose(page, verdict->evidence);
         cr__put(page->sink, "</p>\n");
     }
     if (verdict->cure[0]) {
         cr__put(page->sink, "<p><b>Try.</b> ");
-        cr__html_text(page, verdict->cure);
+        cr__html_prose(page, verdict->cure);
         cr__put(page->sink, "</p>\n");
     }
     if (verdict->cause != CR_FLOW_HEALTHY) {
         cr__put(page->sink, "<p class=\"soft\">%.0f%% sure, seen at step %lld",
                 100 * verdict->confidence, (long long)verdict->step);
         if (verdict->where && *verdict->where) {
-            cr__put(page->sink, " in ");
+            cr__put(page->sink, " at <code>");
             cr__html_text(page, verdict->where);
+            cr__put(page->sink, "</code>");
         }
         cr__put(page->sink, "</p>\n");
     }
@@ -80,15 +115,23 @@ static void close_tile(cr__html *page)
     cr__put(page->sink, "</dd></div>\n");
 }
 
+static void put_loss(cr__sink *sink, double loss)
+{
+    if (isfinite(loss))
+        cr__put(sink, "%.4g", loss);
+    else
+        cr__put(sink, isnan(loss) ? "NaN" : "\u221e");
+}
+
 static void put_tiles(cr__html *page)
 {
     const cr_flow_report *report = page->report;
     const cr_flow_snapshot *first = report->snapshots;
     const cr_flow_snapshot *last = first + report->n_snapshots - 1;
     cr__sink *sink = page->sink;
-    long long numbers = 0;
+    int64_t numbers = 0;
     for (int i = 0; i < first->n_params; i++)
-        numbers += (long long)first->params[i].weight.numel;
+        numbers += first->params[i].weight.numel;
     cr__put(sink, "<dl class=\"tiles\">\n");
     if (isfinite(report->measured_decades)) {
         open_tile(page, "gradient per layer");
@@ -111,9 +154,11 @@ static void put_tiles(cr__html *page)
         close_tile(page);
     }
     open_tile(page, "loss");
-    cr__put(sink, "%.4g", first->loss.value);
-    if (last != first)
-        cr__put(sink, " \u2192 %.4g", last->loss.value);
+    put_loss(sink, first->loss.value);
+    if (last != first) {
+        cr__put(sink, " \u2192 ");
+        put_loss(sink, last->loss.value);
+    }
     cr__put(sink, "<small>");
     cr__html_text(page, first->loss.op && *first->loss.op
                             ? first->loss.op
@@ -122,8 +167,9 @@ static void put_tiles(cr__html *page)
             (long long)last->step, report->saw_start ? "" : ", the start was not seen");
     close_tile(page);
     open_tile(page, "network");
-    cr__put(sink, "%d layers<small>%d parameters, %lld numbers</small>", n,
-            first->n_params, numbers);
+    cr__put(sink, "%d layers<small>%d parameters, ", n, first->n_params);
+    cr__html_count(page, numbers);
+    cr__put(sink, " numbers</small>");
     close_tile(page);
     cr__put(sink, "</dl>\n");
 }
@@ -185,6 +231,7 @@ static bool put_sections(cr__html *page)
     cr__html_loss(page);
     if (page->profile.layers.n > 0) {
         made = cr__html_forward(page) && made;
+        made = cr__html_branches(page) && made;
         cr__html_history(page);
         cr__html_bins(page);
     }

@@ -282,8 +282,6 @@ static int sigmoid_steps(step_of *steps, bool normed)
     return n;
 }
 
-static const cr_flow_activation sigmoid = { .name = "sigmoid" };
-
 static void add_trial(cr_flow_report *report, int i, const char *remedy, bool accepted,
                       double decades, double loss, int better, const char *reason,
                       const char *code)
@@ -317,7 +315,7 @@ static const cr_flow_report *sigmoid50(void)
     for (int l = 0; l < 50; l++)
         stack[l] = 1 + 2 * l;
     report->stack_layers = stack;
-    report->stack = (cr_flow_stack){ .activation = &sigmoid,
+    report->stack = (cr_flow_stack){ .activation = cr_flow_activation_find("sigmoid"),
                                      .sigma_w2 = 1.0 / 3,
                                      .sigma_b2 = 1.0 / 192,
                                      .q0 = 1,
@@ -562,7 +560,7 @@ static const cr_flow_report *names(void)
 
 static const cr_flow_report *large(void)
 {
-    enum { LAYERS = 3000 };
+    enum { LAYERS = 1200 };
     static const char *const kinds[] = { "linear", "relu", "tanh", "layer_norm",
                                          "dropout" };
     step_of *steps = make(LAYERS, sizeof *steps);
@@ -577,8 +575,8 @@ static const cr_flow_report *large(void)
                               .saturated = NAN,
                               .dead = NAN };
     }
-    cr_flow_report *report = report_made("large", 12, 3, 12);
-    for (int i = 0; i < 3; i++)
+    cr_flow_report *report = report_made("large", 12, 2, 12);
+    for (int i = 0; i < 2; i++)
         SNAPSHOT(report, i) = snapshot_made(steps, LAYERS, i, 0, 1);
     for (int i = 0; i < 12; i++) {
         VERDICT(report, i) = verdict_made(

@@ -7,7 +7,7 @@
 
 /* "sigmoid50": vanishing, with theory, trials and a repair. "cnn": a sound residual CNN.
  * "nan": outputs that stop being finite. "states": every state of a gradient. "names": names that
- * need escapes, in every language. "large": 3,000 unlike layers. "no_layers", "nothing". NULL for
+ * need escapes, in every language. "large": 1,200 unlike layers. "no_layers", "nothing". NULL for
  * others and without memory. */
 const cr_flow_report *flow_report_made(const char *name);
 /* The names, NULL behind the last. */

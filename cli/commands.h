@@ -19,6 +19,9 @@ extern const option flow_options[], theory_options[], map_options[], lesson_opti
 /* What the commands take as arguments. */
 word_list ops_words, workload_words, theory_activation_words;
 
+/* A line for each workload. */
+void workload_list(void);
+
 /* Says that there is no such workload, and what is called nearly so. */
 void workload_unknown(const char *name);
 

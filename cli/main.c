@@ -107,6 +107,14 @@ const command commands[] = {
           "    chainrule flow map --html map.html\n"
           "    chainrule flow map --x norm --y depth --activation relu --init he\n"
           "    chainrule flow map --x lr --y sigma_w2 --grid 10x10 --resume cells.txt" },
+    { .name = "lesson",
+      .run = lesson_run,
+      .doc = "how gradients flow, shown step by step",
+      .arguments = "[SEED]",
+      .help =
+          "The chain rule by hand and by machine, fifty sigmoids, what keeps a gradient "
+          "alive, why a network does not train, and one that learns to read digits. "
+          "Leaves a page, report.html." },
     { .name = "ops",
       .run = ops_run,
       .doc = "the operations: how they are called, shapes, gradients",
@@ -127,6 +135,24 @@ const command commands[] = {
       .help = "Without a name: the graphs. With names: the plan of a step, forward, "
               "backward and "
               "update, the first and, where it is another, the second." },
+    { .name = "graph",
+      .run = graph_run,
+      .doc = "a built-in graph, forward and backward, for Graphviz",
+      .arguments = "[NAME...]",
+      .words = workload_words,
+      .lists = true,
+      .help = "Without a name: the graphs. With names: each in the language DOT, its "
+              "nodes with "
+              "operation, type, shape and the place in the source where they were "
+              "recorded.\n\n"
+              "    chainrule graph mlp_small | dot -Tsvg >mlp.svg" },
+    { .name = "check",
+      .run = check_run,
+      .doc = "this build: kernels, bits, speed beside the machine's limit",
+      .help =
+          "Prints which kernels compute, whether some graphs give the bits that every "
+          "machine must give (exit status 1 if not), and the speed of a product and of a "
+          "map beside what this machine's units and memory can do, measured now." },
     { .name = "completion",
       .run = completion_run,
       .doc = "completion for a shell",

@@ -13,42 +13,6 @@ static int index_of(word_list *words, const char *name)
     return i;
 }
 
-/* ---- activations ---- */
-
-#define MAKE(name, ...)                        \
-    static cr_module *make_##name(cr_ctx *ctx) \
-    {                                          \
-        return cr_nn_##name(__VA_ARGS__);      \
-    }
-MAKE(sigmoid, ctx)
-MAKE(tanh, ctx)
-MAKE(relu, ctx)
-MAKE(silu, ctx)
-MAKE(gelu, ctx)
-MAKE(softplus, ctx)
-MAKE(leaky_relu, ctx, 0.01)
-#undef MAKE
-
-static const struct activation {
-    const char *name;
-    cr_module *(*make)(cr_ctx *ctx); /* NULL: none is */
-} activations[] = {
-    { "sigmoid", make_sigmoid },
-    { "tanh", make_tanh },
-    { "relu", make_relu },
-    { "silu", make_silu },
-    { "gelu", make_gelu },
-    { "softplus", make_softplus },
-    { "leaky_relu", make_leaky_relu },
-    { "linear", NULL },
-};
-enum { ACTIVATIONS = sizeof activations / sizeof activations[0] };
-
-const char *activation_words(int i)
-{
-    return i < ACTIVATIONS ? activations[i].name : NULL;
-}
-
 /* ---- initialisation ---- */
 
 /* Of weights; biases are zero, but with the default, which leaves the layer as it is made. */
@@ -134,13 +98,19 @@ static cr_module *make_layer_norm(cr_ctx *ctx, int64_t width)
     return cr_nn_layer_norm(ctx, CR_DIMS(width));
 }
 
+static cr_module *make_rms_norm(cr_ctx *ctx, int64_t width)
+{
+    return cr_nn_rms_norm(ctx, CR_DIMS(width));
+}
+
 static const struct norm {
     const char *name;
     cr_module *(*make)(cr_ctx *ctx, int64_t width);
     cr_flow_norm theory;
 } norms[] = { { "none", NULL, CR_FLOW_NO_NORM },
               { "batch", make_batch_norm, CR_FLOW_BATCH_NORM },
-              { "layer", make_layer_norm, CR_FLOW_LAYER_NORM } };
+              { "layer", make_layer_norm, CR_FLOW_LAYER_NORM },
+              { "rms", make_rms_norm, CR_FLOW_RMS_NORM } };
 enum { NORMS = sizeof norms / sizeof norms[0] };
 
 const char *norm_words(int i)
@@ -176,12 +146,10 @@ static cr_flow_residual residual_of(const network_spec *spec)
 static void add_activation(cr_module *net, cr_ctx *ctx, const network_spec *spec)
 {
     const struct norm *norm = norm_of(spec);
-    const struct activation *activation =
-        &activations[index_of(activation_words, spec->activation)];
     if (norm->make)
         cr_nn_add(net, norm->make(ctx, spec->width));
-    if (activation->make)
-        cr_nn_add(net, activation->make(ctx));
+    if (strcmp(spec->activation, "linear") != 0)
+        cr_nn_add(net, activation_make(ctx, spec->activation));
 }
 
 /* A layer from width to width as a residual branch, or in place. */

@@ -3,6 +3,7 @@
 #ifndef CLI_NETWORK_H
 #define CLI_NETWORK_H
 
+#include "activations.h"
 #include "command.h"
 #include "dataset.h"
 
@@ -26,7 +27,7 @@ extern network_spec network_given;
 extern const option stack_options[], training_options[];
 
 /* What the words of a spec may be. */
-word_list activation_words, init_words, norm_words, residual_words, optimiser_words;
+word_list init_words, norm_words, residual_words, optimiser_words;
 
 /* Reads or makes the samples; false with a message on stderr. */
 bool network_open(network *net, const network_spec *spec);

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static void list_workloads(void)
+void workload_list(void)
 {
     for (const workload *work = workloads; work->name; work++)
         printf("%-16s %s\n", work->name, work->doc);
@@ -78,7 +78,7 @@ int plan_run(int n, char **names)
 {
     bool good = true;
     if (n == 0)
-        list_workloads();
+        workload_list();
     for (int i = 0; i < n; i++)
         good = show_plan(names[i]) && good;
     return good ? STATUS_GOOD : STATUS_ALARM;

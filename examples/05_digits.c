@@ -27,12 +27,16 @@ static int64_t labels[IMAGES];
 static double losses[EPOCHS], accuracies[EPOCHS];
 static int64_t guesses[TESTED];
 
+/* Who includes this may know more places. */
+#ifndef DIGITS_PATHS
+#define DIGITS_PATHS "data/digits.csv", "../data/digits.csv", "../../data/digits.csv"
+#endif
+
 static bool read_images(void)
 {
-    const char *const paths[] = { "data/digits.csv", "../data/digits.csv",
-                                  "../../data/digits.csv" };
+    const char *const paths[] = { DIGITS_PATHS };
     FILE *file = NULL;
-    for (int i = 0; i < 3 && !file; i++)
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0] && !file; i++)
         file = fopen(paths[i], "r");
     bool good = file != NULL;
     for (int i = 0; good && i < IMAGES; i++) {

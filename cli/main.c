@@ -83,6 +83,23 @@ static int completion_run(int n, char **words)
 /* ---- the table ---- */
 
 const command commands[] = {
+    { .name = "flow",
+      .run = flow_run,
+      .doc = "why a network does not train: the gradient's way, explained and repaired",
+      .options = { flow_options, stack_options, training_options },
+      .help =
+          "Builds a network, trains it for some steps, measures how the gradient flows "
+          "through it, says what is wrong and why, and tries remedies: each is trained "
+          "beside the original from several seeds, and accepted only if that proves "
+          "it.\n\n"
+          "    chainrule flow --depth 50 --width 64 --activation sigmoid --try "
+          "batch_norm\n"
+          "    chainrule flow --activation relu --init he --depth 20 --html "
+          "report.html\n\n"
+          "The exit status is 0 if the network is healthy, 1 if there is an alarm, 2 if "
+          "it "
+          "could not be diagnosed. Of networks of your own chainrule_flow.h tells the "
+          "same." },
     { .name = "flow theory",
       .run = theory_run,
       .doc = "what theory says of a stack of layers, before it is trained",

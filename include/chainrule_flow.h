@@ -407,7 +407,8 @@ typedef struct cr_flow_task {
  *     no_output_activation   the activation or softmax behind the last layer goes
  *     input_norm      batch norm of the input, without parameters
  *     target_norm     targets less their mean over their deviation, of the first batch
- *     loss_scale      the loss over the factor that the verdict found
+ *     loss_scale      the loss over the factor that the verdict found; times 1024 where gradients
+ *                     underflow, and the rate over that if updates follow the gradient's size
  *     lr_down, lr_up, clip, warmup         learning rate, cr_clip_grad_norm(), 20 steps of rising
  *     clear_gradients, unfreeze, optimise_all, train_mode */
 typedef struct cr_flow_remedy cr_flow_remedy;
@@ -463,7 +464,8 @@ typedef struct cr_flow_report {
 CR_API const cr_flow_report *cr_flow_report_of(cr_flow *flow);
 
 /* Trains a copy for .steps, explains, and tries the remedies (.remedies: a list of names by commas,
- * "auto" for those that the verdicts name, the best first, until two are accepted; default none)
+ * "auto" for those that the verdicts name, the best first, until two are accepted, each with
+ * "+lr_down" too if the network comes alive at a rate that is too large for it; default none)
  * over .seeds paired seeds, each trained for .train_steps. Everything happens in ctx, in scopes of
  * its own; ctx's random state stays. A training that fails is a finding, not an error. NULL with an
  * error if the task cannot be built or run, for an unknown remedy, and without memory. The report

@@ -37,6 +37,7 @@ typedef struct study {
     cr_flow_trial *trials;
     outcome *before, *after; /* by pair */
     int runs, planned;       /* trainings, for progress */
+    bool rate_too_large;     /* with the last cure, and not before */
 } study;
 
 /* A training to be done. */
@@ -274,15 +275,15 @@ static bool has_depth_alarm(const cr_flow_report *report)
 }
 
 /* An alarm that most of the cured trainings have and neither those without the cure nor the
- * diagnosis; NULL. */
-static const char *new_alarm(const study *s)
+ * diagnosis; CR_FLOW_HEALTHY if there is none. */
+static cr_flow_cause new_alarm(const study *s)
 {
     for (int c = CR_FLOW_HEALTHY + 1; c < CR_FLOW_CAUSES; c++)
         if (most_alarm(s->after, s->opts.seeds, c) &&
             !most_alarm(s->before, s->opts.seeds, c) &&
             !is_found(&s->report->view, (cr_flow_cause)c))
-            return cr_flow_cause_name((cr_flow_cause)c);
-    return NULL;
+            return (cr_flow_cause)c;
+    return CR_FLOW_HEALTHY;
 }
 
 /* Whether |delta| keeps its size over the depth. */
@@ -305,7 +306,7 @@ static void give_reason(cr_flow_trial *trial, const char *format, ...)
     va_end(args);
 }
 
-static void decide(const study *s, cr_flow_trial *trial)
+static void decide(study *s, cr_flow_trial *trial)
 {
     const int n = s->opts.seeds, needed = pairs_needed(n);
     const outcome *some = &s->after[0];
@@ -319,25 +320,29 @@ static void decide(const study *s, cr_flow_trial *trial)
     trial->decades_after = mean_of(s->after, n, decades_of);
     trial->loss_before = median_of(s->before, n, loss_of);
     trial->loss_after = median_of(s->after, n, loss_of);
-    const char *alarm = new_alarm(s);
+    const cr_flow_cause alarm = new_alarm(s);
     if (2 * failed > n)
         give_reason(trial, "it fails: %s", some->failure);
     else if (!flows(s, trial, band))
         give_reason(
-            trial, "a layer multiplies |delta| by %.3g: %.2f decades, outside +-%.2g; %s",
-            pow(10, trial->decades_after), trial->decades_after, band, some->note);
-    else if (alarm)
-        give_reason(trial, "it brings a new alarm: %s", alarm);
+            trial, "a layer multiplies |delta| by %.3g: %.2f decades, outside +-%.2g%s%s",
+            pow(10, trial->decades_after), trial->decades_after, band,
+            some->note[0] ? "; " : "", some->note);
+    else if (alarm != CR_FLOW_HEALTHY)
+        give_reason(trial, "it brings a new alarm: %s%s", cr_flow_cause_name(alarm),
+                    alarm == CR_FLOW_RATE_TOO_LARGE ? " (+lr_down?)" : "");
     else if (trial->better < needed)
         give_reason(trial,
                     "the loss falls further in %d of %d pairs; %d tell it from chance",
                     trial->better, n, needed);
     else
         trial->accepted = true;
-    if (trial->accepted && isfinite(band))
+    s->rate_too_large = trial->reason[0] && alarm == CR_FLOW_RATE_TOO_LARGE;
+    const bool changed = fabs(trial->decades_after - trial->decades_before) > 0.01;
+    if (trial->accepted && isfinite(band) && changed)
         give_reason(
             trial,
-            "%.2f decades per layer instead of %.2f, within +-%.2g; the loss falls "
+            "%.2g decades per layer instead of %.2g, within +-%.2g; the loss falls "
             "further in %d of %d pairs",
             trial->decades_after, trial->decades_before, band, trial->better, n);
     else if (trial->accepted)
@@ -407,6 +412,7 @@ static bool try_cure(study *s, const char *name, size_t length)
                 .what = text,
                 .steps = s->opts.train_steps,
                 .every = s->opts.train_steps / 2 + 1 };
+    s->rate_too_large = false;
     bool usable = choose_amount(s, &o) && train_pairs(s, &o, s->after, &kept);
     if (usable && s->after[0].applies) {
         trial->applies = true;
@@ -470,6 +476,27 @@ static bool try_list(study *s, const char *list, int enough, int most)
     return true;
 }
 
+/* The same, and a network that comes alive at a rate that was no matter while it was not is tried
+ * at a lower one. */
+static bool try_list_and_rates(study *s, const char *list, int enough)
+{
+    const cr_flow_report *report = &s->report->view;
+    const char *name;
+    size_t length;
+    char slower[80], one[64];
+    while (next_name(&list, &name, &length)) {
+        const int tried = report->n_trials;
+        snprintf(one, sizeof one, "%.*s", (int)length, name);
+        snprintf(slower, sizeof slower, "%s+lr_down", one);
+        s->rate_too_large = false;
+        if (!try_list(s, one, enough, MOST_TRIALS) ||
+            (report->n_trials > tried && s->rate_too_large &&
+             !try_list(s, slower, enough, MOST_TRIALS)))
+            return false;
+    }
+    return true;
+}
+
 /* What the verdicts name, the gravest first; where depth is the matter and that is not enough, what
  * repairs depth in general. */
 static bool try_named(study *s)
@@ -479,10 +506,10 @@ static bool try_named(study *s)
     const cr_flow_report *report = &s->report->view;
     for (int i = 0; i < report->n_verdicts; i++)
         if (report->verdicts[i].severity != CR_FLOW_NOTE &&
-            !try_list(s, report->verdicts[i].remedies, ENOUGH, MOST_TRIALS))
+            !try_list_and_rates(s, report->verdicts[i].remedies, ENOUGH))
             return false;
     return !has_depth_alarm(report) || count_accepted(report) ||
-           try_list(s, by_depth, 1, MOST_TRIALS);
+           try_list_and_rates(s, by_depth, 1);
 }
 
 static int count_names(const char *list)

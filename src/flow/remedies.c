@@ -172,15 +172,51 @@ static double terms_of(const cr_flow_loss *loss, double factor)
     return factor;
 }
 
+/* The verdict of that cause; NULL. */
+static const cr_flow_verdict *verdict_of(const training *t, cr_flow_cause cause)
+{
+    for (int i = 0; t->found && i < t->found->n_verdicts; i++)
+        if (t->found->verdicts[i].cause == cause)
+            return &t->found->verdicts[i];
+    return NULL;
+}
+
+/* Whether what the optimiser does grows with the gradient: its first update is lr times that. */
+static bool follows_gradient(const cr_flow_snapshot *shot)
+{
+    for (int i = 0; i < shot->n_params; i++) {
+        const cr_flow_param *p = &shot->params[i];
+        const double usual = log10(shot->loss.learning_rate) + p->gradient.log10_norm;
+        if (isfinite(p->update.log10_norm) && isfinite(usual))
+            return fabs(p->update.log10_norm - usual) < 0.05;
+    }
+    return false;
+}
+
+/* Gradients beneath the smallest numbers of a half: a larger loss lifts them. */
+static bool lift_loss(training *t, const cr_flow_snapshot *shot)
+{
+    const double factor = 1024;
+    t->loss_scale *= factor;
+    cr__flow_code_line(&t->code,
+                       "loss = cr_mul(loss, %g); /* before cr_backward(loss) */", factor);
+    if (follows_gradient(shot)) {
+        const double rate = cr_optim_lr(t->optim) / factor;
+        cr_optim_set_lr(t->optim, rate);
+        cr__flow_code_line(&t->code, "cr_optim_set_lr(optim, %.3g);", rate);
+    }
+    return true;
+}
+
 static bool scale_loss(training *t, const cr_flow_remedy *self)
 {
     (void)self;
     const cr_flow_snapshot *shot = first_snapshot(t);
+    const cr_flow_verdict *scaled = verdict_of(t, CR_FLOW_LOSS_SCALE);
+    if (shot && !scaled && verdict_of(t, CR_FLOW_UNDERFLOW))
+        return lift_loss(t, shot);
     double factor = shot ? shot->loss.scale : 0;
-    for (int i = 0; t->found && i < t->found->n_verdicts; i++)
-        if (t->found->verdicts[i].cause == CR_FLOW_LOSS_SCALE &&
-            t->found->verdicts[i].amount > 0)
-            factor = t->found->verdicts[i].amount;
+    factor = scaled && scaled->amount > 0 ? scaled->amount : factor;
     if (!isfinite(factor) || factor <= 0 || fabs(log(factor)) < 0.01)
         return cr__flow_does_not_apply(t, "its loss is a mean, as far as can be seen");
     factor = shot ? terms_of(&shot->loss, factor) : factor;
@@ -317,11 +353,11 @@ static const cr_flow_remedy remedies[] = {
     { .name = "lr_down",
       .stage = CR__FLOW_STEPS,
       .apply = set_rate,
-      .sizes = { 0.1, 0.3, 0.03, 0.01, 0.001 } },
+      .sizes = { 0.1, 0.3, 0.03, 0.01, 1e-3, 1e-4 } },
     { .name = "lr_up",
       .stage = CR__FLOW_STEPS,
       .apply = set_rate,
-      .sizes = { 10, 3, 30, 100, 1000 },
+      .sizes = { 10, 3, 100, 1000, 1e4, 1e5 },
       .if_vanishing = "a rate multiplies all layers alike" },
     { .name = "clip",
       .stage = CR__FLOW_STEPS,

@@ -9,6 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What they are given: 4 samples of 8 numbers. */
+static inline cr_tensor *repair_input(cr_ctx *ctx)
+{
+    return cr_reshape(cr_sin(cr_arange(ctx, 0, 32, 1)), CR_DIMS(4, 8));
+}
+
 /* Equal layers. */
 static cr_module *build_sigmoids(cr_ctx *ctx)
 {

@@ -289,6 +289,12 @@ bool cr__html_updates(cr__html *page)
         if (ends[1] > ends[0])
             cr__legend_entry(page->sink, "dots", "c2", "last step");
         cr__legend_entry(page->sink, "area", "band", "usual");
+        bool still = false;
+        for (int i = 0; i < n; i++)
+            still = still || ends[0]->params[i].update.state == CR_FLOW_ZERO;
+        if (still)
+            cr__legend_entry(page->sink, "dots", "state2",
+                             "no change at all in the first step");
         cr__legend_close(page->sink);
         cr__range_add(&range, -4);
         cr__range_add(&range, -2);
@@ -312,6 +318,10 @@ bool cr__html_updates(cr__html *page)
         if (ends[1] > ends[0])
             cr__draw_dots(&plot, &(cr__series){ values + n, n, 0, n - 1 }, "c2");
         cr__draw_dots(&plot, &(cr__series){ values, n, 0, n - 1 }, "c1");
+        for (int i = 0; i < n; i++)
+            values[i] =
+                ends[0]->params[i].update.state == CR_FLOW_ZERO ? frame.y_from : NAN;
+        cr__draw_dots(&plot, &(cr__series){ values, n, 0, n - 1 }, "state2");
         cr__frame_close(page->sink, &frame);
         cr__put(page->sink, "</section>\n");
     }

@@ -321,7 +321,7 @@ static void note_layers(const cr__layers *layers, cr__fold fold, double most,
         add_note(row, "saturated %.0f%%", 100 * saturated.most);
     if (dead.most >= 0.25)
         add_note(row, "dead %.0f%%", 100 * dead.most);
-    if (unlike.least < 0.05)
+    else if (unlike.least < 0.05)
         add_note(row, "samples alike");
 }
 
@@ -409,7 +409,7 @@ static void lay_out(layer_table *table, int width)
         }
     }
     const int caps[COLUMNS] = { width / 4, width / 3, width,    width,
-                                width,     width,     width / 3 };
+                                width,     width,     width / 5 };
     int used = COLUMNS - 1;
     for (int c = 0; c < COLUMNS; c++) {
         widths[c] = widths[c] < caps[c] ? widths[c] : caps[c];
@@ -493,6 +493,8 @@ static void write_headings(cr__lines *lines, const layer_table *table)
         cr__sink sink = into(scale, sizeof scale);
         if (c == BAR && table->any_bar)
             cr__put(&sink, "10^%.0f..10^%.0f", table->from, table->to);
+        if (sink.length > (size_t)table->widths[BAR])
+            scale[0] = '\0';
         cr__line_cell(lines, CR__DIM, c == BAR ? scale : headings[c], table->widths[c],
                       c == SIZE || c == DECADES || c == RMS);
     }

@@ -266,8 +266,9 @@ static int room_above(cr_tensor *delta)
 {
     const cr__flow_array array = cr__flow_array_of(delta);
     const cr_flow_size size = cr__flow_measure(&array, NULL);
-    return largest_exponent(size.dtype) * 3 / 4 -
-           ilogb(fmax(fabs(size.least), fabs(size.most)));
+    const int most = largest_exponent(size.dtype),
+              room = most * 3 / 4 - ilogb(fmax(fabs(size.least), fabs(size.most)));
+    return room < most ? room : most; /* the factor is a number of that type, too */
 }
 
 static int count_lost(const cr__flow_measurement *m, const bool *found)

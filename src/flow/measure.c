@@ -271,6 +271,16 @@ static int room_above(cr_tensor *delta)
     return room < most ? room : most; /* the factor is a number of that type, too */
 }
 
+/* x 2^octaves, a factor being a number of x's type. */
+static cr_tensor *times_octaves(cr_tensor *x, int octaves)
+{
+    for (int most = largest_exponent(cr_dtype_of(x)), by; octaves > 0; octaves -= by) {
+        by = octaves < most ? octaves : most;
+        x = cr_mul(x, ldexp(1, by));
+    }
+    return x;
+}
+
 static int count_lost(const cr__flow_measurement *m, const bool *found)
 {
     int lost = 0;
@@ -298,7 +308,7 @@ static bool take_underflowed(cr__flow_measurement *m)
         if (!root || !count_lost(m, found) || !cr__flow_is_cut(m, root, found))
             break;
         more = room_above(delta);
-        seed = cr_mul(delta, ldexp(1, more));
+        seed = times_octaves(delta, more);
         octaves += more;
     }
     return !cr_error(m->ctx);

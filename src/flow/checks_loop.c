@@ -224,8 +224,8 @@ static bool frozen(const cr__case *c, cr_flow_verdict *v)
     if (!f.n)
         return false;
     const bool all = f.n == c->first->n_params,
-               harms = all || (f.share > 0.5 && !cr__flow_has_learnt(c) &&
-                               c->course != CR__COURSE_UNSEEN);
+               fails = c->course == CR__COURSE_STUCK || c->course == CR__COURSE_WORSE,
+               harms = all || (f.share > 0.5 && fails);
     const cr_flow_severity severity = harms ? CR_FLOW_ALARM : CR_FLOW_NOTE;
     cr__flow_grade(v, severity, harms ? 0.8 : 0.3, c->last,
                    c->first->params[f.first].name);

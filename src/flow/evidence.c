@@ -173,9 +173,20 @@ static double median_chance(const cr__case *c, double *room)
     return cr__flow_median(room, c->n);
 }
 
+/* How many snapshots at the end are of the last fifth of the steps, of a few of them. */
+static int ends_of(const cr__case *c)
+{
+    const int most = c->n >= 6 ? 3 : c->n >= 4 ? 2 : 1;
+    const int64_t from = c->last->step - (c->last->step - c->first->step) / 5;
+    int ends = 1;
+    while (ends < most && c->snaps[c->n - 1 - ends].step >= from)
+        ends++;
+    return ends;
+}
+
 static void follow_loss(cr__case *c, double *room)
 {
-    const int ends = c->n >= 6 ? 3 : c->n >= 4 ? 2 : 1;
+    const int ends = ends_of(c);
     c->early = fmin(c->first->loss.value, median_loss(c, 0, 3)); /* not after a leap */
     c->late = median_loss(c, c->n - ends, ends);
     c->best = INFINITY;
@@ -187,7 +198,9 @@ static void follow_loss(cr__case *c, double *room)
     c->chance = median_chance(c, room);
     const double from = c->chance > 0 ? fmin(c->early, c->chance) : c->early;
     c->fall = (from - c->late) / fmax(fabs(from), 1e-30);
-    if (!isfinite(c->last->loss.value) || c->late > 1.5 * fmax(c->early, from))
+    const bool far_below_chance = c->chance > 0 && c->late < 0.5 * c->chance;
+    if (!isfinite(c->last->loss.value) ||
+        (c->late > 1.5 * fmax(c->early, from) && !far_below_chance))
         c->course = c->n > 1 ? CR__COURSE_WORSE : CR__COURSE_UNSEEN;
     else if (c->n < 3)
         c->course = CR__COURSE_UNSEEN;

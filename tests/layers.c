@@ -1,4 +1,5 @@
-/* Trees that are changed, residual branches, paths, and hooks on forward. */
+/* Trees that are changed, residual branches, paths, hooks on forward; modes, inputs, gradients and
+ * copies of the layers that modules.c holds against their definitions; and memory that fails. */
 #include "engine.h"
 
 /* ---- trees that change ---- */
@@ -344,6 +345,360 @@ static void test_hooks_that_meddle(cr_ctx *ctx)
     cr_close(other);
 }
 
+/* ---- modes and inputs ---- */
+
+static double apart(cr_tensor *a, cr_tensor *b)
+{
+    return cr_item(cr_amax(cr_abs(cr_sub(a, b))));
+}
+
+/* In training by the batch, evaluating by running statistics, if there are any. */
+static void test_modes(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_module *m = cr_nn_batch_norm2d(ctx, 3, .momentum = CR_REAL(1));
+    cr_tensor *x = cr_add(cr_mul(cr_randn(ctx, CR_DIMS(8, 3, 2, 2)), 2), 1);
+    cr_tensor *y = cr_nn_forward(m, x);
+    is_near(apart(y, cr_batch_norm(x, NULL, NULL, NULL, NULL, true, 0.1)), 0, 1e-6,
+            "batch_norm2d: the batch's moments");
+    is_near(apart(cr_nn_param(m, "running_mean"), cr_mean(x, CR_DIMS(0, 2, 3))), 0, 1e-6,
+            "which become the running mean");
+    cr_nn_train(m, false);
+    cr_tensor *var = cr_nn_param(m, "running_var");
+    cr_tensor *mean = cr_nn_param(m, "running_mean");
+    is_near(apart(cr_nn_forward(m, x), cr_batch_norm(x, mean, var, NULL, NULL, false, 0)),
+            0, 1e-6, "by which it evaluates, also a batch of one");
+    cr_eval(cr_nn_forward(m, cr_ones(ctx, CR_DIMS(1, 3, 1, 1))));
+    cr_nn_train(m, true);
+    FAILS(cr_nn_forward(m, cr_ones(ctx, CR_DIMS(1, 3, 1, 1))), SHAPE,
+          "batch_norm2d has no variance to train with");
+    cr_nn_free(m);
+
+    m = cr_nn_instance_norm1d(ctx, 2, .track_running_stats = true,
+                              .momentum = CR_REAL(1));
+    is_int(cr_nn_params(m)->n, 0, "instance_norm: no parameters unless asked for");
+    x = cr_randn(ctx, CR_DIMS(3, 2, 5));
+    y = cr_nn_forward(m, x);
+    is_near(apart(y, cr_instance_norm(x, NULL, NULL, NULL, NULL, true, 0)), 0, 1e-6,
+            "instance_norm: each sample's moments");
+    cr_eval(y);
+    cr_nn_train(m, false);
+    mean = cr_nn_param(m, "running_mean");
+    var = cr_nn_param(m, "running_var");
+    is_near(
+        apart(cr_nn_forward(m, x), cr_instance_norm(x, mean, var, NULL, NULL, false, 0)),
+        0, 1e-6, "evaluating: the running ones");
+    cr_nn_free(m);
+    m = cr_nn_instance_norm1d(ctx, 2);
+    cr_nn_train(m, false);
+    is_near(apart(cr_nn_forward(m, x), y), 0, 1e-6,
+            "if there are none: the same as before");
+    cr_nn_free(m);
+
+    m = cr_nn_attention(ctx, 4, 2, .dropout_p = 1);
+    x = cr_randn(ctx, CR_DIMS(2, 3, 4));
+    is_near(cr_item(cr_amax(cr_abs(cr_nn_forward(m, x)))), 0, 0,
+            "attention: all weights are dropped");
+    cr_nn_train(m, false);
+    ok(cr_item(cr_amax(cr_abs(cr_nn_forward(m, x)))) > 0, "in training alone");
+    cr_nn_free(m);
+    is_text(cr_message(ctx), "", "no error in modes");
+}
+
+static void test_attention(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    static const char *const names[] = { "q_proj.weight",   "q_proj.bias",
+                                         "k_proj.weight",   "k_proj.bias",
+                                         "v_proj.weight",   "v_proj.bias",
+                                         "out_proj.weight", "out_proj.bias" };
+    cr_module *m = cr_nn_attention(ctx, 6, 3, .is_causal = true, .scale = CR_REAL(2),
+                                   .dtype = CR_F64);
+    is_text(cr_message(ctx), "", "attention is made");
+    bool named = m && cr_nn_params(m)->n == 8;
+    for (int i = 0; named && i < 8; i++)
+        named = strcmp(cr_nn_params(m)->list[i].name, names[i]) == 0;
+    ok(named, "attention has four linear modules");
+    is_text(cr_nn_kind(cr_nn_child(m, 3)), "linear", "as children");
+    ok(!cr_nn_remove(m, 0) &&
+           failed_with(ctx, CR_ERR_ARGUMENT, "attention holds no modules"),
+       "that stay");
+    double bound = cr_item(cr_amax(cr_abs(cr_nn_param(m, "v_proj.weight"))));
+    ok(bound <= 0.5 && bound > 0.3, "uniform as rows of one matrix: %g", bound);
+    ok(cr_item(cr_amax(cr_abs(cr_nn_param(m, "q_proj.bias")))) == 0, "biases are zeros");
+    cr_tensor *x = cr_requires_grad(cr_randn(ctx, CR_DIMS(2, 4, 6), .dtype = CR_F64));
+    cr_tensor *heads[3];
+    for (int i = 0; i < 3; i++)
+        heads[i] = cr_transpose(
+            cr_reshape(cr_nn_forward(cr_nn_child(m, i), x), CR_DIMS(2, 4, 3, 2)), 1, 2);
+    cr_tensor *scores = cr_mul(cr_matmul(heads[0], cr_transpose(heads[1], 2, 3)), 2);
+    scores = cr_where(cr_gt(cr_tril(cr_ones(ctx, CR_DIMS(4, 4)), 0), 0), scores, -1e9);
+    cr_tensor *y = cr_matmul(cr_softmax(scores, -1), heads[2]);
+    y = cr_nn_forward(cr_nn_child(m, 3),
+                      cr_reshape(cr_transpose(y, 1, 2), CR_DIMS(2, 4, 6)));
+    is_near(apart(cr_nn_forward(m, x), y), 0, 1e-12, "heads, scale and mask are as said");
+    cr_nn_free(m);
+    m = cr_nn_attention(ctx, 6, 1, .no_bias = true);
+    is_int(cr_nn_params(m)->n, 4, "without biases");
+    cr_nn_free(m);
+}
+
+/* The module is not made, and the message is of it and of this file. */
+static void refused(cr_ctx *ctx, cr_module *module, const char *text)
+{
+    bool said = strstr(cr_message(ctx), text) && strstr(cr_message(ctx), "layers.c:");
+    ok(!module && cr_error(ctx) && said, "%s: %s", text, cr_message(ctx));
+    cr_clear(ctx);
+}
+
+static void test_arguments(cr_ctx *ctx)
+{
+    const double nan = (double)NAN;
+    refused(ctx, cr_nn_elu(ctx, .alpha = CR_REAL(nan)), "nn_elu: alpha is nan; a finite");
+    refused(ctx, cr_nn_celu(ctx, .alpha = CR_REAL(0)), "nn_celu: alpha is 0");
+    refused(ctx, cr_nn_hardtanh(ctx, .min_val = CR_REAL(2)),
+            "nn_hardtanh: min_val is 2 and max_val 1");
+    refused(ctx, cr_nn_hardtanh(ctx, .max_val = CR_REAL(nan)),
+            "nn_hardtanh: min_val is -1");
+    refused(ctx, cr_nn_softshrink(ctx, .lambd = CR_REAL(-1)),
+            "nn_softshrink: lambd is -1");
+    refused(ctx, cr_nn_hardshrink(ctx, .lambd = CR_REAL(nan)),
+            "nn_hardshrink: lambd is nan");
+    refused(ctx, cr_nn_threshold(ctx, nan, 0), "nn_threshold: threshold is nan");
+    refused(ctx, cr_nn_threshold(ctx, 0, nan), "nn_threshold: value is nan");
+    refused(ctx, cr_nn_softmax(ctx, 8), "nn_softmax: dim is 8; -8 to 7");
+    refused(ctx, cr_nn_glu(ctx, -9), "nn_glu: dim is -9");
+    refused(ctx, cr_nn_prelu(ctx, .num_parameters = -1),
+            "nn_prelu: num_parameters is -1");
+    refused(ctx, cr_nn_prelu(ctx, .init = CR_REAL(nan)), "nn_prelu: init is nan");
+    refused(ctx, cr_nn_prelu(ctx, .dtype = CR_I64), "nn_prelu: dtype is i64");
+    refused(ctx, cr_nn_max_pool2d(ctx, 0), "nn_max_pool2d: kernel_size is 0, below 1");
+    refused(ctx, cr_nn_max_pool1d(ctx, CR_DIMS(2, 2)),
+            "kernel_size has 2 numbers; one, or 1");
+    refused(ctx, cr_nn_max_pool3d(ctx, 2, .stride = CR_DIMS(1, 0, 1)),
+            "stride is 0, below 1");
+    refused(ctx, cr_nn_max_pool2d(ctx, CR_DIMS(4, 2), .padding = CR_DIMS(2)),
+            "nn_max_pool2d: padding is 2, above half of the kernel's 2");
+    refused(ctx, cr_nn_max_pool2d(ctx, 2, .padding = CR_DIMS(-1)),
+            "padding is -1, below 0");
+    refused(ctx, cr_nn_max_pool2d(ctx, 2, .dilation = CR_DIMS(0)),
+            "dilation is 0, below 1");
+    refused(ctx, cr_nn_avg_pool2d(ctx, 2, .divisor_override = CR_INT(0)),
+            "nn_avg_pool2d: divisor_override is 0");
+    refused(ctx, cr_nn_avg_pool1d(ctx, -2), "nn_avg_pool1d: kernel_size is -2");
+    refused(ctx, cr_nn_lp_pool2d(ctx, 0, 2), "nn_lp_pool2d: norm_type is 0");
+    refused(ctx, cr_nn_lp_pool1d(ctx, nan, 2), "nn_lp_pool1d: norm_type is nan");
+    refused(ctx, cr_nn_adaptive_max_pool2d(ctx, 0),
+            "nn_adaptive_max_pool2d: output_size is 0");
+    refused(ctx, cr_nn_adaptive_avg_pool3d(ctx, CR_DIMS(1, 2)),
+            "output_size has 2 numbers");
+    refused(ctx, cr_nn_flatten(ctx, .start_dim = CR_INT(9)),
+            "nn_flatten: start_dim is 9");
+    refused(ctx, cr_nn_flatten(ctx, .end_dim = CR_INT(-9)), "nn_flatten: end_dim is -9");
+    refused(ctx, cr_nn_unflatten(ctx, 8, 2), "nn_unflatten: dim is 8");
+    refused(ctx, cr_nn_unflatten(ctx, 0, CR_NO_DIMS), "nn_unflatten: sizes has 0");
+    refused(ctx, cr_nn_batch_norm2d(ctx, -1), "nn_batch_norm2d: num_features is -1");
+    refused(ctx, cr_nn_instance_norm2d(ctx, 0), "nn_instance_norm2d: num_features is 0");
+    refused(ctx, cr_nn_instance_norm3d(ctx, 2, .momentum = CR_REAL(2)), "momentum is 2");
+    refused(ctx, cr_nn_group_norm(ctx, 0, 4), "nn_group_norm: num_groups is 0");
+    refused(ctx, cr_nn_group_norm(ctx, 3, 4), "num_groups 3 does not divide 4 channels");
+    refused(ctx, cr_nn_group_norm(ctx, 2, -4), "nn_group_norm: num_channels is -4");
+    refused(ctx, cr_nn_group_norm(ctx, 2, 4, .eps = -1), "nn_group_norm: eps is -1");
+    refused(ctx, cr_nn_rms_norm(ctx, 0), "nn_rms_norm: a size of normalized_shape is 0");
+    refused(ctx, cr_nn_rms_norm(ctx, 4, .eps = CR_REAL(0)), "nn_rms_norm: eps is 0");
+    refused(ctx, cr_nn_rms_norm(ctx, 4, .dtype = CR_U8), "nn_rms_norm: dtype is u8");
+    refused(ctx, cr_nn_attention(ctx, 0, 1), "nn_attention: embed_dim is 0");
+    refused(ctx, cr_nn_attention(ctx, 4, 0), "nn_attention: num_heads is 0");
+    refused(ctx, cr_nn_attention(ctx, 4, 3), "num_heads 3 does not divide embed_dim 4");
+    refused(ctx, cr_nn_attention(ctx, 4, 2, .dropout_p = 2),
+            "nn_attention: dropout_p is 2");
+    refused(ctx, cr_nn_attention(ctx, 4, 2, .scale = CR_REAL(nan)), "scale is nan");
+    refused(ctx, cr_nn_attention(ctx, 4, 2, .dtype = CR_BOOL), "dtype is bool");
+    refused(ctx, cr_nn_attention(ctx, INT64_MAX, 1), "nn_attention: its parameters");
+    ok(!cr_nn_elu(NULL) && !cr_nn_max_pool2d(NULL, 2) && !cr_nn_attention(NULL, 4, 2) &&
+           !cr_nn_group_norm(NULL, 2, 4) && !cr_nn_rms_norm(NULL, 4) &&
+           !cr_nn_prelu(NULL) && !cr_nn_softmax(NULL, 1) && !cr_nn_flatten(NULL) &&
+           !cr_nn_unflatten(NULL, 0, 2),
+       "without a context nothing is made");
+}
+
+/* What the module says of an input of these sizes. */
+static void refuses_input(cr_module *module, cr_dims dims, const char *text)
+{
+    cr_ctx *ctx = cr_nn_params(module)->ctx;
+    CR_SCOPE(ctx);
+    ok(!cr_nn_forward(module, cr_ones(ctx, dims)) && failed_with(ctx, CR_ERR_SHAPE, text),
+       "%s", text);
+    cr_nn_free(module);
+}
+
+static void test_inputs(cr_ctx *ctx)
+{
+    refuses_input(cr_nn_batch_norm1d(ctx, 3), CR_DIMS(2, 3, 4, 4),
+                  "batch_norm1d takes 2 to 3 dimensions, not [2, 3, 4, 4] (");
+    refuses_input(cr_nn_batch_norm2d(ctx, 3), CR_DIMS(2, 3),
+                  "batch_norm2d takes 4 dimensions, not [2, 3] (");
+    refuses_input(cr_nn_batch_norm3d(ctx, 3), CR_DIMS(2, 3, 4, 4), "takes 5 dimensions");
+    refuses_input(cr_nn_instance_norm2d(ctx, 3), CR_DIMS(2, 4, 4, 4),
+                  "instance_norm2d takes 3 features along dim 1, not [2, 4, 4, 4] (");
+    refuses_input(cr_nn_group_norm(ctx, 3, 6), CR_DIMS(2, 3),
+                  "takes 6 features along dim 1");
+    refuses_input(cr_nn_group_norm(ctx, 3, 6), CR_DIMS(6), "takes 2 to 8 dimensions");
+    refuses_input(cr_nn_rms_norm(ctx, 3), CR_DIMS(2, 4), "takes 3 features along dim -1");
+    refuses_input(cr_nn_max_pool2d(ctx, 2), CR_DIMS(2, 4), "takes 3 to 4 dimensions");
+    refuses_input(cr_nn_adaptive_avg_pool1d(ctx, 2), CR_DIMS(4),
+                  "takes 2 to 3 dimensions");
+    refuses_input(cr_nn_attention(ctx, 4, 2), CR_DIMS(4), "takes 2 to 7 dimensions");
+    refuses_input(cr_nn_attention(ctx, 4, 2), CR_DIMS(3, 5),
+                  "takes 4 features along dim -1");
+}
+
+/* ---- a network of many kinds ---- */
+
+static cr_module *many_kinds(cr_ctx *ctx)
+{
+    cr_module *net = cr_nn_sequential(ctx), *block = cr_nn_sequential(ctx);
+    cr_nn_add(net, cr_nn_conv2d(ctx, 2, 4, 3));
+    cr_nn_add(net, cr_nn_batch_norm2d(ctx, 4));
+    cr_nn_add(net, cr_nn_prelu(ctx, .num_parameters = 4));
+    cr_nn_add(net, cr_nn_avg_pool2d(ctx, 2));
+    cr_nn_add(net, cr_nn_group_norm(ctx, 2, 4));
+    cr_nn_add(net, cr_nn_celu(ctx));
+    cr_nn_add(net,
+              cr_nn_instance_norm2d(ctx, 4, .affine = true, .track_running_stats = true));
+    cr_nn_add(net, cr_nn_adaptive_max_pool2d(ctx, CR_DIMS(2, 1)));
+    cr_nn_add(net, cr_nn_flatten(ctx));
+    cr_nn_add(net, cr_nn_unflatten(ctx, 1, CR_DIMS(2, 4)));
+    cr_nn_add(block, cr_nn_rms_norm(ctx, 4));
+    cr_nn_add(block, cr_nn_attention(ctx, 4, 2));
+    cr_nn_add(net, cr_nn_residual(ctx, block, .scale = CR_REAL(0.5), .name = "mix"));
+    cr_nn_add(net, cr_nn_mish(ctx));
+    return net;
+}
+
+static void test_gradients(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_module *net = many_kinds(ctx), *target = many_kinds(ctx);
+    cr_tensor *x = cr_randn(ctx, CR_DIMS(3, 2, 8, 8));
+    cr_backward(cr_sum(cr_square(cr_nn_forward(net, x))));
+    const cr_params *params = cr_nn_params(net);
+    for (int i = 0; i < params->n; i++) {
+        cr_tensor *g = cr_grad(params->list[i].tensor);
+        /* A number that is added to all keys changes no softmax, one before a norm nothing. */
+        bool none = strstr(params->list[i].name, "k_proj.bias") ||
+                    strcmp(params->list[i].name, "0.bias") == 0;
+        ok(g && (none || cr_item(cr_amax(cr_abs(g))) > 0), "%s has a gradient",
+           params->list[i].name);
+    }
+    is_int(cr_nn_buffers(net)->n, 4, "and two norms have buffers");
+    is_int(cr_nn_copy(target, net), CR_OK, "all that is copied");
+    cr_nn_train(net, false);
+    cr_nn_train(target, false);
+    is_near(apart(cr_nn_forward(net, x), cr_nn_forward(target, x)), 0, 0,
+            "to one that gives the same then");
+    is_text(cr_message(ctx), "", "no error in a network of many kinds");
+    cr_nn_free(net);
+    cr_nn_free(target);
+}
+
+/* ---- memory that fails ---- */
+
+typedef struct budget {
+    long calls, fail_at, live;
+} budget;
+
+static void *give(void *user, size_t bytes)
+{
+    budget *b = user;
+    void *memory = b->calls++ == b->fail_at ? NULL : malloc(bytes);
+    b->live += memory != NULL;
+    return memory;
+}
+
+static void take(void *user, void *memory, size_t bytes)
+{
+    (void)bytes;
+    ((budget *)user)->live -= memory != NULL;
+    free(memory);
+}
+
+static cr_tensor *keep_y(cr_module *module, cr_tensor *x, cr_tensor *y, void *user)
+{
+    (void)module, (void)x, (void)user;
+    return y;
+}
+
+/* A network is built, changed, hooked, initialised and run; NaN if that fails. */
+static double everything(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_seed(ctx, 9);
+    cr_module *net = many_kinds(ctx);
+    cr_nn_insert(net, 0, cr_nn_max_pool2d(ctx, 2));
+    cr_nn_free(cr_nn_remove(net, 0));
+    for (int i = 0; i < 5; i++)
+        cr_nn_register_forward_hook(net, keep_y, NULL);
+    if (net)
+        cr_init_fixup(net);
+    if (net)
+        cr_init_lsuv(net, cr_randn(ctx, CR_DIMS(2, 2, 8, 8)));
+    double y = cr_item(cr_sum(cr_nn_forward(net, cr_randn(ctx, CR_DIMS(2, 2, 8, 8)))));
+    cr_nn_free(net);
+    return y;
+}
+
+/* Does everything, with memory that may fail; what is wrong, NULL if nothing is. *failed: whether
+ * it did. With a limit it fails again and again, and may be repeated without one. */
+static const char *disturb(const cr_options *options, budget *b, double want,
+                           bool *failed)
+{
+    const char *wrong = NULL;
+    b->calls = 0;
+    cr_ctx *ctx = cr_open(options);
+    double y = ctx ? everything(ctx) : (double)NAN;
+    *failed = !ctx || cr_error(ctx);
+    if (!*failed && y != want)
+        wrong = "other values";
+    if (*failed && ctx) {
+        if (cr_error(ctx) != CR_ERR_MEMORY)
+            wrong = "a failure is not called one of memory";
+        cr_clear(ctx);
+        if (!wrong && !options->memory_limit && everything(ctx) != want)
+            wrong = "what failed cannot be repeated";
+    }
+    cr_close(ctx);
+    return wrong ? wrong : b->live ? "memory is lost" : NULL;
+}
+
+/* Memory comes in large pieces: the pieces fail in turn, and then what is taken from them, by a
+ * limit that grows. */
+static void test_memory(void)
+{
+    enum { LIMITS = 400 };
+    budget b = { .fail_at = -1 };
+    cr_options options = { .threads = 1, .alloc = give, .free = take, .memory_user = &b };
+    cr_ctx *ctx = cr_open(&options);
+    const double want = everything(ctx);
+    const size_t peak = cr_memory_peak(ctx);
+    const char *wrong = NULL;
+    bool failed = true;
+    is_text(cr_message(ctx), "", "memory suffices");
+    cr_close(ctx);
+    for (b.fail_at = 0; failed && !wrong; b.fail_at++)
+        wrong = disturb(&options, &b, want, &failed);
+    ok(!wrong, "each of %ld pieces of memory may fail: %s", b.fail_at,
+       wrong ? wrong : "");
+    b.fail_at = -1;
+    int failures = 0;
+    for (int i = 1; i <= LIMITS && !wrong; i++, failures += failed) {
+        options.memory_limit = peak / LIMITS * (size_t)i;
+        wrong = disturb(&options, &b, want, &failed);
+    }
+    ok(!wrong && failures > LIMITS / 2, "and what is taken from them, %d times: %s",
+       failures, wrong ? wrong : "");
+}
+
 int main(void)
 {
     cr_ctx *ctx = cr_open(NULL);
@@ -354,6 +709,12 @@ int main(void)
     test_residual(ctx);
     test_hooks(ctx);
     test_hooks_that_meddle(ctx);
+    test_modes(ctx);
+    test_attention(ctx);
+    test_arguments(ctx);
+    test_inputs(ctx);
+    test_gradients(ctx);
+    test_memory();
     is_text(cr_message(ctx), "", "no error is left");
     cr_close(ctx);
     return done_testing();

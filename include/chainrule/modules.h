@@ -543,9 +543,13 @@ CR_API bool cr_nn_is_training(const cr_module *module);
  *     xavier_normal   N(0, gain^2 2/(fan_in + fan_out))
  *     kaiming_uniform U(+-gain sqrt(3/fan)), fan = fan_in        He et al., 2015
  *     kaiming_normal  N(0, gain^2/fan)
+ *     lecun_uniform   U(+-sqrt(3/fan_in))                        LeCun et al., 1998
+ *     lecun_normal    N(0, 1/fan_in)
  *     orthogonal      gain Q, Q with orthonormal rows or columns Saxe et al., 2013
  *     constant        the value everywhere
  *     normal, uniform N(mean, std^2), U[low, high)
+ *     trunc_normal    N(mean, std^2) of what lies in [a, b], some of which is to be within 7 std of
+ *                     the mean
  *
  * cr_init_gain("relu", 0) is the gain of an activation: linear, sigmoid 1; tanh 5/3; relu sqrt 2;
  * leaky_relu sqrt(2/(1 + slope^2)); selu 3/4. Unknown names give NaN. */
@@ -555,19 +559,56 @@ CR_API cr_status cr_init_xavier_uniform_at(cr_tensor *param, double gain, const 
 CR_API cr_status cr_init_xavier_normal_at(cr_tensor *param, double gain, const char *site);
 CR_API cr_status cr_init_kaiming_uniform_at(cr_tensor *param, double gain, const char *site);
 CR_API cr_status cr_init_kaiming_normal_at(cr_tensor *param, double gain, const char *site);
+CR_API cr_status cr_init_lecun_uniform_at(cr_tensor *param, const char *site);
+CR_API cr_status cr_init_lecun_normal_at(cr_tensor *param, const char *site);
 CR_API cr_status cr_init_orthogonal_at(cr_tensor *param, double gain, const char *site);
 CR_API cr_status cr_init_constant_at(cr_tensor *param, double value, const char *site);
 CR_API cr_status cr_init_normal_at(cr_tensor *param, double mean, double std, const char *site);
 CR_API cr_status cr_init_uniform_at(cr_tensor *param, double low, double high, const char *site);
+CR_API cr_status cr_init_trunc_normal_at(cr_tensor *param, double mean, double std, double a,
+                                         double b, const char *site);
 #define cr_init_default(param) cr_init_default_at(param, CR_HERE)
 #define cr_init_xavier_uniform(param, gain) cr_init_xavier_uniform_at(param, gain, CR_HERE)
 #define cr_init_xavier_normal(param, gain) cr_init_xavier_normal_at(param, gain, CR_HERE)
 #define cr_init_kaiming_uniform(param, gain) cr_init_kaiming_uniform_at(param, gain, CR_HERE)
 #define cr_init_kaiming_normal(param, gain) cr_init_kaiming_normal_at(param, gain, CR_HERE)
+#define cr_init_lecun_uniform(param) cr_init_lecun_uniform_at(param, CR_HERE)
+#define cr_init_lecun_normal(param) cr_init_lecun_normal_at(param, CR_HERE)
 #define cr_init_orthogonal(param, gain) cr_init_orthogonal_at(param, gain, CR_HERE)
 #define cr_init_constant(param, value) cr_init_constant_at(param, value, CR_HERE)
 #define cr_init_normal(param, mean, std) cr_init_normal_at(param, mean, std, CR_HERE)
 #define cr_init_uniform(param, low, high) cr_init_uniform_at(param, low, high, CR_HERE)
+#define cr_init_trunc_normal(param, mean, std, a, b) \
+    cr_init_trunc_normal_at(param, mean, std, a, b, CR_HERE)
+
+/* Initialisers of whole networks. Layers are here linear modules and convolutions, in the order in
+ * which they were added; they have zeros as biases then. Other parameters stay.
+ *
+ * cr_init_lsuv(): layer-sequential unit variance. Each weight is orthogonal at first, and is then,
+ * while x runs through the module, divided by the standard deviation of the layer's output over all
+ * its elements, until the variance is 1 within .tolerance, or .max_iterations times. In the mode in
+ * which the module is; running statistics are what they were afterwards; hooks are called. A layer
+ * that does not run stays orthogonal, one that runs several times is scaled the first time. A
+ * variance of 0, or one that is not finite, is CR_ERR_VALUE, which names the layer: those before it
+ * have been scaled, and after an error running statistics may have moved. Mishkin and Matas, 2016.
+ *
+ * cr_init_fixup(): residual networks without normalisation. With L branches, and m layers in a
+ * branch: the last layer of each branch is zero, and so is the network's last one if it is in no
+ * branch; the others are kaiming_normal with the gain of relu, times L^(-1/(2m - 2)) in a branch.
+ * (A layer in nested branches counts to the innermost.) The scalar multipliers and biases of the
+ * paper are no initialisation, and are not added. Zhang et al., 2019.
+ * usage: cr_init_lsuv(net, x), cr_init_lsuv(net, x, .tolerance = 0.01, .max_iterations = 5) */
+typedef struct cr_init_lsuv_opts {
+    const char *site CR_ZERO;
+    double tolerance CR_ZERO;   /* above 0; default 0.1 */
+    int max_iterations CR_ZERO; /* default 10 */
+} cr_init_lsuv_opts;
+CR_API cr_status cr_init_lsuv_at(cr_module *module, cr_tensor *x, cr_init_lsuv_opts opts);
+CR_API cr_status cr_init_fixup_at(cr_module *module, const char *site);
+#define cr_init_lsuv(module, ...)                           \
+    cr_init_lsuv_at(module, CR_FIRST(__VA_ARGS__, 0),       \
+                    CR_OPTS(cr_init_lsuv_opts, __VA_ARGS__))
+#define cr_init_fixup(module) cr_init_fixup_at(module, CR_HERE)
 
 CR_END
 #endif

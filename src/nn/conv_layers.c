@@ -95,6 +95,7 @@ static cr_module *make_layer(conv_layer *l)
     }                                                                                    \
     static const cr__nn_kind KIND##_kind = { .name = #KIND,                              \
                                              .forward = forward_##KIND,                  \
+                                             .linear = true,                             \
                                              .settings_size = sizeof(conv_settings) };   \
     cr_module *cr_nn_##KIND##_at(cr_ctx *ctx, int64_t in_channels, int64_t out_channels, \
                                  cr_dims kernel_size, LAYER_OPTS opts)                   \

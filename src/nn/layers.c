@@ -27,6 +27,7 @@ static cr_tensor *forward_linear(cr_module *module, cr_tensor *x, const char *si
 
 static const cr__nn_kind linear = { .name = "linear",
                                     .forward = forward_linear,
+                                    .linear = true,
                                     .settings_size = sizeof(linear_settings) };
 
 cr_module *cr_nn_linear_at(cr_ctx *ctx, int64_t in, int64_t out, cr_nn_linear_opts opts)
@@ -212,6 +213,7 @@ static void end_residual(cr_module *module)
 
 static const cr__nn_kind residual = { .name = "residual",
                                       .forward = forward_residual,
+                                      .residual = true,
                                       .settings_size = sizeof(residual_settings),
                                       .end = end_residual };
 

@@ -8,8 +8,10 @@
 typedef struct cr__nn_kind {
     const char *name;
     cr_tensor *(*forward)(cr_module *module, cr_tensor *x, const char *site);
-    size_t settings_size;           /* what the kind keeps in module->settings */
-    bool holds_children;            /* cr_nn_add() may add to it */
+    size_t settings_size; /* what the kind keeps in module->settings */
+    bool holds_children;  /* cr_nn_add() may add to it */
+    bool linear;          /* in its parameter weight, which has two dims or more */
+    bool residual;        /* its child is a branch beside the identity */
     void (*end)(cr_module *module); /* lets go what settings own; NULL: nothing */
 } cr__nn_kind;
 

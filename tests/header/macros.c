@@ -919,6 +919,14 @@ static void module_trees(cr_ctx *ctx)
     uint64_t id = cr_nn_register_forward_hook(block, halved, NULL);
     IS(cr_sum(cr_nn_forward(net, matrix(ctx))), 21);
     is_int(cr_nn_remove_forward_hook(block, id), CR_OK, "a hook is removed");
+    is_int(cr_nn_insert(net, 0, cr_nn_residual(ctx, cr_nn_linear(ctx, 3, 3))), CR_OK,
+           "a block with parameters");
+    is_int(cr_init_fixup(net), CR_OK, "its branch is zero");
+    IS(cr_sum(cr_nn_forward(net, matrix(ctx))), 21);
+    is_int(cr_init_lsuv(net, matrix(ctx), .tolerance = 0.01), CR_OK, "and then is not");
+    is_int(cr_init_trunc_normal(cr_nn_params(net)->list[1].tensor, 0, 1, -2, 2), CR_OK,
+           "a truncated normal");
+    cr_nn_free(cr_nn_remove(net, 0));
     block = cr_nn_remove(net, 0);
     IS(cr_sum(cr_nn_forward(net, matrix(ctx))), 21);
     cr_nn_free(block);
@@ -947,6 +955,7 @@ static void modules(cr_ctx *ctx)
         cr_init_xavier_normal(a, 1),  cr_init_kaiming_uniform(a, 1),
         cr_init_kaiming_normal(a, 1), cr_init_orthogonal(a, 1),
         cr_init_normal(a, 0, 1),      cr_init_uniform(a, 0, 1),
+        cr_init_lecun_normal(a),      cr_init_lecun_uniform(a),
         cr_init_constant(a, 3),       cr_nn_copy(module, module),
     };
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)

@@ -81,8 +81,14 @@ typedef struct cr_flow_stack {
  *       2019. A residual adds branch_scale^2 times this to the q of h'; its squared factor is
  *       1 + branch_scale^2 chi (Yang and Schoenholz, 2017; Hanin and Rolnick, 2018).
  *     beta             sum over the layers of (3 mu2/mu1^2 - 1)/width, 5/width for ReLU (Hanin and
- *                      Nica, 2020), and what the fluctuation of q adds
+ *                      Nica, 2020), and what the fluctuation of q adds; of one sample, and behind a
+ *                      norm only the order of it: norms fluctuate themselves, and batch norm
+ *                      averages; of residuals an estimate from above
  *     jacobian         depth mu2/mu1^2, orthogonal depth (mu2/mu1^2 - 1)  Pennington et al., 2017
+ *
+ * What is left out is of order 1/width, and 1/batch. Post-activation residuals
+ * of an activation with a mean (ReLU) have more: that mean is a direction in which the gradient
+ * grows faster, and gets exponentially more of it with depth.
  *
  * Where the variance diverges, as it does in residuals, chi and factor are the limits for large
  * variances. NaN where a thing does not exist. */

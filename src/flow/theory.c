@@ -425,18 +425,49 @@ static double depth_scale(double x)
 
 /* ---- finite width ---- */
 
-/* The variance of ln |delta|^2 over the draws of the weights, times the width, of one layer. With
- * d = phi'(u) masked, |delta|^2 is multiplied by sigma_w2 mean d_i^2 g_i^2, g standard normal,
+/* The variance of ln |delta|^2 over the draws of the weights, times the width, of one plain layer.
+ * With d = phi'(u) masked, |delta|^2 is multiplied by sigma_w2 mean d_i^2 g_i^2, g standard normal,
  * whose relative variance is (3 E d^4/(E d^2)^2 - 1)/n: 5/n for ReLU (Hanin and Nica, 2020).
- * Orthogonal weights keep |g|, which takes 2/n away. In a residual, |delta + scale d W^T delta|^2,
- * the product of the two parts comes in: 4 scale^2 chi/n. */
-static double layer_spread(const theory *t, double chi, double ratio)
+ * Orthogonal weights keep |g|, which takes 2/n away. */
+static double own_spread(const theory *t, double ratio)
 {
-    const double own = 3 * ratio - (t->stack.orthogonal ? 3 : 1);
-    if (t->stack.residual == CR_FLOW_PLAIN)
-        return own;
-    const double part = t->scale2 * chi, whole = 1 + part;
-    return (4 * part + part * part * own) / (whole * whole);
+    return 3 * ratio - (t->stack.orthogonal ? 3 : 1);
+}
+
+/* The variance of squared singular values over their squared mean, of one plain layer (Pennington
+ * et al., 2017, equation 22). Of products of free matrices these add up. */
+static double own_jacobian(const theory *t, double ratio)
+{
+    return ratio - (t->stack.orthogonal ? 1 : 0);
+}
+
+/* Both of a residual stack. To |delta + scale d W^T delta|^2 the product of the two parts comes in,
+ * with relative variance 4 scale^2 chi/n, to the Jacobian 1 + scale d W 2 scale^2 chi, as traces of
+ * odd powers of W vanish. Which d_i are large lasts from layer to layer: h of two layers is
+ * correlated by the quotient of their deviations, and functions of it by that at most (Gebelein,
+ * 1941), which is taken. */
+static void residual_spread(const theory *t, cr_flow_prediction *out)
+{
+    const double depth = (double)t->stack.depth;
+    stream at = { t->stack.q0, t->stack.q0, 0 };
+    double spread = 0, jacobian = 0, lasting = 0, layers = 0;
+    while (layers < depth && layers < LARGEST_PROFILE && isfinite(at.q)) {
+        const double s = branch_of(t, at).s, mu1 = slope2_at(t, of_slope2, s);
+        const double quotient = t->masked * slope2_at(t, of_slope4, s) / (mu1 * mu1);
+        const double ratio = mu1 > 0 ? quotient : 1;
+        const double part = t->scale2 * chi_of(t, at), whole = 1 + part,
+                     share = part / whole;
+        const double lasts = share * sqrt(fmax(ratio - 1, 0));
+        spread += 4 * share / whole + share * share * own_spread(t, ratio) +
+                  2 * lasts * lasting;
+        jacobian += 2 * share / whole + share * share * own_jacobian(t, ratio);
+        const stream next = next_of(t, at);
+        lasting = (lasting + lasts) * sqrt(at.q / next.q);
+        at = next;
+        layers++;
+    }
+    out->beta = spread * (depth / layers) / (double)t->stack.width;
+    out->jacobian_variance = jacobian * (depth / layers);
 }
 
 /* Variances fluctuate too, and chi with them: with k the deviation of q at a layer,
@@ -471,28 +502,23 @@ static double variance_spread(const theory *t, double q, double depth)
            (left >= 1 ? left - 1 : 0) * (own + reach * reach * noise + 2 * reach * joint);
 }
 
-static double beta_of(const theory *t, const cr_flow_prediction *p)
+static void predict_spread(const theory *t, cr_flow_prediction *out)
 {
     const double depth = (double)t->stack.depth, width = (double)t->stack.width;
-    if (depth == 0 || width == 0)
-        return NAN;
-    const double one = layer_spread(t, p->chi, t->masked * p->mu2 / (p->mu1 * p->mu1));
-    const bool floats = t->stack.residual == CR_FLOW_PLAIN &&
-                        t->stack.norm == CR_FLOW_NO_NORM && !p->every_q && p->q_star > 0;
-    return (depth * one + (floats ? variance_spread(t, p->q_star, depth) : 0)) / width;
-}
-
-/* Squared singular values of a product of free matrices: normalised variances add up. One layer of
- * a plain stack has mu2/mu1^2, orthogonal weights take 1 away (Pennington et al., 2017, equation
- * 22); 1 + scale d W has 2 scale^2 chi beside, as traces of odd powers of W vanish. */
-static double jacobian_variance_of(const theory *t, const cr_flow_prediction *p)
-{
-    const double ratio = t->masked * p->mu2 / (p->mu1 * p->mu1);
-    const double own = ratio - (t->stack.orthogonal ? 1 : 0);
-    const double part = t->scale2 * p->chi, whole = 1 + part;
-    const bool plain = t->stack.residual == CR_FLOW_PLAIN;
-    const double one = plain ? own : (2 * part + part * part * own) / (whole * whole);
-    return t->stack.depth ? (double)t->stack.depth * one : NAN;
+    if (depth == 0)
+        return;
+    if (t->stack.residual != CR_FLOW_PLAIN) {
+        residual_spread(t, out);
+    } else {
+        const double ratio = t->masked * out->mu2 / (out->mu1 * out->mu1);
+        const bool floats =
+            t->stack.norm == CR_FLOW_NO_NORM && out->q_star > 0 && !out->every_q;
+        const double more = floats ? variance_spread(t, out->q_star, depth) : 0;
+        out->beta = (depth * own_spread(t, ratio) + more) / width;
+        out->jacobian_variance = depth * own_jacobian(t, ratio);
+    }
+    if (width == 0)
+        out->beta = NAN;
 }
 
 /* ---- what is asked for ---- */
@@ -537,8 +563,7 @@ static void predict_gradient(const theory *t, stream far, cr_flow_prediction *ou
         out->decades_weight = log10(t->stack.sigma_w2) / 2;
         out->decades_norm = log10(1 / b.norm) / 2;
     }
-    out->beta = beta_of(t, out);
-    out->jacobian_variance = jacobian_variance_of(t, out);
+    predict_spread(t, out);
 }
 
 static void predict_correlation(const theory *t, stream far, cr_flow_prediction *out)
@@ -562,7 +587,7 @@ static double mean_decades(const theory *t)
     for (int64_t l = 0; l < steps; l++) {
         const double step = log10(gain_of(t, chi_of(t, at))) / 2;
         const stream next = next_of(t, at);
-        if (l == LARGEST_PROFILE ||
+        if (l == LARGEST_PROFILE || !isfinite(next.q) ||
             (fabs(next.q - at.q) <= 1e-13 * at.q && next.variance == at.variance))
             return (sum + (double)(steps - l) * step) / (double)steps;
         sum += step;
@@ -605,6 +630,15 @@ cr_status cr_flow_profile(const cr_flow_stack *stack, double *q, double *ratio)
             q[l] = at.q;
         if (ratio) /* of layer l + 1 against the one behind it, until they are summed up */
             ratio[l] = log(gain_of(&t, chi_of(&t, at))) / 2;
+        if (!isfinite(next.q)) { /* beyond doubles: a limit that layers above share */
+            for (int64_t k = l + 1; k < t.stack.depth; k++) {
+                if (q)
+                    q[k] = INFINITY;
+                if (ratio)
+                    ratio[k] = ratio[l];
+            }
+            break;
+        }
         at = next;
     }
     if (ratio && t.stack.depth) {

@@ -165,7 +165,7 @@ cr_status cr_init_lsuv_at(cr_module *module, cr_tensor *x, cr_init_lsuv_opts opt
 /* ---- Fixup ---- */
 
 /* The residual in whose branch a module is, the innermost; NULL if there is none in root. */
-static const cr_module *branch_of(const cr_module *root, const cr_module *module)
+static const cr_module *enclosing_branch(const cr_module *root, const cr_module *module)
 {
     while (module != root) {
         module = module->parent;
@@ -181,7 +181,7 @@ static int layers_in(const cr_module *residual, const cr_module **last)
     int n = 0;
     *last = NULL;
     for (const cr_module *m = residual; m; m = cr__nn_next(residual, m))
-        if (m->kind->linear && branch_of(residual, m) == residual) {
+        if (m->kind->linear && enclosing_branch(residual, m) == residual) {
             *last = m;
             n++;
         }
@@ -210,7 +210,8 @@ static double branch_factor(cr_ctx *ctx, int branches, int m, const char *site)
 static void fix_layer(const cr_module *root, cr_module *layer, int branches, bool is_last,
                       const char *site)
 {
-    const cr_module *branch = branch_of(root, layer), *last = is_last ? layer : NULL;
+    const cr_module *branch = enclosing_branch(root, layer),
+                    *last = is_last ? layer : NULL;
     double factor = 1;
     const int m = branch ? layers_in(branch, &last) : 0;
     clear_bias(layer, site);

@@ -44,6 +44,9 @@ typedef struct cr__flow_pair {
 } cr__flow_pair;
 cr__flow_pair cr__flow_compare(const cr__flow_array *a, const cr__flow_array *b);
 
+/* Uniform in (0, 1), by a generator of our own, so that the program's draws stay: spectrum.c. */
+double cr__flow_draw(uint64_t *state);
+
 /* ---- a flow: watch.c ------------------------------------------------------------------ */
 
 /* A module of the tree, from the step before a measurement to that. */

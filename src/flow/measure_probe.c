@@ -35,13 +35,9 @@ static ends find_ends(const cr__flow_measurement *m)
     return e;
 }
 
-/* +1 or -1, by a generator of our own: the program's draws stay. Steele et al., 2014. */
 static double random_sign(uint64_t *state)
 {
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return (z ^ (z >> 31)) >> 63 ? 1 : -1;
+    return cr__flow_draw(state) < 0.5 ? -1 : 1;
 }
 
 /* A random row for all samples, each with a sign of its own: what mixes samples (a batch norm) is

@@ -79,15 +79,14 @@ static bool enter_all(cr__flow_measurement *m)
 
 /* ---- walks ---- */
 
-static bool is_float(const cr_tensor *x)
+bool cr__flow_is_float(cr_dtype dtype)
 {
-    const cr_dtype dtype = cr_dtype_of(x);
     return dtype == CR_F32 || dtype == CR_F64 || dtype == CR_F16 || dtype == CR_BF16;
 }
 
 static bool wants_delta(const cr_tensor *x)
 {
-    return is_float(x) && cr_needs_grad(x);
+    return cr__flow_is_float(cr_dtype_of(x)) && cr_needs_grad(x);
 }
 
 /* Cotangents of all that wants one, into deltas, one for each value; NULL where none arrives. From
@@ -229,12 +228,13 @@ static void put_back(cr_flow_size *size, const cr_flow_size *scaled, int octaves
 
 /* One more walk, from root with the cotangent seed, everything being so many octaves larger than in
  * the program's own pass. Those of the values that are lost and seen now are put in order; which are
- * so for good, is said in found. Returns the lowest of these that is no leaf, NULL if there is none,
- * and its cotangent. */
+ * so for good, is said in found. Returns the last of these, going down, before there is one that has
+ * still vanished, NULL if there is none, and its cotangent. */
 static cr_tensor *walk_scaled(cr__flow_measurement *m, cr_tensor *root, cr_tensor *seed,
                               int octaves, bool *found, cr_tensor **delta)
 {
     cr_tensor *lowest = NULL;
+    bool vanished = false;
     cr_tensor **deltas =
         cr__arena_alloc(&m->scratch, m->ctx, (size_t)m->n_values * sizeof *deltas);
     if (!deltas || !seed || !walk(m, root, seed, deltas))
@@ -253,7 +253,10 @@ static cr_tensor *walk_scaled(cr__flow_measurement *m, cr_tensor *root, cr_tenso
         if (scaled.state == CR_FLOW_USUAL || scaled.state == CR_FLOW_UNDERFLOWED)
             put_back(&v->delta_size, &scaled, octaves);
         found[i] = scaled.state == CR_FLOW_USUAL;
-        if (found[i] && cr_op_of(v->tensor)) {
+        if (cr_is_leaf(v->tensor))
+            continue;
+        vanished |= !found[i];
+        if (!vanished) {
             lowest = v->tensor;
             *delta = deltas[i];
         }
@@ -290,8 +293,8 @@ static int count_lost(const cr__flow_measurement *m, const bool *found)
 }
 
 /* What is zero or subnormal is looked at again with a scaled loss: vjps are linear in the
- * cotangent. Where that vanishes in turn, from a boundary that all ways to what is left pass, scaled
- * once more; and so on. Zero is what is zero at every scale. */
+ * cotangent. Where that vanishes in turn, what only one boundary leads to is walked to from there,
+ * scaled once more; and so on. Zero is what is zero at every scale. */
 static bool take_underflowed(cr__flow_measurement *m)
 {
     bool *found =
@@ -305,7 +308,7 @@ static bool take_underflowed(cr__flow_measurement *m)
     cr_tensor *seed = octaves > 0 ? cr_full_like(m->loss, ldexp(1, octaves)) : NULL;
     for (int i = 0; i < WALKS && seed && more > 0; i++) {
         root = walk_scaled(m, root, seed, octaves, found, &delta);
-        if (!root || !count_lost(m, found) || !cr__flow_is_cut(m, root, found))
+        if (!root || !cr__flow_settle(m, root, found) || !count_lost(m, found))
             break;
         more = room_above(delta);
         seed = times_octaves(delta, more);

@@ -13,6 +13,8 @@ typedef struct cr__flow_array {
     int64_t numel;
 } cr__flow_array;
 
+bool cr__flow_is_float(cr_dtype dtype);
+
 /* n elements from start on as doubles; and one. */
 void cr__flow_load(const cr__flow_array *array, int64_t start, int64_t n, double *to);
 double cr__flow_at(const cr__flow_array *array, int64_t i);
@@ -175,14 +177,14 @@ cr__flow_array cr__flow_array_of(cr_tensor *x); /* computes it */
 bool cr__flow_take_layers(cr__flow_measurement *m);
 void cr__flow_take_linear(cr__flow_measurement *m);
 
-/* Of the graph: measure_graph.c. The last: whether every way from the loss to a value that is not
- * found yet passes x; leaves are not looked at. */
+/* Of the graph: measure_graph.c. The last: what a way leads to from the loss that does not pass x is
+ * as good as found. False if there are too many ways. */
 const char *cr__flow_loss_op(cr__flow_measurement *m);
 cr_tensor *cr__flow_argument(cr__flow_measurement *m, const cr__flow_event *e);
 const char *cr__flow_activation_name(const cr__flow_event *e);
 cr__flow_branch cr__flow_find_branch(cr__flow_measurement *m, const cr__flow_event *e);
 int cr__flow_find_softmaxes(cr__flow_measurement *m, cr_tensor **list, int capacity);
-bool cr__flow_is_cut(cr__flow_measurement *m, const cr_tensor *x, const bool *found);
+bool cr__flow_settle(cr__flow_measurement *m, const cr_tensor *x, bool *found);
 
 /* Remembers parameters and gradients for the next step; and what became of them since, into the
  * latest snapshot. */

@@ -105,7 +105,7 @@ const char *cr__flow_loss_op(cr__flow_measurement *m)
 
 static bool is_data(const cr_tensor *x)
 {
-    return !cr_op_of(x);
+    return !cr_op_of(x) || cr_is_leaf(x);
 }
 
 /* Whether a node of an elementwise function is one: a map of something (random numbers have no
@@ -227,7 +227,7 @@ static bool trail_has(const trail *t, const cr_tensor *x)
     return t->slots[trail_slot(t, x)] != 0;
 }
 
-bool cr__flow_is_cut(cr__flow_measurement *m, const cr_tensor *x, const bool *found)
+bool cr__flow_settle(cr__flow_measurement *m, const cr_tensor *x, bool *found)
 {
     trail t;
     if (!trail_open(m, &t, GRAPH_NODES))
@@ -237,9 +237,7 @@ bool cr__flow_is_cut(cr__flow_measurement *m, const cr_tensor *x, const bool *fo
         if (t.nodes[i] != x && !trail_add_inputs(&t, t.nodes[i]))
             return false;
     for (int i = 0; i < m->n_values; i++)
-        if (m->values[i].delta && !found[i] && cr_op_of(m->values[i].tensor) &&
-            trail_has(&t, m->values[i].tensor))
-            return false;
+        found[i] |= trail_has(&t, m->values[i].tensor);
     return true;
 }
 

@@ -129,6 +129,8 @@ static double saturated_share(cr_flow *flow, const cr__flow_event *e, cr_tensor 
     if (!slope || !cr_numel(slope))
         return (double)NAN;
     const cr__flow_array array = cr__flow_array_of(slope);
+    if (!array.data)
+        return (double)NAN;
     const cr_flow_size size = cr__flow_measure(&array, NULL);
     const double seen = fmax(fabs(size.least), fabs(size.most));
     const double least = (phi ? fmax(seen, steepest(flow, phi)) : seen) / 100;

@@ -354,9 +354,9 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The share of the most frequent of n values, which are sorted here; NaN where most are different:
- * these are no classes. */
-static double largest_share(double *v, int64_t n)
+/* The share of the most frequent of n values, which are sorted here; NaN of reals most of which are
+ * different: these are no classes. */
+static double largest_share(double *v, int64_t n, bool reals)
 {
     int64_t distinct = 0, longest = 0;
     qsort(v, (size_t)n, sizeof *v, compare_doubles);
@@ -366,7 +366,7 @@ static double largest_share(double *v, int64_t n)
         distinct += i == begin;
         longest = i - begin + 1 > longest ? i - begin + 1 : longest;
     }
-    return 2 * distinct > n && n > 4 ? (double)NAN : (double)longest / (double)n;
+    return reals && 2 * distinct > n && n > 4 ? (double)NAN : (double)longest / (double)n;
 }
 
 /* The class of a row of weights that add up to 1; -1 if they do not. */
@@ -398,7 +398,8 @@ static double target_share(cr__flow_measurement *m, const table *t)
         if (rows && v[i] < 0)
             return (double)NAN;
     }
-    return v && n ? largest_share(v, n) : (double)NAN;
+    return v && n ? largest_share(v, n, !rows && cr__flow_is_float(target->dtype))
+                  : (double)NAN;
 }
 
 static void take_target(cr__flow_measurement *m, const table *t, cr_flow_loss *l)

@@ -266,6 +266,8 @@ cr_flow_size cr__flow_measure(const cr__flow_array *array, cr_flow_bins *bins)
     cr__tally t;
     double block[BLOCK];
     cr__tally_start(&t, array->dtype);
+    if (!array->data && array->numel)
+        return cr__flow_no_size(NULL, false);
     for (int64_t start = 0; start < array->numel; start += BLOCK) {
         const int64_t n = array->numel - start < BLOCK ? array->numel - start : BLOCK;
         cr__flow_load(array, start, n, block);

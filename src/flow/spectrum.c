@@ -12,7 +12,7 @@ typedef struct jacobian {
     cr_ctx *ctx;
     cr_tensor *y, *x;
     int64_t rows, columns, n;
-    int octaves; /* by which vectors are scaled so that their products neither vanish nor overflow */
+    int octaves;     /* size of vectors whose products neither vanish nor overflow */
     double *product; /* of rows or columns, whichever is more */
     cr__arena memory;
 } jacobian;
@@ -40,15 +40,16 @@ static void scale(double *a, double c, int64_t n)
 
 /* ---- products ---- */
 
-/* v, scaled, in the place of sample 0 of a tensor like t; zeros elsewhere. */
-static cr_tensor *tensor_of(jacobian *j, cr_tensor *t, const double *v, int64_t n)
+/* v times 2^octaves in the place of sample 0 of a tensor like t; zeros elsewhere. */
+static cr_tensor *tensor_of(jacobian *j, cr_tensor *t, const double *v, int64_t n,
+                            int octaves)
 {
     const size_t all = (size_t)cr_numel(t);
     double *elements = calloc(all + 1, sizeof *elements);
     cr_tensor *made = NULL;
     if (elements) {
         for (int64_t i = 0; i < n; i++)
-            elements[i] = ldexp(v[i], j->octaves);
+            elements[i] = ldexp(v[i], octaves);
         made = cr_cast(cr_from(j->ctx, CR_F64, cr_shape(t), elements), cr_dtype_of(t));
     } else
         cr_fail(j->ctx, CR_ERR_MEMORY, "flow_spectrum: no memory for %zu elements", all);
@@ -56,13 +57,14 @@ static cr_tensor *tensor_of(jacobian *j, cr_tensor *t, const double *v, int64_t 
     return made;
 }
 
-/* The product with a vector, J v (forward) or J^T v, as it comes; the largest of its elements, -1
- * with an error. */
-static double multiply_once(jacobian *j, bool forward, const double *v, double *out)
+/* The product with 2^octaves v, J v (forward) or J^T v, as it comes; the largest of its elements,
+ * -1 with an error. */
+static double multiply_once(jacobian *j, bool forward, const double *v, int octaves,
+                            double *out)
 {
     const int64_t n_in = forward ? j->columns : j->rows,
                   n = forward ? j->rows : j->columns;
-    cr_tensor *in = tensor_of(j, forward ? j->x : j->y, v, n_in), *result = NULL;
+    cr_tensor *in = tensor_of(j, forward ? j->x : j->y, v, n_in, octaves), *result = NULL;
     const cr_product_opts opts = { .site = "flow_spectrum", .retain_graph = true };
     double largest = 0;
     if (!in)
@@ -87,11 +89,15 @@ static bool multiply(jacobian *j, bool forward, const double *v, double *out)
 {
     const cr_dtype dtype = cr_dtype_of(j->y);
     const int room = dtype == CR_F64 ? 500 : dtype == CR_F16 ? 7 : 60;
-    double largest = 0;
+    const int64_t n = forward ? j->columns : j->rows;
+    double largest = 0, size = sqrt(dot(v, v, n));
+    const int unit = size > 0 ? -ilogb(size) : 0;
+    int octaves = 0;
     for (int attempt = 0; attempt < 6; attempt++) {
+        octaves = unit + j->octaves;
         if (cr_scope_push(j->ctx) != CR_OK)
             return false;
-        largest = multiply_once(j, forward, v, out);
+        largest = multiply_once(j, forward, v, octaves, out);
         cr_scope_pop(j->ctx);
         if (cr_error(j->ctx))
             return false;
@@ -105,7 +111,7 @@ static bool multiply(jacobian *j, bool forward, const double *v, double *out)
     if (!isfinite(largest))
         cr_fail(j->ctx, CR_ERR_NONFINITE,
                 "flow_spectrum: products with the Jacobian are not finite");
-    scale(out, ldexp(1, -j->octaves), forward ? j->rows : j->columns);
+    scale(out, ldexp(1, -octaves), forward ? j->rows : j->columns);
     return !cr_error(j->ctx);
 }
 

@@ -80,6 +80,9 @@ void cr__html_profile(cr__html *page)
         snprintf(step, sizeof step, "step %lld", (long long)profile->last_of->step);
         cr__legend_entry(page->sink, "line", "c2", step);
     }
+    if (profile->has_sums)
+        cr__legend_entry(page->sink, "dots", "c4",
+                         "of the whole residual block, which theory means");
     if (profile->theory)
         cr__legend_entry(page->sink, "line", "theory", "theory of infinite width");
     if (bands)
@@ -140,9 +143,9 @@ static part_sums sum_parts(const cr__html *page)
 static void put_part_table(cr__html *page, const part_sums *sums)
 {
     const cr_flow_prediction *p = &page->report->prediction;
-    const bool theory = cr__has_theory(page->report);
     const double predicted[CR__PARTS] = { p->decades_weight, p->decades_activation,
                                           p->decades_norm, NAN };
+    const bool theory = cr__has_theory(page->report) && isfinite(p->decades_weight);
     cr__put(page->sink,
             "<div class=\"scroll\"><table>\n<tr><th class=\"t\">cause</th>"
             "<th>layers</th><th>decades</th><th>per layer</th>%s</tr>\n",
@@ -261,10 +264,12 @@ static void put_shares(cr__html *page, const double *saturated, const double *de
         any = any || saturated[i] > 0.05 || dead[i] > 0.05;
     if (!any)
         return;
-    cr__put(page->sink,
-            "<p class=\"read\">Shares of outputs that pass (almost) no gradient on: "
-            "saturated ones lie where the activation is flat, dead units give the "
-            "same for every sample. A third is no reason to worry.</p>\n");
+    cr__put(
+        page->sink,
+        "<p class=\"read\">Shares of outputs that pass (almost) no gradient on: "
+        "saturated ones lie where the activation is flat, dead units give the "
+        "same for every sample. A relu is flat for half of what comes, and a third of "
+        "dead units is no reason to worry.</p>\n");
     cr__legend_open(page->sink);
     cr__legend_entry(page->sink, "dots", "c3", "saturated");
     cr__legend_entry(page->sink, "dots", "c4", "dead");

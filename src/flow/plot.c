@@ -103,13 +103,21 @@ double *cr__deltas(const cr__layers *layers)
     return values;
 }
 
-/* Which leaf is the layer at that place; -1: none. */
-static int leaf_at(const cr__layers *layers, int place)
+/* The leaf where the layer at that place ends: itself, or the last one that it holds; -1: none. */
+static int last_leaf_of(const cr__layers *layers, int place)
 {
-    for (int i = 0; i < layers->n; i++)
+    const cr_flow_layer *layer = &layers->of->layers[place];
+    const size_t length = strlen(layer->name);
+    int last = -1;
+    for (int i = 0; i < layers->n; i++) {
+        const char *name = cr__layer(layers, i)->name;
         if (layers->places[i] == place)
             return i;
-    return -1;
+        if (length == 0 ||
+            (strncmp(name, layer->name, length) == 0 && name[length] == '.'))
+            last = i;
+    }
+    return last;
 }
 
 /* Theory begins with what is measured at its last layer. ln |delta|^2 of the layer that is f of the
@@ -119,13 +127,19 @@ static void lay_theory(const cr_flow_report *report, cr__profile *profile, doubl
 {
     const int64_t depth = report->stack.depth;
     const double beta = isfinite(report->prediction.beta) ? report->prediction.beta : 0;
-    const int anchor = leaf_at(&profile->layers, report->stack_layers[depth - 1]);
-    const double from = anchor >= 0 ? profile->first[anchor] : NAN;
+    const cr_flow_layer *layers = report->snapshots->layers;
+    const double from = cr__delta(&layers[report->stack_layers[depth - 1]]);
     const double decade = log(10);
     for (int64_t l = 0; l < depth; l++) {
-        const int leaf = leaf_at(&profile->layers, report->stack_layers[l]);
+        const int place = report->stack_layers[l];
+        const int leaf = last_leaf_of(&profile->layers, place);
         if (leaf < 0)
             continue;
+        if (!layers[place].leaf) {
+            profile->sums[leaf] = cr__delta(&layers[place]);
+            profile->has_sums = true;
+            cr__range_add(&profile->range, profile->sums[leaf]);
+        }
         const double further = (double)(depth - 1 - l) / (double)depth;
         const double middle = from + ratio[l] / decade - beta * further / 4 / decade;
         const double half = 1.96 * sqrt(beta * further) / 2 / decade;
@@ -155,7 +169,9 @@ static void drop_theory(cr__profile *profile)
     free(profile->theory);
     free(profile->low);
     free(profile->high);
-    profile->theory = profile->low = profile->high = NULL;
+    free(profile->sums);
+    profile->theory = profile->low = profile->high = profile->sums = NULL;
+    profile->has_sums = false;
 }
 
 static bool add_theory(const cr_flow_report *report, cr__profile *profile)
@@ -168,7 +184,9 @@ static bool add_theory(const cr_flow_report *report, cr__profile *profile)
     profile->theory = new_values(n);
     profile->low = new_values(n);
     profile->high = new_values(n);
-    const bool made = ratio && profile->theory && profile->low && profile->high;
+    profile->sums = new_values(n);
+    const bool made =
+        ratio && profile->theory && profile->low && profile->high && profile->sums;
     if (!made || cr_flow_profile(&report->stack, NULL, ratio) != CR_OK) {
         drop_theory(profile);
     } else {
@@ -267,6 +285,8 @@ void cr__draw_profile(const cr__plot *plot, const cr__profile *profile)
     cr__draw_curve(plot, &first, "c1");
     if (n <= 250)
         cr__draw_dots(plot, &first, "c1");
+    if (profile->has_sums)
+        cr__draw_dots(plot, &(cr__series){ profile->sums, n, 0, end }, "c4");
     if (profile->theory)
         cr__draw_curve(plot, &(cr__series){ profile->theory, n, 0, end }, "theory");
     draw_states(plot, &profile->layers);

@@ -37,6 +37,9 @@ void cr__draw_band(const cr__plot *plot, const cr__series *low, const cr__series
 typedef struct cr__profile {
     cr__layers layers;
     double *first, *last, *theory, *low, *high; /* theory and its band: NULL without */
+    double *
+        sums; /* where theory's layers are modules that hold others: their own, at the last leaf */
+    bool has_sums;
     cr__range range;
     const cr_flow_snapshot *last_of; /* NULL if there is but one snapshot */
 } cr__profile;

@@ -26,6 +26,31 @@ static cr__fold longest_repetition(const cr__layers *layers, int first)
     return best;
 }
 
+/* Whether the unit at `first` is what one module holds. */
+static bool is_module(const cr__layers *layers, int first, int period)
+{
+    const char *const name = cr__layer(layers, first)->name;
+    const char *const point = strrchr(name, '.');
+    const size_t path = point ? (size_t)(point - name) + 1 : 0;
+    bool same = path > 0;
+    for (int i = 1; same && i < period; i++)
+        same = strncmp(cr__layer(layers, first + i)->name, name, path) == 0;
+    return same;
+}
+
+/* The fold that begins at `first`. Where units that begin a little later are modules, what stands
+ * before them is left alone. */
+static cr__fold fold_from(const cr__layers *layers, int first)
+{
+    const cr__fold best = longest_repetition(layers, first);
+    if (best.units > 1 && !is_module(layers, first, best.period))
+        for (int later = 1; later < best.period; later++)
+            if (first + later + best.period <= layers->n &&
+                is_module(layers, first + later, best.period))
+                return (cr__fold){ first, 1, 1 };
+    return best;
+}
+
 /* Appends the fold's units, `at_once` to a group. Returns the count of groups, which may exceed
  * capacity. */
 static int unfold(cr__fold fold, int at_once, cr__fold *groups, int n, int capacity)
@@ -45,7 +70,7 @@ static int fold_at_once(const cr__layers *layers, int at_once, cr__fold *groups,
 {
     int n = 0;
     for (int i = 0; i < layers->n && n <= capacity;) {
-        const cr__fold fold = longest_repetition(layers, i);
+        const cr__fold fold = fold_from(layers, i);
         n = unfold(fold, at_once, groups, n, capacity);
         i += fold.units * fold.period;
     }

@@ -8,6 +8,7 @@ enum {
     MOST_WIDTH = 200,
     MARGIN = 10, /* of what stands behind a heading of the line */
     LEAST_ROWS = 6,
+    GOOD_ROWS = 9, /* the table is given these if others can be shorter */
     MOST_ROWS = 24,
     MOST_VERDICTS = 4, /* further ones are counted */
     MOST_TRIALS = 5,
@@ -15,6 +16,12 @@ enum {
     LEAST_BAR = 8,
     MOST_BAR = 40
 };
+
+static cr__sink into(char *text, size_t capacity)
+{
+    text[0] = '\0';
+    return (cr__sink){ .text = text, .capacity = capacity };
+}
 
 static cr__style severity_style(const cr_flow_verdict *verdict)
 {
@@ -46,20 +53,19 @@ static void put_power(cr__sink *sink, double log10)
 
 static void write_title(cr__lines *lines, const cr_flow_report *report)
 {
-    cr__line_text(lines, CR__BOLD, "chainrule flow");
-    if (report->name && *report->name) {
-        cr__line_text(lines, CR__PLAIN, ": ");
-        cr__line_text(lines, CR__BOLD, report->name);
-    }
-    if (report->n_snapshots > 0) {
-        const cr_flow_snapshot *last = &report->snapshots[report->n_snapshots - 1];
-        cr__line_put(lines, CR__DIM, ", steps %lld to %lld, %d measured",
-                     (long long)report->snapshots->step, (long long)last->step,
-                     report->n_snapshots);
-    }
+    char text[512];
+    cr__sink sink = into(text, sizeof text);
+    if (report->name && *report->name)
+        cr__put(&sink, ": %s", report->name);
+    if (report->n_snapshots > 0)
+        cr__put(&sink, "; steps %lld to %lld, %d measured",
+                (long long)report->snapshots->step,
+                (long long)report->snapshots[report->n_snapshots - 1].step,
+                report->n_snapshots);
     if (!report->saw_start)
-        cr__line_text(lines, CR__YELLOW, ", the start was not seen");
-    cr__line_end(lines);
+        cr__put(&sink, "; the start was not seen");
+    cr__line_text(lines, CR__BOLD, "chainrule flow");
+    cr__line_words(lines, CR__BOLD, MARGIN, 2, text);
 }
 
 static void write_verdict(cr__lines *lines, const cr_flow_verdict *verdict, bool first)
@@ -120,7 +126,7 @@ static void write_loss(cr__lines *lines, const cr_flow_report *report)
     const cr_flow_snapshot *last = first + report->n_snapshots - 1;
     const cr_flow_loss *loss = &first->loss;
     char text[512];
-    cr__sink sink = { .text = text, .capacity = sizeof text };
+    cr__sink sink = into(text, sizeof text);
     put_heading(lines, "loss");
     cr__put(&sink, "%.4g", loss->value);
     if (last != first)
@@ -148,7 +154,7 @@ static void write_theory(cr__lines *lines, const cr_flow_report *report)
     const cr_flow_stack *stack = &report->stack;
     const cr_flow_prediction *p = &report->prediction;
     char text[512];
-    cr__sink sink = { .text = text, .capacity = sizeof text };
+    cr__sink sink = into(text, sizeof text);
     put_heading(lines, "theory");
     cr__put(&sink, "%.2f decades per layer for %s, sigma_w^2 %.3g", p->decades,
             stack->activation->name, stack->sigma_w2);
@@ -181,7 +187,7 @@ static void write_params(cr__lines *lines, const cr_flow_snapshot *snapshot)
         cr__range_add(&ratio, param->update_ratio);
     }
     char text[512];
-    cr__sink sink = { .text = text, .capacity = sizeof text };
+    cr__sink sink = into(text, sizeof text);
     put_heading(lines, "params");
     cr__put(&sink, "%d, %lld numbers", snapshot->n_params, numbers);
     if (cr__range_any(&gradient)) {
@@ -248,12 +254,6 @@ typedef struct layer_row {
     cr__style style;
 } layer_row;
 
-static cr__sink into(char *text, size_t capacity)
-{
-    text[0] = '\0';
-    return (cr__sink){ .text = text, .capacity = capacity };
-}
-
 static void name_kinds(const cr__layers *layers, cr__fold fold, char *text,
                        size_t capacity)
 {
@@ -317,7 +317,7 @@ static void note_layers(const cr__layers *layers, cr__fold fold, double most,
     }
     if (states[CR_FLOW_USUAL] == n && most - row->delta > 6)
         add_note(row, "small");
-    if (saturated.most >= 0.25)
+    if (saturated.most >= 0.8) /* half is what a relu does */
         add_note(row, "saturated %.0f%%", 100 * saturated.most);
     if (dead.most >= 0.25)
         add_note(row, "dead %.0f%%", 100 * dead.most);
@@ -650,10 +650,10 @@ static void write_report_text(cr__sink *sink, const cr_flow_report *report,
     cr__lines lines = { .width = width, .most = MOST_LINES, .colour = opts.colour };
     /* The roomiest one that leaves lines to the table, whose headings are one. */
     static const text_layout layouts[] = {
-        { 0, 2, 12 }, { 0, 2, 6 }, { 0, 1, 6 }, { 0, 1, 3 }
+        { 0, 2, 12 }, { 0, 2, 6 }, { 0, 2, 3 }, { 0, 1, 6 }, { 0, 1, 3 }
     };
     text_layout layout = { 0 };
-    for (int i = 0; i < CR__FLOW_COUNT(layouts) && layout.rows < 2 * LEAST_ROWS; i++) {
+    for (int i = 0; i < CR__FLOW_COUNT(layouts) && layout.rows < GOOD_ROWS; i++) {
         layout = layouts[i];
         lines.n = 0;
         write_text_report(&lines, report, layout);

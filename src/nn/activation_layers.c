@@ -44,18 +44,19 @@ ACTIVATION(logsigmoid)
 
 /* ---- along a dimension ---- */
 
-typedef struct along {
+typedef struct dim_activation {
     cr__nn_kind kind;
     cr_tensor *(*function)(cr_tensor *x, int dim, const char *site);
-} along;
+} dim_activation;
 
 static cr_tensor *forward_along(cr_module *module, cr_tensor *x, const char *site)
 {
-    return ((const along *)(const void *)module->kind)
+    return ((const dim_activation *)(const void *)module->kind)
         ->function(x, *(const int *)module->settings, site);
 }
 
-static cr_module *new_along(cr_ctx *ctx, const along *row, int dim, const char *site)
+static cr_module *new_along(cr_ctx *ctx, const dim_activation *row, int dim,
+                            const char *site)
 {
     cr_module *module = cr__nn_new(ctx, &row->kind, &dim);
     cr__nn_dim(module, "dim", dim, site);
@@ -63,7 +64,7 @@ static cr_module *new_along(cr_ctx *ctx, const along *row, int dim, const char *
 }
 
 #define ALONG(name_)                                                                \
-    static const along along_##name_ = {                                            \
+    static const dim_activation along_##name_ = {                                   \
         { .name = #name_, .forward = forward_along, .settings_size = sizeof(int) }, \
         cr_##name_##_at                                                             \
     };                                                                              \

@@ -6,7 +6,7 @@
 #include <float.h>
 #include <math.h>
 
-enum { QUERY, KEY, VALUE, OUT, PROJECTIONS };
+enum { Q_PROJ, K_PROJ, V_PROJ, OUT_PROJ, PROJECTIONS };
 
 static const char *const projection_names[PROJECTIONS] = { "q_proj", "k_proj", "v_proj",
                                                            "out_proj" };
@@ -37,14 +37,14 @@ static cr_tensor *forward_attention(cr_module *module, cr_tensor *x, const char 
     if (!cr__nn_takes_rank(module, x, 2, CR_MAX_DIMS - 1, site) ||
         !cr__nn_takes(module, x, -1, s->embed_dim, site))
         return NULL;
-    cr_tensor *q = project(module, QUERY, x, site);
-    cr_tensor *k = q ? project(module, KEY, x, site) : NULL;
-    cr_tensor *v = k ? project(module, VALUE, x, site) : NULL;
+    cr_tensor *q = project(module, Q_PROJ, x, site);
+    cr_tensor *k = q ? project(module, K_PROJ, x, site) : NULL;
+    cr_tensor *v = k ? project(module, V_PROJ, x, site) : NULL;
     if (!v)
         return NULL;
     cr_tensor *y = cr_scaled_dot_product_attention_at(q, k, v, NULL, opts);
     y = cr_flatten_at(cr_transpose_at(y, -2, -3, site), -2, -1, site);
-    return y ? cr__nn_run(module->children[OUT], y, site) : NULL;
+    return y ? cr__nn_run(module->children[OUT_PROJ], y, site) : NULL;
 }
 
 static const cr__nn_kind attention_kind = { .name = "attention",
@@ -64,7 +64,7 @@ static void add_projection(cr_module *module, int which, int64_t width,
     if (cr__nn_adopt(module, linear, which, site) != CR_OK)
         return;
     linear->label = projection_names[which];
-    if (which != OUT)
+    if (which != OUT_PROJ)
         cr_init_xavier_uniform_at(cr__nn_entry_named(linear, "weight")->tensor, sqrt(0.5),
                                   site);
     if (!opts->no_bias)

@@ -540,6 +540,150 @@ static void jacobians(void)
     cr_close(ctx);
 }
 
+/* Two inputs go through one network: the correlation of what comes out, far down, is c*. */
+static void correlations(void)
+{
+    static const struct {
+        const char *activation;
+        double sigma_w2, sigma_b2, dropout;
+        cr_flow_norm norm;
+    } rows[] = {
+        { "tanh", 25.0 / 9, 0.09, 0, CR_FLOW_NO_NORM },
+        { "tanh", 6, 0.09, 0, CR_FLOW_NO_NORM },
+        { "sigmoid", 2, 0, 0, CR_FLOW_NO_NORM },
+        { "relu", 1.6, 0.1, 0.2, CR_FLOW_NO_NORM },
+        { "gelu", 2, 0, 0, CR_FLOW_LAYER_NORM },
+    };
+    enum { DEPTH = 40, FROM = 30, WIDTH = 96, SEEDS = 10 };
+    cr_ctx *ctx = cr_open(NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const cr_flow_stack stack = {
+            .activation = cr_flow_activation_find(rows[i].activation),
+            .sigma_w2 = rows[i].sigma_w2,
+            .sigma_b2 = rows[i].sigma_b2,
+            .dropout = rows[i].dropout,
+            .norm = rows[i].norm,
+            .width = WIDTH,
+            .depth = DEPTH,
+        };
+        cr_flow_prediction p;
+        cr_flow_predict(&stack, &p);
+        sample seeds = { 0 };
+        for (int seed = 0; seed < SEEDS * more; seed++) {
+            network net;
+            cr_seed(ctx, 5 + (uint64_t)seed);
+            cr_scope_push(ctx);
+            run(ctx, &stack, 2, &net);
+            sample of_seed = { 0 };
+            for (int l = FROM; l < DEPTH; l++) {
+                const double *h = cr_data(net.h[l]);
+                double aa = 0, bb = 0, ab = 0;
+                for (int k = 0; k < WIDTH; k++) {
+                    aa += h[k] * h[k];
+                    bb += h[WIDTH + k] * h[WIDTH + k];
+                    ab += h[k] * h[WIDTH + k];
+                }
+                add(&of_seed, ab / sqrt(aa * bb));
+            }
+            add(&seeds, mean_of(&of_seed));
+            cr_scope_pop(ctx);
+        }
+        const double error = sqrt(variance_of(&seeds) / seeds.n);
+        is_near(mean_of(&seeds), p.c_star, 4 * error + 1.0 / WIDTH,
+                "%s at %.2f, %.2f: c*", rows[i].activation, rows[i].sigma_w2,
+                rows[i].sigma_b2);
+    }
+    is_text(cr_message(ctx), "", "no errors");
+    cr_close(ctx);
+}
+
+/* A convolution's fan-in is channels times the kernel's size. The image is a circle, so that there
+ * are no borders (Xiao et al., 2018). */
+static void convolutions(void)
+{
+    enum { CHANNELS = 24, SIZE = 6, DEPTH = 12, SEEDS = 8 };
+    const cr_flow_stack stack = { .activation = cr_flow_activation_find("tanh"),
+                                  .sigma_w2 = 2.5,
+                                  .width = CHANNELS,
+                                  .depth = DEPTH };
+    double ratio[DEPTH];
+    cr_flow_profile(&stack, NULL, ratio);
+    sample s = { 0 };
+    cr_ctx *ctx = cr_open(NULL);
+    for (int seed = 0; seed < SEEDS * more; seed++) {
+        cr_seed(ctx, (uint64_t)seed);
+        cr_scope_push(ctx);
+        const cr_dims image = CR_DIMS(1, CHANNELS, SIZE, SIZE);
+        cr_tensor *h = cr_requires_grad(cr_randn(ctx, image, .dtype = CR_F64));
+        cr_tensor *ends[2], *deltas[2],
+            *cotangent = cr_randn(ctx, image, .dtype = CR_F64);
+        for (int l = 0; l < DEPTH; l++) {
+            cr_tensor *w =
+                cr_randn(ctx, CR_DIMS(CHANNELS, CHANNELS, 3, 3), .dtype = CR_F64);
+            cr_tensor *x = l ? cr_tanh(h) : h;
+            x = cr_pad(x, CR_DIMS(1, 1, 1, 1), .mode = CR_MODE_CIRCULAR);
+            h = cr_conv2d(x, cr_mul(w, sqrt(stack.sigma_w2 / (9 * CHANNELS))), NULL);
+            if (l == 0)
+                ends[0] = h;
+        }
+        ends[1] = h;
+        cr_gradients(&h, 1, ends, 2, deltas, .cotangents = &cotangent);
+        add(&s, log(square_sum(deltas[0]) / square_sum(deltas[1])));
+        cr_scope_pop(ctx);
+    }
+    is_text(cr_message(ctx), "", "no errors");
+    cr_close(ctx);
+    const double beta =
+        band_of(&stack); /* of one position: those of an image are averaged */
+    is_near(mean_of(&s), 2 * ratio[0] - beta / 4, 4 * sqrt(beta / s.n) + beta / 4,
+            "convolution");
+}
+
+/* What theory calls an activation is what the module computes. */
+static void modules(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_module *all[] = {
+        cr_nn_sigmoid(ctx),
+        cr_nn_tanh(ctx),
+        cr_nn_relu(ctx),
+        cr_nn_silu(ctx),
+        cr_nn_leaky_relu(ctx, 0.01),
+        cr_nn_softplus(ctx),
+        cr_nn_gelu(ctx),
+        cr_nn_relu6(ctx),
+        cr_nn_selu(ctx),
+        cr_nn_mish(ctx),
+        cr_nn_hardsigmoid(ctx),
+        cr_nn_hardswish(ctx),
+        cr_nn_softsign(ctx),
+        cr_nn_tanhshrink(ctx),
+        cr_nn_logsigmoid(ctx),
+        cr_nn_hardtanh(ctx),
+        cr_nn_elu(ctx),
+        cr_nn_celu(ctx),
+        cr_nn_softshrink(ctx),
+        cr_nn_hardshrink(ctx),
+    };
+    cr_tensor *x = cr_requires_grad(cr_linspace(ctx, -9.03, 9, 301, .dtype = CR_F64));
+    const double *at = cr_data(x);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        cr_tensor *y = cr_nn_forward(all[i], x), *one = cr_ones_like(x), *slope = NULL;
+        cr_gradients(&y, 1, &x, 1, &slope, .cotangents = &one);
+        const double *values = cr_data(y), *slopes = cr_data(slope);
+        const cr_flow_activation *phi = cr_flow_activation_find(cr_nn_kind(all[i]));
+        double worst = phi && values && slopes ? 0 : NAN;
+        for (int k = 0; k < 301 && worst >= 0; k++)
+            worst = fmax(worst, fmax(fabs(values[k] - phi->value(at[k], phi->user)),
+                                     fabs(slopes[k] - phi->slope(at[k], phi->user))));
+        ok(worst < 1e-12, "%s: theory's is the module's, to %.1e", cr_nn_kind(all[i]),
+           worst);
+        cr_nn_free(all[i]);
+    }
+    is_text(cr_message(ctx), "", "no errors");
+    cr_close(ctx);
+}
+
 int main(int argc, char **argv)
 {
     more = argc > 1 && atoi(argv[1]) > 1 ? atoi(argv[1]) : 1;
@@ -551,5 +695,8 @@ int main(int argc, char **argv)
     xavier_relu();
     homogeneity();
     jacobians();
+    correlations();
+    convolutions();
+    modules();
     return done_testing();
 }

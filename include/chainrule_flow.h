@@ -90,8 +90,9 @@ typedef struct cr_flow_stack {
  * of an activation with a mean (ReLU) have more: that mean is a direction in which the gradient
  * grows faster, and gets exponentially more of it with depth.
  *
- * Where the variance diverges, as it does in residuals, chi and factor are the limits for large
- * variances. NaN where a thing does not exist. */
+ * Where the variance diverges, as it does in residuals, all is that of the limit for large
+ * variances. Where it dies out (q* 0), slope and xi_c are those of differences: chi, 1/|ln chi|.
+ * NaN where a thing does not exist. */
 typedef struct cr_flow_prediction {
     double q_star;            /* fixed point of the variance map, from q0 on */
     bool diverges;            /* there is none: the variance grows without bound */
@@ -102,7 +103,7 @@ typedef struct cr_flow_prediction {
     double decades_activation, decades_weight, decades_norm; /* its parts; NaN of a residual */
     double decades_mean;      /* mean of decades over depth layers, from q0 on; NaN without depth */
     double c_star;            /* fixed point of the correlation map; NaN: all are (tanh, q* 0) */
-    double slope;             /* of the correlation map at 1: chi where q* > 0, plain */
+    double slope;             /* of the correlation map at 1; chi if q* exists, plain */
     double xi_q, xi_c, xi_grad; /* depth scales, in layers, of variance, correlation, |delta|^2:
                                    1/|ln|, infinite where nothing changes exponentially */
     cr_flow_phase phase;      /* by factor: below 1, 1, above 1 */

@@ -80,6 +80,20 @@ static void sigmoid_stack(void)
     is_near(p.xi_c, p.xi_grad, 1e-12, "at the same pace");
 }
 
+/* tanh without bias keeps all angles while everything shrinks to 0; relu turns them into one. */
+static void dying_out(void)
+{
+    const cr_flow_prediction p = plain("tanh", 0.5, 0), r = plain("relu", 1, 0);
+    ok(p.q_star == 0 && isnan(p.c_star), "tanh below 1: nothing remains, at any angle");
+    is_near(p.slope, 0.5, 1e-12, "tanh below 1: the slope is chi");
+    is_near(p.xi_c, 1 / log(2), 1e-9, "differences shrink by it");
+    ok(r.q_star == 0 && r.c_star == 1, "relu below 2: nothing remains, and all is one");
+    is_near(r.xi_c, 1 / log(2), 1e-9, "differences shrink by chi");
+    const cr_flow_prediction near = plain("tanh", 0.5, 1e-10);
+    is_near(near.xi_c, p.xi_c, 1e-6, "a small bias changes little");
+    is_near(near.c_star, 1, 0, "but that all is one");
+}
+
 static double number(const char *text)
 {
     return strtod(text, NULL);
@@ -430,6 +444,7 @@ int main(void)
 {
     table_of_factors();
     sigmoid_stack();
+    dying_out();
     against_table();
     maps();
     activations();

@@ -566,16 +566,22 @@ static void predict_gradient(const theory *t, stream far, cr_flow_prediction *ou
     predict_spread(t, out);
 }
 
+/* Where the variance dies out, so do the differences of inputs: by chi, whatever becomes of their
+ * directions. It is also what xi_c tends to for a small bias. */
 static void predict_correlation(const theory *t, stream far, cr_flow_prediction *out)
 {
     equation e = { .t = t, .at = far };
-    if (far.q < small_q)
+    const bool dies_out = far.q < small_q && t->stack.norm == CR_FLOW_NO_NORM;
+    if (dies_out)
         e.at = (stream){ small_q, small_q, 0 };
     out->slope = correlation_of(t, e.at, 1, true);
     out->c_star = fixed_correlation(&e, out->slope);
-    if (!isnan(out->c_star))
-        out->xi_c = depth_scale(
-            out->c_star < 1 ? correlation_of(t, e.at, out->c_star, true) : out->slope);
+    if (dies_out)
+        out->slope = out->chi / t->masked;
+    if (dies_out || out->c_star == 1)
+        out->xi_c = depth_scale(out->slope);
+    else if (!isnan(out->c_star))
+        out->xi_c = depth_scale(correlation_of(t, e.at, out->c_star, true));
 }
 
 /* Behind a fixed point all layers do the same. */

@@ -90,7 +90,7 @@ static bool write_all(const cr_flow_report *report)
 static cr_flow_report *diagnose(cr_ctx *ctx, network *net)
 {
     char name[256];
-    network_describe(name, sizeof name, &net->spec);
+    network_name(name, sizeof name, &net->spec);
     const cr_flow_task task = network_task(net, name);
     cr_flow_report *report =
         cr_flow_diagnose(ctx, &task, .steps = given.steps, .remedies = given.remedies,

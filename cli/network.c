@@ -290,6 +290,22 @@ void network_describe(char *text, size_t capacity, const network_spec *spec)
         (int)spec->seed);
 }
 
+void network_name(char *text, size_t capacity, const network_spec *spec)
+{
+    int n = snprintf(text, capacity, "%d layers of %s, width %d", (int)spec->depth,
+                     spec->activation, (int)spec->width);
+    const struct part {
+        const char *word, *value, *usual;
+    } parts[] = { { "init", spec->init, "default" },
+                  { "norm", spec->norm, "none" },
+                  { "residual", spec->residual, "none" },
+                  { "by", spec->optimiser, "sgd" } };
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (strcmp(parts[i].value, parts[i].usual) != 0)
+            n += snprintf(text + n, capacity - (size_t)n, ", %s %s", parts[i].word,
+                          parts[i].value);
+}
+
 cr_flow_stack network_stack(const network_spec *spec)
 {
     const struct init *init = init_of(spec);

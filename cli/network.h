@@ -42,6 +42,9 @@ cr_flow_task network_task(network *net, const char *name);
 /* "50 layers of sigmoid, width 64, ..". */
 void network_describe(char *text, size_t capacity, const network_spec *spec);
 
+/* The same in short: without what is usual. */
+void network_name(char *text, size_t capacity, const network_spec *spec);
+
 /* The stack of equal layers that theory takes it for. */
 cr_flow_stack network_stack(const network_spec *spec);
 

@@ -16,6 +16,9 @@
 #define main digits
 #include "05_digits.c"
 #undef main
+#define main diagnosis
+#include "07_diagnosis.c"
+#undef main
 #include "report.h"
 
 enum {
@@ -214,6 +217,8 @@ int DEMO_MAIN(int argc, char **argv)
     failed = failed || vanishing(argc, argv);
     heading("4. learning to read digits");
     failed = failed || digits(argc, argv);
+    heading("5. why does it not train?");
+    failed = failed || diagnosis();
     printf("\n");
     return failed || write_report();
 }

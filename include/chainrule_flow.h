@@ -235,6 +235,12 @@ typedef struct cr_flow_loss {
     double peak;  /* of softmaxes and attention beneath the output: mean over rows of the largest
                      weight, where it is largest; NaN without them */
     double peak_even;                       /* the same of even weights: 1 / keys */
+    double peak_scale; /* what scores q k^T are multiplied with, times sqrt(size of a key), where
+                          that is largest: 1 as usual; NaN if it is unknown */
+    double compared;   /* elements of the largest difference of outputs and what is not learnt, over
+                          those of the outputs: 1; more where their shapes broadcast; NaN: none */
+    double row_log_sum, column_log_sum; /* largest |log sum exp| of outputs: 0 of logarithms of
+                                           probabilities */
 } cr_flow_loss;
 
 typedef struct cr_flow_snapshot {

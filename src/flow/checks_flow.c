@@ -112,7 +112,11 @@ static bool underflow(const cr__case *c, cr_flow_verdict *v)
         const cr_flow_param *p = &s->params[i];
         if (!p->requires_grad || p->fan_in == 0)
             continue;
-        const bool under = p->gradient.state == CR_FLOW_UNDERFLOWED,
+        /* Zero at every scale that a half can have, below a delta that is small. */
+        const bool gone = is_half(p->gradient.dtype) &&
+                          p->gradient.state == CR_FLOW_ZERO && s->loss.delta.rms > 0 &&
+                          s->loss.delta.rms < 1e-4;
+        const bool under = p->gradient.state == CR_FLOW_UNDERFLOWED || gone,
                    partly = is_half(p->gradient.dtype) && p->gradient.subnormals > 0.3;
         all++;
         half += is_half(p->gradient.dtype);
@@ -218,15 +222,30 @@ static double critical_of(const cr__case *c)
     return edge > 0 ? fmin(edge * edge, 2) : 1;
 }
 
+/* Mean square of hidden weights times the fan-in, the median: the variance, and what a mean adds. */
+static double hidden_weights(const cr__case *c)
+{
+    double *room = cr__arena_alloc(c->arena, c->ctx,
+                                   ((size_t)c->first->n_params + 1) * sizeof *room);
+    int n = 0;
+    for (int i = 0; room && i < c->first->n_params; i++) {
+        const cr_flow_param *p = &c->first->params[i];
+        if (p->fan_in > 0)
+            room[n++] = p->weight.rms * p->weight.rms * (double)p->fan_in;
+    }
+    return room ? cr__flow_median(room, n > 2 ? n - 1 : n) : NAN;
+}
+
 static bool weights_too_large(const cr__case *c, cr_flow_verdict *v)
 {
     const cr_flow_loss *l = &c->first->loss;
     const bool blamed = cr__flow_is_blamed(c, v, CR_FLOW_WEIGHTS_TOO_LARGE, 0);
-    const double critical = critical_of(c), sigma = c->stack.sigma_w2;
+    const double critical = critical_of(c), sigma = hidden_weights(c);
     const double far = c->chance > 0 ? c->early / c->chance : NAN;
     double saturated = 0;
     for (int i = 0; i < c->last->n_layers; i++)
-        if (cr__flow_role_of(c->last, i) == CR__ROLE_ACTIVATION)
+        if (cr__flow_role_of(c->last, i) == CR__ROLE_ACTIVATION &&
+            !strstr(c->last->layers[i].kind, "relu"))
             saturated = fmax(saturated, c->last->layers[i].saturated);
     if (!blamed) {
         const bool large =
@@ -237,7 +256,7 @@ static bool weights_too_large(const cr__case *c, cr_flow_verdict *v)
         cr__flow_grade(v, CR_FLOW_ALARM, 0.85, c->first, NULL);
         v->evidence[0] = 0;
     }
-    cr__flow_what(v, "Weights are too large: their variance times the fan-in is %.3g",
+    cr__flow_what(v, "Weights are too large: their mean square times the fan-in is %.3g",
                   sigma);
     cr__flow_more(v, "usual: about %.2g for %s", critical,
                   c->stack.activation ? c->stack.activation->name : "these layers");
@@ -383,8 +402,10 @@ static int worst_of(const cr_flow_snapshot *s, bool dead)
     int worst = -1;
     double most = 0;
     for (int i = 0; i < s->n_layers; i++) {
+        const bool relu = strstr(s->layers[i].kind, "relu") != NULL;
         const double share = dead ? s->layers[i].dead : s->layers[i].saturated;
-        if (cr__flow_role_of(s, i) == CR__ROLE_ACTIVATION && share > most) {
+        if (cr__flow_role_of(s, i) == CR__ROLE_ACTIVATION && (dead || !relu) &&
+            share > most) {
             most = share;
             worst = i;
         }
@@ -433,7 +454,7 @@ static bool saturated(const cr__case *c, cr_flow_verdict *v)
         c->course == CR__COURSE_CREEPS)
         return false;
     const cr_flow_layer *l = &c->last->layers[layer];
-    if (!(l->saturated > 0.8) || strstr(l->kind, "relu"))
+    if (!(l->saturated > 0.8))
         return false;
     const double before = share_at_first(c, layer, false);
     cr__flow_grade(v, CR_FLOW_ALARM, 0.65, c->last, l->name);

@@ -124,13 +124,18 @@ static bool weight_decay(const cr__case *c, cr_flow_verdict *v)
 
 /* ---- Parameters that do not move ---- */
 
-/* Whether a module that ran owns the parameter; true where no module owns any. */
+/* Whether a module that ran owns the parameter, or holds its owner: modules within others may run
+ * unseen. True where no modules are watched. */
 static bool has_run(const cr_flow_snapshot *s, int param)
 {
     bool owned = false;
     for (int i = 0; i < s->n_layers; i++) {
         const cr_flow_layer *l = &s->layers[i];
+        const size_t length = strlen(l->name);
         if (param >= l->first_param && param < l->first_param + l->n_params)
+            return true;
+        if (length && strncmp(s->params[param].name, l->name, length) == 0 &&
+            s->params[param].name[length] == '.')
             return true;
         owned = owned || l->n_params > 0;
     }
@@ -306,39 +311,58 @@ static bool any_moved(const cr_flow_snapshot *s)
     return false;
 }
 
-/* A program may clear its gradients before or behind the watching. Before: buffers are empty.
- * Behind: a buffer is the last gradient, or shorter, if that was clipped. A buffer that holds more
- * although a step has been made was not cleared; it is while gradients are accumulated that no step
- * is made. */
+/* Whether what the leaf held before this pass is what it held before the last one plus the last
+ * one's gradient, by the law of cosines: |a|^2 = |b|^2 + |g|^2 - 2 |b| |g| cos(b, g). */
+static bool has_piled_up(const cr_flow_param *last, const cr_flow_param *now)
+{
+    const double a = pow(10, last->buffer.log10_norm),
+                 b = pow(10, now->buffer.log10_norm),
+                 g = pow(10, last->gradient.log10_norm), along = now->buffer_along;
+    const double want = b * b + g * g - 2 * b * g * along;
+    return a > 0 && fabs(sqrt(fmax(0, want)) - a) < 0.03 * fmax(a, 0.3 * g);
+}
+
+static void count_piles(const cr_flow_snapshot *last, const cr_flow_snapshot *now,
+                        int *piled, int *cleared)
+{
+    for (int i = 0; i < last->n_params && i < now->n_params; i++) {
+        const cr_flow_param *p = &last->params[i], *q = &now->params[i];
+        if (!cr__flow_moved(p) || !(p->gradient.log10_norm > -30))
+            continue;
+        const bool held =
+            isfinite(p->buffer.log10_norm) && isfinite(q->buffer.log10_norm);
+        if (held && has_piled_up(p, q))
+            ++*piled;
+        else
+            ++*cleared;
+    }
+}
+
+/* A program may clear its gradients before or behind the watching: buffers are empty then, or the
+ * last gradient, or that clipped. While gradients are accumulated on purpose no step is made. */
 static bool never_cleared(const cr__case *c, cr_flow_verdict *v)
 {
-    int seen = 0, piled = 0;
+    int piled = 0, cleared = 0, pairs = 0;
     double most = 0;
-    int64_t steps = 0;
     for (int i = 1; i + 1 < c->n; i++) {
         const cr_flow_snapshot *s = &c->snaps[i], *next = s + 1;
-        if (next->step != s->step + 1 || !any_moved(s) || !any_moved(s - 1))
+        if (next->step != s->step + 1 || !any_moved(s - 1))
             continue;
-        const double held = buffers(next), last = cr__flow_joint(s, CR__PART_GRADIENT);
-        if (!isfinite(last))
-            continue;
-        seen++;
-        piled += held > last + 0.08;
-        if (held - last > most) {
-            most = held - last;
-            steps = next->step;
-        }
+        const int before = piled;
+        count_piles(s, next, &piled, &cleared);
+        pairs += piled > before;
+        most = fmax(most, buffers(next) - cr__flow_joint(s, CR__PART_GRADIENT));
     }
-    if (seen < 2 || piled < seen)
+    if (pairs < 2 || piled < 3 * cleared)
         return false;
     cr__flow_grade(v, CR_FLOW_ALARM, 0.95, c->last, NULL);
     cr__flow_what(v, "Gradients are never cleared: each step adds to those before");
     cr__flow_evidence(
         v,
-        "before the backward pass of step %lld leaves hold a gradient %.2f times "
-        "as large as the last step's own (at most 1 where they are cleared), and "
-        "steps are made in between",
-        (long long)steps, pow(10, most));
+        "before a backward pass leaves hold what they held before the last one plus "
+        "its gradient: in %d of %d cases, while steps were made; what they hold "
+        "is up to %.2f times the last gradient",
+        piled, piled + cleared, pow(10, most));
     return true;
 }
 
@@ -430,7 +454,7 @@ static const cr_flow_cause of_loop[] = { CR_FLOW_LABELS,         CR_FLOW_RATE_TO
                                          CR_FLOW_RATE_TOO_SMALL, CR_FLOW_DEAD_UNITS,
                                          CR_FLOW_SATURATED,      CR_FLOW_NONFINITE,
                                          CR_FLOW_IDLE_BRANCH,    CR_FLOW_CORRELATED,
-                                         CR_FLOW_HEALTHY };
+                                         CR_FLOW_NO_ACTIVATION,  CR_FLOW_HEALTHY };
 static const cr_flow_cause of_little[] = { CR_FLOW_LABELS,     CR_FLOW_RATE_TOO_SMALL,
                                            CR_FLOW_VANISHING,  CR_FLOW_WEIGHTS_TOO_SMALL,
                                            CR_FLOW_CORRELATED, CR_FLOW_HEALTHY };

@@ -41,7 +41,7 @@ static double first_saturated(const cr_flow_snapshot *s)
 {
     for (int i = 0; i < s->n_layers; i++)
         if (cr__flow_role_of(s, i) == CR__ROLE_ACTIVATION)
-            return s->layers[i].saturated;
+            return strstr(s->layers[i].kind, "relu") ? NAN : s->layers[i].saturated;
     return NAN;
 }
 
@@ -208,7 +208,7 @@ static bool sigmoid_twice(const cr__case *c, cr_flow_verdict *v)
 
 static bool wrong_axis(const cr__case *c, cr_flow_verdict *v)
 {
-    int across = 0, columns = 0, seen = 0, single = 0;
+    int across = 0, columns = 0, logs = 0, seen = 0, single = 0;
     for (int i = 0; i < c->n; i++) {
         const cr_flow_loss *l = &c->snaps[i].loss;
         if (l->samples < 2 || !(l->output.numel > 0) ||
@@ -218,13 +218,15 @@ static bool wrong_axis(const cr__case *c, cr_flow_verdict *v)
         across += l->kind == CR_FLOW_LOSS_SOFTMAX_ACROSS ||
                   (l->kind == CR_FLOW_LOSS_UNKNOWN && l->classes > 1 &&
                    l->delta_column_sum < 1e-4 && l->delta_row_sum > 0.05);
+        logs += l->kind == CR_FLOW_LOSS_LIKELIHOOD && l->column_log_sum < 1e-3 &&
+                l->row_log_sum > 0.05;
         columns += l->output.least >= 0 && l->output.most <= 1 + 1e-5 &&
                    sum_to_one(l->column_sum_least, l->column_sum_most) &&
                    !sum_to_one(l->row_sum_least, l->row_sum_most);
         single += l->output.least > 0.999 && l->output.most < 1.001 && l->classes == 1;
     }
     const cr_flow_loss *l = &c->first->loss;
-    if (!seen || (across < seen && columns < seen && single < seen))
+    if (!seen || (across < seen && columns < seen && logs < seen && single < seen))
         return false;
     cr__flow_grade(v, CR_FLOW_ALARM, 0.95, c->first, NULL);
     if (single == seen) {
@@ -236,7 +238,13 @@ static bool wrong_axis(const cr__case *c, cr_flow_verdict *v)
     }
     cr__flow_what(
         v, "Softmax runs over the samples of the batch instead of over the classes");
-    if (columns == seen)
+    if (logs == seen)
+        cr__flow_evidence(
+            v,
+            "exponentials of what enters the loss sum to 1 in columns, in rows to "
+            "up to e^%.2f (log softmax over classes: rows to 1)",
+            l->row_log_sum);
+    else if (columns == seen)
         cr__flow_evidence(
             v,
             "columns of what enters the loss sum to 1, rows to %.3g .. %.3g "
@@ -253,32 +261,35 @@ static bool wrong_axis(const cr__case *c, cr_flow_verdict *v)
 
 static bool broadcast_loss(const cr__case *c, cr_flow_verdict *v)
 {
-    int broadcast = 0, seen = 0;
-    for (int i = 0; i < c->n; i++) {
-        const cr_flow_loss *l = &c->snaps[i].loss;
-        if (l->kind == CR_FLOW_LOSS_UNKNOWN && l->rank_output == l->rank_target)
-            continue;
-        seen++;
-        broadcast +=
-            l->kind == CR_FLOW_LOSS_BROADCAST ||
-            (l->rank_output != l->rank_target && l->output.numel == l->target.numel &&
-             l->output.numel > 1 && l->delta_along_residual < 0.99 &&
-             l->kind != CR_FLOW_LOSS_ABSOLUTE && l->kind != CR_FLOW_LOSS_SOFTMAX &&
-             l->kind != CR_FLOW_LOSS_SIGMOID && l->kind != CR_FLOW_LOSS_BINARY);
-    }
     const cr_flow_loss *l = &c->first->loss;
-    if (!seen || broadcast * 2 <= seen || l->rank_output == l->rank_target)
+    int parallel = 0, compared = 0, seen = 0;
+    for (int i = 0; i < c->n; i++) {
+        seen++;
+        parallel += c->snaps[i].loss.kind == CR_FLOW_LOSS_BROADCAST;
+        compared += c->snaps[i].loss.compared > 1.5;
+    }
+    const bool stretched = compared == seen,
+               like_mean = parallel * 2 > seen && l->rank_output != l->rank_target;
+    if (!stretched && !like_mean)
         return false;
     cr__flow_grade(v, CR_FLOW_ALARM, 0.95, c->first, NULL);
-    cr__flow_what(v, "The loss broadcasts: outputs of rank %d against targets of rank %d",
-                  l->rank_output, l->rank_target);
-    cr__flow_evidence(
-        v,
-        "every output is compared with every target: delta has a cosine of %.2f "
-        "with output - target (1 where each meets its own)%s",
-        l->delta_along_residual,
-        l->kind == CR_FLOW_LOSS_BROADCAST ? ", and is parallel to output - mean target"
-                                          : "");
+    cr__flow_what(v, "The loss broadcasts: every output is compared with every target");
+    cr__flow_evidence(v, "%lld outputs (rank %d), %lld targets (rank %d)",
+                      (long long)l->output.numel, l->rank_output,
+                      (long long)l->target.numel, l->rank_target);
+    if (stretched)
+        cr__flow_more(v,
+                      "; their difference has %.0f times as many elements as the outputs "
+                      "(usual: as many)",
+                      l->compared);
+    if (isfinite(l->delta_along_residual))
+        cr__flow_more(
+            v,
+            "; delta has a cosine of %.2f with output - target (1 where each meets its "
+            "own)",
+            l->delta_along_residual);
+    if (parallel * 2 > seen)
+        cr__flow_more(v, ", and is parallel to output - mean target");
     return true;
 }
 
@@ -417,22 +428,26 @@ static bool imbalanced(const cr__case *c, cr_flow_verdict *v)
     return true;
 }
 
+/* What is left when nothing else is wrong: only ever a warning, and a note as long as it is early. */
 static bool labels(const cr__case *c, cr_flow_verdict *v)
 {
     const double moved = c->ratio + log10((double)c->steps);
-    const double now = fmin(c->late, c->last->loss.value); /* snapshots may lie far apart */
+    const double now =
+        fmin(c->late, c->last->loss.value); /* snapshots may lie far apart */
     const double over = c->chance > 0 ? now / c->chance : now / c->early;
-    if (c->course == CR__COURSE_UNSEEN || cr__flow_has_learnt(c) || c->steps < 40 ||
-        !(moved > -1) || !(over > 0.93 && over < 1.4))
+    if (c->course == CR__COURSE_UNSEEN || cr__flow_has_learnt(c) || c->steps < 10 ||
+        !(over > 0.93 && over < 1.4))
         return false;
-    cr__flow_grade(v, CR_FLOW_WARNING, 0.5, c->last, NULL);
-    cr__flow_what(
-        v, "The gradient's flow is sound, and nothing is learnt: do labels belong to the "
-           "inputs?");
+    const bool early = c->steps < 60 || !(moved > -1);
+    cr__flow_grade(v, early ? CR_FLOW_NOTE : CR_FLOW_WARNING, early ? 0.2 : 0.5, c->last,
+                   NULL);
+    cr__flow_what(v, "Nothing is learnt %s: do labels belong to the inputs?",
+                  early ? "yet; if that stays" : "though the flow is sound");
     cr__flow_evidence(
         v,
         "after %lld steps, which moved the parameters by 10^%.1f of their size, "
-        "the loss is %.3g; a constant guess has %.3g",
+        "the loss is %.3g; a constant guess has %.3g; flow can only rule out the "
+        "rest",
         (long long)c->steps, moved, now, c->chance > 0 ? c->chance : c->early);
     return true;
 }

@@ -10,7 +10,7 @@ static bool recurrence(const cr__case *c, cr_flow_verdict *v)
     const bool blamed = cr__flow_is_blamed(c, v, CR_FLOW_RECURRENCE, 1);
     if (!blamed) {
         if (!h->shared || cr__flow_has_learnt(c) || c->course == CR__COURSE_CREEPS ||
-            !(fabs(h->total) > 2.5))
+            !(fabs(h->total) > 4))
             return false;
         cr__flow_grade(v, CR_FLOW_ALARM, 0.85, c->first,
                        c->first->layers[h->places[0]].name);
@@ -29,24 +29,30 @@ static bool recurrence(const cr__case *c, cr_flow_verdict *v)
     return true;
 }
 
-/* At the start keys are alike: a softmax that is certain then has scores that are too large. */
+/* At the start keys are alike: a softmax that is certain then has scores that are too large. Where
+ * they are divided by the root of the keys' size it is the weights that are, which often learn. */
 static bool attention_scale(const cr__case *c, cr_flow_verdict *v)
 {
     const cr_flow_loss *l = &c->first->loss;
-    if (!c->saw_start || !(l->peak > 0) || !(l->peak_even < 0.4) ||
-        cr__flow_has_learnt(c))
+    if (!c->saw_start || !(l->peak > 0) || !(l->peak_even < 0.6) || c->fall > 0.5)
         return false;
     const double certain = (l->peak - l->peak_even) / (1 - l->peak_even);
-    if (!(certain > 0.6) || c->course == CR__COURSE_UNSEEN)
+    const bool unscaled = l->peak_scale > 1.9 && certain > 0.5,
+               unknown =
+                   isnan(l->peak_scale) && certain > 0.9 && c->course == CR__COURSE_STUCK;
+    if (!unscaled && !unknown)
         return false;
-    cr__flow_grade(v, CR_FLOW_ALARM, 0.85, c->first, NULL);
-    cr__flow_what(v, "Attention is saturated from the start: its scores are too large");
+    cr__flow_grade(v, CR_FLOW_ALARM, unscaled ? 0.93 : 0.7, c->first, NULL);
+    cr__flow_what(v, "Attention is saturated from the start: its scores are %s",
+                  unscaled ? "not divided by sqrt(key size)" : "too large");
     cr__flow_evidence(
         v,
         "the largest weight of a row is %.2f on average before anything is learnt "
-        "(even weights: %.2f; scores of variance 1 give little more), so that next "
-        "to no gradient passes the softmax",
+        "(even weights: %.2f), so that next to no gradient passes the softmax",
         l->peak, l->peak_even);
+    if (unscaled)
+        cr__flow_more(v, "; scores are %.2g times q k / sqrt(key size) (usual: 1)",
+                      l->peak_scale);
     return true;
 }
 
@@ -74,34 +80,33 @@ static bool gan_saturated(const cr__case *c, cr_flow_verdict *v)
     return true;
 }
 
-/* Two layers of weights that make one are not wrong where they learn; more are never meant. */
+/* Two layers of weights that make one may be meant, as a bottleneck; more are not, unless they do
+ * what they are for. */
 static bool no_activation(const cr__case *c, cr_flow_verdict *v)
 {
-    int weights = 0, activations = 0;
+    int weights = 0, activations = 0, matrices = 0;
     double linear = NAN;
     for (int i = 0; i < c->first->n_layers; i++) {
         const cr__flow_role role = cr__flow_role_of(c->first, i);
         weights += role == CR__ROLE_WEIGHTS;
         activations += role == CR__ROLE_ACTIVATION;
     }
+    for (int i = 0; i < c->first->n_params; i++)
+        matrices += c->first->params[i].fan_in > 0;
     for (int i = 0; i < c->n; i++)
         if (!isnan(c->snaps[i].loss.linear))
             linear = fmax(linear, c->snaps[i].loss.linear);
-    const bool tensors = c->first->n_layers == 0 || weights == 0;
-    int matrices = 0;
-    for (int i = 0; i < c->first->n_params; i++)
-        matrices += c->first->params[i].fan_in > 0;
-    if ((tensors ? matrices : weights) < 2 || activations || !(linear < 1e-4))
+    const int layers = weights ? weights : matrices;
+    if (layers < 2 || activations || !(linear < 1e-4))
         return false;
-    const bool learnt = cr__flow_has_learnt(c);
-    cr__flow_grade(v,
-                   learnt && weights < 3 ? CR_FLOW_NOTE
-                   : learnt              ? CR_FLOW_WARNING
-                                         : CR_FLOW_ALARM,
-                   0.9, c->first, NULL);
+    const bool learnt = c->fall > 0.5, few = layers == 2;
+    const cr_flow_severity severity = learnt && few                      ? CR_FLOW_NOTE
+                                      : learnt || (few && c->steps < 50) ? CR_FLOW_WARNING
+                                                                         : CR_FLOW_ALARM;
+    cr__flow_grade(v, severity, 0.9, c->first, NULL);
     cr__flow_what(
         v, "The network is linear in its input: %d layers of weights without activation",
-        tensors ? matrices : weights);
+        layers);
     cr__flow_evidence(
         v,
         "along a line of inputs the output bends by %.1g of its change (networks "

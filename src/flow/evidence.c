@@ -157,13 +157,21 @@ static double chance_of(const cr_flow_loss *l)
     }
 }
 
+/* A loss of squares is as high as its batch's targets vary: at the level of the usual batch. */
+static double level_of(const cr__case *c, const cr_flow_loss *l)
+{
+    const double chance = chance_of(l);
+    const bool known = l->kind == CR_FLOW_LOSS_SQUARES && chance > 0 && c->chance > 0;
+    return known ? l->value * c->chance / chance : l->value;
+}
+
 static double median_loss(const cr__case *c, int from, int n)
 {
     double values[3];
-    const int take = n < 3 ? n : 3;
-    for (int i = 0; i < take; i++)
-        values[i] = c->snaps[from + i].loss.value;
-    return cr__flow_median(values, take);
+    int taken = 0;
+    for (; taken < 3 && taken < n && from + taken < c->n; taken++)
+        values[taken] = level_of(c, &c->snaps[from + taken].loss);
+    return cr__flow_median(values, taken);
 }
 
 static double median_chance(const cr__case *c, double *room)
@@ -173,43 +181,33 @@ static double median_chance(const cr__case *c, double *room)
     return cr__flow_median(room, c->n);
 }
 
-/* How many snapshots at the end are of the last fifth of the steps, of a few of them. */
-static int ends_of(const cr__case *c)
+static cr__flow_course course_of(const cr__case *c, double from)
 {
-    const int most = c->n >= 6 ? 3 : c->n >= 4 ? 2 : 1;
-    const int64_t from = c->last->step - (c->last->step - c->first->step) / 5;
-    int ends = 1;
-    while (ends < most && c->snaps[c->n - 1 - ends].step >= from)
-        ends++;
-    return ends;
+    if (!isfinite(c->last->loss.value) || c->late > 1.5 * fmax(c->early, from))
+        return c->n > 1 ? CR__COURSE_WORSE : CR__COURSE_UNSEEN;
+    if (c->n < 3)
+        return CR__COURSE_UNSEEN;
+    return c->fall > 0.15   ? CR__COURSE_LEARNS
+           : c->fall > 0.03 ? CR__COURSE_CREEPS
+                            : CR__COURSE_STUCK;
 }
 
 static void follow_loss(cr__case *c, double *room)
 {
-    const int ends = ends_of(c);
-    c->early = fmin(c->first->loss.value, median_loss(c, 0, 3)); /* not after a leap */
-    c->late = median_loss(c, c->n - ends, ends);
-    c->best = INFINITY;
-    c->worst = -INFINITY;
-    for (int i = 0; i < c->n; i++) {
-        c->best = fmin(c->best, c->snaps[i].loss.value);
-        c->worst = fmax(c->worst, c->snaps[i].loss.value);
-    }
+    int ends = 1; /* of the last quarter of the steps: snapshots may lie far apart */
+    while (ends < 3 && ends < c->n - 1 &&
+           c->snaps[c->n - 1 - ends].step >= c->first->step + c->steps * 3 / 4)
+        ends++;
     c->chance = median_chance(c, room);
+    c->early =
+        fmin(level_of(c, &c->first->loss), median_loss(c, 0, 3)); /* not after a leap */
+    c->late = median_loss(c, c->n - ends, ends);
+    c->worst = -INFINITY;
+    for (int i = 0; i < c->n; i++)
+        c->worst = fmax(c->worst, c->snaps[i].loss.value);
     const double from = c->chance > 0 ? fmin(c->early, c->chance) : c->early;
     c->fall = (from - c->late) / fmax(fabs(from), 1e-30);
-    const bool far_below_chance = c->chance > 0 && c->late < 0.5 * c->chance;
-    if (!isfinite(c->last->loss.value) ||
-        (c->late > 1.5 * fmax(c->early, from) && !far_below_chance))
-        c->course = c->n > 1 ? CR__COURSE_WORSE : CR__COURSE_UNSEEN;
-    else if (c->n < 3)
-        c->course = CR__COURSE_UNSEEN;
-    else if (c->fall > 0.15)
-        c->course = CR__COURSE_LEARNS;
-    else if (c->fall > 0.03)
-        c->course = CR__COURSE_CREEPS;
-    else
-        c->course = CR__COURSE_STUCK;
+    c->course = course_of(c, from);
 }
 
 /* Of an optimiser whose rate still rises nothing is said. */
@@ -274,47 +272,74 @@ static void follow_updates(cr__case *c, double *room)
 
 /* ---- What is to blame where the loss rises ---- */
 
-static double layer_share(const cr_flow_snapshot *s, bool dead)
+/* The most of a layer's units that are without a slope: of relus those that are 0 for the whole
+ * batch, of others those that are saturated. */
+static double stuck_share(const cr_flow_snapshot *s)
 {
-    double most = NAN;
-    for (int i = 0; i < s->n_layers; i++)
+    double most = 0;
+    for (int i = 0; i < s->n_layers; i++) {
+        const cr_flow_layer *l = &s->layers[i];
         if (cr__flow_role_of(s, i) == CR__ROLE_ACTIVATION)
-            most = fmax(most, dead ? s->layers[i].dead : s->layers[i].saturated);
+            most = fmax(most, strstr(l->kind, "relu") ? fmin(l->dead, l->y.zeros)
+                                                      : l->saturated);
+    }
     return most;
 }
 
-/* How it shows that steps are too long; NULL if it does not. A promise is kept where steps are
- * short: the loss falls by about what its gradient says. */
+/* The largest relative fall that a step promised; NaN if no step was followed. */
+static double largest_promise(const cr__case *c)
+{
+    double most = NAN;
+    for (int i = 0; i < c->n; i++)
+        most = fmax(most, cr__flow_promise(&c->snaps[i]));
+    return most;
+}
+
+/* Whether the loss leapt from one step to the next though that step promised nearly nothing: the
+ * data, the loss or an opponent has changed. */
+static bool changed_from_outside(const cr__case *c, double usual)
+{
+    for (int i = 0; i + 1 < c->n; i++) {
+        const cr_flow_snapshot *s = &c->snaps[i], *next = s + 1;
+        if (next->step == s->step + 1 && cr__flow_promise(s) < 0.1 &&
+            next->loss.value > 2 * fmax(usual, s->loss.value))
+            return true;
+    }
+    return false;
+}
+
+/* How it shows that steps are too long; NULL if it does not. Where steps are short the loss falls by
+ * about what its gradient promises; on a parabola they diverge from four times its height on. So a
+ * loss that rises though little was promised rises for another reason: other data, an opponent. */
 static const char *sign_of_divergence(const cr__case *c)
 {
     if (c->n < 2 || !c->finite_at_first)
         return NULL;
-    double promised = 0;
     for (int i = 0; i + 1 < c->n; i++) {
-        const cr_flow_snapshot *s = &c->snaps[i], *next = s + 1;
+        const cr_flow_snapshot *s = &c->snaps[i];
         const double ratio =
             cr__flow_joint(s, CR__PART_UPDATE) - cr__flow_joint(s, CR__PART_WEIGHT);
-        if (!is_finite(next))
+        if (!is_finite(s + 1))
             return ratio > -1.5 || s->loss.value > 2 * c->first->loss.value
                        ? "the loss grows until it is not finite"
                        : NULL;
-        if (next->step == s->step + 1)
-            promised += fmax(0, cr__flow_promise(s));
     }
-    if (cr__flow_has_learnt(c) || c->late < 0.5 * c->early)
+    const double usual = c->chance > 0 ? fmax(c->chance, c->early) : c->early,
+                 promise = largest_promise(c);
+    const bool halved = c->late < 0.5 * c->early && !(c->late > 0.9 * c->chance);
+    if (cr__flow_has_learnt(c) || halved)
         return NULL;
-    if (c->course == CR__COURSE_WORSE && c->late > 0)
+    const bool own = !(promise < 0.2) && !changed_from_outside(c, usual);
+    if (c->course == CR__COURSE_WORSE && c->late > 0 && own)
         return "the loss rises";
-    const double usual = c->chance > 0 ? fmax(c->early, c->chance) : c->early;
-    if (usual > 0 && c->worst > 4 * usual)
+    if (usual > 0 && c->worst > 4 * usual && own)
         return "the loss leaps up";
     if (c->ratio_at_first > -0.3)
         return "a step is as large as the parameters";
-    if (promised > 0.7 && c->fall < 0.03)
+    if (c->promised > 0.7 &&
+        c->fall < 0.03) /* a loss cannot fall by more than all of it */
         return "steps overshoot: the loss does not fall as its gradient promises";
-    if (c->ratio_at_first > -1.5 &&
-        (layer_share(c->last, true) > layer_share(c->first, true) + 0.5 ||
-         layer_share(c->last, false) > layer_share(c->first, false) + 0.5))
+    if (c->ratio_at_first > -1.5 && stuck_share(c->last) > stuck_share(c->first) + 0.5)
         return "the first steps drive units to where they have no slope";
     return NULL;
 }

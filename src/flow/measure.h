@@ -155,6 +155,7 @@ typedef struct cr__flow_measurement {
     int *readers;         /* for each value: modules and sums */
     cr_tensor *softmaxes[CR__FLOW_SOFTMAXES];
     int n_softmaxes;
+    double score_scale; /* cr_flow_loss.peak_scale; 0: unknown */
     cr_params params;
     const cr__flow_value *output, *target; /* NULL if unknown */
 } cr__flow_measurement;
@@ -185,6 +186,16 @@ const char *cr__flow_activation_name(const cr__flow_event *e);
 cr__flow_branch cr__flow_find_branch(cr__flow_measurement *m, const cr__flow_event *e);
 int cr__flow_find_softmaxes(cr__flow_measurement *m, cr_tensor **list, int capacity);
 bool cr__flow_settle(cr__flow_measurement *m, const cr_tensor *x, bool *found);
+
+/* ---- what the graph says of a loss and of attention: measure_scores.c ------------------- */
+
+/* How many elements the largest difference between the output and what leads to no parameter has,
+ * over those of the output; NaN if there is none. */
+double cr__flow_compared(const cr__flow_measurement *m);
+
+/* The factor of the scores that enter a softmax, x or the node of an attention, times the root of
+ * their keys' size; NaN if they are no product. */
+double cr__flow_score_scale(const cr_tensor *x);
 
 /* Remembers parameters and gradients for the next step; and what became of them since, into the
  * latest snapshot. */

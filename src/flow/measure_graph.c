@@ -283,12 +283,16 @@ int cr__flow_find_softmaxes(cr__flow_measurement *m, cr_tensor **list, int capac
     for (int i = 0; i < t.n && n < capacity && !cr_error(m->ctx); i++) {
         const cr_tensor *x = t.nodes[i];
         const bool inside = cr_op_within(x) == softmax;
-        if (cr_op_of(x) == attention && attention)
+        if (cr_op_of(x) == attention && attention) {
             list[n++] = attention_weights(x);
+            m->score_scale = fmax(m->score_scale, cr__flow_score_scale(x));
+        }
         for (int k = 0; k < cr_input_count(x) && n < capacity && !inside; k++) {
             cr_tensor *in = cr_input(x, k);
-            if (in && cr_op_within(in) == softmax && softmax)
-                list[n++] = cr_detach(in);
+            if (!in || cr_op_within(in) != softmax || !softmax)
+                continue;
+            list[n++] = cr_detach(in);
+            m->score_scale = fmax(m->score_scale, cr__flow_score_scale(in));
         }
         trail_add_inputs(&t, x);
     }

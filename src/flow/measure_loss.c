@@ -94,6 +94,24 @@ static double relative_sum(const sums *s)
     return fmax(fabs(s->least), fabs(s->most)) / s->largest_size;
 }
 
+/* The largest |log sum exp| of rows or columns. */
+static double largest_log_sum(const cr__flow_array *a, const table *t, bool rows)
+{
+    const int64_t count = rows ? t->rows : t->classes, n = rows ? t->classes : t->rows;
+    double largest = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double most = -(double)INFINITY, sum = 0;
+        for (int64_t k = 0; k < n; k++)
+            most =
+                fmax(most, cr__flow_at(a, rows ? place_in(t, i, k) : place_in(t, k, i)));
+        for (int64_t k = 0; k < n; k++)
+            sum +=
+                exp(cr__flow_at(a, rows ? place_in(t, i, k) : place_in(t, k, i)) - most);
+        largest = fmax(largest, fabs(most + log(sum)));
+    }
+    return largest;
+}
+
 /* ---- which loss ---- */
 
 /* Rows of output, target and delta, chosen evenly if there are many: y, t and d are matrices
@@ -447,6 +465,8 @@ static void take_output(const cr__flow_value *o, const table *t, cr_flow_loss *l
     l->row_sum_most = rows.most;
     l->column_sum_least = columns.least;
     l->column_sum_most = columns.most;
+    l->row_log_sum = largest_log_sum(&o->value, t, true);
+    l->column_log_sum = largest_log_sum(&o->value, t, false);
     if (!o->gradient.data)
         return;
     const sums down = sums_along(&o->gradient, t, true),
@@ -507,6 +527,10 @@ static const cr_flow_loss nothing = {
     .repeat = NAN,
     .peak = NAN,
     .peak_even = NAN,
+    .peak_scale = NAN,
+    .compared = NAN,
+    .row_log_sum = NAN,
+    .column_log_sum = NAN,
 };
 
 /* log10 of the norm of all gradients together. */
@@ -537,6 +561,9 @@ void cr__flow_take_loss(cr__flow_measurement *m)
     l->op = cr__arena_text(m->arena, m->ctx, cr__flow_loss_op(m));
     for (int i = 0; i < m->n_softmaxes; i++)
         take_peak(m->softmaxes[i], l);
+    if (m->score_scale > 0)
+        l->peak_scale = m->score_scale;
+    l->compared = cr__flow_compared(m);
     if (!m->output || !m->output->value.data)
         return;
     const table t = table_of(m->output->tensor, m->target ? m->target->tensor : NULL);

@@ -56,7 +56,7 @@ typedef struct cr__case {
     int64_t steps; /* between the first and the last */
 
     double early, late; /* loss: medians of three at both ends */
-    double best, worst;
+    double worst;
     double chance; /* what a constant output reaches; NaN if it is unknown */
     double fall;   /* (min(early, chance) - late) / |that| */
     cr__flow_course course;

@@ -432,9 +432,7 @@ static bool imbalanced(const cr__case *c, cr_flow_verdict *v)
 static bool labels(const cr__case *c, cr_flow_verdict *v)
 {
     const double moved = c->ratio + log10((double)c->steps);
-    const double now =
-        fmin(c->late, c->last->loss.value); /* snapshots may lie far apart */
-    const double over = c->chance > 0 ? now / c->chance : now / c->early;
+    const double over = c->chance > 0 ? c->late / c->chance : c->late / c->early;
     if (c->course == CR__COURSE_UNSEEN || cr__flow_has_learnt(c) || c->steps < 10 ||
         !(over > 0.93 && over < 1.4))
         return false;
@@ -448,7 +446,7 @@ static bool labels(const cr__case *c, cr_flow_verdict *v)
         "after %lld steps, which moved the parameters by 10^%.1f of their size, "
         "the loss is %.3g; a constant guess has %.3g; flow can only rule out the "
         "rest",
-        (long long)c->steps, moved, now, c->chance > 0 ? c->chance : c->early);
+        (long long)c->steps, moved, c->late, c->chance > 0 ? c->chance : c->early);
     return true;
 }
 

@@ -181,9 +181,14 @@ static double median_chance(const cr__case *c, double *room)
     return cr__flow_median(room, c->n);
 }
 
+/* A loss far below chance is not getting worse. */
 static cr__flow_course course_of(const cr__case *c, double from)
 {
-    if (!isfinite(c->last->loss.value) || c->late > 1.5 * fmax(c->early, from))
+    const bool far_below_chance =
+        c->chance > 0 &&
+        c->late<0.5 * c->chance, rises = c->late> 1.5 * fmax(c->early, from) &&
+        !far_below_chance;
+    if (!isfinite(c->last->loss.value) || rises)
         return c->n > 1 ? CR__COURSE_WORSE : CR__COURSE_UNSEEN;
     if (c->n < 3)
         return CR__COURSE_UNSEEN;
@@ -192,12 +197,20 @@ static cr__flow_course course_of(const cr__case *c, double from)
                             : CR__COURSE_STUCK;
 }
 
-static void follow_loss(cr__case *c, double *room)
+/* How many snapshots at the end are of the last quarter of the steps, of a few of them. */
+static int ends_of(const cr__case *c)
 {
-    int ends = 1; /* of the last quarter of the steps: snapshots may lie far apart */
-    while (ends < 3 && ends < c->n - 1 &&
+    const int most = c->n >= 6 ? 3 : c->n >= 4 ? 2 : 1;
+    int ends = 1;
+    while (ends < most &&
            c->snaps[c->n - 1 - ends].step >= c->first->step + c->steps * 3 / 4)
         ends++;
+    return ends;
+}
+
+static void follow_loss(cr__case *c, double *room)
+{
+    const int ends = ends_of(c);
     c->chance = median_chance(c, room);
     c->early =
         fmin(level_of(c, &c->first->loss), median_loss(c, 0, 3)); /* not after a leap */

@@ -81,14 +81,13 @@ typedef struct cr_flow_stack {
  *       2019. A residual adds branch_scale^2 times this to the q of h'; its squared factor is
  *       1 + branch_scale^2 chi (Yang and Schoenholz, 2017; Hanin and Rolnick, 2018).
  *     beta             sum over the layers of (3 mu2/mu1^2 - 1)/width, 5/width for ReLU (Hanin and
- *                      Nica, 2020), and what the fluctuation of q adds; of one sample, and behind a
- *                      norm only the order of it: norms fluctuate themselves, and batch norm
- *                      averages; of residuals an estimate from above
+ *                      Nica, 2020), and what the fluctuation of q, or of what a norm divides by,
+ *                      adds: of one sample, which batch norm averages; of residuals from above
  *     jacobian         depth mu2/mu1^2, orthogonal depth (mu2/mu1^2 - 1)  Pennington et al., 2017
  *
- * What is left out is of order 1/width, and 1/batch. Post-activation residuals
- * of an activation with a mean (ReLU) have more: that mean is a direction in which the gradient
- * grows faster, and gets exponentially more of it with depth.
+ * What is left out is of order 1/width, and 1/batch. Post-activation residuals of an activation
+ * with a mean (ReLU) have more: that mean is a direction in which the gradient grows faster, and
+ * gets exponentially more of it with depth.
  *
  * Where the variance diverges, as it does in residuals, all is that of the limit for large
  * variances. Where it dies out (q* 0), slope and xi_c are those of differences: chi, 1/|ln chi|.
@@ -108,7 +107,8 @@ typedef struct cr_flow_prediction {
                                    1/|ln|, infinite where nothing changes exponentially */
     cr_flow_phase phase;      /* by factor: below 1, 1, above 1 */
     double mu1, mu2;          /* means of the activation's slope^2 and slope^4 */
-    double beta;              /* variance of ln |delta|^2 at this width and depth; mean -beta/2 */
+    double beta;              /* variance of ln |delta|^2 at this width and depth; its mean
+                                 is lower by beta/2, without norm and residual */
     double jacobian_variance; /* of squared singular values, over the square of their mean */
 } cr_flow_prediction;
 CR_API cr_status cr_flow_predict(const cr_flow_stack *stack, cr_flow_prediction *out);

@@ -195,22 +195,31 @@ static void stacks(void)
         bool orthogonal;
         cr_flow_residual residual;
         double scale;
+        cr_flow_norm norm;
     } rows[] = {
-        { "relu", 2, 0, 0, 64, 32, 100, false, CR_FLOW_PLAIN, 0 },
-        { "relu", 2, 0, 0, 48, 16, 24, true, CR_FLOW_PLAIN, 0 },
-        { "relu", 1.5, 0, 0.25, 100, 20, 32, false, CR_FLOW_PLAIN, 0 },
-        { "relu", 2, 0.2, 0, 100, 20, 32, false, CR_FLOW_PLAIN, 0 },
-        { "tanh", 25.0 / 9, 0, 0, 100, 30, 32, false, CR_FLOW_PLAIN, 0 },
-        { "tanh", 25.0 / 9, 0.05, 0, 48, 16, 24, true, CR_FLOW_PLAIN, 0 },
-        { "tanh", 1, 0, 0, 128, 30, 16, false, CR_FLOW_PLAIN, 0 },
-        { "sigmoid", 4, 0, 0, 100, 20, 32, false, CR_FLOW_PLAIN, 0 },
-        { "selu", 1, 0, 0, 100, 20, 32, false, CR_FLOW_PLAIN, 0 },
-        { "gelu", 1.9, 0.1, 0, 160, 10, 32, false, CR_FLOW_PLAIN, 0 },
-        { "relu", 2, 0, 0, 64, 20, 32, false, CR_FLOW_PRE_ACTIVATION, 0 },
-        { "relu", 2, 0, 0, 64, 20, 32, false, CR_FLOW_PRE_ACTIVATION,
-          0.22360679774997896 },
-        { "tanh", 2, 0, 0, 64, 20, 32, false, CR_FLOW_PRE_ACTIVATION, 0 },
-        { "tanh", 2, 0, 0, 64, 20, 32, false, CR_FLOW_POST_ACTIVATION, 0 },
+        { "relu", 2, 0, 0, 64, 32, 100, false, CR_FLOW_PLAIN, 0, CR_FLOW_NO_NORM },
+        { "relu", 2, 0, 0, 48, 16, 24, true, CR_FLOW_PLAIN, 0, CR_FLOW_NO_NORM },
+        { "relu", 1.5, 0, 0.25, 100, 20, 24, false, CR_FLOW_PLAIN, 0, CR_FLOW_NO_NORM },
+        { "relu", 2, 0.2, 0, 100, 20, 24, false, CR_FLOW_PLAIN, 0, CR_FLOW_NO_NORM },
+        { "tanh", 25.0 / 9, 0, 0, 100, 30, 24, false, CR_FLOW_PLAIN, 0, CR_FLOW_NO_NORM },
+        { "tanh", 25.0 / 9, 0.05, 0, 48, 16, 24, true, CR_FLOW_PLAIN, 0,
+          CR_FLOW_NO_NORM },
+        { "tanh", 1, 0, 0, 128, 30, 16, false, CR_FLOW_PLAIN, 0, CR_FLOW_NO_NORM },
+        { "sigmoid", 4, 0, 0, 100, 20, 24, false, CR_FLOW_PLAIN, 0, CR_FLOW_NO_NORM },
+        { "selu", 1, 0, 0, 100, 20, 24, false, CR_FLOW_PLAIN, 0, CR_FLOW_NO_NORM },
+        { "gelu", 1.9, 0.1, 0, 160, 10, 32, false, CR_FLOW_PLAIN, 0, CR_FLOW_NO_NORM },
+        { "relu", 2, 0, 0, 64, 20, 32, false, CR_FLOW_PRE_ACTIVATION, 0,
+          CR_FLOW_NO_NORM },
+        { "relu", 2, 0, 0, 64, 20, 32, false, CR_FLOW_PRE_ACTIVATION, 0.22360679774997896,
+          CR_FLOW_NO_NORM },
+        { "tanh", 2, 0, 0, 64, 20, 32, false, CR_FLOW_PRE_ACTIVATION, 0,
+          CR_FLOW_NO_NORM },
+        { "tanh", 2, 0, 0, 64, 20, 32, false, CR_FLOW_POST_ACTIVATION, 0,
+          CR_FLOW_NO_NORM },
+        { "relu", 2, 0, 0, 128, 20, 24, false, CR_FLOW_PLAIN, 0, CR_FLOW_RMS_NORM },
+        { "tanh", 2, 0, 0, 100, 20, 24, false, CR_FLOW_PLAIN, 0, CR_FLOW_LAYER_NORM },
+        { "sigmoid", 2, 0.1, 0, 100, 20, 24, false, CR_FLOW_PLAIN, 0,
+          CR_FLOW_LAYER_NORM },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const cr_flow_stack stack = {
@@ -223,15 +232,18 @@ static void stacks(void)
             .orthogonal = rows[i].orthogonal,
             .residual = rows[i].residual,
             .branch_scale = rows[i].scale,
+            .norm = rows[i].norm,
         };
         const sample s = ratios(&stack, 0, 1, rows[i].seeds);
         double ratio[MOST_LAYERS];
         cr_flow_profile(&stack, NULL, ratio);
         const double beta = band_of(&stack), error = sqrt(beta / s.n);
-        const char *kind = stack.residual     ? "residual"
+        const char *kind = stack.norm         ? "norm"
+                           : stack.residual   ? "residual"
                            : stack.orthogonal ? "orthogonal"
                                               : "plain";
-        const double loose = stack.residual ? beta / 4 : 0; /* beta is from above */
+        /* beta of residuals is from above; behind a norm the mean lies between */
+        const double loose = stack.residual || stack.norm ? beta / 4 : 0;
         is_near(mean_of(&s), 2 * ratio[0] - beta / 2 + loose, 4 * error + loose,
                 "%s, %s: ln |delta|^2", rows[i].activation, kind);
         const double spread = variance_of(&s) / beta, most = 1 + 4 * sqrt(2.0 / s.n);

@@ -502,6 +502,56 @@ static double variance_spread(const theory *t, double q, double depth)
            (left >= 1 ? left - 1 : 0) * (own + reach * reach * noise + 2 * reach * joint);
 }
 
+static double times_x(double x, const void *user)
+{
+    const tilted *t = user;
+    return x * t->f(x, t->user);
+}
+
+/* Layer and rms norm divide by the deviation that they meet, so that mean u_i^2 is 1, and behind a
+ * layer norm mean u_i is 0, exactly. With A = d^2/E d^2 and P = sigma_w2 phi^2/q, whose mean is the
+ * next q but for the 2/n that weights add, ln |delta|^2 gets mean(A g^2) - mean P - that; what A
+ * and P have in common with u^2 and u does not fluctuate. Times the width, of one layer. */
+static double normed_spread(const theory *t, const cr_flow_prediction *p)
+{
+    const double m = t->masked, mu1 = p->mu1, share = t->stack.sigma_w2 * m / p->q_star;
+    const double phi2 = expect(t, of_value2, 1), phi4 = expect(t, of_value4, 1);
+    const double a2 = m * p->mu2 / (mu1 * mu1),
+                 p2 = share * share * (m * phi4 - phi2 * phi2);
+    const double joint = share * (m * expect(t, of_both2, 1) / mu1 - phi2);
+    const double a_by_square = 2 * expect_change(t, of_slope2, 1) / mu1;
+    const double p_by_square = 2 * expect_change(t, of_value2, 1) * share;
+    double common = (a_by_square - p_by_square) * (a_by_square - p_by_square) / 2;
+    if (t->stack.norm == CR_FLOW_LAYER_NORM) {
+        const cr__flow_normal over = normal_of(t, 1);
+        const tilted slope2 = { of_slope2, t->stack.activation, 1 };
+        const tilted value2 = { of_value2, t->stack.activation, 1 };
+        const double a_by = cr__flow_expect(&t->rules, &over, times_x, &slope2) / mu1;
+        const double p_by = cr__flow_expect(&t->rules, &over, times_x, &value2) * share;
+        common += (a_by - p_by) * (a_by - p_by);
+    }
+    return own_spread(t, a2) + p2 + (t->stack.orthogonal ? 0 : 2) - 2 * joint - common;
+}
+
+/* Batch norm's deviations are of the batch, and taken as given. */
+static double plain_spread(const theory *t, const cr_flow_prediction *p)
+{
+    const double depth = (double)t->stack.depth;
+    const bool floats = p->q_star > 0 && !p->every_q;
+    switch (t->stack.norm) {
+    case CR_FLOW_LAYER_NORM:
+    case CR_FLOW_RMS_NORM:
+        return depth * normed_spread(t, p);
+    case CR_FLOW_NO_NORM:
+    case CR_FLOW_BATCH_NORM:
+        break;
+    }
+    const double own = depth * own_spread(t, t->masked * p->mu2 / (p->mu1 * p->mu1));
+    return own + (t->stack.norm == CR_FLOW_NO_NORM && floats
+                      ? variance_spread(t, p->q_star, depth)
+                      : 0);
+}
+
 static void predict_spread(const theory *t, cr_flow_prediction *out)
 {
     const double depth = (double)t->stack.depth, width = (double)t->stack.width;
@@ -511,10 +561,7 @@ static void predict_spread(const theory *t, cr_flow_prediction *out)
         residual_spread(t, out);
     } else {
         const double ratio = t->masked * out->mu2 / (out->mu1 * out->mu1);
-        const bool floats =
-            t->stack.norm == CR_FLOW_NO_NORM && out->q_star > 0 && !out->every_q;
-        const double more = floats ? variance_spread(t, out->q_star, depth) : 0;
-        out->beta = (depth * own_spread(t, ratio) + more) / width;
+        out->beta = plain_spread(t, out) / width;
         out->jacobian_variance = depth * own_jacobian(t, ratio);
     }
     if (width == 0)

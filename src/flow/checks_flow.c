@@ -293,9 +293,12 @@ static void say_causes(const cr__case *c, const cr__flow_hidden *h, cr_flow_verd
     if (c->stack.norm != CR_FLOW_NO_NORM)
         cr__flow_more(v, ", norm %+.2f", h->split.norm);
     cr__flow_more(v, ")");
-    if (isfinite(c->prediction.factor))
-        cr__flow_more(v, "; theory %+.2f (%+.2f, %+.2f)", c->prediction.decades,
-                      c->prediction.decades_activation, c->prediction.decades_weight);
+    if (!isfinite(c->prediction.factor))
+        return;
+    cr__flow_more(v, "; theory %+.2f", c->prediction.decades);
+    if (isfinite(c->prediction.decades_activation)) /* a residual's sum has no parts */
+        cr__flow_more(v, " (%+.2f, %+.2f)", c->prediction.decades_activation,
+                      c->prediction.decades_weight);
 }
 
 /* The gradient's way through the hidden layers, with what it does to the first ones. */

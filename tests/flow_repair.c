@@ -155,9 +155,10 @@ static void check_step(const char *remedy, const repair_network *network,
         cr__flow_training_loss(t, t->task->loss(t->net, 0, &batch, t->task->user));
     cr__flow_training_update(t, loss, 0);
     const double value = cr_item(loss);
-    ok(isfinite(value) && !cr_error(t->ctx) && t->code.length > 0,
-       "%s, %s: a step, and lines of C: %s%s", network->name, remedy, cr_message(t->ctx),
-       strlen(cr__flow_code_end(&t->code)) == t->code.length ? "" : "(cut)");
+    const size_t length = strlen(cr__flow_code_end(&t->code));
+    ok(isfinite(value) && !cr_error(t->ctx) && length > 0 && length == t->code.length,
+       "%s, %s: a step, and lines of C, complete: %s", network->name, remedy,
+       cr_message(t->ctx));
 }
 
 /* What the networks look like, and where remedies have nothing to do. */
@@ -274,6 +275,35 @@ static void test_zero_last(cr_ctx *ctx)
             "the last layer of a branch is zero");
     ok(cr_item(cr_sum(cr_square(cr_nn_param(t.net, "1.inner.1.weight")))) > 0,
        "the first is not");
+    cr__flow_training_close(&t);
+}
+
+/* What leaves each layer of weights has variance 1, within LSUV's tolerance of a tenth. */
+static void test_lsuv(cr_ctx *ctx)
+{
+    const cr_flow_task task = task_of(network_named("sigmoids"));
+    cr__flow_training t;
+    ok(open_cured(ctx, &task, NULL, "lsuv", &t), "lsuv applies");
+    cr_tensor *h = repair_input(ctx);
+    for (int i = 0; i < cr_nn_count(t.net); i++) {
+        h = cr_nn_forward(cr_nn_child(t.net, i), h);
+        if (i % 2 == 0)
+            is_near(cr_item(cr_var(h, CR_ALL, .correction = CR_REAL(0))), 1, 0.11,
+                    "lsuv: variance behind layer %d", i);
+    }
+    cr__flow_training_close(&t);
+}
+
+static void test_fixup(cr_ctx *ctx)
+{
+    const cr_flow_task task = task_of(network_named("branches"));
+    cr__flow_training t;
+    ok(open_cured(ctx, &task, NULL, "fixup", &t), "fixup applies");
+    cr_tensor *last = cr_nn_param(t.net, "2.inner.3.weight"),
+              *first = cr_nn_param(t.net, "2.inner.1.weight");
+    is_near(cr_item(cr_sum(cr_square(last))), 0, 0, "the last layer of a branch is zero");
+    is_near(cr_item(cr_mean(cr_square(first))) * 8, 2.0 / 4, 0.35,
+            "the first has He's variance over the 4 branches");
     cr__flow_training_close(&t);
 }
 
@@ -475,6 +505,22 @@ static void test_repairs(cr_ctx *ctx)
                 "target = cr_div(");
 }
 
+/* Weights of He bring a dead network to life, at a rate that was no matter while it was dead; and
+ * a zero last layer, behind which no delta is at first, is measured when there is one. */
+static void test_followed_up(cr_ctx *ctx)
+{
+    stack_task t = { .depth = 12, .width = 16, .activation = "relu", .rate = 1 };
+    cr_flow_report *report = diagnose_stack(ctx, &t, "auto", 40, 8);
+    is_decided(report, "he", false, "rate_too_large (+lr_down?)");
+    is_decided(report, "he+lr_down", true, "within");
+    cr_flow_report_free(report);
+    t.depth = 20;
+    t.rate = 0.3;
+    report = diagnose_stack(ctx, &t, "residual+fixup", 40, 8);
+    is_decided(report, "residual+fixup", true, "within");
+    cr_flow_report_free(report);
+}
+
 /* A remedy that changes nothing leaves each loss what it is, to the bit; and random numbers that
  * the caller draws afterwards are those that it would have drawn. */
 static void test_pairs(cr_ctx *ctx)
@@ -574,6 +620,8 @@ int main(int argc, char **argv)
     test_weights(ctx);
     test_orthogonal(ctx);
     test_zero_last(ctx);
+    test_lsuv(ctx);
+    test_fixup(ctx);
     for_cured(check_step);
     test_own_updates(ctx);
     test_pairs(ctx);
@@ -581,6 +629,7 @@ int main(int argc, char **argv)
     test_sigmoids(ctx);
     test_batch_norm_explodes(ctx);
     test_repairs(ctx);
+    test_followed_up(ctx);
     ok(!cr_error(ctx), "no error is left: %s", cr_message(ctx));
     cr_close(ctx);
     return done_testing();

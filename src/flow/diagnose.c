@@ -123,14 +123,32 @@ static cr_status explain_run(const study *s, cr_flow *flow, own_report *keep)
     return cr__flow_explain(s->ctx, &keep->arena, shots, n, true, &keep->view);
 }
 
-static void read_outcome(const cr_flow_report *report, outcome *out)
+/* The slope at the first step that has one: where the last layer is zero at first, deltas are. */
+static cr_status first_slope(const study *s, own_report *own, double *decades)
 {
-    out->decades = report->n_snapshots ? report->measured_decades : NAN;
+    const cr_flow_report *report = &own->view;
+    *decades = report->n_snapshots ? report->measured_decades : NAN;
+    for (int i = 1; i < report->n_snapshots && isnan(*decades); i++) {
+        cr_flow_report later = { .name = NULL };
+        if (cr__flow_explain(s->ctx, &own->arena, report->snapshots + i,
+                             report->n_snapshots - i, false, &later) != CR_OK)
+            return CR_ERR_MEMORY;
+        *decades = later.measured_decades;
+    }
+    return CR_OK;
+}
+
+static bool read_run(const study *s, cr_flow *flow, own_report *keep, outcome *out)
+{
+    const cr_flow_report *report = &keep->view;
+    if (explain_run(s, flow, keep) != CR_OK)
+        return false;
     out->layers = (double)report->stack.depth;
     out->width = (double)report->stack.width;
     for (int i = 0; i < report->n_verdicts; i++)
         if (report->verdicts[i].severity == CR_FLOW_ALARM)
             out->alarms[report->verdicts[i].cause] = true;
+    return first_slope(s, keep, &out->decades) == CR_OK;
 }
 
 /* False, with an error, only where nothing can go on. keep takes the report. */
@@ -150,9 +168,7 @@ static bool train(study *s, const order *o, outcome *out, own_report *keep)
         const bool done = flow && take_steps(s, &t, flow, o, out);
         usable = take_failure(ctx, out);
         out->applies = done || (flow && cr_flow_count(flow));
-        usable = usable && (!out->applies || !explain_run(s, flow, keep));
-        if (usable && out->applies)
-            read_outcome(&keep->view, out);
+        usable = usable && (!out->applies || read_run(s, flow, keep, out));
     } else {
         usable = take_failure(ctx, out);
         if (!out->failure[0])

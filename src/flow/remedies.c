@@ -123,6 +123,46 @@ static bool unfreeze(training *t, const cr_flow_remedy *self)
     return true;
 }
 
+/* ---- weights by a whole network's forward pass, or its branches ---- */
+
+static cr_tensor *keep_input(cr_module *module, cr_tensor *x, cr_tensor *y, void *user)
+{
+    cr_tensor **kept = user;
+    (void)module, (void)y;
+    *kept = *kept ? *kept : cr_retain(cr_detach(x));
+    return NULL;
+}
+
+/* What the task gives its network in step 0, retained; NULL if its loss runs only parts of it. */
+static cr_tensor *first_input(training *t)
+{
+    cr_tensor *x = NULL;
+    const cr_rng rng = cr_rng_get(t->ctx);
+    const uint64_t hook = cr_nn_register_forward_hook(t->net, keep_input, &x);
+    if (!hook || cr_scope_push(t->ctx) != CR_OK)
+        return NULL;
+    cr_flow_batch batch = { .output = NULL };
+    cr_no_grad_push(t->ctx);
+    t->task->loss(t->net, 0, &batch, t->task->user);
+    cr_no_grad_pop(t->ctx);
+    cr_scope_pop(t->ctx);
+    cr_nn_remove_forward_hook(t->net, hook);
+    cr_rng_set(t->ctx, rng);
+    return x;
+}
+
+static bool scale_layers(training *t, const cr_flow_remedy *self)
+{
+    (void)self;
+    cr_tensor *x = first_input(t);
+    if (!x)
+        return cr__flow_does_not_apply(t, "its loss does not run the module as a whole");
+    cr_init_lsuv(t->net, x);
+    cr_release(x);
+    cr__flow_code_line(&t->code, "cr_init_lsuv(net, x); /* x: a batch */");
+    return true;
+}
+
 /* ---- steps ---- */
 
 static double size_of(const training *t, const cr_flow_remedy *self)
@@ -313,6 +353,14 @@ static const cr_flow_remedy remedies[] = {
       .apply = cr__flow_draw_weights,
       .call = "cr_init_orthogonal",
       .if_vanishing = slope_note },
+    { .name = "lsuv",
+      .stage = CR__FLOW_WEIGHTS,
+      .apply = scale_layers,
+      .if_vanishing = slope_note },
+    { .name = "fixup",
+      .stage = CR__FLOW_WEIGHTS,
+      .apply = cr__flow_fix_up,
+      .if_vanishing = slope_note },
     { .name = "zero_last", .stage = CR__FLOW_WEIGHTS, .apply = cr__flow_zero_branches },
     { .name = "branch_scale",
       .stage = CR__FLOW_WEIGHTS,
@@ -435,12 +483,16 @@ void cr__flow_cure_fails(const cr__flow_cure *cure, const training *t, double fa
 
 /* ---- trainings ---- */
 
-/* Applies the parts of the cure that act in this stage; false if one changes nothing. */
+/* Applies the parts of the cure that act in this stage; false if one changes nothing, unless the
+ * network is so already and there are other parts. */
 static bool apply_stage(training *t, const cr__flow_cure *cure, cr__flow_stage stage)
 {
-    for (int i = 0; cure && i < cure->n; i++)
-        if (cure->part[i]->stage == stage && !cure->part[i]->apply(t, cure->part[i]))
+    for (int i = 0; cure && i < cure->n; i++) {
+        t->is_so = false;
+        if (cure->part[i]->stage == stage && !cure->part[i]->apply(t, cure->part[i]) &&
+            !(t->is_so && cure->n > 1))
             return false;
+    }
     return !cr_error(t->ctx);
 }
 
@@ -508,14 +560,14 @@ static cr_tensor *clipped(const training *t, cr_tensor *loss)
                      .retain_graph = true) == CR_OK)
         for (int i = 0; i < n; i++)
             if (grads[i]) {
-                cr_tensor *own = cr_sum(cr_square(grads[i]));
+                cr_tensor *own = cr_sum(cr_square(cr_cast(grads[i], CR_F64)));
                 square = square ? cr_add(square, own) : own;
             }
     free(xs);
     if (!square)
         return loss;
-    cr_tensor *factor = cr_div(t->max_norm, cr_add(cr_sqrt(square), 1e-6));
-    return cr_mul(loss, cr_detach(cr_minimum(factor, 1)));
+    cr_tensor *factor = cr_minimum(cr_div(t->max_norm, cr_add(cr_sqrt(square), 1e-6)), 1);
+    return cr_mul(loss, cr_detach(cr_cast(factor, cr_dtype_of(loss))));
 }
 
 cr_status cr__flow_training_update(training *t, cr_tensor *loss, int64_t step)

@@ -51,6 +51,7 @@ typedef struct cr__flow_training {
     double target_mean, target_deviation;
     char activation[24]; /* the first hidden one; "" */
     char why_not[100];   /* a remedy does not apply: the reason */
+    bool is_so;          /* .. because the network is as it would make it */
 } cr__flow_training;
 
 /* When a remedy acts: what changes modules comes before what draws weights, what shifts the places
@@ -84,7 +85,7 @@ bool cr__flow_does_not_apply(cr__flow_training *t, const char *format, ...)
 
 cr__flow_apply cr__flow_change_activations, cr__flow_remove_output_activation,
     cr__flow_place_norms, cr__flow_make_branches, cr__flow_scale_branches,
-    cr__flow_zero_branches, cr__flow_draw_weights;
+    cr__flow_zero_branches, cr__flow_draw_weights, cr__flow_fix_up;
 
 /* The kind of the first hidden activation, "" if there is none. */
 const char *cr__flow_hidden_activation(cr__flow_training *t);

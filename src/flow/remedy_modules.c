@@ -180,6 +180,7 @@ bool cr__flow_change_activations(training *t, const cr_flow_remedy *self)
                            self->call);
         changed++;
     }
+    t->is_so = !changed && same;
     if (!changed)
         return same ? cr__flow_does_not_apply(t, "its activations are %s already",
                                               self->name)
@@ -269,6 +270,7 @@ bool cr__flow_place_norms(training *t, const cr_flow_remedy *self)
             cr__flow_code_edit(&t->code, &at->path, "cr_nn_insert(@, #, %s);", text);
         }
     }
+    t->is_so = !changed && hidden;
     if (!changed)
         return hidden ? cr__flow_does_not_apply(
                             t, "each hidden activation has one, or takes none")
@@ -332,7 +334,7 @@ bool cr__flow_make_branches(training *t, const cr_flow_remedy *self)
            cr__flow_does_not_apply(t, "no two layers in a row have the same width");
 }
 
-/* Calls each for every residual; how many there are. */
+/* Calls each, if it is there, for every residual; how many there are. */
 static int for_branches(const parts *p, training *t,
                         void (*each)(training *t, const parts *p, int i, int n))
 {
@@ -340,7 +342,7 @@ static int for_branches(const parts *p, training *t,
     for (int i = 0; i < p->n; i++)
         n += p->list[i].role == RESIDUAL;
     for (int i = 0; i < p->n; i++)
-        if (p->list[i].role == RESIDUAL)
+        if (each && p->list[i].role == RESIDUAL)
             each(t, p, i, n);
     return n;
 }
@@ -395,6 +397,16 @@ bool cr__flow_zero_branches(training *t, const cr_flow_remedy *self)
 {
     (void)self;
     return change_branches(t, zero_branch);
+}
+
+bool cr__flow_fix_up(training *t, const cr_flow_remedy *self)
+{
+    (void)self;
+    if (!change_branches(t, NULL))
+        return false;
+    cr_init_fixup(t->net);
+    cr__flow_code_line(&t->code, "cr_init_fixup(net);");
+    return true;
 }
 
 /* ---- weights ---- */

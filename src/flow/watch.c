@@ -18,8 +18,9 @@ static void drop_events(cr_flow *flow, int n)
         cr_release(flow->events[i].y);
     }
     flow->n_events -= n;
-    memmove(flow->events, flow->events + n,
-            (size_t)flow->n_events * sizeof *flow->events);
+    if (flow->n_events)
+        memmove(flow->events, flow->events + n,
+                (size_t)flow->n_events * sizeof *flow->events);
 }
 
 static bool add_event(cr_flow *flow, const cr__flow_event *event)

@@ -181,6 +181,14 @@ network_spec map_spec(const map *m, int cell)
     return spec;
 }
 
+void map_describe(char *text, size_t capacity, const map *m)
+{
+    const char *const axes[] = { m->x.kind->name, m->y.kind->name };
+    network_describe(text, capacity, &m->net.spec, axes, 2);
+    const size_t n = strlen(text);
+    snprintf(text + n, capacity - n, ", %d steps", (int)m->steps);
+}
+
 void map_axis_text(char *text, size_t capacity, const map_axis *axis, int i)
 {
     if (axis->kind->words)

@@ -47,6 +47,9 @@ double map_depth_over_xi(const map *m, int cell);
 bool map_inside(const map *m, int cell, double multiple);
 bool map_on_line(const map *m, int cell, double multiple);
 
+/* What all its networks have, and for how many steps they are trained. */
+void map_describe(char *text, size_t capacity, const map *m);
+
 /* A value of an axis in words. */
 void map_axis_text(char *text, size_t capacity, const map_axis *axis, int i);
 

@@ -26,6 +26,8 @@ static const char head[] =
     "figure { margin: 1.5rem 0 .5rem; } svg { display: block; width: 100%; height: auto; "
     "}\n"
     "svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }\n"
+    "rect { shape-rendering: crispEdges; }\n"
+    "@media (max-width: 36rem) { svg text { font-size: 19px; } }\n"
     "svg:focus { outline: 2px solid var(--soft); outline-offset: 4px; }\n"
     ".halo { fill: none; stroke: #000; stroke-opacity: .55; stroke-width: 5; }\n"
     ".theory { fill: none; stroke: #fff; stroke-width: 2; }\n"
@@ -306,11 +308,11 @@ bool map_html(const map *m, FILE *f)
     write_legend(f, m);
     write_reading(f);
     write_table(f, m);
-    network_describe(text, sizeof text, &m->net.spec);
+    map_describe(text, sizeof text, m);
     fprintf(f,
-            "<p><small>%s, but for the axes; %d steps; accuracy on 512 of the images "
-            "that were "
-            "learned from. Measured by chainrule %s.</small></p>\n%s",
-            text, (int)m->steps, cr_version(), script);
+            "<p><small>All of them: %s. Accuracy on 512 of the images that were learned "
+            "from. "
+            "Measured by chainrule %s.</small></p>\n%s",
+            text, cr_version(), script);
     return !ferror(f);
 }

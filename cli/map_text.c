@@ -127,8 +127,8 @@ void map_print(const map *m)
     char text[512];
     const bool colour = host_colours(stdout);
     const map_finding found = map_find(m);
-    network_describe(text, sizeof text, &m->net.spec);
-    printf("%s; trained for %d steps\n\n", text, (int)m->steps);
+    map_describe(text, sizeof text, m);
+    printf("%s\n\n", text);
     if (colour)
         print_blocks(m);
     else

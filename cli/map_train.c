@@ -135,10 +135,8 @@ static void describe(char *text, size_t capacity, const map *m)
 {
     const map_axis *axes[] = { &m->x, &m->y };
     char value[64];
-    network_describe(text, capacity, &m->net.spec);
+    map_describe(text, capacity, m);
     size_t n = strlen(text);
-    n += (size_t)snprintf(text + n, capacity - n, ", sigma_b2 %g, %d steps",
-                          m->net.spec.sigma_b2, (int)m->steps);
     for (int a = 0; a < 2; a++) {
         n += (size_t)snprintf(text + n, capacity - n, "; %s", axes[a]->kind->name);
         for (int i = 0; i < axes[a]->n && n + 1 < capacity; i++) {

@@ -275,26 +275,60 @@ void network_close(network *net)
 
 /* ---- words and theory ---- */
 
-void network_describe(char *text, size_t capacity, const network_spec *spec)
+/* Parts of a description. What draws the weights is one of three. */
+typedef struct part {
+    const char *name, *value;
+} part;
+
+static bool is_one_of(const char *name, const char *const *names, int n)
 {
-    char init[64];
-    snprintf(init, sizeof init, "init %s", spec->init);
-    if (!isnan(spec->sigma_w2))
-        snprintf(init, sizeof init, "sigma_w2 %g", spec->sigma_w2);
-    snprintf(
-        text, capacity,
-        "%d layers of %s, width %d, %s, norm %s, residual %s; %s, batch %d, %s lr %g, "
-        "seed %d",
-        (int)spec->depth, spec->activation, (int)spec->width, init, spec->norm,
-        spec->residual, spec->task, (int)spec->batch, spec->optimiser, rate_of(spec),
-        (int)spec->seed);
+    for (int i = 0; i < n; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+void network_describe(char *text, size_t capacity, const network_spec *spec,
+                      const char *const *without, int n_without)
+{
+    enum { NUMBERS = 7 };
+    char told[NUMBERS][32];
+    const double numbers[NUMBERS] = { (double)spec->depth, (double)spec->width,
+                                      spec->sigma_w2,      spec->sigma_b2,
+                                      (double)spec->batch, rate_of(spec),
+                                      (double)spec->seed };
+    for (int i = 0; i < NUMBERS; i++)
+        snprintf(told[i], sizeof told[i], "%g", numbers[i]);
+    const bool named =
+        isnan(spec->sigma_w2) && !is_one_of("sigma_w2", without, n_without);
+    const part parts[] = {
+        { "depth", told[0] },
+        { "width", told[1] },
+        { "activation", spec->activation },
+        { "init", named ? spec->init : NULL },
+        { "sigma_w2", isnan(spec->sigma_w2) ? NULL : told[2] },
+        { "sigma_b2", isnan(spec->sigma_b2) ? NULL : told[3] },
+        { "norm", spec->norm },
+        { "residual", spec->residual },
+        { "task", spec->task },
+        { "batch", told[4] },
+        { "optimiser", spec->optimiser },
+        { "lr", told[5] },
+        { "seed", told[6] },
+    };
+    size_t n = 0;
+    *text = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && n < capacity; i++)
+        if (parts[i].value && !is_one_of(parts[i].name, without, n_without))
+            n += (size_t)snprintf(text + n, capacity - n, "%s%s %s", n ? ", " : "",
+                                  parts[i].name, parts[i].value);
 }
 
 void network_name(char *text, size_t capacity, const network_spec *spec)
 {
     int n = snprintf(text, capacity, "%d layers of %s, width %d", (int)spec->depth,
                      spec->activation, (int)spec->width);
-    const struct part {
+    const struct {
         const char *word, *value, *usual;
     } parts[] = { { "init", spec->init, "default" },
                   { "norm", spec->norm, "none" },
@@ -321,53 +355,3 @@ cr_flow_stack network_stack(const network_spec *spec)
         .orthogonal = named && init->weight == init_orthogonal,
     };
 }
-
-/* ---- options ---- */
-
-network_spec network_given;
-
-static const char *task_words(int i)
-{
-    static const char *const words[] = { "digits", "random", NULL };
-    return words[i];
-}
-
-#define COUNT(name, letter, initial, least, most, doc)                                  \
-    {                                                                                   \
-#name, OPTION_INT, &network_given.name, letter, initial, NULL, least, most, doc \
-    }
-#define WORD(name, initial, doc)                                                      \
-    {                                                                                 \
-#name, OPTION_WORD, &network_given.name, "NAME", initial, name##_words, 0, 0, \
-            doc                                                                       \
-    }
-#define REAL(name, to, initial, least, most, doc)                                  \
-    {                                                                              \
-        name, OPTION_REAL, &network_given.to, "X", initial, NULL, least, most, doc \
-    }
-
-const option stack_options[] = {
-    COUNT(depth, "N", "50", 1, 10000, "hidden layers"),
-    COUNT(width, "N", "64", 1, 4096, "units of each"),
-    WORD(activation, "sigmoid", "behind each layer"),
-    WORD(init, "default", "how weights are drawn; default: uniform, biases too"),
-    REAL("sigma-w2", sigma_w2, NULL, 0, 1000,
-         "variance of a weight times its fan-in, normal, instead of --init"),
-    REAL("sigma-b2", sigma_b2, NULL, 0, 1000, "variance of a bias"),
-    WORD(norm, "none", "in front of each activation"),
-    WORD(residual, "none", "branches around each layer but the first"),
-    { .name = NULL }
-};
-
-const option training_options[] = {
-    COUNT(batch, "N", "8", 1, 1797, "samples of a step"),
-    WORD(optimiser, "sgd", "what takes the steps"),
-    REAL("lr", lr, NULL, 0, 1e6,
-         "learning rate (default 0.05 of sgd, 0.01 of momentum, 0.001 of adam)"),
-    WORD(task, "digits",
-         "what is learned: 1,797 images of digits, or as many random ones"),
-    { "data", OPTION_TEXT, &network_given.data, "FILE", NULL, NULL, 0, 0,
-      "where the digits are" },
-    COUNT(seed, "N", "0", 0, 1e9, "of weights and batches"),
-    { .name = NULL }
-};

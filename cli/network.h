@@ -39,10 +39,11 @@ cr_optim *network_optimiser(cr_module *module, void *net);
 cr_tensor *network_loss(cr_module *module, int64_t step, cr_flow_batch *batch, void *net);
 cr_flow_task network_task(network *net, const char *name);
 
-/* "50 layers of sigmoid, width 64, ..". */
-void network_describe(char *text, size_t capacity, const network_spec *spec);
+/* "depth 50, width 64, ..", without what has one of those names. */
+void network_describe(char *text, size_t capacity, const network_spec *spec,
+                      const char *const *without, int n_without);
 
-/* The same in short: without what is usual. */
+/* "50 layers of sigmoid, width 64" and what is not usual. */
 void network_name(char *text, size_t capacity, const network_spec *spec);
 
 /* The stack of equal layers that theory takes it for. */

@@ -3,14 +3,14 @@
 #include "flow.h"
 
 /* 1 / (1 + e^-x): where e^-x is infinite it is 0. */
-static double logistic(double x)
+static double sigma(double x)
 {
     return 1 / (1 + exp(-x));
 }
 
-static double logistic_slope(double x)
+static double sigma_slope(double x)
 {
-    return logistic(x) * logistic(-x);
+    return sigma(x) * sigma(-x);
 }
 
 /* ln(1 + e^x), all its digits on both sides. */
@@ -35,7 +35,7 @@ static double normal_density(double x)
     return exp(-x * x / 2) / sqrt(8 * atan(1));
 }
 
-/* gelu's approximation is x/2 (1 + tanh u(x)), that is x logistic(2 u(x)): Hendrycks and Gimpel,
+/* gelu's approximation is x/2 (1 + tanh u(x)), that is x sigma(2 u(x)): Hendrycks and Gimpel,
  * 2016. */
 static double gelu_angle(double x)
 {
@@ -81,7 +81,7 @@ static const double at_three[] = { -3, 3 }, at_six[] = { 0, 6 };
  * e^(a x)) / a; that modules go over to x at a x = 20 is below a rounding of f32. */
 #define ACTIVATIONS(A)                                                                \
     A(linear, 0, x, 1, NOWHERE)                                                       \
-    A(sigmoid, 0, logistic(x), logistic_slope(x), NOWHERE)                            \
+    A(sigmoid, 0, sigma(x), sigma_slope(x), NOWHERE)                                  \
     A(tanh, 0, tanh(x), sech2(x), NOWHERE)                                            \
     A(relu, 0, x > 0 ? x : 0, x > 0, AT(at_zero))                                     \
     A(leaky_relu, 0.01, x > 0 ? x : a * x, x > 0 ? 1 : a, AT(at_zero))                \
@@ -90,17 +90,17 @@ static const double at_three[] = { -3, 3 }, at_six[] = { 0, 6 };
     A(celu, 1, x > 0 ? x : a * expm1(x / a), x > 0 ? 1 : exp(x / a), AT(at_zero))     \
     A(selu, 0, selu_scale *(x > 0 ? x : selu_alpha * expm1(x)),                       \
       selu_scale *(x > 0 ? 1 : selu_alpha * exp(x)), AT(at_zero))                     \
-    A(silu, 0, x *logistic(x), logistic(x) * (1 + x * logistic(-x)), NOWHERE)         \
+    A(silu, 0, x *sigma(x), sigma(x) * (1 + x * sigma(-x)), NOWHERE)                  \
     A(gelu, 0, x *normal_cdf(x), normal_cdf(x) + x * normal_density(x), NOWHERE)      \
-    A(gelu_tanh, 0, logistic(2 * gelu_angle(x)) * x,                                  \
-      logistic(2 * gelu_angle(x)) +                                                   \
-          logistic_slope(2 * gelu_angle(x)) * 2 * gelu_angle_slope(x) * x,            \
+    A(gelu_tanh, 0, sigma(2 * gelu_angle(x)) * x,                                     \
+      sigma(2 * gelu_angle(x)) +                                                      \
+          sigma_slope(2 * gelu_angle(x)) * 2 * gelu_angle_slope(x) * x,               \
       NOWHERE)                                                                        \
     A(mish, 0, tanh(log1p_exp(x)) * x,                                                \
-      tanh(log1p_exp(x)) + x * sech2(log1p_exp(x)) * logistic(x), NOWHERE)            \
-    A(softplus, 1, log1p_exp(a *x) / a, logistic(a * x), NOWHERE)                     \
+      tanh(log1p_exp(x)) + x * sech2(log1p_exp(x)) * sigma(x), NOWHERE)               \
+    A(softplus, 1, log1p_exp(a *x) / a, sigma(a * x), NOWHERE)                        \
     A(softsign, 0, x / (1 + fabs(x)), 1 / (1 + fabs(x)) / (1 + fabs(x)), AT(at_zero)) \
-    A(logsigmoid, 0, -log1p_exp(-x), logistic(-x), NOWHERE)                           \
+    A(logsigmoid, 0, -log1p_exp(-x), sigma(-x), NOWHERE)                              \
     A(tanhshrink, 0, without_tanh(x), tanh(x) * tanh(x), NOWHERE)                     \
     A(hardtanh, 0, clamped(x, -1, 1), between(x, -1, 1), AT(at_one))                  \
     A(relu6, 0, clamped(x, 0, 6), between(x, 0, 6), AT(at_six))                       \

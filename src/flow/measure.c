@@ -198,20 +198,28 @@ static int largest_exponent(cr_dtype dtype)
     return dtype == CR_F64 ? 1023 : dtype == CR_F16 ? 15 : 127;
 }
 
-/* By how many octaves the loss can be scaled, so that no cotangent that is seen overflows; seven
- * octaves remain for those that are not. */
+/* By how many octaves the loss can be scaled, so that no cotangent that is seen overflows, nor one
+ * that is lost in the narrowest of the types, if it were as large as any; seven octaves remain. */
 static int octaves_of_room(const cr__flow_measurement *m)
 {
-    int room = largest_exponent(cr_dtype_of(m->loss));
+    int room = largest_exponent(cr_dtype_of(m->loss)), narrowest = room;
+    double top = 0;
     for (int i = 0; i < m->n_values; i++) {
         const cr_flow_size *s = &m->values[i].delta_size;
         const double largest = fmax(fabs(s->least), fabs(s->most));
-        if (!m->values[i].delta || !(largest > 0) || !isfinite(largest))
+        const int exponent = largest_exponent(s->dtype);
+        if (!m->values[i].delta)
             continue;
-        const int free = largest_exponent(s->dtype) - ilogb(largest) - 7;
+        if (is_lost(s) && exponent < narrowest)
+            narrowest = exponent;
+        if (!(largest > 0) || !isfinite(largest))
+            continue;
+        const int free = exponent - ilogb(largest) - 7;
         room = free < room ? free : room;
+        top = fmax(top, largest);
     }
-    return room;
+    const int free = top > 0 ? narrowest - ilogb(top) - 7 : room;
+    return free < room ? free : room;
 }
 
 /* Sizes of what a scaled loss gives, put back by so many octaves. Shares stay what they are in the

@@ -2,7 +2,11 @@
  * graph and gradients as they are, and what they say of each boundary. */
 #include "measure.h"
 
-enum { WALKS = 64 }; /* with scaled cotangents, at most */
+enum {
+    WALKS = 64,    /* with scaled cotangents, at most */
+    RARELY = 25,   /* steps from a measurement to the next, where it is to cost little: */
+    THOROUGH = 16, /* every so many of them all is measured */
+};
 
 /* ---- the tensors ---- */
 
@@ -62,7 +66,8 @@ static bool enter_all(cr__flow_measurement *m)
         return false;
     enter(m, m->loss);
     for (int i = 0; i < flow->n_events; i++) {
-        m->finds[i].argument = cr__flow_argument(m, &flow->events[i]);
+        if (m->thorough)
+            m->finds[i].argument = cr__flow_argument(m, &flow->events[i]);
         m->finds[i].sum = cr__flow_find_branch(m, &flow->events[i]);
         enter(m, flow->events[i].x);
         enter(m, flow->events[i].y);
@@ -152,35 +157,61 @@ static bool find_slopes(cr__flow_measurement *m, cr_tensor **list)
     return true;
 }
 
+/* Sums of floats, into list: not finite where an element is not. */
+static void find_sums(cr_tensor *const *xs, size_t n, cr_tensor **list)
+{
+    for (size_t i = 0; i < n; i++)
+        if (xs[i] && cr__flow_is_float(cr_dtype_of(xs[i])))
+            list[i] = cr_sum(xs[i]);
+}
+
+/* All elements are looked at, or, of large tensors that are finite, some. */
+static bool size_up(cr__flow_measurement *m, const cr__flow_array *array, cr_tensor *sum,
+                    cr_flow_size *size, const cr_flow_bins **bins)
+{
+    if (!m->thorough && (!sum || isfinite(cr_item(sum)))) {
+        *size = cr__flow_estimate(array);
+        return true;
+    }
+    cr_flow_bins *counted = cr__arena_alloc(m->arena, m->ctx, sizeof *counted);
+    *bins = counted;
+    if (counted)
+        *size = cr__flow_measure(array, counted);
+    return counted != NULL;
+}
+
 /* Values and cotangents as the program's own pass sees them. */
 static bool take_values(cr__flow_measurement *m)
 {
     const size_t n = (size_t)m->n_values, n_events = (size_t)m->flow->n_events;
-    const size_t most = 2 * n + n_events + CR__FLOW_SOFTMAXES;
+    const size_t most = 4 * n + n_events + CR__FLOW_SOFTMAXES;
     cr_tensor **all = cr__arena_alloc(&m->scratch, m->ctx, most * sizeof *all);
-    if (!all || !walk(m, m->loss, NULL, all + n) || !find_slopes(m, all + 2 * n))
+    if (!all || !walk(m, m->loss, NULL, all + n))
         return false;
     for (size_t i = 0; i < n; i++)
         all[i] = m->values[i].shown = cr_detach(m->values[i].tensor);
-    m->n_softmaxes = cr__flow_find_softmaxes(m, m->softmaxes, CR__FLOW_SOFTMAXES);
-    memcpy(all + 2 * n + n_events, m->softmaxes, sizeof m->softmaxes);
+    cr_tensor **sums = all + 2 * n;
+    if (m->thorough) {
+        if (!find_slopes(m, all + 4 * n))
+            return false;
+        m->n_softmaxes = cr__flow_find_softmaxes(m, m->softmaxes, CR__FLOW_SOFTMAXES);
+        memcpy(all + 4 * n + n_events, m->softmaxes, sizeof m->softmaxes);
+    } else
+        find_sums(all, 2 * n, sums);
     if (!evaluate(m, all, (int)most))
         return false;
     for (size_t i = 0; i < n; i++) {
         cr__flow_value *v = &m->values[i];
-        cr_flow_bins *bins = cr__arena_alloc(m->arena, m->ctx, 2 * sizeof *bins);
-        if (!bins)
-            return false;
         v->value = cr__flow_array_of(v->shown);
-        v->size = cr__flow_measure(&v->value, &bins[0]);
-        v->bins = &bins[0];
         v->delta = all[n + i];
         v->delta_size = cr__flow_no_size(v->tensor, wants_delta(v->tensor));
+        if (!size_up(m, &v->value, sums[i], &v->size, &v->bins))
+            return false;
         if (!v->delta)
             continue;
         v->gradient = cr__flow_array_of(v->delta);
-        v->delta_size = cr__flow_measure(&v->gradient, &bins[1]);
-        v->delta_bins = &bins[1];
+        if (!size_up(m, &v->gradient, sums[n + i], &v->delta_size, &v->delta_bins))
+            return false;
     }
     return !cr_error(m->ctx);
 }
@@ -327,8 +358,20 @@ static bool take_underflowed(cr__flow_measurement *m)
 
 /* ---- all of it ---- */
 
+/* Whether all is measured: in the first steps, where measurements are frequent, where the network
+ * is another than the last time, and now and then. */
+static bool is_thorough(const cr__flow_measurement *m)
+{
+    const cr_flow *flow = m->flow;
+    return flow->step < flow->first || flow->every < RARELY || !m->last ||
+           m->last->n_layers != flow->n_events ||
+           m->last->n_params != cr__flow_params(flow).n || flow->measured % THOROUGH == 0;
+}
+
 static void take_all(cr__flow_measurement *m)
 {
+    m->last = m->flow->n_snapshots ? &m->flow->snapshots[m->flow->n_snapshots - 1] : NULL;
+    m->thorough = is_thorough(m);
     if (!enter_all(m) || !take_values(m) || !take_underflowed(m) ||
         !cr__flow_take_layers(m))
         return;

@@ -35,6 +35,9 @@ cr_flow_size cr__tally_size(const cr__tally *t);
 /* Numbers of an array; its histogram too, unless bins is NULL. */
 cr_flow_size cr__flow_measure(const cr__flow_array *array, cr_flow_bins *bins);
 
+/* The same of some of the elements, evenly chosen, if there are many. */
+cr_flow_size cr__flow_estimate(const cr__flow_array *array);
+
 /* Of a tensor of which there is nothing: CR_FLOW_DISCONNECTED, and numel 0 where nothing was to be
  * expected. */
 cr_flow_size cr__flow_no_size(const cr_tensor *x, bool awaited);
@@ -147,7 +150,9 @@ typedef struct cr__flow_measurement {
     cr_tensor *loss;
     const cr_flow_watch_opts *opts;
     cr_flow_snapshot *out;
-    cr__flow_value *values; /* each tensor once */
+    const cr_flow_snapshot *last; /* the one before, NULL if there is none */
+    bool thorough;                /* else what changes slowly is taken from the last */
+    cr__flow_value *values;       /* each tensor once */
     int n_values;
     int *slots; /* hash table of places in values, plus 1 */
     int n_slots;

@@ -182,6 +182,26 @@ static double decades_of(cr__flow_measurement *m, int event, const cr__flow_valu
     return isfinite(decades) ? decades : (double)NAN;
 }
 
+/* What changes slowly. */
+static void take_slow(cr__flow_measurement *m, int event, const cr__flow_value *y,
+                      cr_flow_layer *layer)
+{
+    if (m->thorough) {
+        layer->saturated =
+            saturated_share(m->flow, &m->flow->events[event], m->finds[event].slope);
+        layer->dead = dead_share(y);
+        layer->unlike = cr__flow_spread(y);
+        take_branch(m, &m->finds[event].sum, y, layer);
+        return;
+    }
+    const cr_flow_layer *last = &m->last->layers[event];
+    layer->saturated = last->saturated;
+    layer->dead = last->dead;
+    layer->unlike = last->unlike;
+    layer->branch = last->branch;
+    layer->branch_delta = last->branch_delta;
+}
+
 static void fill_layer(cr__flow_measurement *m, int event, cr_flow_layer *layer)
 {
     const cr__flow_event *e = &m->flow->events[event];
@@ -194,15 +214,15 @@ static void fill_layer(cr__flow_measurement *m, int event, cr_flow_layer *layer)
                          .y = y->size,
                          .delta_x = x ? x->delta_size : cr__flow_no_size(NULL, false),
                          .delta_y = y->delta_size,
-                         .saturated = saturated_share(m->flow, e, m->finds[event].slope),
-                         .dead = dead_share(y),
-                         .unlike = cr__flow_spread(y),
+                         .saturated = none,
+                         .dead = none,
+                         .unlike = none,
                          .branch = none,
                          .branch_delta = none,
                          .y_bins = y->bins,
                          .delta_bins = y->delta_bins };
     layer->decades = decades_of(m, event, x, y);
-    take_branch(m, &m->finds[event].sum, y, layer);
+    take_slow(m, event, y, layer);
     if (!e->place)
         return;
     layer->kind = cr_nn_kind(e->place->module);

@@ -559,6 +559,11 @@ void cr__flow_take_loss(cr__flow_measurement *m)
     l->learning_rate = cr_optim_lr(m->flow->optim);
     l->gradient_log10 = joint_norm(m->out);
     l->op = cr__arena_text(m->arena, m->ctx, cr__flow_loss_op(m));
+    if (!m->thorough) {
+        l->peak = m->last->loss.peak;
+        l->peak_even = m->last->loss.peak_even;
+        l->peak_scale = m->last->loss.peak_scale;
+    }
     for (int i = 0; i < m->n_softmaxes; i++)
         take_peak(m->softmaxes[i], l);
     if (m->score_scale > 0)
@@ -578,7 +583,12 @@ void cr__flow_take_loss(cr__flow_measurement *m)
     }
     if (!m->output->gradient.data || !load_sample(m, &t, &s))
         return;
-    recognise(&s, &m->output->size, l);
+    if (m->thorough)
+        recognise(&s, &m->output->size, l);
+    else {
+        l->kind = m->last->loss.kind;
+        l->scale = m->last->loss.scale;
+    }
     if (m->target && same_shape(m->output->tensor, m->target->tensor))
         l->delta_along_residual = along_residual(&s);
 }

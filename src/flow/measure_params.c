@@ -2,7 +2,7 @@
 #include "measure.h"
 
 enum {
-    RANK_SIDE = 256, /* rows and columns of a gradient whose rank is taken, at most */
+    RANK_SIDE = 64,  /* rows and columns of a gradient whose rank is taken, at most */
     RANK_STEPS = 24, /* of the power iteration */
 };
 
@@ -212,16 +212,34 @@ static void take_buffer(const cr__flow_measurement *m, int i, cr_flow_param *p)
     const cr__flow_past *past = find_past(m->flow, x, i);
     if (!array.data)
         return;
-    p->buffer = cr__flow_measure(&array, NULL);
+    p->buffer = m->thorough ? cr__flow_measure(&array, NULL) : cr__flow_estimate(&array);
     if (past)
         p->buffer_along = cr__flow_compare(&array, &past->gradient).cosine;
+}
+
+/* What changes slowly, or costs much. */
+static void take_slow_numbers(cr__flow_measurement *m, int i, const cr__flow_value *v,
+                              cr_flow_param *p)
+{
+    const matrix weight = matrix_of(v->tensor, &v->value),
+                 gradient = matrix_of(v->tensor, &v->gradient);
+    if (m->thorough) {
+        p->rank = stable_rank(m, &gradient, &v->delta_size);
+        p->row_spread = row_spread(&weight);
+        p->gradient_row_spread = row_spread(&gradient);
+        return;
+    }
+    const cr_flow_param *last = &m->last->params[i];
+    p->rank = last->rank;
+    p->row_spread = last->row_spread;
+    p->gradient_row_spread = last->gradient_row_spread;
+    p->signal_to_noise = last->signal_to_noise;
 }
 
 static void take_param(cr__flow_measurement *m, int i, cr_flow_param *p)
 {
     cr_tensor *x = m->params.list[i].tensor;
     const cr__flow_value *v = cr__flow_value_of(m, x);
-    const matrix weight = matrix_of(x, &v->value), gradient = matrix_of(x, &v->gradient);
     const double none = (double)NAN;
     *p =
         (cr_flow_param){ .name = cr__arena_text(m->arena, m->ctx, m->params.list[i].name),
@@ -229,9 +247,9 @@ static void take_param(cr__flow_measurement *m, int i, cr_flow_param *p)
                          .gradient = v->delta_size,
                          .update = cr__flow_no_size(x, false),
                          .update_ratio = none,
-                         .rank = stable_rank(m, &gradient, &v->delta_size),
-                         .row_spread = row_spread(&weight),
-                         .gradient_row_spread = row_spread(&gradient),
+                         .rank = none,
+                         .row_spread = none,
+                         .gradient_row_spread = none,
                          .update_along_weight = none,
                          .update_along_gradient = none,
                          .signal_to_noise = none,
@@ -241,6 +259,7 @@ static void take_param(cr__flow_measurement *m, int i, cr_flow_param *p)
                          .gradient_bins = v->delta_bins };
     count_fans(x, p);
     take_buffer(m, i, p);
+    take_slow_numbers(m, i, v, p);
 }
 
 void cr__flow_take_params(cr__flow_measurement *m)
@@ -249,7 +268,7 @@ void cr__flow_take_params(cr__flow_measurement *m)
     cr_flow_param *params = cr__arena_alloc(m->arena, m->ctx, (n + 1) * sizeof *params);
     for (size_t i = 0; i < n && params && !cr_error(m->ctx); i++)
         take_param(m, (int)i, &params[i]);
-    if (params && !cr_error(m->ctx))
+    if (params && m->thorough && !cr_error(m->ctx))
         take_signals(m, params);
     m->out->params = params;
     m->out->n_params = params ? (int)n : 0;
@@ -304,17 +323,23 @@ static void finish_param(const cr__flow_past *past, cr_tensor *shown, cr_flow_pa
     p->update = cr__tally_size(&moved.difference);
     if (p->weight.state != CR_FLOW_ZERO)
         p->update_ratio = p->update.log10_norm - p->weight.log10_norm;
-    /* <now - before, x> = <now, x> - <before, x> would lose digits: the difference is taken. */
-    double along[2] = { 0 }, size[2] = { 0 }, square = 0;
-    for (int64_t i = 0; i < now.numel; i++) {
-        const double weight = cr__flow_at(&past->weight, i);
-        const double update = cr__flow_at(&now, i) - weight;
-        const double gradient = past->gradient.data ? cr__flow_at(&past->gradient, i) : 0;
-        square += update * update;
-        along[0] += update * weight;
-        size[0] += weight * weight;
-        along[1] -= update * gradient;
-        size[1] += gradient * gradient;
+    enum { BLOCK = 512 };
+    double along[2] = { 0 }, size[2] = { 0 }, square = 0, x[BLOCK], w[BLOCK],
+           g[BLOCK] = { 0 };
+    for (int64_t start = 0; start < now.numel; start += BLOCK) {
+        const int64_t n = now.numel - start < BLOCK ? now.numel - start : BLOCK;
+        cr__flow_load(&now, start, n, x);
+        cr__flow_load(&past->weight, start, n, w);
+        if (past->gradient.data)
+            cr__flow_load(&past->gradient, start, n, g);
+        for (int64_t i = 0; i < n; i++) {
+            const double update = x[i] - w[i];
+            square += update * update;
+            along[0] += update * w[i];
+            size[0] += w[i] * w[i];
+            along[1] -= update * g[i];
+            size[1] += g[i] * g[i];
+        }
     }
     p->update_along_weight = along[0] / sqrt(square) / sqrt(size[0]);
     p->update_along_gradient = along[1] / sqrt(square) / sqrt(size[1]);

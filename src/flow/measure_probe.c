@@ -2,8 +2,6 @@
  * sample then. One walk more, so it is not taken each time. */
 #include "measure.h"
 
-enum { PROBE_EVERY = 16 }; /* of measurements */
-
 /* Ends between which there could be activations: what the first module with a weight gives (or the
  * first named tensor), and the last. */
 typedef struct ends {
@@ -100,9 +98,6 @@ static double measure_linear(cr__flow_measurement *m)
 
 void cr__flow_take_linear(cr__flow_measurement *m)
 {
-    const cr_flow *flow = m->flow;
-    const cr_flow_snapshot *last =
-        flow->n_snapshots ? &flow->snapshots[flow->n_snapshots - 1] : NULL;
-    m->out->loss.linear =
-        last && flow->measured % PROBE_EVERY ? last->loss.linear : measure_linear(m);
+    const bool again = m->last && (!m->thorough || m->flow->step % 8);
+    m->out->loss.linear = again ? m->last->loss.linear : measure_linear(m);
 }

@@ -29,9 +29,9 @@ typedef struct field {
     size_t offset;
 } field;
 
-#define FIELD(type, kind, member)             \
-    {                                         \
-#member, kind, offsetof(type, member) \
+#define FIELD(type, sort, member)                                       \
+    {                                                                   \
+        .name = #member, .kind = sort, .offset = offsetof(type, member) \
     }
 #define END             \
     {                   \

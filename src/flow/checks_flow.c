@@ -287,12 +287,15 @@ static double first_ratio(const cr__case *c, const cr__flow_hidden *h)
 /* The share of the decades that theory gives to each cause, and those that were measured. */
 static void say_causes(const cr__case *c, const cr__flow_hidden *h, cr_flow_verdict *v)
 {
-    cr__flow_more(
-        v, "measured %+.2f decades per layer (activation slopes %+.2f, weights %+.2f",
-        h->decades, h->split.activation, h->split.weights);
-    if (c->stack.norm != CR_FLOW_NO_NORM)
+    const bool known = h->split.activation != 0 || h->split.weights != 0;
+    cr__flow_more(v, "measured %+.2f decades per layer", h->decades);
+    if (known)
+        cr__flow_more(v, " (activation slopes %+.2f, weights %+.2f", h->split.activation,
+                      h->split.weights);
+    if (known && c->stack.norm != CR_FLOW_NO_NORM)
         cr__flow_more(v, ", norm %+.2f", h->split.norm);
-    cr__flow_more(v, ")");
+    if (known)
+        cr__flow_more(v, ")");
     if (!isfinite(c->prediction.factor))
         return;
     cr__flow_more(v, "; theory %+.2f", c->prediction.decades);

@@ -269,12 +269,16 @@ static bool not_optimised(const cr__case *c, cr_flow_verdict *v)
     const census out = count_params(c, is_not_in_optimiser),
                  still = count_params(c, is_left_alone);
     const int n = c->first->n_params;
-    const bool none = still.n == n && c->first->params[0].weight.dtype == CR_F32;
+    /* A step below the rounding of the weights is made, and too small. */
+    const double expected = log10(c->lr) + cr__flow_joint(c->first, CR__PART_GRADIENT) -
+                            cr__flow_joint(c->first, CR__PART_WEIGHT);
+    const bool none =
+        still.n == n && c->first->params[0].weight.dtype == CR_F32 && !(expected < -6);
     if (!out.n && !none)
         return false;
     const census *of = out.n ? &out : &still;
     /* Those in front may be left out on purpose: the smaller part, or where the rest learns. */
-    const bool front = out.n < n && out.last == out.n - 1,
+    const bool front = out.n > 0 && out.n < n && out.last == out.n - 1,
                purpose = front && (out.n * 2 < n || cr__flow_has_learnt(c));
     cr__flow_grade(v, purpose ? CR_FLOW_WARNING : CR_FLOW_ALARM, 0.9, c->last,
                    c->first->params[of->first].name);

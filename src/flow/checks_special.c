@@ -20,10 +20,9 @@ static bool recurrence(const cr__case *c, cr_flow_verdict *v)
                   h->total < 0 ? "vanishes" : "explodes", h->n, h->total);
     cr__flow_more(
         v,
-        "%+.3f decades by each step of the same weights (activation slopes %+.2f, "
-        "weights %+.2f): what lies more than %.0f steps back is not felt",
-        h->decades, h->split.activation, h->split.weights,
-        fmin(1e6, 1 / fmax(fabs(h->decades), 1e-6)));
+        "%+.3f decades by each step of the same weights: what lies more than %.0f "
+        "steps back is not felt",
+        h->decades, fmin(1e6, 1 / fmax(fabs(h->decades), 1e-6)));
     snprintf(v->remedies, sizeof v->remedies, "%s",
              h->total > 0 ? "clip,orthogonal" : "orthogonal");
     return true;

@@ -228,7 +228,7 @@ bool cr__flow_hardly_moves(const cr__case *c)
 {
     const bool rises = c->last->loss.learning_rate > 1.2 * c->first->loss.learning_rate;
     return c->n >= 2 && !cr__flow_has_learnt(c) && !rises && c->ratio < -4.3 &&
-           c->promised < 5e-5 && c->fall < 0.05;
+           !(c->promised >= 5e-5) && c->fall < 0.05;
 }
 
 bool cr__flow_has_learnt(const cr__case *c)

@@ -155,9 +155,11 @@ typedef struct cr_flow_bins {
     float share[32];
 } cr_flow_bins;
 
-/* A module in the order of its running, or a named tensor. NaN where a thing does not apply. */
+/* A module in the order of its running, or a named tensor. NaN where a thing does not apply. Of
+ * delta, numel 0 says that none was to come: the tensor wants no gradient, as inputs do not. */
 typedef struct cr_flow_layer {
-    const char *name;  /* the path in the module, "3" or "2.inner.0"; or the tensor's */
+    const char *name;  /* the path in the module, "3" or "2.inner.0" (the second run of a module in
+                        * a step is "3#2"); or the tensor's */
     const char *kind;  /* "linear", "relu", ..; "tensor" */
     int level;         /* modules that hold it */
     bool leaf;         /* holds no modules: the others repeat what theirs say */
@@ -230,8 +232,11 @@ typedef struct cr_flow_loss {
     double output_spread;                   /* over the batch, as cr_flow_layer.unlike */
     double gradient_log10;                  /* of all fresh gradients together */
     double learning_rate;
-    double linear;                          /* curvature in x along a probe, relative; 0: linear */
-    double repeat;                          /* relative difference of two passes */
+    double linear;                          /* spread over samples of the Jacobian between the first
+                                             * and the last weights, along a probe, relative: 0 is
+                                             * linear; NaN of less than two samples or layers */
+    double repeat;                          /* relative difference of two passes; NaN in a watched
+                                             * training, where there is one pass */
     double peak;  /* of softmaxes and attention beneath the output: mean over rows of the largest
                      weight, where it is largest; NaN without them */
     double peak_even;                       /* the same of even weights: 1 / keys */
@@ -253,7 +258,10 @@ typedef struct cr_flow_snapshot {
 } cr_flow_snapshot;
 
 /* Singular values of the Jacobian of y by x, of one sample: extremes by Lanczos on J^T J (vjp and
- * jvp), moments of the spectrum of J^T J by random probes. */
+ * jvp), moments of the spectrum of J^T J by random probes, exact of so many rows or columns. Of the
+ * first sample, where y and x have as many samples in their first dimension. Golub and Van Loan,
+ * 2013; Hutchinson, 1990. Errors: CR_ERR_GRAD where x or y needs no gradient, CR_ERR_NONFINITE;
+ * then out stays. Random draws of the program are as without it. */
 typedef struct cr_flow_spectrum {
     double largest, smallest;  /* singular values; smallest NaN if it was not reached */
     double mean, variance;     /* of squared singular values */
@@ -273,13 +281,15 @@ CR_API cr_status cr_flow_spectrum_at(cr_tensor *y, cr_tensor *x, cr_flow_spectru
 #define cr_flow_spectrum_of(y, x, ...)                                \
     cr_flow_spectrum_at(y, x, CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_flow_spectrum_opts, __VA_ARGS__))
 
-/* Numbers of one tensor. */
+/* Numbers of one tensor, computed if need be. CR_FLOW_DISCONNECTED of NULL, and after an error. */
 CR_API cr_flow_size cr_flow_size_of(cr_tensor *x);
 
 /* ---- Watching ------------------------------------------------------------------------- */
 
 /* Watches a training of module, which may be NULL: then only what cr_flow_name() names is seen.
- * The first .first steps are measured, then every .every-th. */
+ * The first .first steps are measured, then every .every-th. The module, with its tree as it is,
+ * and the optimiser live until cr_flow_close(), which comes before cr_close(). Without an optimiser
+ * all parameters count as optimised. NULL with an error. */
 typedef struct cr_flow cr_flow;
 typedef struct cr_flow_opts {
     const char *site CR_ZERO;
@@ -301,7 +311,16 @@ CR_API cr_tensor *cr_flow_name_at(cr_flow *flow, cr_tensor *x, const char *name,
 #define cr_flow_name(flow, x, name) cr_flow_name_at(flow, x, name, CR_HERE)
 
 /* To be called in each step, behind the forward pass and before cr_backward(loss): counts it, and
- * measures if it is due. Gradients, modes and random draws of the program are as without it. */
+ * measures if it is due. Gradients, modes and random draws of the program are as without it; hooks
+ * on tensors are called once more in a step that is measured, by a backward pass of ours. What a
+ * step did to the parameters (cr_flow_param.update) is seen by the next call.
+ * All is measured in the first steps, and where .every is below 25. Else, but for one time in 16,
+ * what costs much or changes slowly is that of the time before (saturated, dead, unlike, branch,
+ * ranks, spreads of rows, signal_to_noise, kind, scale, peak), and sizes of tensors with more than
+ * 4096 elements, if all are finite, are those of some 2000 of them.
+ * Errors: CR_ERR_NULL; CR_ERR_SHAPE if loss has more than one element; CR_ERR_SCOPE for another
+ * context's; CR_ERR_MEMORY, and what else computing may meet. Then nothing was measured, and the
+ * step is not counted. */
 typedef struct cr_flow_watch_opts {
     const char *site CR_ZERO;
     cr_tensor *output CR_ZERO; /* default what the module gave last */
@@ -312,8 +331,8 @@ CR_API cr_status cr_flow_watch_at(cr_flow *flow, cr_tensor *loss, cr_flow_watch_
 #define cr_flow_watch(flow, ...) \
     cr_flow_watch_at(flow, CR_FIRST(__VA_ARGS__, 0), CR_OPTS(cr_flow_watch_opts, __VA_ARGS__))
 
-/* What was measured, by time; the latest count of snapshots is thinned out beyond 256. They live
- * until the next cr_flow_watch() or cr_flow_close(). */
+/* What was measured, by time, one behind the other in memory. Beyond 256 every other one goes, but
+ * the first steps and the latest. They live until the next cr_flow_watch() or cr_flow_close(). */
 CR_API int cr_flow_count(const cr_flow *flow);
 CR_API const cr_flow_snapshot *cr_flow_snapshot_of(const cr_flow *flow, int i);
 

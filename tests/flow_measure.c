@@ -699,6 +699,40 @@ static void test_unchanged(void)
        "a failed measurement changes nothing either");
 }
 
+/* Between thorough measurements large tensors are measured by parts, unless an element of them is
+ * not finite. */
+static void test_rare(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_module *net = cr_nn_sequential(ctx);
+    cr_nn_add(net, cr_nn_linear(ctx, 100, 100));
+    cr_nn_add(net, cr_nn_tanh(ctx));
+    cr_flow *flow = cr_flow_open(net, .first = CR_INT(0));
+    cr_tensor *x = cr_randn(ctx, CR_DIMS(50, 100));
+    for (int step = 0; step <= 100; step++) {
+        CR_SCOPE(ctx);
+        if (step == 100) {
+            cr_tensor *w = cr_nn_param(net, "0.weight");
+            cr_tensor *third = cr_eq(cr_arange(ctx, 0, 10000, 1), 3333);
+            cr_assign(w, cr_where(cr_reshape(third, CR_DIMS(100, 100)), INFINITY, w));
+        }
+        cr_flow_watch(flow, cr_mean(cr_nn_forward(net, x), CR_ALL));
+    }
+    is_int(cr_error(ctx), CR_OK, "rare: no error: %s", cr_message(ctx));
+    is_int(cr_flow_count(flow), 3, "steps 0, 50 and 100");
+    const cr_flow_layer *all = layer_of(flow, 0, "1"), *some = layer_of(flow, 1, "1");
+    ok(all->y_bins && !some->y_bins, "all, and some");
+    is_near(some->y.log10_norm, all->y.log10_norm, 0.02, "are as large");
+    ok(some->y.numel == 5000 && some->unlike == all->unlike && some->dead == all->dead,
+       "what changes slowly is as it was");
+    is_int(param_of(flow, 1, "0.weight")->weight.state, CR_FLOW_USUAL, "a usual weight");
+    is_int(param_of(flow, 2, "0.weight")->weight.state, CR_FLOW_NOT_FINITE,
+           "one infinite element among 10000 is found");
+    cr_flow_close(flow);
+    cr_nn_free(net);
+    cr_close(ctx);
+}
+
 /* ---- limits and errors ---- */
 
 static void test_memory_limit(void)
@@ -856,6 +890,7 @@ int main(void)
     test_peaks();
     test_linear();
     test_unchanged();
+    test_rare();
     test_memory_limit();
     test_history();
     test_errors();

@@ -220,12 +220,12 @@ static double band_of(const outcome *o)
 
 typedef double outcome_value(const outcome *o);
 
-static double decades_of(const outcome *o)
+static double outcome_decades(const outcome *o)
 {
     return o->decades;
 }
 
-static double loss_of(const outcome *o)
+static double outcome_loss(const outcome *o)
 {
     return o->last;
 }
@@ -332,10 +332,10 @@ static void decide(study *s, cr_flow_trial *trial)
         failed += s->after[i].failure[0] != '\0';
         trial->better += fell_further(&s->before[i], &s->after[i]);
     }
-    trial->decades_before = mean_of(s->before, n, decades_of);
-    trial->decades_after = mean_of(s->after, n, decades_of);
-    trial->loss_before = median_of(s->before, n, loss_of);
-    trial->loss_after = median_of(s->after, n, loss_of);
+    trial->decades_before = mean_of(s->before, n, outcome_decades);
+    trial->decades_after = mean_of(s->after, n, outcome_decades);
+    trial->loss_before = median_of(s->before, n, outcome_loss);
+    trial->loss_after = median_of(s->after, n, outcome_loss);
     const cr_flow_cause alarm = new_alarm(s);
     if (2 * failed > n)
         give_reason(trial, "it fails: %s", some->failure);

@@ -165,14 +165,14 @@ static bool scale_layers(training *t, const cr_flow_remedy *self)
 
 /* ---- steps ---- */
 
-static double size_of(const training *t, const cr_flow_remedy *self)
+static double usual_size(const training *t, const cr_flow_remedy *self)
 {
     return t->amount > 0 ? t->amount : self->sizes[0];
 }
 
 static bool set_rate(training *t, const cr_flow_remedy *self)
 {
-    const double rate = cr_optim_lr(t->optim) * size_of(t, self);
+    const double rate = cr_optim_lr(t->optim) * usual_size(t, self);
     cr_optim_set_lr(t->optim, rate);
     cr__flow_code_line(&t->code, "cr_optim_set_lr(optim, %.3g);", rate);
     return true;
@@ -181,7 +181,7 @@ static bool set_rate(training *t, const cr_flow_remedy *self)
 static bool warm_up(training *t, const cr_flow_remedy *self)
 {
     t->rate = cr_optim_lr(t->optim);
-    t->warmup = (int64_t)size_of(t, self);
+    t->warmup = (int64_t)usual_size(t, self);
     const int n = (int)t->warmup;
     cr__flow_code_line(
         &t->code,
@@ -191,9 +191,9 @@ static bool warm_up(training *t, const cr_flow_remedy *self)
     return true;
 }
 
-static bool clip(training *t, const cr_flow_remedy *self)
+static bool clip_gradients(training *t, const cr_flow_remedy *self)
 {
-    t->max_norm = size_of(t, self);
+    t->max_norm = usual_size(t, self);
     cr__flow_code_line(
         &t->code,
         "cr_clip_grad_norm(cr_nn_params(net), %g); /* between cr_backward() and "
@@ -276,7 +276,7 @@ static bool clear_gradients(training *t, const cr_flow_remedy *self)
     return true;
 }
 
-static bool is_optimised(const cr_optim *optim, const cr_tensor *x)
+static bool is_stepped(const cr_optim *optim, const cr_tensor *x)
 {
     const cr_params *params = cr_optim_params(optim);
     for (int i = 0; params && i < params->n; i++)
@@ -294,7 +294,7 @@ static bool optimise_all(training *t, const cr_flow_remedy *self)
     cr_tensor **left = cr__arena_alloc(&t->arena, t->ctx, most * sizeof *left);
     int count = 0;
     for (int i = 0; left && params && i < params->n; i++)
-        if (!is_optimised(t->optim, params->list[i].tensor))
+        if (!is_stepped(t->optim, params->list[i].tensor))
             left[count++] = params->list[i].tensor;
     if (!count)
         return cr__flow_does_not_apply(t, "its optimiser has all parameters");
@@ -310,15 +310,15 @@ static bool optimise_all(training *t, const cr_flow_remedy *self)
 
 /* ---- the table ---- */
 
-#define MAKE(name)                             \
+#define MAKER(name)                            \
     static cr_module *make_##name(cr_ctx *ctx) \
     {                                          \
         return cr_nn_##name(ctx);              \
     }
-MAKE(relu)
-MAKE(gelu)
-MAKE(silu)
-MAKE(tanh)
+MAKER(relu)
+MAKER(gelu)
+MAKER(silu)
+MAKER(tanh)
 
 static cr_module *make_leaky_relu(cr_ctx *ctx)
 {
@@ -365,17 +365,17 @@ static const cr_flow_remedy remedies[] = {
     { .name = "branch_scale",
       .stage = CR__FLOW_WEIGHTS,
       .apply = cr__flow_scale_branches },
-#define ACTIVATION(name_, call_)                                                         \
+#define REPLACEMENT(name_, call_)                                                        \
     {                                                                                    \
         .name = #name_, .stage = CR__FLOW_MODULES, .apply = cr__flow_change_activations, \
         .call = call_, .make = make_##name_,                                             \
         .if_vanishing = "the weights are too small for @"                                \
     }
-    ACTIVATION(relu, "cr_nn_relu(ctx)"),
-    ACTIVATION(leaky_relu, "cr_nn_leaky_relu(ctx, 0.01)"),
-    ACTIVATION(gelu, "cr_nn_gelu(ctx)"),
-    ACTIVATION(silu, "cr_nn_silu(ctx)"),
-    ACTIVATION(tanh, "cr_nn_tanh(ctx)"),
+    REPLACEMENT(relu, "cr_nn_relu(ctx)"),
+    REPLACEMENT(leaky_relu, "cr_nn_leaky_relu(ctx, 0.01)"),
+    REPLACEMENT(gelu, "cr_nn_gelu(ctx)"),
+    REPLACEMENT(silu, "cr_nn_silu(ctx)"),
+    REPLACEMENT(tanh, "cr_nn_tanh(ctx)"),
     { .name = "batch_norm",
       .stage = CR__FLOW_MODULES,
       .apply = cr__flow_place_norms,
@@ -409,7 +409,7 @@ static const cr_flow_remedy remedies[] = {
       .if_vanishing = "a rate multiplies all layers alike" },
     { .name = "clip",
       .stage = CR__FLOW_STEPS,
-      .apply = clip,
+      .apply = clip_gradients,
       .sizes = { 1, 0.1, 10 },
       .if_vanishing = "clipping only shortens gradients",
       .if_exploding = "clipping shortens all layers alike" },
@@ -540,7 +540,7 @@ cr_tensor *cr__flow_training_loss(const training *t, cr_tensor *loss)
 
 /* The loss times min(1, max_norm / (norm + 1e-6)), norm being that of its gradients: what clips
  * them where the update is the task's own. */
-static cr_tensor *clipped(const training *t, cr_tensor *loss)
+static cr_tensor *clipped_loss(const training *t, cr_tensor *loss)
 {
     const cr_params *params = cr_nn_params(t->net);
     if (!params || !params->n)
@@ -581,7 +581,7 @@ cr_status cr__flow_training_update(training *t, cr_tensor *loss, int64_t step)
     if (t->rest)
         cr_optim_zero_grad(t->rest);
     if (task->update) {
-        loss = t->max_norm > 0 ? clipped(t, loss) : loss;
+        loss = t->max_norm > 0 ? clipped_loss(t, loss) : loss;
         if (loss)
             task->update(t->net, t->optim, loss, step, task->user);
     } else {

@@ -90,7 +90,7 @@ static void flush_edits(cr__flow_code *code)
 }
 
 /* Whether path goes on from the edits held by one place alone, and by the same step. */
-static bool continues(cr__flow_code *code, const cr__flow_path *path)
+static bool goes_on(cr__flow_code *code, const cr__flow_path *path)
 {
     int differ = -1;
     if (path->n != code->last.n)
@@ -119,7 +119,7 @@ void cr__flow_code_edit(cr__flow_code *code, const cr__flow_path *path,
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (!code->count || strcmp(text, code->held) != 0 || !continues(code, path)) {
+    if (!code->count || strcmp(text, code->held) != 0 || !goes_on(code, path)) {
         flush_edits(code);
         memcpy(code->held, text, sizeof text);
         code->first = *path;

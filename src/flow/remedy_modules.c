@@ -7,7 +7,14 @@ typedef cr__flow_training training;
 
 /* ---- the network in the order of its running ---- */
 
-typedef enum role { WEIGHT, ACTIVATION, NORM, SHAPELESS, RESIDUAL, OTHER } role;
+typedef enum role {
+    PART_WEIGHT,
+    PART_ACTIVATION,
+    PART_NORM,
+    PART_SHAPELESS,
+    PART_RESIDUAL,
+    PART_OTHER
+} role;
 
 /* A module without modules in it, or a residual, which stands in front of what it holds. */
 typedef struct part {
@@ -17,14 +24,14 @@ typedef struct part {
     cr__flow_path path;
     role role;
     int residuals;     /* around it */
-    cr_tensor *weight; /* of WEIGHT and NORM */
+    cr_tensor *weight; /* of PART_WEIGHT and PART_NORM */
     int64_t features;  /* of the last weights in front, or its own; 0: unknown */
     int space;         /* dimensions of space that these have */
 } part;
 
 typedef struct parts {
     part *list;
-    int n, last_weight; /* the place of the last WEIGHT, -1 if there is none */
+    int n, last_weight; /* the place of the last PART_WEIGHT, -1 if there is none */
 } parts;
 
 /* Kinds that carry weights, normalise, or keep the shape; activations are those of theory. */
@@ -33,14 +40,14 @@ static const struct kind_row {
     role role;
     int space;
 } kind_rows[] = {
-    { "linear", WEIGHT, 0 },        { "conv1d", WEIGHT, 1 },
-    { "conv2d", WEIGHT, 2 },        { "conv3d", WEIGHT, 3 },
-    { "batch_norm1d", NORM, 0 },    { "batch_norm2d", NORM, 2 },
-    { "batch_norm3d", NORM, 3 },    { "layer_norm", NORM, 0 },
-    { "rms_norm", NORM, 0 },        { "group_norm", NORM, 0 },
-    { "instance_norm1d", NORM, 0 }, { "instance_norm2d", NORM, 0 },
-    { "instance_norm3d", NORM, 0 }, { "dropout", SHAPELESS, 0 },
-    { "residual", RESIDUAL, 0 },
+    { "linear", PART_WEIGHT, 0 },        { "conv1d", PART_WEIGHT, 1 },
+    { "conv2d", PART_WEIGHT, 2 },        { "conv3d", PART_WEIGHT, 3 },
+    { "batch_norm1d", PART_NORM, 0 },    { "batch_norm2d", PART_NORM, 2 },
+    { "batch_norm3d", PART_NORM, 3 },    { "layer_norm", PART_NORM, 0 },
+    { "rms_norm", PART_NORM, 0 },        { "group_norm", PART_NORM, 0 },
+    { "instance_norm1d", PART_NORM, 0 }, { "instance_norm2d", PART_NORM, 0 },
+    { "instance_norm3d", PART_NORM, 0 }, { "dropout", PART_SHAPELESS, 0 },
+    { "residual", PART_RESIDUAL, 0 },
 };
 
 static bool is_kind(const cr_module *module, const char *kind)
@@ -55,7 +62,7 @@ static struct kind_row row_of(const cr_module *module)
         if (strcmp(kind_rows[i].name, kind) == 0)
             return kind_rows[i];
     const bool activation = cr_flow_activation_find(kind) != NULL;
-    return (struct kind_row){ kind, activation ? ACTIVATION : OTHER, 0 };
+    return (struct kind_row){ kind, activation ? PART_ACTIVATION : PART_OTHER, 0 };
 }
 
 /* The module's own parameter of that name, NULL if it has none. */
@@ -72,23 +79,23 @@ static cr_tensor *own_param(cr_module *module, const char *name)
 static void collect(cr_module *module, part at, parts *out)
 {
     const int children = cr_nn_count(module);
-    const bool residual = row_of(module).role == RESIDUAL;
+    const bool residual = row_of(module).role == PART_RESIDUAL;
     const bool in_order = residual || is_kind(module, "sequential");
     if (!children || residual) {
         const struct kind_row row = row_of(module);
         part *own = out->list ? &out->list[out->n] : &at;
         *own = at;
-        own->role = children && !residual ? OTHER : row.role;
+        own->role = children && !residual ? PART_OTHER : row.role;
         own->weight = own_param(module, "weight");
-        if (own->role == WEIGHT && own->weight) {
+        if (own->role == PART_WEIGHT && own->weight) {
             own->features = cr_size(own->weight, 0);
             own->space = row.space;
             out->last_weight = out->n;
-        } else if (out->n && out->list && out->list[out->n - 1].role != OTHER) {
+        } else if (out->n && out->list && out->list[out->n - 1].role != PART_OTHER) {
             own->features = out->list[out->n - 1].features;
             own->space = out->list[out->n - 1].space;
         }
-        if (own->role == OTHER)
+        if (own->role == PART_OTHER)
             own->features = 0;
         out->n++;
     }
@@ -118,14 +125,14 @@ static bool find_parts(training *t, parts *out)
 /* Hidden: in front of the last weights. */
 static bool is_hidden_activation(const parts *p, int i)
 {
-    return p->list[i].role == ACTIVATION && i < p->last_weight;
+    return p->list[i].role == PART_ACTIVATION && i < p->last_weight;
 }
 
 /* The name of the first hidden activation, NULL if there is none. */
 static const char *hidden_activation(const parts *p)
 {
     for (int i = 0; i < p->last_weight; i++)
-        if (p->list[i].role == ACTIVATION)
+        if (p->list[i].role == PART_ACTIVATION)
             return cr_nn_kind(p->list[i].module);
     return NULL;
 }
@@ -149,7 +156,7 @@ static int place_activations(training *t, const cr_flow_remedy *self, const part
     int changed = 0;
     for (int i = p->last_weight - 1; i >= 0; i--) {
         const part *at = &p->list[i];
-        if (at->role != WEIGHT || !at->holder)
+        if (at->role != PART_WEIGHT || !at->holder)
             continue;
         insert(at, 1, self->make(t->ctx));
         cr__flow_code_edit(&t->code, &at->path, "cr_nn_insert(@, # + 1, %s);",
@@ -198,7 +205,7 @@ bool cr__flow_remove_output_activation(training *t, const cr_flow_remedy *self)
     const part *last = p.n ? &p.list[p.n - 1] : NULL;
     if (!last || p.n - 1 <= p.last_weight || !last->holder ||
         cr_nn_count(last->holder) < 2 ||
-        (last->role != ACTIVATION && !strstr(cr_nn_kind(last->module), "softmax")))
+        (last->role != PART_ACTIVATION && !strstr(cr_nn_kind(last->module), "softmax")))
         return cr__flow_does_not_apply(t, "its last module is no activation");
     discard(last);
     cr__flow_code_edit(&t->code, &last->path, "cr_nn_free(cr_nn_remove(@, #));");
@@ -250,7 +257,7 @@ bool cr__flow_place_norms(training *t, const cr_flow_remedy *self)
             continue;
         hidden++;
         const bool replaces =
-            before && before->role == NORM && before->holder == at->holder;
+            before && before->role == PART_NORM && before->holder == at->holder;
         if (replaces &&
             strncmp(cr_nn_kind(before->module), self->name, strlen(self->name)) == 0)
             continue;
@@ -291,8 +298,8 @@ static bool is_branch(const parts *p, int a, int b)
         cr_size(to->weight, 1) != cr_size(to->weight, 0))
         return false;
     for (int i = a + 1; i < b; i++)
-        if (p->list[i].holder != from->holder || p->list[i].role == OTHER ||
-            p->list[i].role == RESIDUAL)
+        if (p->list[i].holder != from->holder || p->list[i].role == PART_OTHER ||
+            p->list[i].role == PART_RESIDUAL)
             return false;
     return true;
 }
@@ -320,10 +327,10 @@ bool cr__flow_make_branches(training *t, const cr_flow_remedy *self)
     if (!find_parts(t, &p))
         return false;
     for (int b = p.last_weight; b > 0; b--) {
-        if (p.list[b].role != WEIGHT)
+        if (p.list[b].role != PART_WEIGHT)
             continue;
         int a = b - 1;
-        while (a >= 0 && p.list[a].role != WEIGHT)
+        while (a >= 0 && p.list[a].role != PART_WEIGHT)
             a--;
         if (a < 0 || !is_branch(&p, a, b))
             continue;
@@ -340,9 +347,9 @@ static int for_branches(const parts *p, training *t,
 {
     int n = 0;
     for (int i = 0; i < p->n; i++)
-        n += p->list[i].role == RESIDUAL;
+        n += p->list[i].role == PART_RESIDUAL;
     for (int i = 0; i < p->n; i++)
-        if (each && p->list[i].role == RESIDUAL)
+        if (each && p->list[i].role == PART_RESIDUAL)
             each(t, p, i, n);
     return n;
 }

@@ -92,10 +92,10 @@ static cr_flow_report *diagnose(cr_ctx *ctx, network *net)
     char name[256];
     network_name(name, sizeof name, &net->spec);
     const cr_flow_task task = network_task(net, name);
-    cr_flow_report *report =
-        cr_flow_diagnose(ctx, &task, .steps = given.steps, .remedies = given.remedies,
-                         .seeds = (int)given.seeds, .train_steps = given.train_steps,
-                         .seed = (uint64_t)net->spec.seed, .progress = host_progress);
+    cr_flow_report *report = cr_flow_diagnose(
+        ctx, &task, .steps = given.steps, .remedies = given.remedies, .spectrum = true,
+        .seeds = (int)given.seeds, .train_steps = given.train_steps,
+        .seed = (uint64_t)net->spec.seed, .progress = host_progress);
     host_progress("", 1, NULL);
     return report;
 }

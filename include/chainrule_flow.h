@@ -487,7 +487,8 @@ typedef struct cr_flow_report {
     const int *stack_layers; /* stack.depth places among the first snapshot's layers: theory's layer
                                 l ends in y of stack_layers[l - 1]; NULL where it is no stack */
     double measured_decades;          /* per layer, fitted to the first snapshot */
-    cr_flow_spectrum spectrum;        /* zeros if not measured */
+    cr_flow_spectrum spectrum; /* of the output by that of the first layer with weights, before
+                                  training (cr_flow_diagnose); zeros if not measured */
     bool saw_start;                   /* from step 0 on */
 } cr_flow_report;
 
@@ -509,6 +510,7 @@ typedef struct cr_flow_diagnose_opts {
     int seeds CR_ZERO;            /* default 8 */
     int64_t train_steps CR_ZERO;  /* default 200 */
     uint64_t seed CR_ZERO;
+    bool spectrum CR_ZERO;        /* measure report.spectrum too: some 30 passes more */
     void (*progress)(const char *what, double share, void *user) CR_ZERO;
     void *progress_user CR_ZERO;
 } cr_flow_diagnose_opts;

@@ -603,6 +603,56 @@ static void check_failures(void)
        "text without a report");
 }
 
+/* ---- a real one ---- */
+
+static cr_module *build_small(cr_ctx *ctx, void *user)
+{
+    (void)user;
+    cr_module *net = cr_nn_sequential(ctx);
+    cr_nn_add(net, cr_nn_linear(ctx, 4, 6));
+    cr_nn_add(net, cr_nn_tanh(ctx));
+    cr_nn_add(net, cr_nn_linear(ctx, 6, 3));
+    return net;
+}
+
+static cr_tensor *small_loss(cr_module *net, int64_t step, cr_flow_batch *batch,
+                             void *user)
+{
+    cr_ctx *ctx = user;
+    float x[20], t[15];
+    for (int i = 0; i < 20; i++)
+        x[i] = sinf((float)(i * (step + 1)));
+    for (int i = 0; i < 15; i++)
+        t[i] = x[i] * x[i + 1];
+    batch->output = cr_nn_forward(net, cr_from(ctx, CR_F32, CR_DIMS(5, 4), x));
+    batch->target = cr_from(ctx, CR_F32, CR_DIMS(5, 3), t);
+    return cr_mse_loss(batch->output, batch->target);
+}
+
+/* The Jacobian is W diag(1 - tanh^2): its largest value is at most W's norm. */
+static void check_real(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    const cr_flow_task task = {
+        .name = "small", .build = build_small, .loss = small_loss, .user = ctx
+    };
+    cr_flow_report *report = cr_flow_diagnose(ctx, &task, .steps = 8, .spectrum = true);
+    ok(report, "a small network is diagnosed: %s", cr_message(ctx));
+    if (report) {
+        const cr_flow_spectrum *s = &report->spectrum;
+        ok(s->largest > s->smallest && s->smallest > 0 && s->largest < 3 &&
+               s->rows == 3 && s->columns == 6,
+           "singular values from %g to %g", s->smallest, s->largest);
+        check_text("small", report);
+        check_json("small", report);
+        check_csv("small", report);
+        check_page("small", report);
+        check_events("small", report);
+    }
+    cr_flow_report_free(report);
+    cr_close(ctx);
+}
+
 int main(void)
 {
     is_int(crc32c((const unsigned char *)"123456789", 9), 0xe3069283,
@@ -618,6 +668,7 @@ int main(void)
     }
     check_words();
     check_failures();
+    check_real();
     flow_reports_free();
     return done_testing();
 }

@@ -618,6 +618,8 @@ static bool diagnose(study *s)
     s->report->arena = taken.arena;
     s->report->view.name =
         cr__arena_text(&s->report->arena, s->ctx, s->task->name ? s->task->name : "");
+    if (usable && out.applies && s->opts.spectrum)
+        cr__flow_take_spectrum(s->ctx, s->task, s->opts.seed, &s->report->view.spectrum);
     return usable && !cr_error(s->ctx);
 }
 

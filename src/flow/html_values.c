@@ -345,8 +345,9 @@ void cr__html_spectrum(cr__html *page)
         return;
     cr__html_section(
         page, "spectrum", "How the network stretches directions",
-        "Singular values of the Jacobian, from input to output: by how much a small "
-        "change of the input grows in its different directions. <b>All near 1 is "
+        "Singular values of the Jacobian, from the first layer to the output: by how "
+        "much a small "
+        "change at the first layer grows in its different directions. <b>All near 1 is "
         "ideal</b>; where the smallest and the largest lie far apart, few directions "
         "survive.");
     const double middle = sqrt(spectrum->mean);

@@ -90,6 +90,12 @@ cr__flow_apply cr__flow_change_activations, cr__flow_remove_output_activation,
 /* The kind of the first hidden activation, "" if there is none. */
 const char *cr__flow_hidden_activation(cr__flow_training *t);
 
+/* ---- diagnose_spectrum.c ---- */
+
+/* Of a network as it is built from that seed; zeros where it cannot be taken. */
+void cr__flow_take_spectrum(cr_ctx *ctx, const cr_flow_task *task, uint64_t seed,
+                            cr_flow_spectrum *out);
+
 /* ---- remedies.c ---- */
 
 /* One remedy or several of them that a name joins by "+". */

@@ -352,7 +352,9 @@ static const char *sign_of_divergence(const cr__case *c)
     if (c->promised > 0.7 &&
         c->fall < 0.03) /* a loss cannot fall by more than all of it */
         return "steps overshoot: the loss does not fall as its gradient promises";
-    if (c->ratio_at_first > -1.5 && stuck_share(c->last) > stuck_share(c->first) + 0.5)
+    /* Half a layer that is left learns: one that is nearly gone does not. */
+    const double stuck = stuck_share(c->last);
+    if (c->ratio_at_first > -1.5 && stuck > 0.8 && stuck > stuck_share(c->first) + 0.4)
         return "the first steps drive units to where they have no slope";
     return NULL;
 }

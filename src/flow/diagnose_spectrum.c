@@ -34,7 +34,7 @@ static cr_tensor *keep_output(cr_module *module, cr_tensor *x, cr_tensor *y, voi
 void cr__flow_take_spectrum(cr_ctx *ctx, const cr_flow_task *task, uint64_t seed,
                             cr_flow_spectrum *out)
 {
-    cr_flow_batch batch = { NULL };
+    cr_flow_batch batch = { .output = NULL };
     cr_tensor *from = NULL;
     *out = (cr_flow_spectrum){ .largest = 0 };
     if (cr_scope_push(ctx) != CR_OK)

@@ -2,6 +2,8 @@
  * step moves them; the modes of the module. */
 #include "evidence.h"
 
+#include <stdio.h>
+
 /* ---- Step sizes ---- */
 
 static bool rate_too_large(const cr__case *c, cr_flow_verdict *v)
@@ -15,17 +17,30 @@ static bool rate_too_large(const cr__case *c, cr_flow_verdict *v)
     return true;
 }
 
+/* A schedule that has let the rate fall to nothing before anything was learnt. */
+static bool has_run_down(const cr__case *c)
+{
+    const double first = c->first->loss.learning_rate, last = c->last->loss.learning_rate;
+    return last < 1e-3 * first && !cr__flow_has_learnt(c);
+}
+
 static bool rate_too_small(const cr__case *c, cr_flow_verdict *v)
 {
-    const bool none = c->lr == 0 && c->first->loss.learning_rate == 0 && c->n >= 2;
-    if (!none && !cr__flow_hardly_moves(c))
+    const bool none = c->lr == 0 && c->first->loss.learning_rate == 0 && c->n >= 2,
+               down = has_run_down(c);
+    if (!none && !down && !cr__flow_hardly_moves(c))
         return false;
-    v->amount = none ? 0 : pow(10, c->ratio + 3);
+    v->amount = none || down ? 0 : pow(10, c->ratio + 3);
     cr__flow_grade(v, CR_FLOW_ALARM, 0.7, c->last, NULL);
-    cr__flow_what(v,
-                  none ? "The learning rate is 0"
-                       : "Steps are too small: the loss would need some %.0e of them",
-                  1 / fmax(c->promised, 1e-30));
+    if (none)
+        cr__flow_what(v, "The learning rate is 0");
+    else if (down)
+        cr__flow_what(v, "The learning rate has fallen from %.3g to %.3g in %lld steps",
+                      c->first->loss.learning_rate, c->last->loss.learning_rate,
+                      (long long)c->steps);
+    else
+        cr__flow_what(v, "Steps are too small: the loss would need some %.0e of them",
+                      1 / fmax(c->promised, 1e-30));
     cr__flow_evidence(
         v,
         "learning rate %.3g: a step moves the parameters by 10^%.1f of their size "
@@ -33,6 +48,9 @@ static bool rate_too_small(const cr__case *c, cr_flow_verdict *v)
         "|gradient| is %.2g; the loss went from %.5g to %.5g in %lld steps",
         c->lr, c->ratio, c->promised, pow(10, c->last->loss.gradient_log10), c->early,
         c->late, (long long)c->steps);
+    if (down)
+        snprintf(v->cure, sizeof v->cure, "%s",
+                 "Let the schedule step once an epoch, not with each batch.");
     return true;
 }
 
@@ -323,7 +341,7 @@ static bool has_piled_up(const cr_flow_param *last, const cr_flow_param *now)
                  b = pow(10, now->buffer.log10_norm),
                  g = pow(10, last->gradient.log10_norm), along = now->buffer_along;
     const double want = b * b + g * g - 2 * b * g * along;
-    return a > 0 && fabs(sqrt(fmax(0, want)) - a) < 0.03 * fmax(a, 0.3 * g);
+    return a > 0.02 * b && fabs(sqrt(fmax(0, want)) - a) < 0.03 * a;
 }
 
 static void count_piles(const cr_flow_snapshot *last, const cr_flow_snapshot *now,
@@ -357,7 +375,7 @@ static bool never_cleared(const cr__case *c, cr_flow_verdict *v)
         pairs += piled > before;
         most = fmax(most, buffers(next) - cr__flow_joint(s, CR__PART_GRADIENT));
     }
-    if (pairs < 2 || piled < 3 * cleared)
+    if (pairs < 2 || piled < 3 * cleared || !(most > 0.05))
         return false;
     cr__flow_grade(v, CR_FLOW_ALARM, 0.95, c->last, NULL);
     cr__flow_what(v, "Gradients are never cleared: each step adds to those before");

@@ -22,7 +22,7 @@ void *cr__arena_alloc(cr__arena *arena, cr_ctx *ctx, size_t bytes);
 char *cr__arena_text(cr__arena *arena, cr_ctx *ctx, const char *text);
 void cr__arena_free(cr__arena *arena);
 
-/* ---- explain.c ------------------------------------------------------------------------ */
+/* ---- verdicts.c ----------------------------------------------------------------------- */
 
 /* Fills of out what n snapshots tell, in the order of time: verdicts, the stack that theory takes
  * the network for, its prediction, measured_decades; and snapshots, n_snapshots, saw_start, which

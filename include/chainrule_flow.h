@@ -498,7 +498,7 @@ CR_API const cr_flow_report *cr_flow_report_of(cr_flow *flow);
 
 /* Trains a copy for .steps, explains, and tries the remedies (.remedies: a list of names by commas,
  * "auto" for those that the verdicts name, the best first, until two are accepted, each with
- * "+lr_down" too if the network comes alive at a rate that is too large for it; default none)
+ * "+lr_down" too where the gradient comes alive and the rate may be too large for it; default none)
  * over .seeds paired seeds, each trained for .train_steps. Everything happens in ctx, in scopes of
  * its own; ctx's random state stays. A training that fails is a finding, not an error. NULL with an
  * error if the task cannot be built or run, for an unknown remedy, and without memory. The report

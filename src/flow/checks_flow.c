@@ -536,10 +536,10 @@ const cr__check cr__checks_flow[] = {
       "Multiply the loss by 2^10 or more and divide the gradients, or keep weights in "
       "f32.",
       of_values },
-    { CR_FLOW_ZERO_WEIGHTS, zero_weights, "default,he,xavier",
+    { CR_FLOW_ZERO_WEIGHTS, zero_weights, "he,default,xavier",
       "Draw the weights at random; zero is right for biases and for one last layer.",
       of_weights },
-    { CR_FLOW_EQUAL_WEIGHTS, equal_weights, "default,he,xavier",
+    { CR_FLOW_EQUAL_WEIGHTS, equal_weights, "he,default,xavier",
       "Draw the weights at random: equal units get equal gradients and never differ.",
       of_weights },
     { CR_FLOW_WEIGHTS_TOO_LARGE, weights_too_large, "he,xavier,lsuv",

@@ -37,7 +37,7 @@ typedef struct study {
     cr_flow_trial *trials;
     outcome *before, *after; /* by pair */
     int runs, planned;       /* trainings, for progress */
-    bool rate_too_large;     /* with the last cure, and not before */
+    bool slower_may_do; /* the last cure at a lower rate: it was rejected by that alone */
 } study;
 
 /* A training to be done. */
@@ -353,7 +353,10 @@ static void decide(study *s, cr_flow_trial *trial)
                     trial->better, n, needed);
     else
         trial->accepted = true;
-    s->rate_too_large = trial->reason[0] && alarm == CR_FLOW_RATE_TOO_LARGE;
+    /* A rate that is no matter in a dead network is one in a network that comes alive. */
+    const bool revived = has_depth_alarm(&s->report->view) && alarm == CR_FLOW_HEALTHY;
+    s->slower_may_do = !trial->accepted && 2 * failed <= n && flows(s, trial, band) &&
+                       (revived || alarm == CR_FLOW_RATE_TOO_LARGE);
     const bool changed = fabs(trial->decades_after - trial->decades_before) > 0.01;
     if (trial->accepted && isfinite(band) && changed)
         give_reason(
@@ -428,7 +431,7 @@ static bool try_cure(study *s, const char *name, size_t length)
                 .what = text,
                 .steps = s->opts.train_steps,
                 .every = s->opts.train_steps / 2 + 1 };
-    s->rate_too_large = false;
+    s->slower_may_do = false;
     bool usable = choose_amount(s, &o) && train_pairs(s, &o, s->after, &kept);
     if (usable && s->after[0].applies) {
         trial->applies = true;
@@ -504,9 +507,9 @@ static bool try_list_and_rates(study *s, const char *list, int enough)
         const int tried = report->n_trials;
         snprintf(one, sizeof one, "%.*s", (int)length, name);
         snprintf(slower, sizeof slower, "%s+lr_down", one);
-        s->rate_too_large = false;
+        s->slower_may_do = false;
         if (!try_list(s, one, enough, MOST_TRIALS) ||
-            (report->n_trials > tried && s->rate_too_large &&
+            (report->n_trials > tried && s->slower_may_do &&
              !try_list(s, slower, enough, MOST_TRIALS)))
             return false;
     }

@@ -214,12 +214,13 @@ static void confuse(const char *part)
 
 /* ---- Repaired -------------------------------------------------------------------------- */
 
-enum { PAIRS = 5, REPAIR_STEPS = 200 };
+enum { PAIRS = 5 };
 
 /* A task as it is, and the scores of the trainings that come to their end. */
 typedef struct scored {
     const fault_case *c;
     cr_flow_task task;
+    int64_t steps; /* the last of them is scored */
     double scores[64];
     int n;
 } scored;
@@ -249,7 +250,7 @@ static cr_status scored_update(cr_module *module, cr_optim *optim, cr_tensor *lo
     scored *s = user;
     cr_status status =
         fault_task(s->c)->update(module, optim, loss, step, fault_task(s->c)->user);
-    if (!status && step == REPAIR_STEPS - 1 && s->n < 64) {
+    if (!status && step == s->steps - 1 && s->n < 64) {
         s->scores[s->n++] = fault_score(s->c, module);
         cr_nn_train(module, true);
     }
@@ -257,13 +258,13 @@ static cr_status scored_update(cr_module *module, cr_optim *optim, cr_tensor *lo
 }
 
 /* The first remedy that was accepted; "" without. */
-static void find_remedy(cr_ctx *ctx, const cr_flow_task *task, char *name,
+static void find_remedy(cr_ctx *ctx, const cr_flow_task *task, int64_t steps, char *name,
                         size_t capacity)
 {
     cr_flow_report *report =
         diagnose(ctx, task,
                  (cr_flow_diagnose_opts){
-                     .remedies = "auto", .seeds = PAIRS, .train_steps = REPAIR_STEPS });
+                     .remedies = "auto", .seeds = PAIRS, .train_steps = steps });
     name[0] = 0;
     for (int i = 0; report && i < report->n_trials; i++) {
         const cr_flow_trial *t = &report->trials[i];
@@ -285,17 +286,20 @@ static bool is_repaired(const fault_row *row)
     int like = healthy_named(row->like), good = 0;
     char remedy[64] = "";
     if (c && ctx && like >= 0) {
-        double least = 0.7 * score_of(&healthy_rows[like].net, REPAIR_STEPS, false);
+        const fault_net *from = &healthy_rows[like].net;
+        int64_t steps = from->train_steps ? from->train_steps : 300;
+        double least = 0.7 * score_of(from, steps, false);
         scored s = { .c = c,
+                     .steps = steps,
                      .task = { row->net.name, scored_build, scored_optimiser, scored_loss,
                                scored_update, NULL } };
         s.task.user = &s;
-        find_remedy(ctx, fault_task(c), remedy, sizeof remedy);
+        find_remedy(ctx, fault_task(c), steps, remedy, sizeof remedy);
         if (remedy[0])
-            cr_flow_report_free(diagnose(
-                ctx, &s.task,
-                (cr_flow_diagnose_opts){
-                    .remedies = remedy, .seeds = PAIRS, .train_steps = REPAIR_STEPS }));
+            cr_flow_report_free(
+                diagnose(ctx, &s.task,
+                         (cr_flow_diagnose_opts){
+                             .remedies = remedy, .seeds = PAIRS, .train_steps = steps }));
         for (int i = 0; i < s.n; i++)
             good += s.scores[i] >= least;
     }

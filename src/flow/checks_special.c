@@ -16,15 +16,22 @@ static bool recurrence(const cr__case *c, cr_flow_verdict *v)
                        c->first->layers[h->places[0]].name);
         v->evidence[0] = 0;
     }
+    const double total = blamed ? c->steepest : h->total;
     cr__flow_what(v, "The gradient %s through %d steps of the recurrence: %+.1f decades",
-                  h->total < 0 ? "vanishes" : "explodes", h->n, h->total);
-    cr__flow_more(
-        v,
-        "%+.3f decades by each step of the same weights: what lies more than %.0f "
-        "steps back is not felt",
-        h->decades, fmin(1e6, 1 / fmax(fabs(h->decades), 1e-6)));
+                  total < 0 ? "vanishes" : "explodes", h->n, total);
+    if (total > 0)
+        cr__flow_more(v,
+                      "%+.3f decades by each of so many steps of the same weights, at "
+                      "most (usual: 0)",
+                      total / (h->n - 1));
+    else
+        cr__flow_more(
+            v,
+            "%+.3f decades by each step of the same weights: what lies more than %.0f "
+            "steps back is not felt",
+            h->decades, fmin(1e6, 1 / fmax(fabs(h->decades), 1e-6)));
     snprintf(v->remedies, sizeof v->remedies, "%s",
-             h->total > 0 ? "clip,orthogonal" : "orthogonal");
+             total > 0 ? "clip,orthogonal" : "orthogonal");
     return true;
 }
 

@@ -408,7 +408,20 @@ static double weights_excess(const cr__case *c)
 
 static double depth_excess(const cr__case *c)
 {
-    return c->hidden.n >= 4 ? c->hidden.total - 1 : NAN;
+    return c->hidden.n >= 4 ? c->steepest - 1 : NAN;
+}
+
+/* Of a recurrence the steps until it leaps count: weights that many steps share grow together. */
+static double steepest_of(const cr__case *c)
+{
+    double most = c->hidden.total;
+    for (int i = 1; i < c->n && i < 5 && c->hidden.shared; i++) {
+        cr__case one = { .ctx = c->ctx, .arena = c->arena };
+        cr__flow_hidden h;
+        if (cr__flow_find_hidden(&one, &c->snaps[i], &h) == CR_OK && isfinite(h.total))
+            most = fmax(most, h.total);
+    }
+    return most;
 }
 
 void cr__flow_find_blame(cr__case *c)
@@ -430,6 +443,7 @@ void cr__flow_find_blame(cr__case *c)
     c->blame_sign = sign_of_divergence(c);
     if (!c->blame_sign)
         return;
+    c->steepest = steepest_of(c);
     c->blame = CR_FLOW_RATE_TOO_LARGE;
     c->blame_excess = 0;
     for (int i = 0; i < CR__FLOW_COUNT(suspects); i++) {

@@ -73,6 +73,7 @@ typedef struct cr__case {
     cr__flow_hidden hidden; /* at the first snapshot */
     cr__flow_hidden hidden_last;
 
+    double steepest;        /* decades that the gradient wins backwards, at most */
     cr_flow_cause blame;    /* of a loss that rises: what is largest beyond the usual */
     double blame_excess;    /* in decades */
     const char *blame_sign; /* the sign of divergence, in words */

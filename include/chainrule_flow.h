@@ -426,7 +426,7 @@ typedef struct cr_flow_task {
  *     default, xavier, he, lecun, orthogonal   all weights drawn again: U(+-1/sqrt(fan_in)),
  *                     cr_init_xavier_normal() with gain 1, cr_init_kaiming_normal() with sqrt(2)
  *                     and with 1, cr_init_orthogonal() with sqrt(2) if hidden layers are relus,
- *                     else 1
+ *                     else 1; biases are 0 then
  *     lsuv, fixup     cr_init_lsuv() on the first batch, cr_init_fixup()
  *     zero_last, branch_scale   the last layer of each residual branch is 0; L branches are scaled
  *                     by 1/sqrt(L)

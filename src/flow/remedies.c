@@ -299,12 +299,15 @@ static bool optimise_all(training *t, const cr_flow_remedy *self)
     if (!count)
         return cr__flow_does_not_apply(t, "its optimiser has all parameters");
     const double rate = cr_optim_lr(t->optim);
-    t->rest = cr_optim_sgd(cr_params_of(left, NULL, count), rate);
+    const cr_params *rest = cr_params_of(left, NULL, count);
+    const cr_flow_snapshot *shot = first_snapshot(t);
+    const bool sgd = !shot || follows_gradient(shot);
+    t->rest = sgd ? cr_optim_sgd(rest, rate) : cr_optim_adam(rest, rate);
     cr__flow_code_line(
         &t->code,
         "cr_optim_free(optim);\n"
-        "optim = cr_optim_sgd(cr_nn_params(net), %.3g); /* or your own, of all */",
-        rate);
+        "optim = cr_optim_%s(cr_nn_params(net), %.3g); /* or your own, of all */",
+        sgd ? "sgd" : "adam", rate);
     return t->rest != NULL;
 }
 

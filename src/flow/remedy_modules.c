@@ -474,6 +474,8 @@ static void write_draws(training *t, const char *call, const char *gain)
                        "    cr_tensor *w = cr_nn_params(net)->list[i].tensor;\n"
                        "    if (cr_ndim(w) > 1%s)\n"
                        "        %s(w%s);\n"
+                       "    else if (strcmp(cr_name(w), \"bias\") == 0)\n"
+                       "        cr_init_constant(w, 0);\n"
                        "}",
                        except, call, gain);
 }
@@ -505,6 +507,8 @@ bool cr__flow_draw_weights(training *t, const cr_flow_remedy *self)
     int changed = 0;
     for (int i = 0; i < params->n; i++) {
         cr_tensor *w = params->list[i].tensor;
+        if (cr_ndim(w) < 2 && strcmp(cr_name(w), "bias") == 0)
+            cr_init_constant(w, 0);
         if (cr_ndim(w) < 2 || is_of_embedding(&p, w))
             continue;
         d->function(w, sqrt(square));

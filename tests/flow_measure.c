@@ -735,6 +735,29 @@ static void test_rare(void)
 
 /* ---- limits and errors ---- */
 
+/* A pass that is not watched, say over held out samples, is no part of the step behind it. */
+static void test_pass_between(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_module *net = cr_nn_linear(ctx, 3, 2);
+    cr_flow *flow = cr_flow_open(net);
+    for (int step = 0; step < 3; step++) {
+        {
+            CR_SCOPE(ctx);
+            cr_item(cr_sum(cr_nn_forward(net, cr_ones(ctx, CR_DIMS(7, 3)))));
+        }
+        CR_SCOPE(ctx);
+        cr_tensor *loss = cr_sum(cr_nn_forward(net, cr_ones(ctx, CR_DIMS(4, 3))));
+        is_int(cr_flow_watch(flow, loss), CR_OK, "watched: %s", cr_message(ctx));
+        const cr_flow_snapshot *s = cr_flow_snapshot_of(flow, step);
+        is_int(s ? s->n_layers : 0, 1, "the step's own pass alone");
+        is_int(s ? s->layers[0].y.numel : 0, 8, "its own batch");
+    }
+    cr_flow_close(flow);
+    cr_nn_free(net);
+    cr_close(ctx);
+}
+
 static void test_memory_limit(void)
 {
     int failed = 0, done = 0;
@@ -891,6 +914,7 @@ int main(void)
     test_linear();
     test_unchanged();
     test_rare();
+    test_pass_between();
     test_memory_limit();
     test_history();
     test_errors();

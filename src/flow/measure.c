@@ -372,8 +372,8 @@ static void take_all(cr__flow_measurement *m)
 {
     m->last = m->flow->n_snapshots ? &m->flow->snapshots[m->flow->n_snapshots - 1] : NULL;
     m->thorough = is_thorough(m);
-    if (!enter_all(m) || !take_values(m) || !take_underflowed(m) ||
-        !cr__flow_take_layers(m))
+    if (!cr__flow_drop_other_passes(m) || !enter_all(m) || !take_values(m) ||
+        !take_underflowed(m) || !cr__flow_take_layers(m))
         return;
     m->out->training = !m->flow->module || cr_nn_is_training(m->flow->module);
     cr__flow_take_params(m);

@@ -183,6 +183,10 @@ cr__flow_array cr__flow_array_of(cr_tensor *x); /* computes it */
 bool cr__flow_take_layers(cr__flow_measurement *m);
 void cr__flow_take_linear(cr__flow_measurement *m);
 
+/* Of several passes of the module since the last step, those that do not lead to the loss go, if one
+ * does: evaluations in between are no part of the step. False with an error. */
+bool cr__flow_drop_other_passes(cr__flow_measurement *m);
+
 /* Of the graph: measure_graph.c. The last: what a way leads to from the loss that does not pass x is
  * as good as found. False if there are too many ways. */
 const char *cr__flow_loss_op(cr__flow_measurement *m);

@@ -227,6 +227,45 @@ static bool trail_has(const trail *t, const cr_tensor *x)
     return t->slots[trail_slot(t, x)] != 0;
 }
 
+/* A pass of the whole module ends in the module's own event. */
+static bool ends_pass(const cr__flow_event *e)
+{
+    return e->place && e->place->level == 0;
+}
+
+bool cr__flow_drop_other_passes(cr__flow_measurement *m)
+{
+    cr_flow *flow = m->flow;
+    trail t;
+    int passes = 0, of_step = 0, kept = 0, from = 0;
+    for (int i = 0; i < flow->n_events; i++)
+        passes += ends_pass(&flow->events[i]);
+    if (passes < 2)
+        return true;
+    if (!trail_open(m, &t, GRAPH_NODES))
+        return false;
+    trail_add(&t, m->loss);
+    for (int i = 0; i < t.n; i++)
+        if (!trail_add_inputs(&t, t.nodes[i]))
+            return true; /* too large to tell */
+    for (int i = 0; i < flow->n_events; i++)
+        of_step += ends_pass(&flow->events[i]) && trail_has(&t, flow->events[i].y);
+    for (int i = 0; i < flow->n_events && of_step; i++) {
+        const cr__flow_event e = flow->events[i];
+        flow->events[kept++] = e;
+        if (!ends_pass(&e))
+            continue;
+        while (!trail_has(&t, e.y) && kept > from) {
+            kept--;
+            cr_release(flow->events[kept].x);
+            cr_release(flow->events[kept].y);
+        }
+        from = kept;
+    }
+    flow->n_events = of_step ? kept : flow->n_events;
+    return true;
+}
+
 bool cr__flow_settle(cr__flow_measurement *m, const cr_tensor *x, bool *found)
 {
     trail t;

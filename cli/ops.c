@@ -1,7 +1,7 @@
 /* chainrule ops: what the registry knows of each operation, and what a try with its samples
  * shows: the shapes, and what its gradients are made of. */
+#include "commands.h"
 #include "op_trial.h"
-#include "ops.h"
 #include <chainrule.h>
 
 #include <stdio.h>
@@ -57,7 +57,7 @@ static const char *type_name(cr_attr_type type)
     return "unknown";
 }
 
-void ops_list(void)
+static void list_ops(void)
 {
     const cr_op *op;
     for (int i = 0; (op = cr_op_list(i)) != NULL; i++)
@@ -151,7 +151,7 @@ static void print_call(const cr_op *op, const char *start, const char *end)
 {
     const char *between = "";
     const cr_attr *last = last_positional(op);
-    char option[64];
+    char argument[64];
     printf("%scr_%s(", start, op->name);
     if (op->call) {
         print_list(op, op->call, between);
@@ -160,9 +160,9 @@ static void print_call(const cr_op *op, const char *start, const char *end)
         if (op->max_inputs < 0)
             printf(", n");
         for (const cr_attr *attr = op->attrs; attr && attr->name; attr++) {
-            snprintf(option, sizeof option, "%s%s", last && attr <= last ? "" : ".",
+            snprintf(argument, sizeof argument, "%s%s", last && attr <= last ? "" : ".",
                      attr->name);
-            print_list(op, option, between);
+            print_list(op, argument, between);
         }
     }
     printf(")%s", end);
@@ -170,50 +170,19 @@ static void print_call(const cr_op *op, const char *start, const char *end)
 
 /* ---- operations by name ---- */
 
-/* How many letters are to be inserted, left out or exchanged (Levenshtein, 1966). */
-static size_t distance(const char *a, const char *b)
+const char *ops_words(int i)
 {
-    enum { LONGEST = 64 };
-    size_t n = strlen(b), row[LONGEST + 1];
-    if (n > LONGEST || strlen(a) > LONGEST)
-        return LONGEST;
-    for (size_t j = 0; j <= n; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i]; i++) {
-        size_t corner = row[0]++;
-        for (size_t j = 0; j < n; j++) {
-            size_t least = corner + (a[i] != b[j]);
-            corner = row[j + 1];
-            least = corner + 1 < least ? corner + 1 : least;
-            row[j + 1] = row[j] + 1 < least ? row[j] + 1 : least;
-        }
-    }
-    return row[n];
-}
-
-/* How far the operation's name is from what was asked for: a part of it is near. */
-static size_t strangeness(const char *name, const char *asked)
-{
-    size_t far = 4 * distance(name, asked);
-    bool part = strlen(asked) > 2 && (strstr(name, asked) || strstr(asked, name));
-    return part && far > 5 ? 5 : far;
+    const cr_op *op = cr_op_list(i);
+    return op ? op->name : NULL;
 }
 
 /* Says which names are like one that is none. */
 static void suggest(const char *asked)
 {
-    const cr_op *op;
-    const char *before = "; did you mean ";
-    size_t most = 4 * (1 + strlen(asked) / 4);
     fprintf(stderr, "chainrule: no operation is called '%s'", asked);
-    for (size_t at = 0, named = 0; at <= most && named < 3; at++)
-        for (int i = 0; named < 3 && (op = cr_op_list(i)) != NULL; i++)
-            if (strangeness(op->name, asked) == at) {
-                fprintf(stderr, "%s%s", before, op->name);
-                before = ", ";
-                named++;
-            }
-    fprintf(stderr, "%s chainrule ops lists all\n", *before == ',' ? "?" : ";");
+    if (!suggest_near(asked, ops_words, ""))
+        fputs(";", stderr);
+    fputs(" chainrule ops lists all\n", stderr);
 }
 
 /* ---- what is shown ---- */
@@ -239,7 +208,7 @@ static void print_trial(const cr_op *op, const char *start, const char *end)
         printf("%skinks: %s%s", start, op->kinks, end);
 }
 
-bool ops_show(const char *name)
+static bool show_op(const char *name)
 {
     const cr_op *op = cr_op_find(name);
     if (!op) {
@@ -267,7 +236,7 @@ static void print_entry(const cr_op *op)
         print_attribute(attr, "- `%s`: %s, ");
 }
 
-void ops_page(void)
+static void print_page(void)
 {
     const cr_op *op;
     printf("# Operations\n\n"
@@ -290,4 +259,26 @@ void ops_page(void)
     }
     for (int i = 0; (op = cr_op_list(i)) != NULL; i++)
         print_entry(op);
+}
+
+/* ---- the command ---- */
+
+static bool as_page;
+
+const option ops_options[] = { { .name = "page",
+                                 .type = OPTION_SWITCH,
+                                 .to = &as_page,
+                                 .doc = "all as a page in Markdown" },
+                               { .name = NULL } };
+
+int ops_run(int n, char **names)
+{
+    bool good = true;
+    if (as_page)
+        print_page();
+    else if (n == 0)
+        list_ops();
+    for (int i = 0; i < n; i++)
+        good = show_op(names[i]) && good;
+    return good ? STATUS_GOOD : STATUS_ALARM;
 }

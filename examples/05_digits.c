@@ -3,54 +3,18 @@
  *
  *     05_digits [seed]
  */
+#include "digits.h"
 #include "lesson.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    IMAGES = 1797,
-    SIDE = 8,
-    PIXELS = SIDE * SIDE,
-    CLASSES = 10,
-    TESTED = IMAGES / 5,
-    TRAINED = IMAGES - TESTED
-};
 enum { HIDDEN = 128, EPOCHS = 100, MINIBATCH = 64, STEPS = TRAINED / MINIBATCH };
-
-/* The images in the order in which they are used: the first TESTED are held out. */
-static float images[IMAGES][PIXELS];
-static int64_t labels[IMAGES];
 
 /* What the training leaves behind. */
 static double losses[EPOCHS], accuracies[EPOCHS];
 static int64_t guesses[TESTED];
-
-static bool read_images(void)
-{
-    const char *const paths[] = { "data/digits.csv", "../data/digits.csv",
-                                  "../../data/digits.csv" };
-    FILE *file = NULL;
-    for (int i = 0; i < 3 && !file; i++)
-        file = fopen(paths[i], "r");
-    bool good = file != NULL;
-    for (int i = 0; good && i < IMAGES; i++) {
-        int value = 0;
-        for (int p = 0; good && p < PIXELS; p++) {
-            good = fscanf(file, "%d,", &value) == 1;
-            images[i][p] = (float)value / 16;
-        }
-        good = good && fscanf(file, "%d", &value) == 1;
-        labels[i] = value;
-    }
-    if (file)
-        fclose(file);
-    else
-        fprintf(stderr,
-                "there is no data/digits.csv here; run this in the project's folder\n");
-    return good;
-}
 
 /* Numbers for shuffling: splitmix64 (Steele et al., 2014). */
 static uint64_t next_random(uint64_t *state)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The chainrule program: it helps when asked, finds names that are nearly right, the C call that
-# it shows of each operation compiles, and it prints plans.
+# it shows of each operation compiles, it prints plans and graphs, diagnoses, knows theory, draws
+# maps, and what is stored of its help is what it says.
 set -eu
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -39,6 +40,127 @@ says() {
 for word in help --help -h version --version -V; do
     check "chainrule $word" says "$program" "$word"
 done
+for command in flow "flow theory" "flow map" lesson ops plan graph check completion version help; do
+    # shellcheck disable=SC2086 # commands of two words
+    check "help $command" says "$program" help $command
+    # shellcheck disable=SC2086
+    check "$command --help" says "$program" $command --help
+    check "which the overview has" sh -c "'$program' help | grep -q '^  $command  *[^ ]'"
+done
+"$program" help --man >"$work/man"
+check "docs/chainrule.1 is what chainrule help --man writes" diff docs/chainrule.1 "$work/man"
+for shell in bash zsh; do
+    "$program" completion $shell >"$work/completion"
+    check "docs/completion/chainrule.$shell is what chainrule completion $shell writes" \
+        diff docs/completion/chainrule.$shell "$work/completion"
+done
+check "completion of no shell" fails 2 "$program" completion fish
+if command -v bash >/dev/null; then
+    # completes WANTED WORD...: of the last word.
+    cat >"$work/complete" <<'END'
+PATH=$1:$PATH
+want=$2
+shift 2
+. docs/completion/chainrule.bash
+COMP_WORDS=(chainrule "$@")
+COMP_CWORD=$#
+_chainrule
+case " ${COMPREPLY[*]} " in *" $want "*) exit 0 ;; esac
+echo "wanted $want, there are: ${COMPREPLY[*]}"
+exit 1
+END
+    check "completion of a command" bash "$work/complete" "$build" theory flow th
+    check "of an option" bash "$work/complete" "$build" --residual flow --res
+    check "of an option's word" bash "$work/complete" "$build" gelu flow theory --activation ge
+    check "of an operation" bash "$work/complete" "$build" softmax ops softm
+    check "of a graph" bash "$work/complete" "$build" mlp_small graph mlp
+fi
+
+# Wrong options: status 2, and what was meant.
+wrong() {
+    said=$1
+    shift
+    check "chainrule $*" fails 2 "$program" "$@"
+    check "which is said: $said" grep -q -e "$said" "$work/err"
+}
+wrong "did you mean --depth?" flow --dept 3
+wrong "did you mean gelu" flow --activation gleu
+wrong "it must be from 1 to" flow --depth 0
+wrong "that is no number" flow --lr fast
+wrong "a whole number" flow --width 1.5
+wrong "its value is missing" flow --depth
+wrong "is no option" flow now
+wrong "it takes no value" ops --page=1
+wrong "did you mean depth" flow map --x depht
+wrong "a range is two numbers" flow map --x depth=5
+wrong "of its words" flow map --x norm=bitch
+wrong "both axes are the same" flow map --x depth
+wrong "a grid is 20x20" flow map --grid 20
+wrong "no_such_file" flow --data "$work/no_such_file"
+wrong "64 pixels and a digit" flow --data README.md
+wrong "did you mean ops" opps
+
+# The diagnosis: a healthy network, and one that vanishes.
+healthy="--depth 3 --activation relu --init he --norm batch --batch 32 --steps 6"
+# shellcheck disable=SC2086 # options are words
+check "a healthy network" sh -c "'$program' flow $healthy >'$work/out'"
+check "says so" grep -qi healthy "$work/out"
+check "without colours, since nobody looks" test "$(grep -c "$(printf '\033')" "$work/out")" -eq 0
+got=0
+"$program" flow --depth 30 --steps 3 --html "$work/report.html" --svg "$work/report.svg" \
+    --json "$work/report.json" --csv "$work/report.csv" --tensorboard "$work/report.tb" \
+    >"$work/out" 2>"$work/err" || got=$?
+check "thirty sigmoids: an alarm" test "$got" -eq 1
+check "which is vanishing" grep -q "^ALARM *vanishing" "$work/out"
+check "and no progress in a file" test ! -s "$work/err"
+for file in html svg json csv tb; do
+    check "report.$file" test -s "$work/report.$file"
+done
+got=0
+"$program" flow --depth 30 --steps 1 --json - >"$work/out" || got=$?
+check "JSON alone on standard output" sh -c "head -c 1 '$work/out' | grep -q '{' && test $got -eq 1"
+check "a report that cannot be written" sh -c \
+    "'$program' flow --depth 2 --steps 1 --html '$work/no/report.html' >/dev/null 2>'$work/err'; test \$? -eq 2"
+check "random images need no file" sh -c "cd / && CHAINRULE_DIGITS=/nowhere '$(cd "$build" && pwd)/chainrule' flow \
+    --depth 2 --activation relu --init he --task random --steps 2 >'$work/out' || test \$? -eq 1"
+
+# Theory: sigmoid with default weights loses 0.85 decades by layer; tanh has its edge at 1.
+"$program" flow theory --activation sigmoid --init default --depth 30 >"$work/out"
+check "0.85 decades" grep -q "^these  *0.3333  *[0-9.]*  *[0-9.]*  *0.1414  *-0.849" "$work/out"
+check "10^-24.6 over 30 layers" grep -q "layer  *1  *-24.6" "$work/out"
+"$program" flow theory --activation tanh >"$work/out"
+check "the edge of chaos" grep -q "^sigma_w2  *1 .*1.761" "$work/out"
+check "all activations" test "$("$program" flow theory --list | wc -l)" -gt 15
+
+# Maps: two threads as one, an interrupted one goes on, another one's cells are refused.
+map="--grid 3x2 --y depth=2:8 --steps 20 --width 16 --lr 0.05"
+# shellcheck disable=SC2086
+{
+    "$program" flow map $map --threads 1 --resume "$work/cells1" >"$work/map1" 2>"$work/err"
+    "$program" flow map $map --threads 2 --resume "$work/cells2" >"$work/map2" 2>>"$work/err"
+}
+check "a map" grep -q "depth upwards" "$work/map1"
+check "no progress in a file" test ! -s "$work/err"
+check "the same for any number of threads" diff "$work/map1" "$work/map2"
+sort "$work/cells1" >"$work/sorted1"
+sort "$work/cells2" >"$work/sorted2"
+check "to the last digit" diff "$work/sorted1" "$work/sorted2"
+head -n 4 "$work/cells1" >"$work/cells"
+printf '2 1 0.5' >>"$work/cells"
+# shellcheck disable=SC2086
+"$program" flow map $map --resume "$work/cells" --html "$work/map.html" >"$work/map3"
+check "one that was interrupted ends as the others" diff "$work/map1" "$work/map3"
+check "each cell once, and what was cut off" test "$(wc -l <"$work/cells")" -eq 8
+# shellcheck disable=SC2086
+check "cells of another map" fails 2 "$program" flow map $map --steps 21 --resume "$work/cells"
+check "the map's page" sh -c "grep -q '</svg>' '$work/map.html' && ! grep -q 'http' '$work/map.html'"
+
+check "a graph" sh -c "'$program' graph mlp_small | grep -q 'linear.*f32 .32, 10.'"
+check "whose braces close" sh -c "'$program' graph tiny | tail -n 1 | grep -q '^}'"
+check "of nothing known" fails 1 "$program" graph mpl_small
+check "which is nearly something" grep -q "did you mean mlp_small" "$work/err"
+check "this build" sh -c "'$program' check | grep -q 'as on every machine'"
+
 check "no command" fails 2 "$program"
 check "an unknown command" fails 2 "$program" opps
 for pair in sofmax:softmax matmull:matmul crossentropy:cross_entropy agrmax:argmax \

@@ -31,6 +31,11 @@ check "thirty layers: seven stacks of each, batch norm alive" \
     test "$(printf '%s\n' "$printed" | grep -c '  \(alive\|fades\|vanishes\|explodes\)$')" = 14 \
     -a -n "$(printf '%s\n' "$printed" | grep 'sigmoid, batch norm.*alive$')"
 check "the custom operation's gradients" "$examples/04_custom_op"
+printed=$("$examples/07_diagnosis")
+check "the diagnosis: it vanishes; residual branches are proven, clipping is not" \
+    test -n "$(printf '%s\n' "$printed" | grep '^ALARM *vanishing')" \
+    -a -n "$(printf '%s\n' "$printed" | grep '^accepted *residual')" \
+    -a -n "$(printf '%s\n' "$printed" | grep '^rejected *clip')"
 if [ -x "$examples/06_cpp" ]; then
     printed=$("$examples/06_cpp")
     check "C++: the line in spite of the point far off" \

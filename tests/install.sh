@@ -31,11 +31,16 @@ check() {
 cmake --install "$build" --prefix "$work/first" >"$work/log"
 mv "$work/first" "$work/prefix"
 lib=$(dirname "$(find "$work/prefix" -name libchainrule.a)")
-for file in include/chainrule.h include/chainrule/core.h bin/chainrule; do
+for file in include/chainrule.h include/chainrule/core.h bin/chainrule \
+    share/man/man1/chainrule.1 share/bash-completion/completions/chainrule \
+    share/zsh/site-functions/_chainrule; do
     [ -e "$work/prefix/$file" ] || { echo "not ok - $file is not installed"; exit 1; }
 done
 check "version of the installed program" sh -c \
     "'$work/prefix/bin/chainrule' --version | grep -q '^chainrule [0-9.]* (' && echo 52.1711"
+
+check "which finds the digits in the folder that was moved" sh -c \
+    "cd / && '$work/prefix/bin/chainrule' flow map --grid 1x1 --y depth=2:3 --steps 1 >'$work/log' && echo 52.1711"
 
 cmake -S tests/install -B "$work/cmake" -DCMAKE_PREFIX_PATH="$work/prefix" \
     -DCMAKE_C_COMPILER="$cc" -DSOURCE="$PWD/$program" >"$work/log" || { cat "$work/log"; exit 1; }

@@ -2,6 +2,7 @@
  * is a comma, and in Pashto, where it has two bytes. The locales are made here, where
  * localedef and its sources are installed. */
 #define _GNU_SOURCE /* setenv, mkdtemp */
+#include "flow_reports.h"
 #include "tap.h"
 #include <chainrule.h>
 #include <locale.h>
@@ -35,6 +36,18 @@ static void check_texts(const char *locale)
     cr_close(ctx);
 }
 
+/* As it is in C, where this is called first. */
+static void check_report(const char *locale)
+{
+    static char first[1 << 16], text[1 << 16];
+    const cr_flow_report *report = flow_report_made("sigmoid50");
+    cr_flow_text(report, (cr_flow_text_opts){ 0 }, text, sizeof text);
+    if (!first[0])
+        memcpy(first, text, sizeof first);
+    is_text(text, first, "%s: the report of gradient flow", locale);
+    flow_reports_free();
+}
+
 static bool make_locale(const char *folder, const char *language, const char *name)
 {
     char command[300];
@@ -49,14 +62,16 @@ int main(void)
     static const char *const languages[] = { "de_DE", "ps_AF" };
     char folder[] = "/tmp/chainrule-locale-XXXXXX", name[40], command[100];
     check_texts("C");
+    check_report("C");
     if (!mkdtemp(folder))
         return 1;
     setenv("LOCPATH", folder, 1);
     for (size_t i = 0; i < sizeof languages / sizeof languages[0]; i++) {
         snprintf(name, sizeof name, "%s.UTF-8", languages[i]);
-        if (make_locale(folder, languages[i], name))
+        if (make_locale(folder, languages[i], name)) {
             check_texts(languages[i]);
-        else
+            check_report(languages[i]);
+        } else
             skip(1, "this locale cannot be had: no localedef, or no sources of locales");
     }
     snprintf(command, sizeof command, "rm -r %s", folder);

@@ -127,7 +127,7 @@ static void test_arguments(cr_ctx *ctx)
     refuses(ctx, cr_nn_dropout(ctx, 1.5), "nn_dropout: p is 1.5; a probability");
     refuses(ctx, cr_nn_dropout(ctx, -0.1), "nn_dropout: p is -0.1");
     refuses(ctx, cr_nn_dropout(ctx, (double)NAN), "nn_dropout: p is");
-    refuses(ctx, cr_nn_batch_norm1d(ctx, 0), "nn_batch_norm1d: features is 0");
+    refuses(ctx, cr_nn_batch_norm1d(ctx, 0), "nn_batch_norm1d: num_features is 0");
     refuses(ctx, cr_nn_batch_norm1d(ctx, 4, .eps = -1), "nn_batch_norm1d: eps is -1");
     refuses(ctx, cr_nn_batch_norm1d(ctx, 4, .eps = (double)NAN), "nn_batch_norm1d: eps");
     refuses(ctx, cr_nn_batch_norm1d(ctx, 4, .momentum = CR_REAL(1.5)),

@@ -202,6 +202,10 @@ static void test_learning_rate(void)
     }
     ok(apart(&x) <= 1e-13, "the learning rate may change from step to step");
     is_near(cr_optim_lr(x.optim), changing_rate, 0, "and can be asked for");
+    const cr_params *params = cr_optim_params(x.optim);
+    ok(params->ctx == x.ctx && params->n == x.params.n &&
+           params->list[0].tensor == x.params.list[0].tensor,
+       "and so can the parameters");
     close_problem(&x);
 }
 
@@ -253,6 +257,7 @@ static void test_settings(void)
     is_int(cr_optim_step(NULL), CR_ERR_NULL, "a step of NULL");
     is_int(cr_optim_zero_grad(NULL), CR_ERR_NULL, "zero_grad of NULL");
     ok(isnan(cr_optim_lr(NULL)), "the rate of NULL");
+    ok(!cr_optim_params(NULL), "its parameters");
     close_problem(&x);
 }
 

@@ -14,7 +14,8 @@ static double worst_sum(cr_ctx *ctx, cr_dtype dtype, double digit)
     CR_SCOPE(ctx);
     cr_tensor *x = cr_full(ctx, CR_DIMS(LONG), 0.1, .dtype = dtype);
     const double *y = cr_data(cr_cast(cr_cumsum(x, 0), CR_F64));
-    const float tenth = (float)0.1; /* the x87 unit takes 0.1f for what it takes 0.1 for */
+    const float tenth =
+        (float)0.1; /* the x87 unit takes 0.1f for what it takes 0.1 for */
     const double each = dtype == CR_F32 ? (double)tenth : 0.1;
     double most = 0;
     for (int64_t i = 0; y && i < LONG; i++) {

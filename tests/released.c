@@ -99,6 +99,8 @@ static void ask_all(cr_ctx *ctx, gone g)
     FAILS(cr_operand(x, 0));
     FAILS(cr_attrs(x));
     FAILS(cr_op_of(x));
+    FAILS(cr_op_within(x));
+    FAILS(cr_site_of(x));
 }
 
 static void test_places(bool check)

@@ -33,7 +33,7 @@ for file in src/*/*.[ch]; do
     printf '%s\n' "$code" |
         grep -E '\<(printf|puts|putchar|perror|vprintf) *\(|stdout|stderr' |
         complain "$file: a library prints nothing"
-    case $file in src/base/*) continue ;; esac
+    case $file in src/base/* | src/flow/*) continue ;; esac # flow is a user of the library
     printf '%s\n' "$code" | grep -E '(^|[^>._a-z])(malloc|calloc|realloc|strdup|alloca) *\(' |
         complain "$file: memory comes from the context"
 done
@@ -67,7 +67,7 @@ if [ -e "$shared" ] && ! nm "$shared" | grep -qE '__(asan|tsan)_'; then
     strip -o "$report.so" "$shared"
     bytes=$(wc -c <"$report.so")
     echo "style: the stripped shared library has $bytes bytes"
-    [ "$bytes" -le 1310720 ] || echo "$bytes bytes" | complain "a library of more than 1.25 MiB"
+    [ "$bytes" -le 1415577 ] || echo "$bytes bytes" | complain "a library of more than 1.35 MiB"
 fi
 
 cat "$report"

@@ -219,6 +219,14 @@ CR_API const void *cr_attrs(const cr_tensor *out);
 CR_API bool cr_input_needs_grad(const cr_tensor *out, int i);
 CR_API const cr_op *cr_op_of(const cr_tensor *x);
 
+/* The composite, the outermost there is, that x was recorded as a part of: cross_entropy, of a
+ * division, say. NULL if there is none, and for what is released. */
+CR_API const cr_op *cr_op_within(const cr_tensor *x);
+
+/* Where x was recorded: file and line of the call, as messages say it, "train.c:41"; a backward
+ * node has its forward's. "" for what is released. Lives as long as the program's text does. */
+CR_API const char *cr_site_of(const cr_tensor *x);
+
 /* All operations of the library, by number (NULL past the last) and by name (NULL if unknown). */
 CR_API const cr_op *cr_op_list(int i);
 CR_API const cr_op *cr_op_find(const char *name);

@@ -67,6 +67,9 @@ CR_API cr_optim *cr_optim_adamw_at(const cr_params *params, double lr, double we
 
 CR_API cr_status cr_optim_zero_grad(cr_optim *optim);
 CR_API cr_status cr_optim_step(cr_optim *optim);
+/* What it steps, in the order of the list that it was made with, by the tensors' own names. Lives
+ * as long as the optimiser; NULL if that is. */
+CR_API const cr_params *cr_optim_params(const cr_optim *optim);
 CR_API double cr_optim_lr(const cr_optim *optim);
 CR_API cr_status cr_optim_set_lr(cr_optim *optim, double lr);
 CR_API void cr_optim_free(cr_optim *optim);

@@ -26,24 +26,6 @@ typedef struct conv_layer {
     cr_dtype dtype;
 } conv_layer;
 
-/* Whether a list has one number or one for each dim, none below `least`: or is not given, if it
- * may be so. */
-static bool list_fits(const cr_module *module, const char *what, const cr_dims *list,
-                      int ndim, int64_t least, bool needed, const char *site)
-{
-    bool fits = (!needed && !list->given) || list->n == 1 || list->n == ndim;
-    if (!fits)
-        cr_fail(module->ctx, CR_ERR_ARGUMENT, "nn_%s: %s has %d numbers; one, or %d (%s)",
-                module->name, what, list->n, ndim, site);
-    for (int d = 0; fits && d < list->n; d++)
-        if (list->v[d] < least) {
-            cr_fail(module->ctx, CR_ERR_ARGUMENT, "nn_%s: %s is %lld, below %lld (%s)",
-                    module->name, what, (long long)list->v[d], (long long)least, site);
-            fits = false;
-        }
-    return fits;
-}
-
 static bool layer_fits(const cr_module *module, const conv_layer *l)
 {
     const char *site = l->opts.site;
@@ -52,13 +34,13 @@ static bool layer_fits(const cr_module *module, const conv_layer *l)
     if (!cr__nn_size(module, "in_channels", l->in, site) ||
         !cr__nn_size(module, "out_channels", l->out, site) ||
         !cr__nn_size(module, "groups", groups, site) ||
-        !list_fits(module, "kernel_size", &l->kernel_size, l->ndim, 1, true, site) ||
-        !list_fits(module, "stride", &l->opts.stride, l->ndim, 1, false, site) ||
-        !list_fits(module, "dilation", &l->opts.dilation, l->ndim, 1, false, site) ||
+        !cr__nn_numbers(module, "kernel_size", &l->kernel_size, l->ndim, 1, true, site) ||
+        !cr__nn_numbers(module, "stride", &l->opts.stride, l->ndim, 1, false, site) ||
+        !cr__nn_numbers(module, "dilation", &l->opts.dilation, l->ndim, 1, false, site) ||
         (!(word && !l->transposed) &&
-         !list_fits(module, "padding", &l->opts.padding, l->ndim, 0, false, site)) ||
-        !list_fits(module, "output_padding", &l->output_padding, l->ndim, 0, false,
-                   site) ||
+         !cr__nn_numbers(module, "padding", &l->opts.padding, l->ndim, 0, false, site)) ||
+        !cr__nn_numbers(module, "output_padding", &l->output_padding, l->ndim, 0, false,
+                        site) ||
         !cr__nn_float(module, l->dtype, site))
         return false;
     if (l->in % groups == 0 && l->out % groups == 0)
@@ -113,6 +95,7 @@ static cr_module *make_layer(conv_layer *l)
     }                                                                                    \
     static const cr__nn_kind KIND##_kind = { .name = #KIND,                              \
                                              .forward = forward_##KIND,                  \
+                                             .linear = true,                             \
                                              .settings_size = sizeof(conv_settings) };   \
     cr_module *cr_nn_##KIND##_at(cr_ctx *ctx, int64_t in_channels, int64_t out_channels, \
                                  cr_dims kernel_size, LAYER_OPTS opts)                   \

@@ -187,6 +187,16 @@ cr_status cr_init_kaiming_normal_at(cr_tensor *param, double gain, const char *s
     return kaiming(param, gain, true, INITIALISER("init_kaiming_normal"));
 }
 
+cr_status cr_init_lecun_uniform_at(cr_tensor *param, const char *site)
+{
+    return kaiming(param, 1, false, INITIALISER("init_lecun_uniform"));
+}
+
+cr_status cr_init_lecun_normal_at(cr_tensor *param, const char *site)
+{
+    return kaiming(param, 1, true, INITIALISER("init_lecun_normal"));
+}
+
 cr_status cr_init_constant_at(cr_tensor *param, double value, const char *site)
 {
     const initialiser init = INITIALISER("init_constant");
@@ -218,6 +228,66 @@ cr_status cr_init_uniform_at(cr_tensor *param, double low, double high, const ch
     status =
         status ? status : check_target_number(param, "high - low", high - low, 0, &init);
     return status ? status : assign_uniform(param, low, high, &init);
+}
+
+/* ---- truncated ---- */
+
+/* The probability that a standard normal number is below z, which is not above 0 where small
+ * probabilities matter. */
+static cr_tensor *normal_below(cr_ctx *ctx, double z, const char *site)
+{
+    const cr_make_opts f64 = { .site = site, .dtype = CR_F64 };
+    cr_tensor *x = cr_scalar_at(ctx, cr_arg_real(-z * sqrt(0.5)), f64);
+    return cr_mul_at(cr_arg_tensor(cr_erfc_at(x, site)), cr_arg_real(0.5), site);
+}
+
+/* Standard normal numbers between low and high, by the inverse of their distribution. In f64: what
+ * is below 0 may have a small probability p, and 2 p - 1 keeps some digits of it. */
+static cr_tensor *normal_between(cr_tensor *like, double low, double high,
+                                 const char *site)
+{
+    cr_ctx *ctx = cr_ctx_of(like);
+    const double sign = low > 0 ? -1 : 1;
+    cr_tensor *from = normal_below(ctx, low > 0 ? -high : low, site);
+    cr_tensor *to = normal_below(ctx, low > 0 ? -low : high, site);
+    cr_tensor *u =
+        cr_rand_at(ctx, cr_shape(like), (cr_make_opts){ .site = site, .dtype = CR_F64 });
+    to = cr_sub_at(cr_arg_tensor(to), cr_arg_tensor(from), site);
+    u = cr_mul_at(cr_arg_tensor(u), cr_arg_tensor(to), site);
+    u = cr_add_at(cr_arg_tensor(u), cr_arg_tensor(from), site);
+    u = scaled(u, 2, -1, CR_F64, site);
+    return cr_mul_at(cr_arg_tensor(cr_erfinv_at(u, site)), cr_arg_real(sign * sqrt(2)),
+                     site);
+}
+
+cr_status cr_init_trunc_normal_at(cr_tensor *param, double mean, double std, double a,
+                                  double b, const char *site)
+{
+    CR__FP_GUARD();
+    CR__HOLD(mean);
+    CR__HOLD(std);
+    CR__HOLD(a);
+    CR__HOLD(b);
+    const initialiser init = INITIALISER("init_trunc_normal");
+    cr_status status = check_target_number(param, "mean", mean, (double)-INFINITY, &init);
+    status =
+        status ? status : check_target_number(param, "a", a, (double)-INFINITY, &init);
+    status =
+        status ? status : check_target_number(param, "b", b, (double)-INFINITY, &init);
+    status = status ? status : check_target_number(param, "std", std, 0, &init);
+    if (status != CR_OK)
+        return status;
+    const double low = (a - mean) / std, high = (b - mean) / std;
+    if (!(std > 0 && low < high && low < 7 && high > -7)) /* beyond, no digits are left */
+        return cr_fail(
+            cr_ctx_of(param), CR_ERR_ARGUMENT,
+            "init_trunc_normal: std is %g, a %g and b %g; std is above 0, a below "
+            "b, and some of that is within 7 std of the mean (%s)",
+            std, a, b, init.site);
+    cr_tensor *x = normal_between(param, low, high, init.site);
+    x = scaled(x, std, mean, CR_F64, init.site);
+    x = cr_clamp_at(x, cr_arg_real(a), cr_arg_real(b), init.site);
+    return cr_assign_at(param, cr_cast_at(x, cr_dtype_of(param), init.site), init.site);
 }
 
 /* ---- orthogonal ---- */

@@ -1,4 +1,4 @@
-/* The kinds of modules: layers, activations, normalisations, and those that hold others.
+/* The kinds of modules: linear layers, embeddings, dropout, shapes, and those that hold others.
  * Each is its settings, a forward, a row and a constructor, in one place; the tree they form
  * is in module.c. */
 #include "nn.h"
@@ -10,35 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Fails unless x has so many features along dim, with a message that says which module it
- * is. */
-static bool takes(const cr_module *module, cr_tensor *x, int dim, int64_t features,
-                  const char *site)
-{
-    char shape[200] = "", path[64];
-    size_t length = 0;
-    if (cr_size(x, dim) == features)
-        return true;
-    for (int i = 0; i < cr_ndim(x); i++)
-        length += (size_t)snprintf(shape + length, sizeof shape - length, "%s%lld",
-                                   i ? ", " : "", (long long)cr_size(x, i));
-    size_t named = cr__nn_path(module, path, sizeof path);
-    cr_fail(module->ctx, CR_ERR_SHAPE,
-            "nn_forward: %s%s%s takes %lld features along dim %d, not [%s] (%s)", path,
-            named ? ": " : "", module->name, (long long)features, dim, shape, site);
-    return false;
-}
-
-/* A parameter, or a buffer, that is the same number everywhere. */
-static cr_tensor *own_full(cr_module *module, const char *name, cr_dims dims, int value,
-                           cr_dtype dtype, bool buffer, const char *site)
-{
-    cr_make_opts opts = { .site = site, .dtype = dtype };
-    return cr__nn_own(module, name,
-                      cr_full_at(module->ctx, dims, cr_arg_int(value), opts), buffer,
-                      site);
-}
-
 /* ---- linear ---- */
 
 typedef struct linear_settings {
@@ -49,24 +20,15 @@ typedef struct linear_settings {
 static cr_tensor *forward_linear(cr_module *module, cr_tensor *x, const char *site)
 {
     const linear_settings *s = module->settings;
-    if (!takes(module, x, -1, s->in, site))
+    if (!cr__nn_takes(module, x, -1, s->in, site))
         return NULL;
     return cr_linear_at(x, s->weight, s->bias, site);
 }
 
 static const cr__nn_kind linear = { .name = "linear",
                                     .forward = forward_linear,
+                                    .linear = true,
                                     .settings_size = sizeof(linear_settings) };
-
-static cr_tensor *own_uniform(cr_module *module, const char *name, cr_dims dims,
-                              int64_t fan_in, cr_dtype dtype, const char *site)
-{
-    CR__FP_GUARD();
-    CR__HOLD(fan_in);
-    double bound = 1 / sqrt((double)fan_in);
-    cr_tensor *x = cr__nn_uniform(module->ctx, dims, -bound, bound, dtype, site);
-    return cr__nn_own(module, name, x, false, site);
-}
 
 cr_module *cr_nn_linear_at(cr_ctx *ctx, int64_t in, int64_t out, cr_nn_linear_opts opts)
 {
@@ -76,11 +38,11 @@ cr_module *cr_nn_linear_at(cr_ctx *ctx, int64_t in, int64_t out, cr_nn_linear_op
         cr__nn_float(module, opts.dtype, opts.site) &&
         cr__nn_fits(module, CR_DIMS(out, in), opts.site)) {
         linear_settings *s = module->settings;
-        s->weight =
-            own_uniform(module, "weight", CR_DIMS(out, in), in, opts.dtype, opts.site);
+        s->weight = cr__nn_own_uniform(module, "weight", CR_DIMS(out, in), in, opts.dtype,
+                                       opts.site);
         if (!opts.no_bias)
-            s->bias =
-                own_uniform(module, "bias", CR_DIMS(out), in, opts.dtype, opts.site);
+            s->bias = cr__nn_own_uniform(module, "bias", CR_DIMS(out), in, opts.dtype,
+                                         opts.site);
     }
     return cr__nn_done(module);
 }
@@ -142,96 +104,6 @@ cr_module *cr_nn_embedding_at(cr_ctx *ctx, int64_t count, int64_t width,
     return cr__nn_done(module);
 }
 
-/* ---- activations ---- */
-
-/* Those without settings are their function and a line. */
-typedef struct activation {
-    cr__nn_kind kind;
-    cr_tensor *(*function)(cr_tensor *x, const char *site);
-} activation;
-
-static cr_tensor *forward_activation(cr_module *module, cr_tensor *x, const char *site)
-{
-    return ((const activation *)(const void *)module->kind)->function(x, site);
-}
-
-#define ACTIVATION(name_)                                                    \
-    static const activation name_##_activation = {                           \
-        { .name = #name_, .forward = forward_activation }, cr_##name_##_at   \
-    };                                                                       \
-    cr_module *cr_nn_##name_##_at(cr_ctx *ctx, cr_nn_opts opts)              \
-    {                                                                        \
-        (void)opts;                                                          \
-        return cr__nn_done(cr__nn_new(ctx, &name_##_activation.kind, NULL)); \
-    }
-
-ACTIVATION(sigmoid)
-ACTIVATION(tanh)
-ACTIVATION(relu)
-ACTIVATION(silu)
-
-static cr_tensor *forward_leaky_relu(cr_module *module, cr_tensor *x, const char *site)
-{
-    return cr_leaky_relu_at(x, *(const double *)module->settings, site);
-}
-
-static const cr__nn_kind leaky_relu = { .name = "leaky_relu",
-                                        .forward = forward_leaky_relu,
-                                        .settings_size = sizeof(double) };
-
-cr_module *cr_nn_leaky_relu_at(cr_ctx *ctx, double negative_slope, cr_nn_opts opts)
-{
-    cr_module *module = cr__nn_new(ctx, &leaky_relu, &negative_slope);
-    cr__nn_number(module, "negative_slope", negative_slope, -DBL_MAX, DBL_MAX,
-                  "a finite number", opts.site);
-    return cr__nn_done(module);
-}
-
-static cr_tensor *forward_softplus(cr_module *module, cr_tensor *x, const char *site)
-{
-    cr_softplus_opts opts = *(const cr_softplus_opts *)module->settings;
-    opts.site = site;
-    return cr_softplus_at(x, opts);
-}
-
-static const cr__nn_kind softplus_kind = { .name = "softplus",
-                                           .forward = forward_softplus,
-                                           .settings_size = sizeof(cr_softplus_opts) };
-
-cr_module *cr_nn_softplus_at(cr_ctx *ctx, cr_softplus_opts opts)
-{
-    cr_module *module = cr__nn_new(ctx, &softplus_kind, &opts);
-    /* beta 0 stands for the default */
-    if (cr__nn_number(module, "beta", opts.beta, 0, DBL_MAX, "above 0", opts.site) &&
-        opts.threshold.given)
-        cr__nn_number(module, "threshold", opts.threshold.v, -DBL_MAX, DBL_MAX,
-                      "a finite number", opts.site);
-    return cr__nn_done(module);
-}
-
-static cr_tensor *forward_gelu(cr_module *module, cr_tensor *x, const char *site)
-{
-    cr_gelu_opts opts = *(const cr_gelu_opts *)module->settings;
-    opts.site = site;
-    return cr_gelu_at(x, opts);
-}
-
-static const cr__nn_kind gelu_kind = { .name = "gelu",
-                                       .forward = forward_gelu,
-                                       .settings_size = sizeof(cr_gelu_opts) };
-
-cr_module *cr_nn_gelu_at(cr_ctx *ctx, cr_gelu_opts opts)
-{
-    cr_module *module = cr__nn_new(ctx, &gelu_kind, &opts);
-    if (module && opts.approximate != CR_APPROXIMATE_NONE &&
-        opts.approximate != CR_APPROXIMATE_TANH)
-        cr_fail(
-            ctx, CR_ERR_ARGUMENT,
-            "nn_gelu: approximate is %d; CR_APPROXIMATE_NONE or CR_APPROXIMATE_TANH (%s)",
-            (int)opts.approximate, opts.site ? opts.site : "?");
-    return cr__nn_done(module);
-}
-
 /* ---- dropout ---- */
 
 static cr_tensor *forward_dropout(cr_module *module, cr_tensor *x, const char *site)
@@ -251,109 +123,53 @@ cr_module *cr_nn_dropout_at(cr_ctx *ctx, double p, cr_nn_opts opts)
     return cr__nn_done(module);
 }
 
-/* ---- normalisation ---- */
+/* ---- shapes ---- */
 
-typedef struct batch_norm_settings {
-    int64_t features;
-    double eps, momentum;
-    cr_tensor *weight, *bias, *mean, *var;
-} batch_norm_settings;
+typedef struct shape_settings {
+    int first, last; /* dims */
+    cr_dims sizes;
+} shape_settings;
 
-static cr_tensor *forward_batch_norm(cr_module *module, cr_tensor *x, const char *site)
+static cr_tensor *forward_flatten(cr_module *module, cr_tensor *x, const char *site)
 {
-    const batch_norm_settings *s = module->settings;
-    bool training = !module->evaluating || !s->mean;
-    if (!takes(module, x, 1, s->features, site))
-        return NULL;
-    if (training && cr_numel(x) <= s->features) {
-        cr_fail(module->ctx, CR_ERR_SHAPE,
-                "nn_forward: batch_norm1d has no variance to train with in a batch of "
-                "one (%s); cr_nn_train(module, false) uses the running statistics",
-                site);
-        return NULL;
-    }
-    return cr_batch_norm_at(x, s->mean, s->var, s->weight, s->bias, training, s->momentum,
-                            (cr_norm_opts){ .site = site, .eps = s->eps });
+    const shape_settings *s = module->settings;
+    return cr_flatten_at(x, s->first, s->last, site);
 }
 
-static const cr__nn_kind batch_norm1d = { .name = "batch_norm1d",
-                                          .forward = forward_batch_norm,
-                                          .settings_size = sizeof(batch_norm_settings) };
+static const cr__nn_kind flatten_kind = { .name = "flatten",
+                                          .forward = forward_flatten,
+                                          .settings_size = sizeof(shape_settings) };
 
-cr_module *cr_nn_batch_norm1d_at(cr_ctx *ctx, int64_t features,
-                                 cr_nn_batch_norm_opts opts)
+cr_module *cr_nn_flatten_at(cr_ctx *ctx, cr_nn_flatten_opts opts)
 {
-    double momentum = opts.momentum.given ? opts.momentum.v : 0.1;
-    const batch_norm_settings given = { features, opts.eps, momentum, 0, 0, 0, 0 };
-    const char *site = opts.site;
-    cr_module *module = cr__nn_new(ctx, &batch_norm1d, &given);
-    if (cr__nn_size(module, "features", features, site) &&
-        cr__nn_number(module, "eps", opts.eps, 0, DBL_MAX, "above 0", site) &&
-        cr__nn_number(module, "momentum", momentum, 0, 1, "from 0 to 1", site) &&
-        cr__nn_float(module, opts.dtype, site) &&
-        cr__nn_fits(module, CR_DIMS(features), site)) {
-        batch_norm_settings *s = module->settings;
-        cr_dims dims = CR_DIMS(features);
-        if (!opts.no_affine) {
-            s->weight = own_full(module, "weight", dims, 1, opts.dtype, false, site);
-            s->bias = own_full(module, "bias", dims, 0, opts.dtype, false, site);
-        }
-        if (!opts.no_running_stats) {
-            s->mean = own_full(module, "running_mean", dims, 0, opts.dtype, true, site);
-            s->var = own_full(module, "running_var", dims, 1, opts.dtype, true, site);
-        }
-    }
+    const int64_t first = opts.start_dim.given ? opts.start_dim.v : 1;
+    const int64_t last = opts.end_dim.given ? opts.end_dim.v : -1;
+    cr_module *module = cr__nn_new(ctx, &flatten_kind, &(shape_settings){ .first = 0 });
+    if (cr__nn_dim(module, "start_dim", first, opts.site) &&
+        cr__nn_dim(module, "end_dim", last, opts.site))
+        *(shape_settings *)module->settings =
+            (shape_settings){ .first = (int)first, .last = (int)last };
     return cr__nn_done(module);
 }
 
-typedef struct layer_norm_settings {
-    cr_dims shape;
-    double eps;
-    cr_tensor *weight, *bias;
-} layer_norm_settings;
-
-static cr_tensor *forward_layer_norm(cr_module *module, cr_tensor *x, const char *site)
+static cr_tensor *forward_unflatten(cr_module *module, cr_tensor *x, const char *site)
 {
-    const layer_norm_settings *s = module->settings;
-    for (int i = 1; i <= s->shape.n; i++)
-        if (!takes(module, x, -i, s->shape.v[s->shape.n - i], site))
-            return NULL;
-    return cr_layer_norm_at(x, s->shape, s->weight, s->bias,
-                            (cr_norm_opts){ .site = site, .eps = s->eps });
+    const shape_settings *s = module->settings;
+    return cr_unflatten_at(x, s->first, s->sizes, site);
 }
 
-static const cr__nn_kind layer_norm = { .name = "layer_norm",
-                                        .forward = forward_layer_norm,
-                                        .settings_size = sizeof(layer_norm_settings) };
+static const cr__nn_kind unflatten_kind = { .name = "unflatten",
+                                            .forward = forward_unflatten,
+                                            .settings_size = sizeof(shape_settings) };
 
-static bool check_normalized_shape(const cr_module *module, cr_dims shape,
-                                   const char *site)
+cr_module *cr_nn_unflatten_at(cr_ctx *ctx, int dim, cr_dims sizes, cr_nn_opts opts)
 {
-    if (module && (shape.n < 1 || shape.n > CR_MAX_DIMS))
-        cr_fail(module->ctx, CR_ERR_ARGUMENT,
-                "nn_layer_norm: normalized_shape has %d sizes; 1 to %d (%s)", shape.n,
-                CR_MAX_DIMS, site ? site : "?");
-    bool good = module && !cr_error(module->ctx);
-    for (int i = 0; good && i < shape.n; i++)
-        good = cr__nn_size(module, "a size of normalized_shape", shape.v[i], site);
-    return good;
-}
-
-cr_module *cr_nn_layer_norm_at(cr_ctx *ctx, cr_dims normalized_shape,
-                               cr_nn_layer_norm_opts opts)
-{
-    const layer_norm_settings given = { normalized_shape, opts.eps, NULL, NULL };
-    cr_module *module = cr__nn_new(ctx, &layer_norm, &given);
-    const char *site = opts.site;
-    if (check_normalized_shape(module, normalized_shape, site) &&
-        cr__nn_number(module, "eps", opts.eps, 0, DBL_MAX, "above 0", site) &&
-        cr__nn_float(module, opts.dtype, site) &&
-        cr__nn_fits(module, normalized_shape, site) && !opts.no_affine) {
-        layer_norm_settings *s = module->settings;
-        s->weight = own_full(module, "weight", s->shape, 1, opts.dtype, false, site);
-        if (!opts.no_bias)
-            s->bias = own_full(module, "bias", s->shape, 0, opts.dtype, false, site);
-    }
+    cr_module *module = cr__nn_new(ctx, &unflatten_kind,
+                                   &(shape_settings){ .first = dim, .sizes = sizes });
+    if (cr__nn_dim(module, "dim", dim, opts.site) &&
+        (sizes.n < 1 || sizes.n > CR_MAX_DIMS))
+        cr__nn_refuse(module, CR_ERR_ARGUMENT, opts.site, "sizes has %d; 1 to %d",
+                      sizes.n, CR_MAX_DIMS);
     return cr__nn_done(module);
 }
 
@@ -376,22 +192,71 @@ cr_module *cr_nn_sequential_at(cr_ctx *ctx, cr_nn_opts opts)
     return cr__nn_done(cr__nn_new(ctx, &sequential, NULL));
 }
 
+typedef struct residual_settings {
+    double scale;
+    char *name;
+} residual_settings;
+
 static cr_tensor *forward_residual(cr_module *module, cr_tensor *x, const char *site)
 {
+    const double scale = ((const residual_settings *)module->settings)->scale;
     cr_tensor *y = cr__nn_run(module->children[0], x, site);
+    if (y && scale != 1)
+        y = cr_mul_at(cr_arg_tensor(y), cr_arg_real(scale), site);
     return y ? cr_add_at(cr_arg_tensor(x), cr_arg_tensor(y), site) : NULL;
 }
 
-static const cr__nn_kind residual = { .name = "residual", .forward = forward_residual };
-
-cr_module *cr_nn_residual_at(cr_ctx *ctx, cr_module *inner, cr_nn_opts opts)
+static void end_residual(cr_module *module)
 {
-    cr_module *module = cr__nn_new(ctx, &residual, NULL);
-    if (module)
-        cr__nn_adopt(module, inner, opts.site);
-    else
+    cr__free(module->ctx, ((residual_settings *)module->settings)->name);
+}
+
+static const cr__nn_kind residual = { .name = "residual",
+                                      .forward = forward_residual,
+                                      .residual = true,
+                                      .settings_size = sizeof(residual_settings),
+                                      .end = end_residual };
+
+static void name_branch(cr_module *module, const char *name, const char *site)
+{
+    residual_settings *s = module->settings;
+    if (!cr__nn_name(module, name, site) ||
+        !(s->name = cr__alloc(module->ctx, strlen(name) + 1)))
+        return;
+    module->children[0]->label = strcpy(s->name, name);
+}
+
+cr_module *cr_nn_residual_at(cr_ctx *ctx, cr_module *inner, cr_nn_residual_opts opts)
+{
+    residual_settings given = { .scale = opts.scale.given ? opts.scale.v : 1 };
+    cr_module *module = cr__nn_new(ctx, &residual, &given);
+    if (!module)
         cr__nn_discard(inner);
+    else if (cr__nn_adopt(module, inner, 0, opts.site) == CR_OK)
+        name_branch(module, opts.name ? opts.name : "inner", opts.site);
+    cr__nn_number(module, "scale", given.scale, -DBL_MAX, DBL_MAX, "a finite number",
+                  opts.site);
     return cr__nn_done(module);
+}
+
+double cr_nn_scale(const cr_module *module)
+{
+    return module && module->kind == &residual
+               ? ((const residual_settings *)module->settings)->scale
+               : (double)NAN;
+}
+
+cr_status cr_nn_set_scale_at(cr_module *module, double scale, const char *site)
+{
+    if (!module)
+        return CR_ERR_NULL;
+    if (module->kind != &residual)
+        return cr_fail(module->ctx, CR_ERR_ARGUMENT,
+                       "nn_set_scale: a %s has no scale; a residual has (%s)",
+                       module->name, site ? site : "?");
+    if (cr__nn_number(module, "scale", scale, -DBL_MAX, DBL_MAX, "a finite number", site))
+        ((residual_settings *)module->settings)->scale = scale;
+    return cr_error(module->ctx);
 }
 
 /* ---- modules of the user's own ---- */

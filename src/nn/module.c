@@ -1,6 +1,6 @@
-/* The module tree: who owns whom, parameters and their names, training mode, forward.
- * What the single kinds of modules do is in layers.c. Walks over the tree use its links,
- * not recursion. */
+/* The module tree: who owns whom, what a module is made of, and how it is freed. Names are in
+ * module_names.c, forwards in forward.c, what the single kinds do in the files that end in layers.c.
+ * Walks over the tree use its links, not recursion. */
 #include "nn.h"
 
 #include "../base/dtype.h"
@@ -13,16 +13,14 @@
 
 /* ---- the tree ---- */
 
-static cr_module *root_of(cr_module *module)
+cr_module *cr__nn_root(cr_module *module)
 {
     while (module->parent)
         module = module->parent;
     return module;
 }
 
-/* The module after this one in construction order (parents first) below root; NULL at the
- * end. */
-static cr_module *next_below(const cr_module *root, const cr_module *module)
+cr_module *cr__nn_next(const cr_module *root, const cr_module *module)
 {
     if (module->n_children)
         return module->children[0];
@@ -45,6 +43,7 @@ static void free_one(cr_module *module)
     cr__free(ctx, module->entries);
     cr__lookup_free(ctx, &module->names);
     cr__free(ctx, module->children);
+    cr__free(ctx, module->hooks);
     cr__free(ctx, module->params.rows);
     cr__free(ctx, module->buffers.rows);
     cr__free(ctx, module);
@@ -96,9 +95,7 @@ void cr__nn_discard(cr_module *child)
         free_tree(child);
 }
 
-/* The array with room for one more row: itself, or a larger copy in its place; NULL on
- * failure, and the array stays. */
-static void *grow(cr_ctx *ctx, void *array, int n, int *capacity, size_t row)
+void *cr__nn_grow(cr_ctx *ctx, void *array, int n, int *capacity, size_t row)
 {
     if (n < *capacity)
         return array;
@@ -161,83 +158,12 @@ cr_module *cr__nn_done(cr_module *module)
     return module;
 }
 
-/* Records an error about a constructor's argument; false. */
-CR_FORMAT(4, 5)
-static bool wrong_argument(const cr_module *module, cr_status status, const char *site,
-                           const char *format, ...)
-{
-    char what[256];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(what, sizeof what, format, args);
-    va_end(args);
-    cr_fail(module->ctx, status, "nn_%s: %s (%s)", module->name, what, site ? site : "?");
-    return false;
-}
-
-bool cr__nn_size(const cr_module *module, const char *what, int64_t size,
-                 const char *site)
-{
-    if (!module || cr_error(module->ctx))
-        return false;
-    return size >= 1 || wrong_argument(module, CR_ERR_SHAPE, site,
-                                       "%s is %lld; 1 or more", what, (long long)size);
-}
-
-bool cr__nn_number(const cr_module *module, const char *what, double x, double least,
-                   double most, const char *range, const char *site)
-{
-    CR__FP_GUARD();
-    CR__HOLD(x);
-    if (!module || cr_error(module->ctx))
-        return false;
-    return (isfinite(x) && x >= least && x <= most) ||
-           wrong_argument(module, CR_ERR_ARGUMENT, site, "%s is %g; %s", what, x, range);
-}
-
-bool cr__nn_float(const cr_module *module, cr_dtype dtype, const char *site)
-{
-    if (!module || cr_error(module->ctx))
-        return false;
-    return dtype == CR_DTYPE_DEFAULT || cr__is_float(dtype) ||
-           wrong_argument(module, CR_ERR_DTYPE, site, "dtype is %s, which is no float",
-                          cr_dtype_name(dtype));
-}
-
-bool cr__nn_fits(const cr_module *module, cr_dims dims, const char *site)
-{
-    if (!module || cr_error(module->ctx))
-        return false;
-    int64_t bytes = (int64_t)cr_dtype_size(CR_F64);
-    for (int i = 0; i < dims.n; i++)
-        if (!cr__size_mul(bytes, dims.v[i], &bytes))
-            return wrong_argument(module, CR_ERR_SHAPE, site,
-                                  "its parameters would have more than 2^62 bytes");
-    return true;
-}
-
-static bool same_name(const void *entries, int place, const void *name)
-{
-    return strcmp(((const cr__nn_entry *)entries)[place].name, name) == 0;
-}
-
-static const cr__nn_entry *find_entry(const cr_module *module, const char *name)
-{
-    int place = cr__lookup_find(&module->names, cr__hash_text(name), same_name,
-                                module->entries, name);
-    return place < 0 ? NULL : &module->entries[place];
-}
-
 static cr_status check_entry(cr_module *module, const char *name, cr_tensor *value,
                              const char *site)
 {
     cr_ctx *ctx = module->ctx;
-    if (!name || !name[0] || strchr(name, '.'))
-        return cr_fail(
-            ctx, CR_ERR_ARGUMENT,
-            "nn: \"%s\" is no name for a part of a %s: it must not be empty, nor "
-            "have a dot in it (%s)",
-            name ? name : "(NULL)", module->name, site);
+    if (!cr__nn_name(module, name, site))
+        return cr_error(ctx);
     if (!value)
         return cr_fail(ctx, CR_ERR_NULL, "nn: the value of %s is NULL (%s)", name, site);
     if (!cr_dtype_of(value))
@@ -246,7 +172,7 @@ static cr_status check_entry(cr_module *module, const char *name, cr_tensor *val
     if (cr_ctx_of(value) != ctx)
         return cr_fail(ctx, CR_ERR_SCOPE, "nn: %s is a tensor of another context (%s)",
                        name, site);
-    if (find_entry(module, name))
+    if (cr__nn_entry_named(module, name))
         return cr_fail(ctx, CR_ERR_ARGUMENT,
                        "nn: this %s has a part named %s already (%s)", module->name, name,
                        site);
@@ -260,8 +186,8 @@ static cr_status add_entry(cr_module *module, const char *name, cr_tensor *value
     site = site ? site : "?";
     if (cr_error(ctx) || check_entry(module, name, value, site) != CR_OK)
         return cr_error(ctx);
-    cr__nn_entry *entries = grow(ctx, module->entries, module->n_entries,
-                                 &module->entries_capacity, sizeof *entries);
+    cr__nn_entry *entries = cr__nn_grow(ctx, module->entries, module->n_entries,
+                                        &module->entries_capacity, sizeof *entries);
     if (!entries)
         return cr_error(ctx);
     module->entries = entries;
@@ -317,7 +243,7 @@ static cr_status check_child(cr_module *parent, const cr_module *child, const ch
         return cr_fail(ctx, CR_ERR_ARGUMENT,
                        "nn: this %s belongs to a %s already; a module has one owner (%s)",
                        child->name, child->parent->name, site);
-    const cr_module *root = root_of(parent);
+    const cr_module *root = cr__nn_root(parent);
     if (child == root)
         return cr_fail(ctx, CR_ERR_ARGUMENT, "nn: a %s cannot hold itself (%s)",
                        child->name, site);
@@ -337,42 +263,105 @@ static cr_status check_child(cr_module *parent, const cr_module *child, const ch
     return cr_error(ctx);
 }
 
-cr_status cr__nn_adopt(cr_module *parent, cr_module *child, const char *site)
+/* Fails if the parts of a module cannot change places now, or if it has no place i. */
+static bool check_place(const cr_module *module, const char *what, int i, int places,
+                        const char *site)
+{
+    const char *why = in_use(cr__nn_root((cr_module *)module));
+    if (why)
+        cr_fail(module->ctx, CR_ERR_ARGUMENT,
+                "nn_%s: this %s %s; change it outside of its own forward (%s)", what,
+                module->name, why, site);
+    else if (i < 0 || i >= places)
+        cr_fail(module->ctx, CR_ERR_ARGUMENT,
+                "nn_%s: there is no place %d in this %s, which holds %d modules (%s)",
+                what, i, module->name, module->n_children, site);
+    return !cr_error(module->ctx);
+}
+
+cr_status cr__nn_adopt(cr_module *parent, cr_module *child, int place, const char *site)
 {
     cr_module **children = NULL;
-    if (check_child(parent, child, site ? site : "?") == CR_OK)
-        children = grow(parent->ctx, parent->children, parent->n_children,
-                        &parent->children_capacity, sizeof *children);
+    site = site ? site : "?";
+    if (check_child(parent, child, site) == CR_OK &&
+        (place == parent->n_children ||
+         check_place(parent, "insert", place, parent->n_children + 1, site)))
+        children = cr__nn_grow(parent->ctx, parent->children, parent->n_children,
+                               &parent->children_capacity, sizeof *children);
     if (!children) {
-        if (child != root_of(parent))
+        if (child != cr__nn_root(parent))
             cr__nn_discard(child);
         return cr_error(parent->ctx);
     }
     parent->children = children;
     child->parent = parent;
-    child->place = parent->n_children;
-    parent->children[parent->n_children++] = child;
+    for (int i = parent->n_children++; i > place; i--) {
+        children[i] = children[i - 1];
+        children[i]->place = i;
+    }
+    children[place] = child;
+    child->place = place;
     for (cr_module *m = child; m->parent && m->parent->height <= m->height; m = m->parent)
         m->parent->height = m->height + 1;
     lists_changed(parent);
     return CR_OK;
 }
 
+/* Whether the user may change what a module holds; false with the error. */
+static bool holds_children(const cr_module *module, const char *what, const char *site)
+{
+    if (module && !module->kind->holds_children)
+        cr_fail(module->ctx, CR_ERR_ARGUMENT,
+                "nn_%s: a %s holds no modules; add to a sequential (%s)", what,
+                module->name, site ? site : "?");
+    return module && module->kind->holds_children;
+}
+
+/* Takes over child in front of the place-th. */
+static cr_status take_over(cr_module *module, cr_module *child, int place,
+                           const char *what, const char *site)
+{
+    if (holds_children(module, what, site))
+        return cr__nn_adopt(module, child, place, site);
+    if (!module && child)
+        cr_fail(child->ctx, CR_ERR_NULL, "nn_%s: the module to add to is NULL (%s)", what,
+                site ? site : "?");
+    if (!module || child != cr__nn_root(module))
+        cr__nn_discard(child);
+    return module ? cr_error(module->ctx) : CR_ERR_NULL;
+}
+
 cr_status cr_nn_add_at(cr_module *module, cr_module *child, const char *site)
 {
-    if (module && module->kind->holds_children)
-        return cr__nn_adopt(module, child, site);
-    cr_status status = CR_ERR_NULL;
-    if (module)
-        status = cr_fail(module->ctx, CR_ERR_ARGUMENT,
-                         "nn_add: a %s holds no modules; add to a sequential (%s)",
-                         module->name, site ? site : "?");
-    else if (child)
-        cr_fail(child->ctx, CR_ERR_NULL, "nn_add: the module to add to is NULL (%s)",
-                site ? site : "?");
-    if (!module || child != root_of(module))
-        cr__nn_discard(child);
-    return status;
+    return take_over(module, child, cr_nn_count(module), "add", site);
+}
+
+cr_status cr_nn_insert_at(cr_module *module, int i, cr_module *child, const char *site)
+{
+    return take_over(module, child, i, "insert", site);
+}
+
+cr_module *cr_nn_remove_at(cr_module *module, int i, const char *site)
+{
+    if (!module || cr_error(module->ctx) || !holds_children(module, "remove", site) ||
+        !check_place(module, "remove", i, module->n_children, site ? site : "?"))
+        return NULL;
+    cr_module *child = module->children[i];
+    module->n_children--;
+    for (; i < module->n_children; i++) {
+        module->children[i] = module->children[i + 1];
+        module->children[i]->place = i;
+    }
+    child->parent = NULL;
+    child->place = 0;
+    for (cr_module *m = module; m; m = m->parent) {
+        m->height = 1;
+        for (int k = 0; k < m->n_children; k++)
+            if (m->children[k]->height >= m->height)
+                m->height = m->children[k]->height + 1;
+    }
+    lists_changed(module);
+    return child;
 }
 
 /* ---- asking ---- */
@@ -399,253 +388,6 @@ bool cr_nn_is_training(const cr_module *module)
 
 void cr_nn_train(cr_module *module, bool training)
 {
-    for (cr_module *m = module; m; m = next_below(module, m))
+    for (cr_module *m = module; m; m = cr__nn_next(module, m))
         m->evaluating = !training;
-}
-
-/* ---- names ---- */
-
-/* What a module is called by its parent: its place, or "inner" where there is only one.
- */
-static int own_name(const cr_module *module, char *text, size_t capacity)
-{
-    if (!module->parent->kind->holds_children)
-        return snprintf(text, capacity, "inner");
-    return snprintf(text, capacity, "%d", module->place);
-}
-
-/* Writes the path of module below root backwards, so that it ends before end; every name
- * is followed by a dot. Returns its length; end NULL: only that. */
-static size_t write_path(const cr_module *root, const cr_module *module, char *end)
-{
-    size_t length = 0;
-    for (; module != root; module = module->parent) {
-        char name[16];
-        size_t n = (size_t)own_name(module, name, sizeof name);
-        length += n + 1;
-        if (end) {
-            memcpy(end - length, name, n);
-            *(end - length + n) = '.';
-        }
-    }
-    return length;
-}
-
-size_t cr__nn_path(const cr_module *module, char *text, size_t capacity)
-{
-    const cr_module *root = module;
-    while (root->parent)
-        root = root->parent;
-    size_t length = write_path(root, module, NULL);
-    if (length + 1 > capacity || !length) {
-        snprintf(text, capacity, "%s", length ? ".." : "");
-        return strlen(text);
-    }
-    write_path(root, module, text + length);
-    text[length - 1] = '\0'; /* the last dot */
-    return length - 1;
-}
-
-/* How many entries there are, and the memory that a list of them takes. */
-static void measure_list(const cr_module *root, bool buffers, int *n, size_t *bytes)
-{
-    *n = 0;
-    *bytes = 1;
-    for (const cr_module *m = root; m; m = next_below(root, m)) {
-        size_t path = write_path(root, m, NULL);
-        for (int i = 0; i < m->n_entries; i++)
-            if (m->entries[i].buffer == buffers) {
-                ++*n;
-                *bytes += sizeof(cr_param) + path + strlen(m->entries[i].name) + 1;
-            }
-    }
-}
-
-static bool same_tensor(const void *rows, int place, const void *tensor)
-{
-    return ((const cr_param *)rows)[place].tensor == tensor;
-}
-
-/* Fills rows, which has room for most; how many there are: a tensor that modules share is
- * listed once. -1 without memory. */
-static int fill_list(const cr_module *root, bool buffers, int most, cr_param *rows)
-{
-    cr__lookup seen = { 0 };
-    char *text = (char *)(rows + most);
-    int n = 0;
-    for (const cr_module *m = root; m && n >= 0; m = next_below(root, m)) {
-        size_t path = write_path(root, m, NULL);
-        for (int i = 0; i < m->n_entries && n >= 0; i++) {
-            const cr__nn_entry *entry = &m->entries[i];
-            uint32_t hash = cr__hash_pointer(entry->tensor);
-            size_t length = strlen(entry->name) + 1;
-            if (entry->buffer != buffers ||
-                cr__lookup_find(&seen, hash, same_tensor, rows, entry->tensor) >= 0)
-                continue;
-            write_path(root, m, text + path);
-            memcpy(text + path, entry->name, length);
-            rows[n] = (cr_param){ .name = text, .tensor = entry->tensor };
-            text += path + length;
-            n = cr__lookup_add(root->ctx, &seen, hash, n) ? n + 1 : -1;
-        }
-    }
-    cr__lookup_free(root->ctx, &seen);
-    return n;
-}
-
-/* The list, made again if something was added since the last time. */
-static const cr_params *list_of(cr_module *module, bool buffers)
-{
-    if (!module)
-        return NULL;
-    cr_ctx *ctx = module->ctx;
-    cr__nn_list *list = buffers ? &module->buffers : &module->params;
-    if (list->current)
-        return &list->view;
-    int n;
-    size_t bytes;
-    measure_list(module, buffers, &n, &bytes);
-    cr_param *rows = cr__alloc(ctx, bytes);
-    if (!rows || (n = fill_list(module, buffers, n, rows)) < 0) {
-        cr__free(ctx, rows);
-        return NULL;
-    }
-    cr__free(ctx, list->rows);
-    list->rows = rows;
-    list->view = (cr_params){ .ctx = ctx, .n = n, .list = rows };
-    list->current = true;
-    return &list->view;
-}
-
-const cr_params *cr_nn_params(cr_module *module)
-{
-    return list_of(module, false);
-}
-
-const cr_params *cr_nn_buffers(cr_module *module)
-{
-    return list_of(module, true);
-}
-
-/* The child that bears this name, NULL if there is none: a number is the place where it can
- * be. */
-static const cr_module *child_named(const cr_module *module, const char *name,
-                                    size_t length)
-{
-    char own[16];
-    int64_t place = 0;
-    for (size_t i = 0; i < length && i < 9 && module->kind->holds_children; i++)
-        place = 10 * place + (name[i] - '0');
-    if (place < 0 || place >= module->n_children)
-        return NULL;
-    cr_module *child = module->children[place];
-    size_t n = (size_t)own_name(child, own, sizeof own);
-    return n == length && memcmp(own, name, n) == 0 ? child : NULL;
-}
-
-cr_tensor *cr_nn_param_at(cr_module *module, const char *name, const char *site)
-{
-    const char *at = name, *dot;
-    const cr_module *owner = name ? module : NULL;
-    while (owner && (dot = strchr(at, '.'))) {
-        owner = child_named(owner, at, (size_t)(dot - at));
-        at = dot + 1;
-    }
-    const cr__nn_entry *entry = owner ? find_entry(owner, at) : NULL;
-    if (!entry && module)
-        cr_fail(module->ctx, CR_ERR_ARGUMENT,
-                "nn_param: this %s has no parameter or buffer named \"%s\" (%s)",
-                module->name, name ? name : "(NULL)", site ? site : "?");
-    return entry ? entry->tensor : NULL;
-}
-
-/* ---- copying ---- */
-
-/* Whether the two lists have the same names, dtypes and shapes; false with the error. */
-static bool same_lists(const cr_params *to, const cr_params *from, const char *site)
-{
-    cr_ctx *ctx = to->ctx;
-    if (to->n != from->n)
-        cr_fail(ctx, CR_ERR_SHAPE,
-                "nn_copy: there are %d parameters or buffers to copy, and %d places (%s)",
-                from->n, to->n, site);
-    for (int i = 0; i < to->n && !cr_error(ctx); i++) {
-        const cr_param *a = &to->list[i], *b = &from->list[i];
-        cr_dims x = cr_shape(a->tensor), y = cr_shape(b->tensor);
-        if (strcmp(a->name, b->name) != 0)
-            cr_fail(ctx, CR_ERR_ARGUMENT,
-                    "nn_copy: %s has no place: %s stands there (%s)", b->name, a->name,
-                    site);
-        else if (cr_dtype_of(a->tensor) != cr_dtype_of(b->tensor))
-            cr_fail(ctx, CR_ERR_DTYPE, "nn_copy: %s is %s, and its place %s (%s)",
-                    a->name, cr_dtype_name(cr_dtype_of(b->tensor)),
-                    cr_dtype_name(cr_dtype_of(a->tensor)), site);
-        else if (x.n != y.n || memcmp(x.v, y.v, (size_t)x.n * sizeof *x.v) != 0)
-            cr_fail(ctx, CR_ERR_SHAPE, "nn_copy: the shape of %s differs (%s)", a->name,
-                    site);
-    }
-    return !cr_error(ctx);
-}
-
-cr_status cr_nn_copy_at(cr_module *to, cr_module *from, const char *site)
-{
-    if (!to || !from)
-        return to || from ? cr_fail(to ? to->ctx : from->ctx, CR_ERR_NULL,
-                                    "nn_copy: a module is NULL (%s)", site ? site : "?")
-                          : CR_ERR_NULL;
-    cr_ctx *ctx = to->ctx;
-    site = site ? site : "?";
-    if (from->ctx != ctx)
-        cr_fail(ctx, CR_ERR_SCOPE, "nn_copy: this %s is of another context (%s)",
-                from->name, site);
-    if (cr_error(ctx))
-        return cr_error(ctx);
-    const cr_params *lists[][2] = { { list_of(to, false), list_of(from, false) },
-                                    { list_of(to, true), list_of(from, true) } };
-    for (int k = 0; k < 2; k++)
-        if (!lists[k][0] || !lists[k][1] || !same_lists(lists[k][0], lists[k][1], site))
-            return cr_error(ctx);
-    for (int k = 0; k < 2; k++)
-        for (int i = 0; i < lists[k][0]->n && !cr_error(ctx); i++) {
-            cr_tensor *place = lists[k][0]->list[i].tensor,
-                      *value = lists[k][1]->list[i].tensor;
-            if (place != value)
-                cr_assign_at(place, value, site);
-        }
-    return cr_error(ctx);
-}
-
-/* ---- forward ---- */
-
-cr_tensor *cr__nn_run(cr_module *module, cr_tensor *x, const char *site)
-{
-    return module->kind->forward(module, x, site);
-}
-
-cr_tensor *cr_nn_forward_at(cr_module *module, cr_tensor *x, const char *site)
-{
-    if (!module)
-        return NULL;
-    site = site ? site : "?";
-    cr_module *root = root_of(module);
-    if (!x)
-        cr_fail(module->ctx, CR_ERR_NULL, "nn_forward: the input of %s is NULL (%s)",
-                module->name, site);
-    else if (root->closing)
-        cr_fail(module->ctx, CR_ERR_ARGUMENT, "nn_forward: this %s is being freed (%s)",
-                module->name, site);
-    else if (root->running >= CR_NN_MAX_DEPTH)
-        cr_fail(module->ctx, CR_ERR_ARGUMENT,
-                "nn_forward: %s runs inside of itself: forwards are %d deep, the most "
-                "there may be (%s)",
-                module->name, root->running, site);
-    if (cr_error(module->ctx))
-        return NULL;
-    root->running++;
-    cr_tensor *y = cr__nn_run(module, x, site);
-    root->running--;
-    if (cr_error(module->ctx))
-        return NULL;
-    /* What comes out of a network is what users look at, also after the optimiser's step. */
-    return y && !root->running ? cr_watch(y) : y;
 }

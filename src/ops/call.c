@@ -130,3 +130,14 @@ const cr_op *cr_op_of(const cr_tensor *x)
 {
     return cr__readable(x, "op_of") ? cr__resolve(x)->op : NULL;
 }
+
+const cr_op *cr_op_within(const cr_tensor *x)
+{
+    return cr__readable(x, "op_within") ? cr__resolve(x)->within : NULL;
+}
+
+const char *cr_site_of(const cr_tensor *x)
+{
+    const char *site = cr__readable(x, "site_of") ? cr__resolve(x)->site : NULL;
+    return site ? site : "";
+}

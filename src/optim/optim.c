@@ -103,6 +103,8 @@ static bool add_slot(cr_optim *o, cr_tensor *param)
     cr_make_opts opts = { .site = o->site,
                           .dtype = cr__register_dtype(cr_dtype_of(param)) };
     s->param = cr_retain(param);
+    o->rows[o->n - 1].tensor = param;
+    o->view = (cr_params){ .ctx = o->ctx, .n = o->n, .list = o->rows };
     for (int k = 0; k < o->states; k++)
         if ((s->state[k] = cr_full_at(o->ctx, cr_shape(param), cr_arg_int(0), opts)))
             cr_retain(s->state[k]);
@@ -126,7 +128,8 @@ static void fill_optim(cr_optim *o, const cr_params *params)
         return;
     o->slots = cr__alloc(o->ctx, (size_t)params->n * sizeof *o->slots);
     o->counters = cr__alloc(o->ctx, (size_t)params->n * sizeof *o->counters);
-    if (!o->slots || !o->counters)
+    o->rows = cr__alloc(o->ctx, (size_t)params->n * sizeof *o->rows);
+    if (!o->slots || !o->counters || !o->rows)
         return;
     for (int i = 0; i < params->n; i++) {
         cr_tensor *x = params->list[i].tensor;
@@ -155,6 +158,7 @@ cr_optim *cr__optim_new(const cr__rule *rule, const cr_params *params, double lr
     o->rule = rule;
     o->site = site;
     o->lr = lr;
+    o->view.ctx = ctx;
     o->settings = o + 1;
     memcpy(o->settings, settings, rule->settings_size);
     resolve_settings(o);
@@ -184,6 +188,7 @@ void cr_optim_free(cr_optim *optim)
         cr_release(optim->counters[i].count);
     cr__free(ctx, optim->slots);
     cr__free(ctx, optim->counters);
+    cr__free(ctx, optim->rows);
     cr__free(ctx, optim);
 }
 
@@ -312,6 +317,15 @@ cr_status cr_optim_zero_grad(cr_optim *optim)
     for (int i = 0; i < optim->n && !cr_error(optim->ctx); i++)
         cr_zero_grad(optim->slots[i].param);
     return cr__refuse(optim->ctx);
+}
+
+const cr_params *cr_optim_params(const cr_optim *optim)
+{
+    if (!optim)
+        return NULL;
+    for (int i = 0; i < optim->n; i++)
+        optim->rows[i].name = cr_name(optim->rows[i].tensor); /* it may have a new one */
+    return &optim->view;
 }
 
 double cr_optim_lr(const cr_optim *optim)

@@ -67,6 +67,8 @@ struct cr_optim {
     int n, n_counters;
     cr__optim_slot *slots;
     cr__optim_counter *counters; /* room for n */
+    cr_params view;              /* of the slots' parameters, for who asks */
+    cr_param *rows;
 };
 
 /* A new optimiser by a rule; settings are copied. */

@@ -901,6 +901,38 @@ static cr_tensor *doubled(cr_module *module, cr_tensor *x, void *user)
     return cr_mul(x, 2);
 }
 
+static cr_tensor *halved(cr_module *module, cr_tensor *x, cr_tensor *y, void *user)
+{
+    (void)module, (void)x, (void)user;
+    return cr_mul(y, 0.5);
+}
+
+static void module_trees(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_module *net = cr_nn_sequential(ctx), *block;
+    is_int(cr_nn_add(net, cr_nn_relu(ctx)), CR_OK, "a module is added");
+    block = cr_nn_residual(ctx, cr_nn_relu(ctx), .scale = CR_REAL(3));
+    is_int(cr_nn_insert(net, 0, block), CR_OK, "one in front of it");
+    IS(cr_sum(cr_nn_forward(net, matrix(ctx))), 4 * 21);
+    is_int(cr_nn_set_scale(block, 1), CR_OK, "its scale");
+    uint64_t id = cr_nn_register_forward_hook(block, halved, NULL);
+    IS(cr_sum(cr_nn_forward(net, matrix(ctx))), 21);
+    is_int(cr_nn_remove_forward_hook(block, id), CR_OK, "a hook is removed");
+    is_int(cr_nn_insert(net, 0, cr_nn_residual(ctx, cr_nn_linear(ctx, 3, 3))), CR_OK,
+           "a block with parameters");
+    is_int(cr_init_fixup(net), CR_OK, "its branch is zero");
+    IS(cr_sum(cr_nn_forward(net, matrix(ctx))), 42);
+    is_int(cr_init_lsuv(net, matrix(ctx), .tolerance = 0.01), CR_OK, "and then is not");
+    is_int(cr_init_trunc_normal(cr_nn_params(net)->list[1].tensor, 0, 1, -2, 2), CR_OK,
+           "a truncated normal");
+    cr_nn_free(cr_nn_remove(net, 0));
+    block = cr_nn_remove(net, 0);
+    IS(cr_sum(cr_nn_forward(net, matrix(ctx))), 21);
+    cr_nn_free(block);
+    cr_nn_free(net);
+}
+
 static void modules(cr_ctx *ctx)
 {
     CR_SCOPE(ctx);
@@ -923,6 +955,7 @@ static void modules(cr_ctx *ctx)
         cr_init_xavier_normal(a, 1),  cr_init_kaiming_uniform(a, 1),
         cr_init_kaiming_normal(a, 1), cr_init_orthogonal(a, 1),
         cr_init_normal(a, 0, 1),      cr_init_uniform(a, 0, 1),
+        cr_init_lecun_normal(a),      cr_init_lecun_uniform(a),
         cr_init_constant(a, 3),       cr_nn_copy(module, module),
     };
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
@@ -1053,6 +1086,7 @@ int main(void)
     gradients(ctx);
     operations_by_name(ctx);
     modules(ctx);
+    module_trees(ctx);
     training(ctx);
     scopes(ctx);
     cr_close(ctx);

@@ -1,13 +1,13 @@
 #!/bin/sh
-# The library as plain sources: one compiler command, no flags for any file. With each compiler
-# of COMPILERS (default: gcc and clang, where installed) the tiny graph's gradient is 52.1711.
+# The libraries as plain sources: one compiler command, no flags for any file. With each compiler
+# of COMPILERS (default: that of the build) the tiny graph's gradient is 52.1711.
 set -eu
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 count=0
 
-for cc in ${COMPILERS:-gcc clang}; do
+for cc in ${COMPILERS:-${CC:-cc}}; do
     count=$((count + 1))
     if ! command -v "$cc" >/dev/null; then
         echo "ok $count # SKIP $cc is not installed"

@@ -371,7 +371,7 @@ static bool is_thorough(const cr__flow_measurement *m)
 static void take_all(cr__flow_measurement *m)
 {
     m->last = m->flow->n_snapshots ? &m->flow->snapshots[m->flow->n_snapshots - 1] : NULL;
-    m->thorough = is_thorough(m);
+    m->thorough = m->flow->thorough = is_thorough(m);
     if (!cr__flow_drop_other_passes(m) || !enter_all(m) || !take_values(m) ||
         !take_underflowed(m) || !cr__flow_take_layers(m))
         return;

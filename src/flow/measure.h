@@ -105,6 +105,7 @@ struct cr_flow {
     int n_snapshots, snapshots_capacity;
     int64_t measured; /* how many there were, those that were thinned out counted */
     bool saw_start;   /* the first step was measured */
+    bool thorough;    /* the latest measurement was */
 
     const cr_flow_activation *steepest; /* the last whose largest slope was looked for */
     double steepest_slope;

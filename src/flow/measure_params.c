@@ -314,33 +314,46 @@ void cr__flow_remember(cr__flow_measurement *m)
     flow->n_past = past ? (int)n : 0;
 }
 
-static void finish_param(const cr__flow_past *past, cr_tensor *shown, cr_flow_param *p)
+/* Of large parameters some pieces are looked at where the measurement was light, unless they show no
+ * update at all. */
+static void finish_param(const cr__flow_past *past, cr_tensor *shown, bool all,
+                         cr_flow_param *p)
 {
     const cr__flow_array now = { cr_data(shown), cr_dtype_of(shown), cr_numel(shown) };
+    enum { PIECES = 8, PIECE = 128 };
+    double along[2] = { 0 }, size[2] = { 0 }, square = 0, x[PIECE], w[PIECE],
+           g[PIECE] = { 0 };
+    cr__tally moved;
     if (!now.data || now.numel != past->weight.numel)
         return;
-    const cr__flow_pair moved = cr__flow_compare(&now, &past->weight);
-    p->update = cr__tally_size(&moved.difference);
-    if (p->weight.state != CR_FLOW_ZERO)
-        p->update_ratio = p->update.log10_norm - p->weight.log10_norm;
-    enum { BLOCK = 512 };
-    double along[2] = { 0 }, size[2] = { 0 }, square = 0, x[BLOCK], w[BLOCK],
-           g[BLOCK] = { 0 };
-    for (int64_t start = 0; start < now.numel; start += BLOCK) {
-        const int64_t n = now.numel - start < BLOCK ? now.numel - start : BLOCK;
+    all = all || now.numel <= 2 * PIECES * PIECE;
+    const int64_t step = all ? PIECE : (now.numel - PIECE) / (PIECES - 1);
+    cr__tally_start(&moved, now.dtype);
+    for (int64_t start = 0; start < now.numel; start += step) {
+        const int64_t n = now.numel - start < PIECE ? now.numel - start : PIECE;
         cr__flow_load(&now, start, n, x);
         cr__flow_load(&past->weight, start, n, w);
         if (past->gradient.data)
             cr__flow_load(&past->gradient, start, n, g);
         for (int64_t i = 0; i < n; i++) {
-            const double update = x[i] - w[i];
-            square += update * update;
-            along[0] += update * w[i];
+            x[i] -= w[i];
+            square += x[i] * x[i];
+            along[0] += x[i] * w[i];
             size[0] += w[i] * w[i];
-            along[1] -= update * g[i];
+            along[1] -= x[i] * g[i];
             size[1] += g[i] * g[i];
         }
+        cr__tally_add(&moved, x, n);
     }
+    if (!all && square == 0) {
+        finish_param(past, shown, true, p);
+        return;
+    }
+    p->update = cr__tally_size(&moved);
+    p->update.log10_norm += log10((double)now.numel / (double)p->update.numel) / 2;
+    p->update.numel = now.numel;
+    if (p->weight.state != CR_FLOW_ZERO)
+        p->update_ratio = p->update.log10_norm - p->weight.log10_norm;
     p->update_along_weight = along[0] / sqrt(square) / sqrt(size[0]);
     p->update_along_gradient = along[1] / sqrt(square) / sqrt(size[1]);
 }
@@ -361,7 +374,7 @@ void cr__flow_finish(cr_flow *flow)
             /* Snapshots are handed out as constants; their memory is the flow's own. */
             cr_flow_param *p = (cr_flow_param *)(uintptr_t)&last->params[i];
             if (shown)
-                finish_param(&flow->past[i], shown, p);
+                finish_param(&flow->past[i], shown, flow->thorough, p);
         }
         cr_no_grad_pop(ctx);
         cr_scope_pop(ctx);

@@ -117,10 +117,10 @@ static bool measure(const char *name, network *build, int rounds)
 {
     training plain, watched;
     double ratios[ROUNDS], times[ROUNDS];
-    bool done =
-        open_training(&plain, build, false) & open_training(&watched, build, true);
-    for (int i = -2; i < rounds && done;
-         i++) { /* the first two warm up, and are the first steps */
+    bool done = open_training(&plain, build, false);
+    done = open_training(&watched, build, true) && done;
+    /* The first two warm up, and are the first steps. */
+    for (int i = -2; i < rounds && done; i++) {
         const double one = train(&plain), two = train(&watched), three = train(&plain);
         if (i < 0)
             continue;

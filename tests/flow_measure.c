@@ -245,9 +245,9 @@ static cr_tensor *cut_forward(cr_module *module, cr_tensor *x, void *user)
 }
 
 /* y of three layers; `kind` says what is wrong. */
-static void measure_state(const char *kind, cr_flow_state want, cr_flow_state want_weight)
+static void measure_state_in(cr_ctx *ctx, const char *kind, cr_flow_state want,
+                             cr_flow_state want_weight)
 {
-    cr_ctx *ctx = cr_open(NULL);
     cr_module *net = cr_nn_sequential(ctx), *first = cr_nn_linear(ctx, 4, 4);
     if (!strcmp(kind, "detached")) {
         cr_module *cut = cr_nn_custom(ctx, "cut", cut_forward, NULL, NULL);
@@ -284,6 +284,12 @@ static void measure_state(const char *kind, cr_flow_state want, cr_flow_state wa
         ok(l->delta_y.numel == 12, "a cotangent that should be there has a size");
     cr_flow_close(flow);
     cr_nn_free(net);
+}
+
+static void measure_state(const char *kind, cr_flow_state want, cr_flow_state want_weight)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    measure_state_in(ctx, kind, want, want_weight);
     cr_close(ctx);
 }
 

@@ -47,12 +47,21 @@ cmake -S tests/install -B "$work/cmake" -DCMAKE_PREFIX_PATH="$work/prefix" \
 cmake --build "$work/cmake" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 check "find_package, shared" "$work/cmake/tiny_chainrule"
 check "find_package, static" "$work/cmake/tiny_static"
+check "find_package, the diagnosis, shared" "$work/cmake/on_flow"
+check "find_package, the diagnosis, static" "$work/cmake/on_flow_static"
 
 if command -v pkg-config >/dev/null; then
     export PKG_CONFIG_PATH="$lib/pkgconfig"
     # shellcheck disable=SC2046 # the answers of pkg-config are lists of words
     $cc -o "$work/shared" "$program" $(pkg-config --cflags --libs chainrule)
     $cc -static -o "$work/static" "$program" $(pkg-config --static --cflags --libs chainrule)
+    # shellcheck disable=SC2046
+    $cc -o "$work/flow" tests/install/flow.c $(pkg-config --cflags --libs chainrule_flow)
+    # shellcheck disable=SC2046
+    $cc -static -o "$work/flow_static" tests/install/flow.c \
+        $(pkg-config --static --cflags --libs chainrule_flow)
+    check "pkg-config, the diagnosis, shared" env LD_LIBRARY_PATH="$lib" "$work/flow"
+    check "pkg-config, the diagnosis, static" "$work/flow_static"
     check "pkg-config, shared" env LD_LIBRARY_PATH="$lib" "$work/shared"
     check "pkg-config, static" "$work/static"
 fi

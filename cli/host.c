@@ -10,8 +10,11 @@
 #include <io.h>
 #else
 #include <pthread.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
+/* glibc takes it from the kernel's headers, which are not there for every machine. */
+#if !defined(__GLIBC__) || __has_include(<asm/ioctls.h>)
+#include <sys/ioctl.h>
+#endif
 #endif
 
 /* ---- the terminal ---- */

@@ -8,8 +8,11 @@
 #ifndef _DARWIN_C_SOURCE
 #define _DARWIN_C_SOURCE 1
 #endif
-#include <sys/ioctl.h>
 #include <unistd.h>
+/* glibc takes it from the kernel's headers, which are not there for every machine. */
+#if !defined(__GLIBC__) || __has_include(<asm/ioctls.h>)
+#include <sys/ioctl.h>
+#endif
 #endif
 
 #include "terminal.h"

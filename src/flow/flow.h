@@ -20,6 +20,8 @@ typedef struct cr__arena {
 /* Zeroed; NULL with CR_ERR_MEMORY in ctx. */
 void *cr__arena_alloc(cr__arena *arena, cr_ctx *ctx, size_t bytes);
 char *cr__arena_text(cr__arena *arena, cr_ctx *ctx, const char *text);
+/* What was given is no more; the memory is kept for the next. */
+void cr__arena_empty(cr__arena *arena);
 void cr__arena_free(cr__arena *arena);
 
 /* ---- verdicts.c ----------------------------------------------------------------------- */

@@ -5,7 +5,7 @@
 enum {
     WALKS = 64,    /* with scaled cotangents, at most */
     RARELY = 25,   /* steps from a measurement to the next, where it is to cost little: */
-    THOROUGH = 16, /* every so many of them all is measured */
+    THOROUGH = 64, /* every so many of them all is measured */
 };
 
 /* ---- the tensors ---- */
@@ -387,16 +387,21 @@ cr_status cr__flow_take(cr_flow *flow, cr_tensor *loss, const cr_flow_watch_opts
 {
     cr_ctx *ctx = flow->ctx;
     const cr_rng rng = cr_rng_get(ctx);
-    cr__flow_measurement m = {
-        .flow = flow, .ctx = ctx, .arena = arena, .loss = loss, .opts = opts, .out = out
-    };
+    cr__flow_measurement m = { .flow = flow,
+                               .ctx = ctx,
+                               .arena = arena,
+                               .scratch = flow->scratch,
+                               .loss = loss,
+                               .opts = opts,
+                               .out = out };
     if (cr_scope_push(ctx) != CR_OK)
         return cr_error(ctx);
     cr_no_grad_push(ctx);
     take_all(&m);
     cr_no_grad_pop(ctx);
     cr_scope_pop(ctx);
-    cr__arena_free(&m.scratch);
+    cr__arena_empty(&m.scratch);
+    flow->scratch = m.scratch;
     cr_rng_set(ctx, rng);
     return cr_error(ctx);
 }

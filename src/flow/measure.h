@@ -98,6 +98,7 @@ struct cr_flow {
     cr__flow_past *past;
     int n_past;
     cr__arena remembered;
+    cr__arena scratch; /* of measurements, empty between them */
 
     /* By time; each with memory of its own. */
     cr_flow_snapshot *snapshots;
@@ -147,7 +148,7 @@ typedef struct cr__flow_measurement {
     cr_flow *flow;
     cr_ctx *ctx;
     cr__arena *arena;  /* the snapshot's */
-    cr__arena scratch; /* gone with the measurement */
+    cr__arena scratch; /* the flow's */
     cr_tensor *loss;
     const cr_flow_watch_opts *opts;
     cr_flow_snapshot *out;

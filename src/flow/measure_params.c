@@ -291,7 +291,7 @@ static void forget(cr_flow *flow)
 {
     flow->past = NULL;
     flow->n_past = 0;
-    cr__arena_free(&flow->remembered);
+    cr__arena_empty(&flow->remembered);
 }
 
 void cr__flow_remember(cr__flow_measurement *m)

@@ -282,7 +282,7 @@ cr_flow_size cr__flow_measure(const cr__flow_array *array, cr_flow_bins *bins)
 
 cr_flow_size cr__flow_estimate(const cr__flow_array *array)
 {
-    enum { PIECES = 8, PIECE = 128 };
+    enum { PIECES = 4, PIECE = 128 };
     cr__tally t;
     double block[PIECE];
     if (!array->data || array->numel <= 2 * PIECES * PIECE)

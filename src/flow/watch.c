@@ -223,6 +223,7 @@ void cr_flow_close(cr_flow *flow)
     for (int i = 0; i < flow->n_snapshots; i++)
         cr__arena_free(&flow->arenas[i]);
     cr__arena_free(&flow->remembered);
+    cr__arena_free(&flow->scratch);
     cr__arena_free(&flow->reported);
     free(flow->events);
     free(flow->snapshots);

@@ -314,7 +314,7 @@ CR_API cr_tensor *cr_flow_name_at(cr_flow *flow, cr_tensor *x, const char *name,
  * measures if it is due. Gradients, modes and random draws of the program are as without it; hooks
  * on tensors are called once more in a step that is measured, by a backward pass of ours. What a
  * step did to the parameters (cr_flow_param.update) is seen by the next call.
- * All is measured in the first steps, and where .every is below 25. Else, but for one time in 16,
+ * All is measured in the first steps, and where .every is below 25. Else, but for one time in 64,
  * what costs much or changes slowly is that of the time before (saturated, dead, unlike, branch,
  * ranks, spreads of rows, signal_to_noise, kind, scale, peak), and sizes of tensors with more than
  * 4096 elements, if all are finite, are those of some 2000 of them.

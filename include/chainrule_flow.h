@@ -317,7 +317,7 @@ CR_API cr_tensor *cr_flow_name_at(cr_flow *flow, cr_tensor *x, const char *name,
  * All is measured in the first steps, and where .every is below 25. Else, but for one time in 64,
  * what costs much or changes slowly is that of the time before (saturated, dead, unlike, branch,
  * ranks, spreads of rows, signal_to_noise, kind, scale, peak), and sizes of tensors with more than
- * 4096 elements, if all are finite, are those of some 2000 of them.
+ * 1024 elements, if all are finite, are those of some 500 of them.
  * Errors: CR_ERR_NULL; CR_ERR_SHAPE if loss has more than one element; CR_ERR_SCOPE for another
  * context's; CR_ERR_MEMORY, and what else computing may meet. Then nothing was measured, and the
  * step is not counted. */

@@ -112,7 +112,7 @@ static void add_slowly(cr__tally *t, const double *v, int64_t n)
     double largest = 0;
     for (int64_t i = 0; i < n; i++) {
         const double a = fabs(v[i]);
-        t->nans += isnan(a);
+        t->nans += isnan(a) != 0;
         t->infinities += isinf(a) != 0;
         if (!isfinite(a))
             continue;

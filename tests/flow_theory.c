@@ -114,7 +114,7 @@ static void against_table(void)
         const double q = number(cell[2]), c = number(cell[4]), rate = number(cell[5]);
         const char *row = line;
         line[strcspn(line, "\n")] = 0;
-        ok(p.diverges == isnan(q), "diverges or not: %s", row);
+        ok(p.diverges == (isnan(q) != 0), "diverges or not: %s", row);
         rows++;
         if (isnan(q))
             continue;

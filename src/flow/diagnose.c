@@ -412,6 +412,15 @@ static bool choose_amount(study *s, order *o)
     return true;
 }
 
+/* Whether this trial is accepted, and none before it with a loss as low. */
+static bool is_best(const cr_flow_report *report, const cr_flow_trial *trial)
+{
+    for (const cr_flow_trial *t = report->trials; t < trial; t++)
+        if (t->accepted && !(trial->loss_after < t->loss_after))
+            return false;
+    return trial->accepted;
+}
+
 static bool try_cure(study *s, const char *name, size_t length)
 {
     cr__flow_cure cure;
@@ -440,7 +449,7 @@ static bool try_cure(study *s, const char *name, size_t length)
     } else {
         give_reason(trial, "%s", s->after[0].failure);
     }
-    if (usable && trial->accepted && !own->view.after && kept.view.n_snapshots) {
+    if (usable && is_best(&own->view, trial) && kept.view.n_snapshots) {
         cr_flow_snapshot *after = cr__arena_alloc(&own->arena, s->ctx, sizeof *after);
         usable = after && cr__flow_copy_snapshot(s->ctx, &own->arena,
                                                  &kept.view.snapshots[0], after) == CR_OK;
@@ -449,6 +458,23 @@ static bool try_cure(study *s, const char *name, size_t length)
     cr__arena_free(&kept.arena);
     own->view.n_trials++;
     return usable;
+}
+
+static bool stands_before(const cr_flow_trial *x, const cr_flow_trial *y)
+{
+    return x->accepted && (!y->accepted || x->loss_after < y->loss_after);
+}
+
+/* What is accepted first, the lowest loss before all; the rest as it was tried. */
+static void sort_trials(cr_flow_trial *trials, int n)
+{
+    for (int i = 1; i < n; i++) {
+        const cr_flow_trial trial = trials[i];
+        int at = i;
+        for (; at > 0 && stands_before(&trial, &trials[at - 1]); at--)
+            trials[at] = trials[at - 1];
+        trials[at] = trial;
+    }
 }
 
 /* The next name in a list by commas, without blanks around it; false at the end. */
@@ -562,7 +588,11 @@ static bool try_remedies(study *s)
                       .every = s->opts.train_steps / 2 + 1 };
     if (!train_pairs(s, &o, s->before, NULL))
         return false;
-    return named ? try_named(s) : try_list(s, list, most, most);
+    if (!named)
+        return try_list(s, list, most, most);
+    const bool tried = try_named(s);
+    sort_trials(s->trials, s->report->view.n_trials);
+    return tried;
 }
 
 /* ---- the call ---- */

@@ -481,7 +481,7 @@ typedef struct cr_flow_report {
     const cr_flow_verdict *verdicts; /* at least one: CR_FLOW_HEALTHY if nothing else */
     const cr_flow_snapshot *snapshots;
     const cr_flow_trial *trials;
-    const cr_flow_snapshot *after;    /* the first snapshot with the accepted remedy; NULL */
+    const cr_flow_snapshot *after;    /* first snapshot with the first accepted remedy; NULL */
     cr_flow_stack stack;              /* what theory took the network for */
     cr_flow_prediction prediction;    /* .factor NaN where the network is no stack */
     const int *stack_layers; /* stack.depth places among the first snapshot's layers: theory's layer
@@ -502,8 +502,8 @@ CR_API const cr_flow_report *cr_flow_report_of(cr_flow *flow);
  * over .seeds paired seeds, each trained for .train_steps. Everything happens in ctx, in scopes of
  * its own; ctx's random state stays. A training that fails is a finding, not an error. NULL with an
  * error if the task cannot be built or run, for an unknown remedy, and without memory. The report
- * is freed by cr_flow_report_free(), before or after ctx is closed. Of "auto" the accepted trials
- * stand first, that with the lowest loss before all. */
+ * is freed by cr_flow_report_free(), before or after ctx is closed. Accepted trials stand
+ * first, that with the lowest loss before all; .after is of that one. */
 typedef struct cr_flow_diagnose_opts {
     const char *site CR_ZERO;
     int64_t steps CR_ZERO;        /* default 25 */

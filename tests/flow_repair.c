@@ -402,12 +402,17 @@ static cr_flow_report *diagnose_stack(cr_ctx *ctx, stack_task *t, const char *re
     for (int i = 0; report && i < report->n_verdicts; i++)
         diag("%s: %s", cr_flow_cause_name(report->verdicts[i].cause),
              report->verdicts[i].what);
+    bool in_order = true;
     for (int i = 0; report && i < report->n_trials; i++) {
         const cr_flow_trial *r = &report->trials[i];
         diag("%s %s: %.3g -> %.3g decades, loss %.4g -> %.4g, %d of %d: %s",
              r->accepted ? "+" : "-", r->remedy, r->decades_before, r->decades_after,
              r->loss_before, r->loss_after, r->better, r->seeds, r->reason);
+        const cr_flow_trial *last = i ? r - 1 : r;
+        in_order = in_order && last->accepted >= r->accepted &&
+                   !(r->accepted && last->loss_after > r->loss_after);
     }
+    ok(in_order, "accepted trials stand first, the lowest loss before all");
     return report;
 }
 

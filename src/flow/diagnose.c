@@ -412,11 +412,16 @@ static bool choose_amount(study *s, order *o)
     return true;
 }
 
-/* Whether this trial is accepted, and none before it with a loss as low. */
+static bool stands_before(const cr_flow_trial *x, const cr_flow_trial *y)
+{
+    return x->accepted && (!y->accepted || x->loss_after < y->loss_after);
+}
+
+/* Whether the trial, the latest, stands before all others. */
 static bool is_best(const cr_flow_report *report, const cr_flow_trial *trial)
 {
     for (const cr_flow_trial *t = report->trials; t < trial; t++)
-        if (t->accepted && !(trial->loss_after < t->loss_after))
+        if (!stands_before(trial, t))
             return false;
     return trial->accepted;
 }
@@ -460,12 +465,8 @@ static bool try_cure(study *s, const char *name, size_t length)
     return usable;
 }
 
-static bool stands_before(const cr_flow_trial *x, const cr_flow_trial *y)
-{
-    return x->accepted && (!y->accepted || x->loss_after < y->loss_after);
-}
-
-/* What is accepted first, the lowest loss before all; the rest as it was tried. */
+/* What is accepted first, the lowest loss before all, as report->after is of that; the rest as it was
+ * tried. */
 static void sort_trials(cr_flow_trial *trials, int n)
 {
     for (int i = 1; i < n; i++) {
@@ -588,9 +589,7 @@ static bool try_remedies(study *s)
                       .every = s->opts.train_steps / 2 + 1 };
     if (!train_pairs(s, &o, s->before, NULL))
         return false;
-    if (!named)
-        return try_list(s, list, most, most);
-    const bool tried = try_named(s);
+    const bool tried = named ? try_named(s) : try_list(s, list, most, most);
     sort_trials(s->trials, s->report->view.n_trials);
     return tried;
 }

@@ -44,6 +44,13 @@ enum {
     CR__TRACED = 256, /* that it is finite */
 };
 
+/* What a unit has of the domain of its group, whose elements are rows of the group's length. */
+typedef enum cr__role {
+    CR__EACH, /* an element for each: maps of the group's shape */
+    CR__ROW,  /* one for each row: reductions over rows, and maps of such */
+    CR__ALL /* one for all: reductions of everything, which nothing in the group reads */
+} cr__role;
+
 /* How the elements of a value are looked at. */
 typedef struct cr__look {
     cr__layout layout;
@@ -89,13 +96,24 @@ typedef struct cr__unit {
     uint16_t place, reg; /* in the program of its group: emit.c */
     uint8_t kind, dtype;
     uint16_t flags;
+    uint8_t role, level; /* in its group; the level counts from 0 */
 } cr__unit;
 
-/* Units computed together: maps of one shape, which may end in a reduction over the
- * innermost dims; or one unit of another kind. */
+/* Units computed together, of three kinds:
+ *
+ * - one unit, the root, which is a contraction, opaque, a copy, or a reduction of something
+ *   that is in memory;
+ * - maps of one shape, which may end in one reduction, the root, that nothing in the group
+ *   reads and that all others are for: reducer.c asks for its elements, tile by tile;
+ * - a row program, if it has `reductions` or `length`: maps of one shape, which is the domain,
+ *   and any number of reductions, over its rows of `length` or over all of it; and maps of the
+ *   rows' values. It runs row by row, and a row level by level: a unit's level is that of its
+ *   operands in the group, and one more behind a reduction over rows. There is no root. */
 typedef struct cr__group {
     const cr__shape *shape; /* of the maps, or what the reduction is of; NULL: no maps */
-    uint32_t root;          /* the unit that is no map: place plus 1, or 0 */
+    int64_t length;         /* of rows that have values; 0: none have */
+    uint32_t reductions;    /* that are not the root */
+    uint32_t root;          /* the unit that has code of its own: place plus 1, or 0 */
     uint32_t first;         /* its first unit: place plus 1 */
     uint32_t count;
     uint32_t places; /* operands, parameters and results of all */
@@ -107,6 +125,11 @@ typedef struct cr__group {
     uint32_t ran; /* the place at which it does: verify.c */
 #endif
 } cr__group;
+
+CR__INLINE bool cr__is_row_program(const cr__group *group)
+{
+    return group->reductions || group->length;
+}
 
 /* Memory that values lie in, one after the other. */
 typedef struct cr__slot {

@@ -6,6 +6,7 @@
  * in_place FIRST COUNT    runs the random programs of these seeds */
 #include "tap.h"
 #include <chainrule.h>
+#include <math.h>
 #include <stdlib.h>
 
 /* ---- programs of assignments, against plain arrays ---- */
@@ -645,6 +646,33 @@ static void large_programs(scene *s)
     }
 }
 
+/* Cotangents of slices of one tensor are added to their parts of a sum, in place: slices that
+ * overlap, of steps, of rank 0; beside a whole one; watched; and in graphs of gradients. */
+static void slice_by_slice(scene *s)
+{
+    cr_tensor *y = cr_watch(cr_tanh(s->a)), *loss = cr_sum(cr_mul(y, s->b));
+    for (int i = 0; i < SIDE; i += 3) {
+        loss = cr_add(loss, cr_mean(cr_exp(cr_select(y, i % 2, i))));
+        loss =
+            cr_add(loss, cr_sum(cr_mul(cr_slice(y, 0, i, i + 5), cr_narrow(y, 0, 1, 1))));
+        loss = cr_add(loss, cr_sum(cr_sin(cr_slice(y, 1, -1, i, .step = -2))));
+        loss = cr_add(loss, cr_pow(cr_select(cr_select(y, 0, i), 0, 2), 2));
+    }
+    cr_tensor *grad[2], *wrt[] = { s->a, y };
+    cr_gradients(&loss, 1, wrt, 2, grad, .create_graph = true);
+    put(s, grad[1]);
+    cr_backward(cr_sum(cr_mul(grad[0], s->c)));
+    put(s, cr_grad(s->a));
+    put(s, cr_grad(y));
+    cr_tensor *parts[SIDE], *square = cr_mul(s->c, s->c);
+    cr_unbind(square, 0, parts, SIDE);
+    for (int i = 1; i < SIDE; i++)
+        parts[0] = cr_mul(cr_add(parts[0], parts[i]), 0.5);
+    cr_zero_grad(s->c);
+    cr_backward(cr_sum(parts[0]));
+    put(s, cr_grad(s->c));
+}
+
 static const struct {
     const char *name;
     void (*play)(scene *s);
@@ -662,7 +690,8 @@ static const struct {
                { "scopes that end", without_a_run },
                { "a network used twice", one_network },
                { "small updates side by side", neighbours },
-               { "programs as large as they get", large_programs } };
+               { "programs as large as they get", large_programs },
+               { "slices that are read one by one", slice_by_slice } };
 
 static int play(int which, bool eager, int threads, double *numbers)
 {
@@ -1077,6 +1106,38 @@ static void test_network(void)
     cr_close(ctx);
 }
 
+/* A loop over the rows of an input, as of a recurrence over time: its gradient is held once, and
+ * each row's cotangent is added to its part. */
+static void test_rows_in_turn(void)
+{
+    enum { LONG = 40, WIDTH = 1000 };
+    cr_ctx *ctx = cr_open(&(cr_options){ .threads = 1 });
+    cr_tensor *x = cr_requires_grad(cr_detach(cr_rand(ctx, CR_DIMS(LONG, WIDTH))));
+    CR_SCOPE(ctx);
+    cr_tensor *y = cr_mul(x, 2), *h = cr_zeros(ctx, CR_DIMS(WIDTH));
+    for (int t = 0; t < LONG; t++)
+        h = cr_add(cr_mul(h, 0.5), cr_select(y, 0, t));
+    cr_eval(y, h);
+    cr_backward(cr_sum(h));
+    static char text[1 << 17];
+    cr_tensor *wanted = cr_grad(x);
+    cr_plan_format(&wanted, 1, text, sizeof text);
+    const char *memory = strstr(text, " in use, ");
+    size_t obtained = 0, whole = LONG * WIDTH * sizeof(float);
+    if (memory)
+        obtained = (size_t)strtoull(memory + 9, NULL, 10);
+    ok(!cr_error(ctx) &&
+           (computes_at_once() || (obtained > whole && obtained < 2 * whole)),
+       "the gradient of rows that are read in turn is held once: %zu KiB",
+       obtained >> 10);
+    const float *grad = cr_data(cr_grad(x));
+    bool right = grad != NULL;
+    for (int t = 0; t < LONG && right; t++)
+        right = grad[t * WIDTH + 7] == (float)ldexp(2, t - LONG + 1);
+    ok(right, "and is what it is");
+    cr_close(ctx);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 2) {
@@ -1085,6 +1146,7 @@ int main(int argc, char **argv)
     }
     test_programs(1, 300);
     test_scenes();
+    test_rows_in_turn();
     test_failures();
     test_host();
     test_limit();

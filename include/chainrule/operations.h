@@ -166,6 +166,10 @@ struct cr_op {
     unsigned strided CR_ZERO;
     unsigned fetched CR_ZERO;
 
+    /* Inputs, as such bits, that out may lie over where nothing reads them any more: of out's size,
+     * and contiguous. in[i].data, or what is fetched, and out.data are then the same memory. */
+    unsigned overwrites CR_ZERO;
+
     /* Whether the kernel can compute: CR_OK, or a status and the message. Given what the kernel is
      * given, without scratch and out.data; it reads elements of the inputs whose bits are in
      * `checks`, by cr_array_fetch(): here no input has data. What is known when a run begins is
@@ -191,6 +195,10 @@ struct cr_op {
     /* Whether bf16 and f16 inputs are cast to f32 before it, and an f32 result back after it: it
      * computes in f32, and rounds once. Else it gets them as they are. */
     bool widens CR_ZERO;
+
+    /* The sum of two cotangents of one tensor, x being a node of this operation, if there is a
+     * cheaper way to it than adding all elements: of x only a part is not zero. NULL: there is not. */
+    cr_tensor *(*add_to)(cr_tensor *sum, cr_tensor *x) CR_ZERO;
 
     /* The library's other kinds: how to run it. Its form depends on the kind; not for users. */
     const void *internal CR_ZERO;

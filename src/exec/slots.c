@@ -123,6 +123,30 @@ static uint32_t overwrite(cr__plan *plan, uint32_t at, dying *found, int n)
     return 0;
 }
 
+/* The slot of an operand that the result of an opaque unit may lie over; 0: there is none. */
+static uint32_t overwrite_input(cr__plan *plan, const cr__unit *unit, uint32_t place)
+{
+    for (uint32_t k = 0; k < unit->n_uses && k < 32 && unit->op->overwrites >> k; k++) {
+        const cr__use *use = &plan->uses[unit->uses + k];
+        cr__unit *read = &plan->units[use->unit];
+        uint32_t others = 0;
+        if (!(unit->op->overwrites >> k & 1) || use->kind != CR__USE_UNIT || use->look ||
+            !dies(read, place) || cr__unit_bytes(read) != cr__unit_bytes(unit) ||
+            (read->kind == CR__UNIT_OLD && place <= plan->commits))
+            continue;
+        for (uint32_t i = 0; i < unit->n_uses; i++) {
+            const cr__use *other = &plan->uses[unit->uses + i];
+            others += i != k && other->kind == CR__USE_UNIT && other->unit == use->unit;
+        }
+        if (others)
+            continue;
+        read->flags |= CR__FREED;
+        use_slot(&plan->slots[read->slot - 1], cr__unit_bytes(unit));
+        return read->slot;
+    }
+    return 0;
+}
+
 /* ---- a group ---- */
 
 static bool give_slots(cr__plan *plan, const cr__group *group, uint32_t place)
@@ -133,7 +157,8 @@ static bool give_slots(cr__plan *plan, const cr__group *group, uint32_t place)
         cr__unit *unit = &plan->units[at - 1];
         if (!(unit->flags & CR__STORED) || unit->shape->numel == 1)
             continue;
-        unit->slot = overwrite(plan, at, found, n);
+        unit->slot = unit->kind == CR__UNIT_OPAQUE ? overwrite_input(plan, unit, place)
+                                                   : overwrite(plan, at, found, n);
         if (!unit->slot)
             unit->slot = find_slot(plan, cr__unit_bytes(unit), at - 1);
         if (!unit->slot)

@@ -6,7 +6,8 @@
  * - What is read outside of its group's registers, or stays, has memory, which is large
  *   enough; and holds that value whenever it is read, and in the end, if it stays.
  * - A value is written over in the group that reads it only element by element: by a map of
- *   elements of the same size, no earlier than its last reader, and none reads it otherwise.
+ *   elements of the same size, no earlier than its last reader, and none reads it otherwise; or
+ *   by a kernel that says so.
  * - What the run replaces is written over behind the commit point only, and behind that
  *   nothing can fail. */
 #include "exec.h"
@@ -83,7 +84,10 @@ static void verify_reads(cr__plan *plan, const cr__group *group, const cr__unit 
         if (!slot)
             continue;
         CR__ASSERT(slot->holds == use->unit + 1);
-        if (use->look || group->root || read->shape != group->shape)
+        bool as_it_is = unit->kind == CR__UNIT_OPAQUE
+                            ? k < 32 && unit->op->overwrites >> k & 1
+                            : !group->root && read->shape == group->shape;
+        if (use->look || !as_it_is)
             slot->reads = OTHERWISE;
         else if (slot->reads != OTHERWISE)
             slot->reads = at;

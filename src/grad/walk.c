@@ -196,11 +196,21 @@ void cr__walk_prune(cr__walk *walk, cr_tensor *const *nodes, cr_tensor *const *x
 
 /* ---- the chain rule ---- */
 
+/* The sum of two cotangents. */
+static cr_tensor *add(cr__walk *walk, cr_tensor *sum, cr_tensor *g)
+{
+    cr_tensor *cheaper = g->op && g->op->add_to ? g->op->add_to(sum, g) : NULL;
+    if (!cheaper && walk->ctx->status == CR_OK)
+        return cr_add_at(cr_arg_tensor(sum), cr_arg_tensor(g), walk->site);
+    walk->wasteful = true; /* g itself is not needed */
+    return cheaper;
+}
+
 CR__INLINE bool arrive(cr__walk *walk, const cr_tensor *node, cr_tensor *cotangent)
 {
     cr_tensor **sum = &walk->cotangents[node->walk - 1];
     if (*sum)
-        cotangent = cr_add_at(cr_arg_tensor(*sum), cr_arg_tensor(cotangent), walk->site);
+        cotangent = add(walk, *sum, cotangent);
     *sum = cotangent;
     return cotangent;
 }

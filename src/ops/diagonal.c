@@ -164,6 +164,7 @@ CR__OP(diagonal_scatter) = {
     .vjp = diagonal_scatter_vjp,
     .kernel = diagonal_scatter_kernel,
     .fetched = CR_READS_INPUTS,
+    .overwrites = CR_READS_INPUT(0),
     .never_fails = true,
     .samples = CR__SAMPLES({ "f[3,3] f[3]", NULL }, { "f[3,4] f[3]", "offset=1" },
                            { "f[2,3,4] f[3,2]", "dim1=-1,dim2=0" },

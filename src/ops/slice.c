@@ -153,6 +153,16 @@ static void slice_scatter_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         down[1] = cr__record_1(&cr__op_slice, g, cr_attrs(out), CR_HERE);
 }
 
+/* Zeros with a slice that is not, as the cotangents of a tensor are that is read slice by slice:
+ * adds to that slice alone. However many there are, they cost what they hold. */
+static cr_tensor *slice_scatter_add_to(cr_tensor *sum, cr_tensor *x)
+{
+    if (!cr__is_zeros(cr__input(x, 0)))
+        return NULL;
+    cr_tensor *part = cr__record_1(&cr__op_slice, sum, x->attrs, x->site);
+    return replaced(sum, cr_add(part, cr__input(x, 1)), x->attrs);
+}
+
 CR__OP(slice_scatter) = {
     .name = "slice_scatter",
     .doc = "x with its slice replaced by src",
@@ -166,7 +176,9 @@ CR__OP(slice_scatter) = {
     .vjp = slice_scatter_vjp,
     .kernel = slice_scatter_kernel,
     .fetched = CR_READS_INPUTS,
+    .overwrites = CR_READS_INPUT(0),
     .never_fails = true,
+    .add_to = slice_scatter_add_to,
     .samples = CR__SAMPLES({ "f[5] f[3]", "start=1,end=4" },
                            { "f[3,5] f[3,2]", "dim=1,start=-4,step=2" },
                            { "f[4] f[0]", "start=3,end=1" },

@@ -438,8 +438,45 @@ static void test_remark(void)
     cr_close(ctx);
 }
 
+static void test_stats(void)
+{
+    meter m;
+    cr_ctx *ctx = metered_open(&m, 0);
+    size_t opening = m.bytes;
+    cr_stats s = cr_get_stats(ctx);
+    ok(!s.used && !s.peak && !s.held && !s.allocations && !s.runs && s.seconds == 0,
+       "an open context has done nothing");
+    cr_tensor *x = cr_rand(ctx, CR_DIMS(1000));
+    cr_read(cr_sum(cr_mul(x, x)), &(float){ 0 }, sizeof(float));
+    s = cr_get_stats(ctx);
+    ok(s.held == m.bytes - opening && s.allocations > 0, "%zu bytes held", s.held);
+    ok(s.used == cr_memory_used(ctx) && s.peak == cr_memory_peak(ctx), "used and peak");
+    ok(s.runs >= 1 && s.groups >= 1 && s.nodes >= 3 && s.seconds > 0 && s.seconds < 100,
+       "%" PRIu64 " runs of %" PRIu64 " groups and %" PRIu64 " nodes: %g s", s.runs,
+       s.groups, s.nodes, s.seconds);
+    cr_stats before = s;
+    cr_item(cr_scalar(ctx, 1.0));
+    cr_item(cr_add(cr_scalar(ctx, 1.0), 2));
+    s = cr_get_stats(ctx);
+    ok(s.runs == before.runs + 1 && s.nodes == before.nodes + 1, "a run of one node");
+    {
+        CR_SCOPE(ctx);
+        cr_eval(cr_ones(ctx, CR_DIMS(100000)));
+    }
+    ok(cr_memory_peak(ctx) >= 400000, "a peak");
+    cr_reset_peak(ctx);
+    ok(cr_memory_peak(ctx) == cr_memory_used(ctx), "from now on");
+    cr_eval(cr_ones(ctx, CR_DIMS(10000)));
+    ok(cr_memory_peak(ctx) >= 40000 && cr_memory_peak(ctx) < 400000, "another peak");
+    s = cr_get_stats(NULL);
+    ok(!s.held && !s.runs, "of nothing");
+    cr_reset_peak(NULL);
+    cr_close(ctx);
+}
+
 int main(void)
 {
+    test_stats();
     test_everything_counts();
     test_limit_of_both();
     test_remark();

@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #if defined(__linux__) && __has_include(<asm/types.h>) /* not beside every -m32 */
+#include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #endif
@@ -50,12 +52,26 @@ static void step(const work *w)
     cr_item(loss);
 }
 
-#ifdef SECCOMP_MODE_STRICT
+#ifdef SECCOMP_MODE_FILTER
 
-/* May read, write and end; anything else ends it at once. */
+#define LET_PASS(number)                                     \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##number, 0, 1), \
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+
+/* May read, write and end; anything else ends it at once. The strict mode takes the processor's
+ * counter away besides. */
 static bool call_nothing(void)
 {
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) == 0;
+    struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        LET_PASS(read),
+        LET_PASS(write),
+        LET_PASS(exit),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL),
+    };
+    struct sock_fprog program = { sizeof rules / sizeof *rules, rules };
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 static bool is_possible(void *arg)

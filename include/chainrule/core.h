@@ -31,6 +31,7 @@ typedef enum cr_status {
     CR_ERR_SCOPE,     /* a tensor of a closed scope or of another context */
     CR_ERR_IO,        /* a file could not be read or written */
     CR_ERR_FORK,      /* the context was made by the parent process */
+    CR_ERR_CANCELLED, /* cr_cancel() has ended a run */
     CR_ERR_UNSUPPORTED
 } cr_status;
 
@@ -206,6 +207,36 @@ CR_API const char *cr_isa(void);
 CR_API size_t cr_memory_used(const cr_ctx *ctx);
 CR_API size_t cr_memory_peak(const cr_ctx *ctx);
 CR_API void cr_trim(cr_ctx *ctx);
+
+/* What a context holds, and has done since it was opened; all 0 for NULL. */
+typedef struct cr_stats {
+    size_t used, peak;    /* cr_memory_used(), cr_memory_peak() */
+    size_t held;          /* bytes that the allocator has given and not got back: what is used, what
+                           * is kept, what rounding takes; not what opening takes */
+    uint64_t allocations; /* how often it was asked for them: a loop in steady state does not */
+    uint64_t runs;        /* that have computed something; eagerly each operation is one */
+    uint64_t groups;      /* that they computed, each in one go: see cr_plan_format() */
+    uint64_t nodes;       /* operations that they computed, views not counted */
+    double seconds;       /* that runs took: planning and computing, not recording; but for those of
+                           * fewer than 64 single elements, which looking at the clock would slow */
+} cr_stats;
+CR_API cr_stats cr_get_stats(const cr_ctx *ctx);
+
+/* The peak is from now on that of what comes: what is used now, to begin with. */
+CR_API void cr_reset_peak(cr_ctx *ctx);
+
+/* Ends a run of the context from outside: from another thread, or a signal handler (it is one store
+ * to an atomic variable). The run that is in progress, or else the next one, fails with
+ * CR_ERR_CANCELLED, which leaves everything as it was, like any other error: parameters, states and
+ * statistics have the values of before, and the step can be recorded and computed again. Results
+ * are those of a program that was never cancelled, if random numbers are drawn again from the same
+ * place (cr_rng_get, cr_rng_set).
+ * A run looks before it begins, before each group and, on several threads, before each part of one;
+ * not in the midst of an operation's own kernel. Once it has begun to write over the values that
+ * it replaces, which it does behind the commit point (cr_plan_format()), it goes on to its end, and
+ * the next run is the one that fails. Recording takes no notice. cr_clear() takes the error away,
+ * and a cancellation that no run has met yet; several of these are one. NULL is allowed. */
+CR_API void cr_cancel(cr_ctx *ctx);
 
 /* Random numbers are a function of the seed, the number of the draw in its context and the
  * element (Philox 4x32-10: Salmon et al., 2011), so threads, order of computing and mode do not

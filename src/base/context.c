@@ -4,6 +4,7 @@
 #include "compiler.h"
 
 #include "context.h"
+#include "system.h"
 #include "text.h"
 
 #include <stdarg.h>
@@ -69,6 +70,22 @@ void cr__log(cr_ctx *ctx, const char *format, ...)
     ctx->busy = outer;
 }
 
+/* ---- cancelling ---- */
+
+void cr_cancel(cr_ctx *ctx)
+{
+    if (ctx)
+        __atomic_store_n(&ctx->cancelled, 1, __ATOMIC_RELAXED);
+}
+
+void cr__fail_cancelled(cr_ctx *ctx)
+{
+    __atomic_store_n(&ctx->cancelled, 0, __ATOMIC_RELAXED);
+    cr_fail(ctx, CR_ERR_CANCELLED,
+            "eval: cr_cancel() has ended the run; nothing has changed, and after "
+            "cr_clear() the step can be done again");
+}
+
 /* ---- names ---- */
 
 const char *cr_status_name(cr_status status)
@@ -87,6 +104,7 @@ const char *cr_status_name(cr_status status)
         [CR_ERR_SCOPE] = "scope",
         [CR_ERR_IO] = "io",
         [CR_ERR_FORK] = "fork",
+        [CR_ERR_CANCELLED] = "cancelled",
         [CR_ERR_VALUE] = "value",
         [CR_ERR_UNSUPPORTED] = "unsupported",
     };
@@ -124,7 +142,7 @@ const char *cr_version(void)
         CR_VERSION_PATCH);
 }
 
-/* ---- memory in numbers ---- */
+/* ---- in numbers ---- */
 
 size_t cr_memory_used(const cr_ctx *ctx)
 {
@@ -134,6 +152,35 @@ size_t cr_memory_used(const cr_ctx *ctx)
 size_t cr_memory_peak(const cr_ctx *ctx)
 {
     return ctx ? ctx->memory.peak : 0;
+}
+
+void cr_reset_peak(cr_ctx *ctx)
+{
+    if (ctx && cr__may_change(ctx, "reset_peak"))
+        cr__memory_reset_peak(&ctx->memory);
+}
+
+/* Ticks of as long as the context is open, by the clock. */
+static double seconds_of(const cr_ctx *ctx, uint64_t ticks)
+{
+    const uint64_t all = cr__ticks() - ctx->opened_ticks;
+    const int64_t nanoseconds = cr__nanoseconds() - ctx->opened;
+    return all ? 1e-9 * (double)nanoseconds * ((double)ticks / (double)all) : 0;
+}
+
+cr_stats cr_get_stats(const cr_ctx *ctx)
+{
+    if (!ctx)
+        return (cr_stats){ 0 };
+    CR__FP_GUARD();
+    return (cr_stats){ .used = cr_memory_used(ctx),
+                       .peak = cr_memory_peak(ctx),
+                       .held = ctx->memory.held,
+                       .allocations = ctx->memory.allocations,
+                       .runs = ctx->counts.runs,
+                       .groups = ctx->counts.groups,
+                       .nodes = ctx->counts.nodes,
+                       .seconds = seconds_of(ctx, ctx->counts.ticks) };
 }
 
 void cr_trim(cr_ctx *ctx)

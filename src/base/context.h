@@ -20,6 +20,11 @@ typedef struct cr__scope {
 
 #define CR__ATTR_SLABS 6
 
+/* What runs have done: cr_get_stats(). */
+typedef struct cr__counts {
+    uint64_t runs, groups, nodes, ticks;
+} cr__counts;
+
 /* What every node touches comes first. */
 struct cr_ctx {
     cr_status status; /* the pending error */
@@ -81,6 +86,11 @@ struct cr_ctx {
     /* Memory of walks, of what runs are asked for, and of runs, kept between them. */
     cr__list walk_lists[6], unsaved, targets, run_lists[16], sort_list;
 
+    int cancelled;     /* by cr_cancel(), whoever calls it: atomic */
+    cr__counts counts; /* since opened_ticks, when the clock said `opened` */
+    uint64_t opened_ticks;
+    int64_t opened;
+
     cr__team *team;
     int pid; /* of the process that opened it */
     cr_rng rng;
@@ -126,6 +136,16 @@ CR__INLINE bool cr__may_change(cr_ctx *ctx, const char *what)
         return true;
     cr__fail_busy(ctx, what);
     return false;
+}
+
+/* True with the error if the run is to end because of cr_cancel(), which is over with that. */
+void cr__fail_cancelled(cr_ctx *ctx);
+CR__INLINE bool cr__is_cancelled(cr_ctx *ctx)
+{
+    if (CR__LIKELY(!__atomic_load_n(&ctx->cancelled, __ATOMIC_RELAXED)))
+        return false;
+    cr__fail_cancelled(ctx);
+    return true;
 }
 
 /* A remark to the log callback, if there is one. */

@@ -50,9 +50,16 @@ void cr__memory_init(cr__memory *memory, const cr_options *options)
 
 void cr__memory_begin(cr__memory *memory, const cr_options *options)
 {
-    memory->taken = memory->kept = memory->peak = 0;
+    memory->taken = memory->kept = memory->peak = memory->held = 0;
+    memory->allocations = 0;
     if (options->memory_limit && options->memory_limit < memory->limit)
         memory->limit = options->memory_limit;
+}
+
+void cr__memory_reset_peak(cr__memory *memory)
+{
+    memory->most = memory->peak > memory->most ? memory->peak : memory->most;
+    memory->peak = cr__memory_used(memory);
 }
 
 void cr__fail_limit(cr_ctx *ctx, size_t bytes)
@@ -77,7 +84,7 @@ static const char in_allocator[] = "the allocator";
 
 static void *try_alloc(cr_ctx *ctx, size_t bytes, bool zeroed)
 {
-    const cr__memory *memory = &ctx->memory;
+    cr__memory *memory = &ctx->memory;
     const char *outer = ctx->busy;
     block_header *block;
     if (outer == in_allocator && !cr__may_change(ctx, "alloc"))
@@ -90,6 +97,8 @@ static void *try_alloc(cr_ctx *ctx, size_t bytes, bool zeroed)
     ctx->busy = outer;
     if (!block)
         return NULL;
+    memory->held += bytes;
+    memory->allocations++;
     block->bytes = bytes;
     return block + 1;
 }
@@ -149,6 +158,7 @@ void cr__free(cr_ctx *ctx, void *memory)
         ctx->memory.taken -= block->bytes;
     if (block->account == KEPT)
         ctx->memory.kept -= block->bytes;
+    ctx->memory.held -= block->bytes;
     const char *outer = ctx->busy;
     ctx->busy = in_allocator;
     ctx->memory.free(ctx->memory.user, block, block->bytes);
@@ -245,6 +255,7 @@ static cr__buffer *make_block(cr_ctx *ctx, size_t bytes, int size_class)
     size_t room = size_class == NO_CLASS ? bytes : class_bytes(size_class);
     size_t used = cr__memory_used(memory) + room;
     size_t peak = used > memory->peak ? used : memory->peak;
+    peak = peak > memory->most ? peak : memory->most;
     size_t most = peak < KEPT_FREELY / 2 ? KEPT_FREELY : 2 * peak;
     if (most > memory->limit)
         most = memory->limit;

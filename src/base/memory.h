@@ -89,6 +89,9 @@ typedef struct cr__memory {
     void (*free)(void *user, void *memory, size_t bytes);
     void *user;
     size_t limit, taken, kept, peak, cached;
+    size_t most; /* the peak of before it was reset */
+    size_t held; /* what the allocator has given, since the context is open; how often: */
+    uint64_t allocations;
     cr__buffer *free_buffers[CR__SIZE_CLASSES];
     cr__slab borrowed; /* the records of borrowed buffers */
 } cr__memory;
@@ -119,6 +122,7 @@ CR__INLINE void cr__slab_free(cr__memory *memory, cr__slab *slab, void *record)
 void cr__memory_init(cr__memory *memory, const cr_options *options);
 /* The context is open: from here on memory counts, against the limit of the options. */
 void cr__memory_begin(cr__memory *memory, const cr_options *options);
+void cr__memory_reset_peak(cr__memory *memory);
 void cr__memory_trim(cr_ctx *ctx);
 /* All records that were ever used, also those that are free. */
 void cr__slab_each(cr__slab *slab, void (*visit)(void *record));

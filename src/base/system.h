@@ -49,8 +49,23 @@ void cr__signal_one(cr__signal *signal);
 void cr__signal_all(cr__signal *signal);
 
 int64_t cr__nanoseconds(void); /* from any start, never backwards */
-int cr__cores(void);           /* that this process may use; at least 1 */
-int cr__process_id(void);      /* another number in a forked child; no system call */
+
+/* The processor's counter, of constant speed, where there is one: a third of the clock's cost. */
+CR__INLINE uint64_t cr__ticks(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    uint64_t ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    return (uint64_t)cr__nanoseconds();
+#endif
+}
+
+int cr__cores(void);      /* that this process may use; at least 1 */
+int cr__process_id(void); /* another number in a forked child; no system call */
 
 /* Advice only. */
 void cr__prefer_huge_pages(void *block, size_t bytes);

@@ -284,6 +284,7 @@ struct cr__team {
     void *user;
     char *scratch;
     void *scratch_memory;
+    const int *stop; /* cr__team_stop() */
 };
 
 static bool choose_threads(cr_ctx *ctx, cr__team *team, const cr_options *options)
@@ -373,7 +374,7 @@ static void host_worker(void *arg, int worker)
     cr__fp_leave(saved);
 }
 
-void cr__parallel(cr__team *team, int64_t n, cr__body *body, void *arg)
+static void run_job(cr__team *team, int64_t n, cr__body *body, void *arg)
 {
     int workers = n < team->size ? (int)n : team->size;
     if (workers > 1 && team->parallel_for) {
@@ -385,6 +386,34 @@ void cr__parallel(cr__team *team, int64_t n, cr__body *body, void *arg)
         return;
     for (int64_t chunk = 0; chunk < n; chunk++)
         body(arg, chunk, 0);
+}
+
+/* A job that may be given up. */
+typedef struct watched_job {
+    cr__body *body;
+    void *arg;
+    const int *stop;
+} watched_job;
+
+static void watched_chunk(void *arg, int64_t chunk, int worker)
+{
+    const watched_job *job = arg;
+    if (!__atomic_load_n(job->stop, __ATOMIC_RELAXED))
+        job->body(job->arg, chunk, worker);
+}
+
+void cr__team_stop(cr__team *team, const int *stop)
+{
+    team->stop = stop;
+}
+
+void cr__parallel(cr__team *team, int64_t n, cr__body *body, void *arg)
+{
+    watched_job job = { body, arg, team->stop };
+    if (n > 1 && team->stop)
+        run_job(team, n, watched_chunk, &job);
+    else
+        run_job(team, n, body, arg);
 }
 
 /* A thread takes a few microseconds to be told and to answer: it gets no less than LEAST.

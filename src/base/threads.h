@@ -30,6 +30,10 @@ void *cr__team_room(cr__team *team, int worker, int room);
 typedef void cr__body(void *arg, int64_t chunk, int worker);
 void cr__parallel(cr__team *team, int64_t n, cr__body *body, void *arg);
 
+/* Jobs of the team are given up where *stop is set, which somebody may do at any time: chunks that
+ * have not begun are left out. NULL: they are not. What reads `stop` next sees it set, too. */
+void cr__team_stop(cr__team *team, const int *stop);
+
 /* How many chunks work that takes one thread so long is best cut into, at most `grains`: 1
  * if the whole is not worth telling another thread; else at least one for each worker,
  * as far as it pays, and none of more than 40 us. Bits must not depend on it. */

@@ -427,6 +427,8 @@ static bool repeat_run(cr_ctx *ctx, before *all, size_t n)
             continue;
         if (cr__run(ctx, &x, 1, false) == CR_OK)
             continue;
+        if (ctx->status == CR_ERR_CANCELLED)
+            return false;
         ctx->status = CR_OK;
         ctx->message[0] = '\0';
         return false;

@@ -6,6 +6,8 @@
 
 #define AHEAD 6 /* nodes: of large graphs they are not in the cache */
 
+#define LOOK_EVERY 256 /* nodes, whether the run is cancelled: some microseconds */
+
 /* Of bf16 and f16: in f32, rounded. */
 static void call_half(cr_tensor *x, cr__map_fn *map, const void **src,
                       const int64_t *step, const cr_dtype *dtypes, int n)
@@ -113,6 +115,8 @@ bool cr__run_directly(cr__plan *plan)
         }
         CR__ASSERT(x->refs > 0 && !(x->flags & CR__KNOWN));
         x->run = 0;
+        if (CR__UNLIKELY(i % LOOK_EVERY == LOOK_EVERY - 1))
+            success = success && !cr__is_cancelled(plan->ctx);
         success = success && compute(plan->ctx, x);
         if (success) {
             cr__note_computed(x, false);

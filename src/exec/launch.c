@@ -132,6 +132,8 @@ static uint32_t run_maps(cr__plan *plan, uint32_t i)
 {
     job j = { .n = 0, .team = plan->ctx->team };
     uint32_t taken = make_job(plan, i, &j);
+    if (i + taken > plan->overwrites)
+        cr__team_stop(j.team, NULL);
     cr__parallel(j.team, j.end[j.n - 1], job_chunk, &j);
     return taken;
 }
@@ -168,17 +170,6 @@ static bool check_operands(const cr__plan *plan)
     return passed;
 }
 
-/* Whether values that the run replaces are overwritten. */
-static bool overwrites(const cr__plan *plan)
-{
-    bool any = false;
-    for (uint32_t i = 0; i < plan->n_old; i++) {
-        uint32_t slot = plan->units[i].slot;
-        any |= slot && plan->slots[slot - 1].taken;
-    }
-    return any;
-}
-
 /* The group at place i of the order, and those that it shares a job with; *taken: how many. */
 static bool run_group(cr__plan *plan, uint32_t i, uint32_t *taken)
 {
@@ -198,19 +189,36 @@ static bool run_group(cr__plan *plan, uint32_t i, uint32_t *taken)
     return true;
 }
 
+/* Whether the run goes on with place i of the order, or ends there well. Until it writes over old
+ * values it can be cancelled, in the midst of a group too; but a kernel of an operation's own may be
+ * one of many parts, of which the later ones rely on what the earlier ones have done. */
+static bool goes_on(cr__plan *plan, uint32_t i)
+{
+    cr_ctx *ctx = plan->ctx;
+    if (i <= plan->overwrites && cr__is_cancelled(ctx))
+        return false;
+    if (i == plan->n_order)
+        return true;
+    const uint32_t root = plan->groups[plan->order[i]].root;
+    const bool whole = root && plan->units[root - 1].kind == CR__UNIT_OPAQUE;
+    cr__team_stop(ctx->team, whole || i >= plan->overwrites ? NULL : &ctx->cancelled);
+    return i != plan->commits || ctx->status == CR_OK;
+}
+
 /* A kernel, or the host's parallel_for, may have left an error in the context, by using it
  * although it is busy. That fails the run, but not behind the commit point: there values may
  * have been overwritten, and the run goes on to its end with the error pending. */
 bool cr__launch(cr__plan *plan)
 {
-    const cr_ctx *ctx = plan->ctx;
-    plan->ctx->busy = "a kernel, or parallel_for";
-    bool done = check_operands(plan);
-    for (uint32_t i = 0, taken; done && i < plan->n_order; i += taken) {
-        done = i != plan->commits || ctx->status == CR_OK;
-        if (done)
-            done = run_group(plan, i, &taken);
+    cr_ctx *ctx = plan->ctx;
+    ctx->busy = "a kernel, or parallel_for";
+    bool done = check_operands(plan) && goes_on(plan, 0);
+    for (uint32_t i = 0, taken; done && i < plan->n_order;) {
+        done = run_group(plan, i, &taken);
+        i += taken;
+        done = done && goes_on(plan, i);
     }
-    plan->ctx->busy = NULL;
-    return done && (ctx->status == CR_OK || overwrites(plan));
+    cr__team_stop(ctx->team, NULL);
+    ctx->busy = NULL;
+    return done && (ctx->status == CR_OK || plan->overwrites < plan->n_order);
 }

@@ -35,14 +35,28 @@ static bool make_plan(cr__plan *plan)
     return true;
 }
 
+static bool plan_and_compute(cr__plan *plan)
+{
+    bool success = make_plan(plan) && cr__obtain_slots(plan) && reserve_lists(plan) &&
+                   cr__launch(plan) && !plan->nonfinite;
+    plan->ctx->counts.groups += success ? plan->n_order : 0;
+    cr__end_run(plan, success);
+    return success;
+}
+
+/* Single elements are computed as fast as a few times so many clocks are looked at. */
+#define FEW_NODES 64
+
 /* Computes what has been found. */
 static bool compute_nodes(cr__plan *plan)
 {
-    if (plan->single)
-        return cr__run_directly(plan);
-    bool success = make_plan(plan) && cr__obtain_slots(plan) && reserve_lists(plan) &&
-                   cr__launch(plan) && !plan->nonfinite;
-    cr__end_run(plan, success);
+    cr__counts *counts = &plan->ctx->counts;
+    const bool timed = !plan->single || plan->n >= FEW_NODES;
+    const uint64_t begin = timed ? cr__ticks() : 0;
+    bool success = plan->single ? cr__run_directly(plan) : plan_and_compute(plan);
+    counts->ticks += timed ? cr__ticks() - begin : 0;
+    counts->runs += success && plan->n;
+    counts->nodes += success ? plan->n - plan->n_views : 0;
     return success;
 }
 
@@ -89,7 +103,7 @@ cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
                       .commit = commit,
                       .traces = ctx->traces && commit && !ctx->eager && !ctx->blames };
     CR__STATE_GUARD(ctx, true);
-    if (!may_run(ctx))
+    if (!may_run(ctx) || cr__is_cancelled(ctx))
         return ctx->status;
     ctx->running = true;
     bool success = cr__find_nodes(&plan, targets, n);
@@ -98,7 +112,7 @@ cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
     else
         cr__end_run(&plan, false);
     ctx->running = false;
-    if (CR__UNLIKELY(plan.nonfinite))
+    if (CR__UNLIKELY(plan.nonfinite) && ctx->status == CR_OK)
         cr__blame(ctx, plan.nodes, plan.n);
     if (CR__UNLIKELY(ctx->traces && ctx->eager) && success && commit)
         success = cr__look_at_known(ctx, targets, n);

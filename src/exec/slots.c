@@ -163,6 +163,8 @@ static bool give_slots(cr__plan *plan, const cr__group *group, uint32_t place)
             unit->slot = find_slot(plan, cr__unit_bytes(unit), at - 1);
         if (!unit->slot)
             return false;
+        if (plan->slots[unit->slot - 1].old && place <= plan->overwrites)
+            plan->overwrites = place - 1;
     }
     return true;
 }
@@ -229,6 +231,7 @@ bool cr__find_slots(cr__plan *plan)
         return false;
     memset(list->at, 0, bytes);
     find_last_readers(plan);
+    plan->overwrites = UINT32_MAX;
     if (plan->scratch_bytes &&
         !(plan->scratch = new_slot(plan, plan->scratch_bytes, plan->asks)))
         return false;

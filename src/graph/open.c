@@ -65,6 +65,8 @@ cr_ctx *cr_open(const cr_options *options)
         return NULL;
     }
     cr__memory_begin(&ctx->memory, options);
+    ctx->opened = cr__nanoseconds();
+    ctx->opened_ticks = cr__ticks();
     if (cr__isa_refused())
         cr__log(ctx, "CHAINRULE_ISA=%.40s: no such kernels on this machine; in use: %s",
                 cr__isa_refused(), cr_isa());
@@ -135,6 +137,7 @@ void cr_clear(cr_ctx *ctx)
         return;
     if (ctx->status != CR_OK)
         cr__undo(ctx);
+    __atomic_store_n(&ctx->cancelled, 0, __ATOMIC_RELAXED);
     ctx->status = CR_OK;
     ctx->spares = false;
     ctx->error_seen = false;

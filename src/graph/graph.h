@@ -401,8 +401,10 @@ extern const cr_op cr__op_expand;
 CR__INLINE bool cr__is_zeros(const cr_tensor *x)
 {
     const cr_tensor *number = x->op == &cr__op_expand ? cr__input(x, 0) : NULL;
+    static const uint64_t zero = 0;
     return number && !(x->flags & CR__NEEDS_GRAD) && number->flags & CR__KNOWN &&
-           number->shape->numel == 1 && number->value.scalar == 0;
+           number->shape->numel == 1 &&
+           !memcmp(&number->value.scalar, &zero, cr_dtype_size((cr_dtype)x->dtype));
 }
 /* A view of everything, through which no gradient flows. */
 extern const cr_op cr__op_detach;

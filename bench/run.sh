@@ -1,8 +1,11 @@
 #!/bin/sh
 # Compares build/bench/peer with every peer that is there, with 1 and 2 threads, and writes
-# build/bench-report.md. Nothing else should use the cores meanwhile.
+# build/bench-report.md, and the tables of bench/RESULTS.md. Nothing else should use the cores
+# meanwhile.
 #
 #     THREADS="1 2"  ROUNDS=7  SECONDS_EACH=0.25  ONLY=mlp,chain  bench/run.sh
+#
+# COMPILE= leaves torch.compile out, which takes minutes to warm up.
 #
 # Python peers: build/peers/torch and build/peers/jax (make bench-peers), or PEERS_DIR's.
 set -eu
@@ -29,6 +32,8 @@ for name in torch jax; do
     [ -x "$python" ] || continue
     set -- "$@" "$name=$python $here/peer_$name.py"
     versions="$versions$name $("$python" -c "import $name; print($name.__version__)"), "
+    [ "$name" = torch ] && [ -n "${COMPILE-1}" ] &&
+        set -- "$@" "compile=$python $here/peer_torch.py --compile"
 done
 for name in openblas onednn; do
     [ -x "build/bench/peer_$name" ] || continue
@@ -54,6 +59,7 @@ say "- peers: ${versions%, }"
 say "- method: $here/compare.py, $rounds rounds of ${seconds} s, peers in turn; medians, and lowest,"
 say "  median and highest of our time / theirs in the same round; one thread is bound to core 0;"
 say "  OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE unset"
+cp "$report" build/bench-head.md
 if [ -x build/bench/gemm ]; then
     say "" && say '```'
     build/bench/gemm | tee -a "$report"
@@ -65,6 +71,12 @@ for n in $threads; do
         --only "${ONLY:-}" --json "build/bench-$n.json" "$@" | tee -a "$report"
     say '```'
 done
+tables=""
+for n in $threads; do
+    tables="$tables $n=build/bench-$n.json"
+done
+# shellcheck disable=SC2086
+python3 bench/results.py build/bench-head.md $tables
 say "" && say "## start and memory" && say "" && say '```'
 build/bench/start build/bench/tiny | tee -a "$report"
 build/bench/chain_memory | tee -a "$report"
@@ -74,4 +86,4 @@ if library=$(ls build/libchainrule.so.*.*.* build/libchainrule.so 2>/dev/null | 
     say "stripped shared library: $(wc -c <build/libchainrule.stripped.so) bytes"
 fi
 say '```'
-echo "written to $report"
+echo "written to $report and bench/RESULTS.md"

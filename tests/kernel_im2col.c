@@ -265,6 +265,8 @@ typedef struct chain {
     int64_t n;
     double block, all;
     double lane[CR__LANES];
+    int height; /* of the tree of blocks */
+    double tree[32];
 } chain;
 
 static double fused(const chain *s, double a, double b, double c)
@@ -277,9 +279,26 @@ static double added(const chain *s, double a, double b)
     return s->wide ? a + b : (double)((float)a + (float)b);
 }
 
+/* Neighbours of equal size join, and in the end all. */
+static void end_lanes(chain *s, bool last)
+{
+    int64_t done = (s->n + CR__BLOCK - 1) / CR__BLOCK;
+    for (int half = CR__LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++)
+            s->lane[i] = added(s, s->lane[i], s->lane[i + half]);
+    s->tree[s->height++] = s->lane[0];
+    memset(s->lane, 0, sizeof s->lane);
+    for (; s->height > 1 && (last || done % 2 == 0); done /= 2) {
+        s->height--;
+        s->tree[s->height - 1] = added(s, s->tree[s->height - 1], s->tree[s->height]);
+    }
+}
+
 static void chain_add(chain *s, double a, double b)
 {
     if (s->lanes) {
+        if (s->n > 0 && s->n % CR__BLOCK == 0)
+            end_lanes(s, false);
         double *lane = &s->lane[s->n++ % CR__LANES];
         *lane = fused(s, a, b, *lane);
         return;
@@ -292,14 +311,12 @@ static void chain_add(chain *s, double a, double b)
     s->n++;
 }
 
-/* Reductions here have one block. */
 static double chain_end(chain *s)
 {
-    for (int half = CR__LANES / 2; s->lanes && half; half /= 2)
-        for (int i = 0; i < half; i++)
-            s->lane[i] = added(s, s->lane[i], s->lane[i + half]);
     if (s->lanes)
-        return s->lane[0];
+        end_lanes(s, true);
+    if (s->lanes)
+        return s->tree[0];
     return s->n > CR__GEMM_BLOCK ? added(s, s->all, s->block) : s->block;
 }
 
@@ -520,6 +537,33 @@ static void test_large(cr_dtype dtype, pass what)
     ok(passed, "%s, %s: larger ones", cr_dtype_name(dtype), pass_names[what]);
 }
 
+/* Channels by themselves: small ones, lines beyond a tile's, planes beyond the buffer, and sums of
+ * several blocks. */
+static void test_channels(cr_dtype dtype, pass what)
+{
+    static const conv shapes[] = {
+        CONV(2, 3, 5, 1, 1, { 56, 56 }, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }),
+        CONV(2, 2, 2, 1, 1, { 97, 71 }, { 5, 3 }, { 2, 2 }, { 2, 1 }, { 1, 1 }),
+        CONV(1, 2, 2, 1, 1, { 2500 }, { 4 }, { 1 }, { 3 }, { 2 }),
+        CONV(2, 1, 2, 1, 1, { 4, 1100 }, { 2, 2 }, { 1, 1 }, { 1, 1 }, { 1, 1 }),
+        CONV(2, 9, 2, 1, 1, { 31, 33 }, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 2, 2 }),
+        CONV(3, 2, 2, 1, 1, { 9, 11, 10 }, { 3, 2, 3 }, { 1, 2, 1 }, { 1, 0, 1 },
+             { 1, 1, 2 }),
+        CONV(2, 1, 2, 1, 1, { 40, 30 }, { 12, 11 }, { 1, 1 }, { 5, 5 }, { 1, 1 }),
+    };
+    bool passed = true;
+    for (int i = 0; passed && i < 120 + CR__COUNT(shapes); i++) {
+        conv c = i < CR__COUNT(shapes) ? shapes[i] : random_conv(i % 4 ? 33 : 150);
+        if (i >= CR__COUNT(shapes))
+            c.ins = c.outs = 1, c.groups += below(4);
+        if (i % 5 == 4)
+            *(what == INPUT ? &c.ins : &c.outs) = 2;
+        finish(&c);
+        passed = check_conv(&c, what, dtype, false);
+    }
+    ok(passed, "%s, %s: channels by themselves", cr_dtype_name(dtype), pass_names[what]);
+}
+
 /* Tiny images are scaled while they are read. */
 static void test_scaled(cr_dtype dtype, pass what)
 {
@@ -552,6 +596,8 @@ int main(void)
         for (int what = 0; what < PASSES; what++) {
             test_random(dtypes[i], (pass)what);
             test_large(dtypes[i], (pass)what);
+            if (!cr__is_half(dtypes[i]))
+                test_channels(dtypes[i], (pass)what);
             test_scaled(dtypes[i], (pass)what);
         }
     for (int i = 0; i < TEAMS; i++)

@@ -228,7 +228,8 @@ void cr__convolve_for(cr__isa isa, const cr__conv *conv, cr__team *team)
                                   cr__team *) = { convolve_forward, convolve_input,
                                                   convolve_weight };
     cr__gemm_job job = { .dtype = conv->dtype, .c = conv->result };
-    passes[conv->pass](isa, conv, &job, team);
+    if (!cr__depthwise_for(isa, conv, team))
+        passes[conv->pass](isa, conv, &job, team);
 }
 
 void cr__convolve(const cr__conv *conv, cr__team *team)

@@ -438,6 +438,87 @@ static void test_remark(void)
     cr_close(ctx);
 }
 
+/* Pieces of all sizes come and go: none lies in another, and all of them become one again. */
+static void test_pieces(void)
+{
+    enum { BYTES = 1 << 18, MOST = 400, TURNS = 40000 };
+    struct {
+        unsigned char *at;
+        size_t bytes;
+    } live[MOST];
+    static cr__reserve r;
+    int n = 0, taken = 0;
+    unsigned long state = 3;
+    bool sound = true;
+    char *memory = malloc(BYTES + 15);
+    cr__reserve_add(&r, (void *)(((uintptr_t)memory + 15) & ~(uintptr_t)15), BYTES);
+    for (int turn = 0; turn < TURNS; turn++) {
+        state = (state * 1103515245u + 12345u) & 0x7fffffff;
+        unsigned long x = state >> 8;
+        size_t bytes = x % 7 ? x % 200 : x % 9000;
+        if (n < MOST && (x >> 14) % 2) {
+            unsigned char *at = cr__reserve_take(&r, bytes, x % 3 == 0);
+            sound &= (uintptr_t)at % 16 == 0;
+            if (!at)
+                continue;
+            taken++;
+            memset(at, (int)(bytes & 0xff), bytes);
+            live[n].at = at;
+            live[n++].bytes = bytes;
+        } else if (n) {
+            int i = (int)(x % (unsigned long)n);
+            for (size_t k = 0; k < live[i].bytes; k++)
+                sound &= live[i].at[k] == (live[i].bytes & 0xff);
+            cr__reserve_give(&r, live[i].at);
+            live[i] = live[--n];
+        }
+    }
+    while (n)
+        cr__reserve_give(&r, live[--n].at);
+    ok(sound && taken > TURNS / 4, "%d pieces, each its own", taken);
+    void *all = cr__reserve_take(&r, BYTES - 64, false);
+    ok(all && !cr__reserve_take(&r, 64, false), "together they are what there was");
+    free(memory);
+}
+
+static void test_reserve(void)
+{
+    meter m;
+    cr_ctx *ctx = metered_open(&m, 4 << 20);
+    const size_t bytes = m.bytes, used = cr_memory_used(ctx);
+    cr_status status = cr_reserve(ctx, (4 << 20) + 1);
+    ok(status == CR_ERR_MEMORY && m.bytes == bytes, "beyond the limit: %s",
+       cr_message(ctx));
+    is_int(cr_reserve(ctx, 100), CR_ERR_MEMORY, "an error is pending");
+    cr_clear(ctx);
+    ok(cr_reserve(ctx, SIZE_MAX) == CR_ERR_MEMORY && m.bytes == bytes, "more than all");
+    cr_clear(ctx);
+    m.left = 0;
+    status = cr_reserve(ctx, 1 << 20);
+    ok(status == CR_ERR_MEMORY && m.bytes == bytes, "there is none: %s", cr_message(ctx));
+    m.left = -1;
+    cr_clear(ctx);
+    ok(cr_reserve(ctx, 0) == CR_OK && m.bytes == bytes, "none is wanted");
+    ok(cr_reserve(ctx, 1 << 20) == CR_OK && m.bytes >= bytes + (1 << 20), "some");
+    ok(cr_memory_used(ctx) == used && cr_get_stats(ctx).held >= 1 << 20, "is held only");
+    m.left = 0;
+    for (int i = 1; i < 300; i++) {
+        CR_SCOPE(ctx);
+        cr_eval(cr_ones(ctx, CR_DIMS(i * 97 % 300, 300)));
+        if (i % 7 == 0)
+            cr_trim(ctx);
+    }
+    ok(cr_error(ctx) == CR_OK, "it suffices: %s", cr_message(ctx));
+    ok(cr_eval(cr_ones(ctx, CR_DIMS(400000))) == CR_ERR_MEMORY, "and not for more");
+    cr_clear(ctx);
+    m.left = -1;
+    ok(cr_eval(cr_ones(ctx, CR_DIMS(400000))) == CR_OK && cr_reserve(ctx, 1000) == CR_OK,
+       "which the allocator has");
+    cr_close(ctx);
+    ok(!m.blocks && !m.bytes, "all goes back");
+    is_int(cr_reserve(NULL, 1), CR_ERR_NULL, "of nothing");
+}
+
 static void test_stats(void)
 {
     meter m;
@@ -476,6 +557,8 @@ static void test_stats(void)
 
 int main(void)
 {
+    test_pieces();
+    test_reserve();
     test_stats();
     test_everything_counts();
     test_limit_of_both();

@@ -205,13 +205,18 @@ static const workload workloads[] = {
     { "shapes", make_scalar, step_shapes, { 10, 300 }, 2 },
 };
 
+static size_t reserved, limit; /* of contexts that are opened; 0: none */
+
 static void open_work(work *w, const workload *load, int64_t size)
 {
     *w = (work){ .size = size };
     w->ctx = cr_open(&(cr_options){ .threads = 1,
                                     .alloc = counted_alloc,
                                     .free = counted_free,
+                                    .memory_limit = limit,
                                     .memory_user = &w->allocations });
+    if (reserved)
+        cr_reserve(w->ctx, reserved);
     w->params = (cr_params){ .ctx = w->ctx, .list = w->leaves };
     load->make(w);
 }
@@ -244,13 +249,46 @@ static void test_allocations(const workload *load, int64_t size)
     close_work(&w);
 }
 
+/* With all memory reserved not even the first step asks for any, nor what makes the network; how
+ * much that is a run before has told. */
+static void test_reserve(const workload *load, int64_t size)
+{
+    enum { STEPS = 6 };
+    work w;
+    open_work(&w, load, size);
+    for (int s = 0; s < STEPS; s++)
+        load->step(&w);
+    const size_t held = cr_get_stats(w.ctx).held, peak = cr_memory_peak(w.ctx);
+    close_work(&w);
+    for (int limited = 0; limited < 2; limited++) {
+        reserved = held + held / 4;
+        limit = limited ? peak + peak / 8 + held + held / 4 : 0;
+        open_work(&w, load, size);
+        const uint64_t before = cr_get_stats(w.ctx).allocations;
+        long allocations = w.allocations;
+        for (int s = 0; s < STEPS; s++) {
+            load->step(&w);
+            cr_trim(w.ctx);
+        }
+        ok(w.allocations == allocations && !cr_error(w.ctx) && before == 1 &&
+               cr_get_stats(w.ctx).allocations == 1 &&
+               cr_get_stats(w.ctx).held > reserved,
+           "%s of %" PRId64 ": %zu bytes reserved, %ld more allocations %s", load->name,
+           size, reserved, w.allocations - allocations, cr_message(w.ctx));
+        reserved = limit = 0;
+        close_work(&w);
+    }
+}
+
 int main(void)
 {
     const char *check = getenv("CHAINRULE_CHECK"); /* keeps the records of the dead */
     bool keeps = check && *check == '1';
     for (size_t i = 0; i < sizeof workloads / sizeof *workloads && !keeps; i++)
-        for (int k = 0; k < 3 && workloads[i].sizes[k]; k++)
+        for (int k = 0; k < 3 && workloads[i].sizes[k]; k++) {
             test_allocations(&workloads[i], workloads[i].sizes[k]);
+            test_reserve(&workloads[i], workloads[i].sizes[k]);
+        }
     if (keeps)
         skip(1, "in check mode no memory of nodes is used again");
     return done_testing();

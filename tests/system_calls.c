@@ -28,6 +28,10 @@ typedef struct work {
 static void open_work(work *w)
 {
     w->ctx = cr_open(&(cr_options){ .threads = 1 });
+}
+
+static void make_work(work *w)
+{
     w->x = cr_requires_grad(cr_scalar(w->ctx, 3.0));
     w->data = cr_rand(w->ctx, CR_DIMS(4, 16));
     w->labels = cr_from(w->ctx, CR_I64, CR_DIMS(4), ((int64_t[]){ 3, 1, 4, 1 }));
@@ -96,9 +100,25 @@ static bool steps_alone(void *arg)
     work w;
     (void)arg;
     open_work(&w);
+    make_work(&w);
     for (int i = 0; i < WARM; i++)
         step(&w);
     if (call_nothing()) {
+        for (int i = 0; i < STEPS; i++)
+            step(&w);
+        syscall(SYS_exit, cr_error(w.ctx) == CR_OK ? 0 : 1);
+    }
+    return false;
+}
+
+/* With memory reserved nor does the first step, or what makes a network. */
+static bool begins_alone(void *arg)
+{
+    work w;
+    (void)arg;
+    open_work(&w);
+    if (cr_reserve(w.ctx, 8 << 20) == CR_OK && call_nothing()) {
+        make_work(&w);
         for (int i = 0; i < STEPS; i++)
             step(&w);
         syscall(SYS_exit, cr_error(w.ctx) == CR_OK ? 0 : 1);
@@ -113,8 +133,10 @@ int main(void)
         skip(1, "in check mode no memory of nodes is used again");
     else if (!tap_child(is_possible, NULL) || tap_child(is_enforced, NULL))
         skip(1, "calls of the system cannot be forbidden here");
-    else
+    else {
         ok(tap_child(steps_alone, NULL), "steps call the system for nothing");
+        ok(tap_child(begins_alone, NULL), "nor does the first, where memory is reserved");
+    }
     return done_testing();
 }
 
@@ -122,7 +144,7 @@ int main(void)
 
 int main(void)
 {
-    (void)open_work, (void)step;
+    (void)open_work, (void)make_work, (void)step;
     skip(1, "calls of the system cannot be forbidden here");
     return done_testing();
 }

@@ -222,6 +222,16 @@ typedef struct cr_stats {
 } cr_stats;
 CR_API cr_stats cr_get_stats(const cr_ctx *ctx);
 
+/* Obtains memory beforehand and touches it, so that the system has given its pages: so many bytes,
+ * in one block, and those of the threads, which are started. All that is made from then on is taken
+ * from there as long as it suffices, and returns there when it goes: not even the first step of a
+ * training asks the allocator or the system for anything then. A program that has run knows how
+ * much that is: cr_get_stats().held, and a quarter on top for what division into pieces loses.
+ * What is reserved counts as held, as used only when it is; another call adds to it; cr_trim() does
+ * not give it back, cr_close() does. Errors: CR_ERR_MEMORY if there is not so much, or memory_limit
+ * leaves less; nothing has changed then. */
+CR_API cr_status cr_reserve(cr_ctx *ctx, size_t bytes);
+
 /* The peak is from now on that of what comes: what is used now, to begin with. */
 CR_API void cr_reset_peak(cr_ctx *ctx);
 

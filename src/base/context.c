@@ -154,6 +154,17 @@ size_t cr_memory_peak(const cr_ctx *ctx)
     return ctx ? ctx->memory.peak : 0;
 }
 
+cr_status cr_reserve(cr_ctx *ctx, size_t bytes)
+{
+    if (!ctx)
+        return CR_ERR_NULL;
+    if (ctx->status != CR_OK || !cr__may_change(ctx, "reserve"))
+        return ctx->status;
+    if (bytes < CR__LEAST_RESERVE || cr__memory_reserve(ctx, bytes))
+        cr__team_prepare(ctx->team);
+    return ctx->status;
+}
+
 void cr_reset_peak(cr_ctx *ctx)
 {
     if (ctx && cr__may_change(ctx, "reset_peak"))

@@ -22,6 +22,7 @@ typedef enum account {
 typedef struct block_header {
     _Alignas(16) size_t bytes; /* block_header included */
     account account;
+    bool reserved; /* it is a piece of the reserve */
 } block_header;
 
 static void *system_alloc(void *user, size_t bytes)
@@ -82,7 +83,8 @@ static void fail_system(cr_ctx *ctx, size_t bytes)
 
 static const char in_allocator[] = "the allocator";
 
-static void *try_alloc(cr_ctx *ctx, size_t bytes, bool zeroed)
+/* From the allocator. */
+static block_header *new_block(cr_ctx *ctx, size_t bytes, bool zeroed)
 {
     cr__memory *memory = &ctx->memory;
     const char *outer = ctx->busy;
@@ -99,7 +101,37 @@ static void *try_alloc(cr_ctx *ctx, size_t bytes, bool zeroed)
         return NULL;
     memory->held += bytes;
     memory->allocations++;
+    block->reserved = false;
+    return block;
+}
+
+static void free_kept_pieces(cr_ctx *ctx);
+
+/* From the reserve, if there is one: what the pool keeps of it makes room. */
+static block_header *new_piece(cr_ctx *ctx, size_t bytes, bool zeroed, account where)
+{
+    cr__memory *memory = &ctx->memory;
+    if (!memory->reserve.regions)
+        return NULL;
+    block_header *block = cr__reserve_take(&memory->reserve, bytes, where != BY_ELEMENTS);
+    if (!block && memory->cached) {
+        free_kept_pieces(ctx);
+        block = cr__reserve_take(&memory->reserve, bytes, where != BY_ELEMENTS);
+    }
+    if (block && zeroed)
+        memset(block, 0, bytes);
+    if (block)
+        block->reserved = true;
+    return block;
+}
+
+static void *try_alloc(cr_ctx *ctx, size_t bytes, bool zeroed, account where)
+{
+    block_header *block = new_piece(ctx, bytes, zeroed, where);
+    if (!block && !(block = new_block(ctx, bytes, zeroed)))
+        return NULL;
     block->bytes = bytes;
+    block->account = where;
     return block + 1;
 }
 
@@ -110,15 +142,14 @@ static void *obtain_block(cr_ctx *ctx, size_t bytes, bool zeroed, account where)
     size_t all = bytes + sizeof(block_header);
     void *block = NULL;
     if (bytes <= (size_t)CR__MAX_BYTES) {
-        block = try_alloc(ctx, all, zeroed);
+        block = try_alloc(ctx, all, zeroed, where);
         if (!block && memory->cached) {
             cr__memory_trim(ctx);
-            block = try_alloc(ctx, all, zeroed);
+            block = try_alloc(ctx, all, zeroed, where);
         }
     }
     if (!block)
         return NULL;
-    ((block_header *)block - 1)->account = where;
     if (where != BY_ELEMENTS)
         memory->taken += all;
     if (where == KEPT)
@@ -158,6 +189,10 @@ void cr__free(cr_ctx *ctx, void *memory)
         ctx->memory.taken -= block->bytes;
     if (block->account == KEPT)
         ctx->memory.kept -= block->bytes;
+    if (block->reserved) {
+        cr__reserve_give(&ctx->memory.reserve, block);
+        return;
+    }
     ctx->memory.held -= block->bytes;
     const char *outer = ctx->busy;
     ctx->busy = in_allocator;
@@ -221,6 +256,26 @@ void cr__memory_trim(cr_ctx *ctx)
     shrink_cache(ctx, 0);
 }
 
+static bool is_reserved(const void *memory)
+{
+    return ((const block_header *)memory - 1)->reserved;
+}
+
+static void free_kept_pieces(cr_ctx *ctx)
+{
+    cr__memory *memory = &ctx->memory;
+    for (int c = 0; c < CR__SIZE_CLASSES; c++)
+        for (cr__buffer **link = &memory->free_buffers[c], *buffer; (buffer = *link);) {
+            if (!is_reserved(buffer)) {
+                link = &buffer->next_free;
+                continue;
+            }
+            *link = buffer->next_free;
+            memory->cached -= block_bytes(buffer);
+            cr__free(ctx, buffer);
+        }
+}
+
 /* A kept block of the class, or, rather than fresh pages, of the next few. */
 static cr__buffer *take_kept(cr__memory *memory, int size_class)
 {
@@ -248,6 +303,12 @@ static cr__buffer *take_kept(cr__memory *memory, int size_class)
  * less. */
 #define HUGE_FROM ((size_t)4 << 20)
 
+static void prefer_huge(const cr_ctx *ctx, void *block, size_t bytes)
+{
+    if (bytes >= HUGE_FROM && ctx->memory.alloc == system_alloc && !is_reserved(block))
+        cr__prefer_huge_pages(block, bytes);
+}
+
 /* A block from the allocator. */
 static cr__buffer *make_block(cr_ctx *ctx, size_t bytes, int size_class)
 {
@@ -264,8 +325,7 @@ static cr__buffer *make_block(cr_ctx *ctx, size_t bytes, int size_class)
     cr__buffer *buffer = allocate(ctx, room + OVERHEAD, false, BY_ELEMENTS);
     if (!buffer)
         return NULL;
-    if (room >= HUGE_FROM && memory->alloc == system_alloc)
-        cr__prefer_huge_pages(buffer, room + OVERHEAD);
+    prefer_huge(ctx, buffer, room + OVERHEAD);
     uintptr_t data = (uintptr_t)(buffer + 1) + CR__BUFFER_ALIGN - 1;
     *buffer = (cr__buffer){
         .data = (void *)(data & ~(uintptr_t)(CR__BUFFER_ALIGN - 1)),
@@ -361,6 +421,50 @@ void cr__pooled_free(void *memory)
         cr__buffer_release(*(cr__buffer **)(void *)((char *)memory - POOLED_HEAD));
 }
 
+/* ---- the reserve ---- */
+
+#define LEAST_PAGE 4096
+
+/* A region: its header, which the next one hangs on, and what pieces are taken from. */
+typedef struct region {
+    block_header header;
+    _Alignas(16) struct region *next;
+} region;
+
+bool cr__memory_reserve(cr_ctx *ctx, size_t bytes)
+{
+    cr__memory *memory = &ctx->memory;
+    const size_t used = cr__memory_used(memory), all = bytes + sizeof(region);
+    if (bytes > memory->limit || used > memory->limit - bytes) {
+        cr__fail_limit(ctx, bytes);
+        return false;
+    }
+    region *added = (region *)(void *)new_block(ctx, all, false);
+    if (!added) {
+        fail_system(ctx, bytes);
+        return false;
+    }
+    added->header.bytes = all;
+    prefer_huge(ctx, &added->next, all - sizeof(block_header));
+    for (volatile char *at = (char *)(added + 1); at < (char *)added + all;
+         at += LEAST_PAGE)
+        *at = 0;
+    added->next = memory->reserve.regions;
+    memory->reserve.regions = added;
+    cr__reserve_add(&memory->reserve, added + 1, bytes);
+    return true;
+}
+
+void cr__memory_close(cr_ctx *ctx)
+{
+    cr__memory_trim(ctx);
+    for (region *at = ctx->memory.reserve.regions, *next; at; at = next) {
+        next = at->next;
+        ctx->busy = in_allocator;
+        ctx->memory.free(ctx->memory.user, at, at->header.bytes);
+    }
+}
+
 /* ---- slabs ---- */
 
 /* Chunks double from the first to the second, so that small programs stay small; then they are an
@@ -406,8 +510,7 @@ static bool add_chunk(cr_ctx *ctx, cr__slab *slab, size_t records)
     slab_chunk *added = allocate(ctx, size - ALLOCATORS_OWN, false, KEPT);
     if (!added)
         return false;
-    if (size >= HUGE_FROM && ctx->memory.alloc == system_alloc)
-        cr__prefer_huge_pages(added, size - ALLOCATORS_OWN);
+    prefer_huge(ctx, added, size - ALLOCATORS_OWN);
     *added = (slab_chunk){ slab->ahead, size };
     slab->bytes += size;
     slab->ahead = added;

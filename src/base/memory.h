@@ -81,6 +81,20 @@ void *cr__slab_new(cr_ctx *ctx, cr__slab *slab);
 /* Room for so many records that were never used; false with the error recorded. */
 bool cr__slab_reserve(cr_ctx *ctx, cr__slab *slab, size_t records);
 
+/* Memory that cr_reserve() has obtained, and that allocations are taken from first: reserve.c. */
+typedef struct cr__reserve {
+    void *regions;                            /* from the allocator */
+    struct cr__piece *free[CR__SIZE_CLASSES]; /* pieces of a size class; */
+    uint64_t any[CR__SIZE_CLASSES / 64];      /* bits: whether there is one */
+} cr__reserve;
+
+/* A piece, aligned to 16, or NULL; its end; more to take pieces from: aligned to 16, of at least
+ * CR__LEAST_RESERVE bytes. What stays long lies at the other end than what comes and goes. */
+#define CR__LEAST_RESERVE ((size_t)64)
+void *cr__reserve_take(cr__reserve *reserve, size_t bytes, bool stays);
+void cr__reserve_give(cr__reserve *reserve, void *memory);
+void cr__reserve_add(cr__reserve *reserve, void *memory, size_t bytes);
+
 /* `taken`: whatever there is, tensors' elements and all records; `kept` of it for the next
  * record or plan (free records of slabs, lists). The difference is used, and stands against
  * the limit. `cached` is kept for the next tensor, and goes where it is in the way. */
@@ -94,6 +108,7 @@ typedef struct cr__memory {
     uint64_t allocations;
     cr__buffer *free_buffers[CR__SIZE_CLASSES];
     cr__slab borrowed; /* the records of borrowed buffers */
+    cr__reserve reserve;
 } cr__memory;
 CR__INLINE size_t cr__memory_used(const cr__memory *memory)
 {
@@ -124,6 +139,9 @@ void cr__memory_init(cr__memory *memory, const cr_options *options);
 void cr__memory_begin(cr__memory *memory, const cr_options *options);
 void cr__memory_reset_peak(cr__memory *memory);
 void cr__memory_trim(cr_ctx *ctx);
+/* Obtains so many bytes, and touches them; false with the error recorded. */
+bool cr__memory_reserve(cr_ctx *ctx, size_t bytes);
+void cr__memory_close(cr_ctx *ctx); /* when nothing is in use any more */
 /* All records that were ever used, also those that are free. */
 void cr__slab_each(cr__slab *slab, void (*visit)(void *record));
 void cr__slab_close(cr_ctx *ctx, cr__slab *slab);

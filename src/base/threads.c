@@ -416,6 +416,19 @@ void cr__parallel(cr__team *team, int64_t n, cr__body *body, void *arg)
         run_job(team, n, body, arg);
 }
 
+static void do_nothing(void *arg, int64_t chunk, int worker)
+{
+    (void)arg, (void)chunk, (void)worker;
+}
+
+void cr__team_prepare(cr__team *team)
+{
+    const size_t bytes = (size_t)team->size * WORKER_BYTES;
+    for (size_t at = 0; at < bytes; at += 4096) /* the smallest page there is */
+        ((volatile char *)team->scratch)[at] = 0;
+    run_job(team, team->size, do_nothing, NULL);
+}
+
 /* A thread takes a few microseconds to be told and to answer: it gets no less than LEAST.
  * Chunks of CHUNK are long beside what handing one out takes, and short beside the work, so
  * that threads end together. In nanoseconds. */

@@ -23,6 +23,9 @@ int cr__team_size(const cr__team *team);
 void *cr__team_scratch(cr__team *team, int worker);
 void *cr__team_room(cr__team *team, int worker, int room);
 
+/* Starts its threads, and touches their memory: jobs need no more of either. */
+void cr__team_prepare(cr__team *team);
+
 /* Calls body(arg, chunk, worker) for every chunk below n, on the team's threads, and
  * returns when all are done. n may be much larger than the team. worker is below
  * cr__team_size() and below n, and no two chunks that run at the same time have the same

@@ -119,7 +119,7 @@ void cr_close(cr_ctx *ctx)
         cr__slab_close(ctx, &ctx->attrs[i]);
     if (ctx->team)
         cr__team_close(ctx, ctx->team);
-    cr__memory_trim(ctx);
+    cr__memory_close(ctx);
     cr__memory memory = ctx->memory;
     ctx->busy = "the allocator";
     memory.free(memory.user, ctx, sizeof *ctx);

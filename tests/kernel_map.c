@@ -532,6 +532,77 @@ static void test_set(cr__isa isa)
     ok(complete, "%s: every kernel that the table promises exists", cr__isa_name(isa));
 }
 
+/* ---- several maps in one ---- */
+
+/* What the parts give: sources a, b, p, q in the order of the kernels. */
+static void in_parts(cr__isa isa, cr__map_code outer, cr__map_code left,
+                     cr__map_code right, const void *const *src, float *to, int64_t n)
+{
+    static const int64_t both[2] = { 1, 1 }, one[2] = { 1, 0 };
+    static CR__ALIGNED(64) float part[2][N + CR__PAD];
+    const void *sides[2] = { src[0], src[1] };
+    const cr__map_code codes[2] = { left, right };
+    for (int k = 0; k < 2; k++) {
+        const void *in[2] = { src[k], src[2 + k] };
+        if (!codes[k])
+            continue;
+        cr__map_find_for(isa, codes[k], CR_F32, CR_F32)(part[k], in, one, n);
+        sides[k] = part[k];
+    }
+    cr__map_find_for(isa, outer, CR_F32, CR_F32)(to, sides, both, n);
+}
+
+/* Of n elements, in memory of its own or in place of a source; nothing else is written. */
+static bool join_exact(cr__isa isa, cr__join join, const float *want, int64_t n)
+{
+    static CR__ALIGNED(64) char memory[3 * GUARD];
+    const size_t bytes = (size_t)n * sizeof *want;
+    for (int j = -1; j < 2; j++) {
+        const void *src[4] = { operands[0], operands[1], operands[2], operands[2] + 1 };
+        char *dst = memory + GUARD;
+        memset(memory, 0x5a, sizeof memory);
+        if (j >= 0)
+            src[j] = memcpy(dst, operands[j], bytes);
+        cr__join_find_for(isa, join)(dst, src, NULL, n);
+        if (!equal_first(CR_F32, dst, want, n))
+            return false;
+        for (char *p = memory; p < memory + sizeof memory; p++)
+            if ((p < dst || p >= dst + bytes) && *p != 0x5a)
+                return false;
+    }
+    return true;
+}
+
+static void test_join(cr__isa isa, cr__join join, const char *name, cr__map_code outer,
+                      cr__map_code left, cr__map_code right)
+{
+    bool right_bits = true;
+    for (int round = 0; round < 40 && right_bits; round++) {
+        float uniform[2][CR__PAD], *want = (float *)(void *)result;
+        const void *src[4] = { operands[0], operands[1], uniform[0], uniform[1] };
+        fill(CR_F32, operands[0]);
+        fill(CR_F32, operands[1]);
+        fill(CR_F32, operands[2]);
+        for (int k = 0; k < 2; k++)
+            for (int i = 0; i < CR__PAD; i++)
+                uniform[k][i] = load(CR_F32, operands[2] + k, 0).f32;
+        in_parts(isa, outer, left, right, src, want, N);
+        for (int64_t n = 0; n <= MOST && right_bits; n++)
+            right_bits = join_exact(isa, join, want, n);
+        cr__join_find_for(isa, join)(other, src, NULL, N);
+        right_bits = right_bits && equal_first(CR_F32, other, want, N);
+    }
+    ok(right_bits, "%s: %s gives the bits of its parts", cr__isa_name(isa), name);
+}
+
+static void test_joins(cr__isa isa)
+{
+#define TEST_JOIN(name, outer, left, right, ...)                            \
+    test_join(isa, CR__JOIN_##name, #name, CR__MAP_##outer, CR__MAP_##left, \
+              CR__MAP_##right);
+    CR__EACH_JOIN(TEST_JOIN)
+}
+
 static bool same = true;
 
 static void compare(cr__isa isa, cr__map_code code, cr_dtype in, cr_dtype out,
@@ -649,6 +720,7 @@ int main(void)
         if (!cr__isa_usable(isa))
             continue;
         test_set(isa);
+        test_joins(isa);
         test_same_bits(isa);
     }
     for (cr_dtype t = CR_F32; t <= CR_I32; t++)

@@ -26,6 +26,7 @@ static size_t divide(cr__program *p, char **at, size_t n, size_t members)
     p->strided = (cr__strided *)(void *)carve(at, n * sizeof *p->strided);
     p->last_use = (uint16_t *)(void *)carve(at, members * sizeof *p->last_use);
     p->temps = (uint16_t *)(void *)carve(at, 3 * n * sizeof *p->temps);
+    p->joins = (uint8_t *)carve(at, members);
     return (size_t)(*at - begin);
 }
 
@@ -38,15 +39,6 @@ size_t cr__program_bytes(const cr__group *group)
 
 /* ---- members ---- */
 
-/* The member that makes the value, NULL: it is made outside. */
-static inline cr__unit *member(const cr__program *p, const cr__use *use)
-{
-    cr__unit *unit = &p->plan->units[use->unit];
-    bool inside = use->kind == CR__USE_UNIT && !use->look && unit->group == p->number &&
-                  unit->kind != CR__UNIT_OLD;
-    return inside ? unit : NULL;
-}
-
 /* Which member reads which last, and the length of rows. */
 static void look_ahead(cr__program *p)
 {
@@ -57,10 +49,13 @@ static void look_ahead(cr__program *p)
         cr__unit *unit = &plan->units[at - 1];
         unit->place = place;
         p->last_use[place] = place;
+        p->joins[place] = 0;
         for (uint32_t k = 0; k < unit->n_uses; k++) {
             const cr__use *use = &plan->uses[unit->uses + k];
-            const cr__unit *made = member(p, use);
+            const cr__unit *made = cr__member(p, use);
             int64_t row = made ? p->length : cr__row_of(plan, use);
+            if (made && p->last_use[made->place] != made->place)
+                p->joins[made->place] = CR__JOIN_NEVER;
             if (made)
                 p->last_use[made->place] = place;
             p->length = row < p->length ? row : p->length;
@@ -70,10 +65,13 @@ static void look_ahead(cr__program *p)
 
 /* Temporaries whose last reader the member is are free again; so are those that hold what other
  * groups make: they are the member's alone. */
-static void free_temps(cr__program *p, const cr__unit *unit, const uint16_t *src)
+static void free_temps(cr__program *p, const cr__unit *unit, const cr__use *const *uses,
+                       uint32_t n, const uint16_t *src)
 {
-    for (uint32_t k = 0; k < unit->n_uses; k++) {
-        const cr__unit *made = member(p, &p->plan->uses[unit->uses + k]);
+    for (uint32_t k = 0; k < n; k++) {
+        const cr__unit *made = uses[k] ? cr__member(p, uses[k]) : NULL;
+        if (!uses[k])
+            continue;
         if (!made) {
             if (src[k] != unit->reg)
                 cr__free_temp(p, src[k]);
@@ -86,7 +84,7 @@ static void free_temps(cr__program *p, const cr__unit *unit, const uint16_t *src
 
 static uint16_t operand_register(cr__program *p, const cr__use *use)
 {
-    const cr__unit *made = member(p, use);
+    const cr__unit *made = cr__member(p, use);
     return made ? made->reg : cr__outside(p, use);
 }
 
@@ -131,14 +129,15 @@ static bool is_its_operand(const cr__program *p, const cr__unit *unit, uint16_t 
     if (map->code != CR__MAP_cast)
         return false;
     if (to == CR_F32)
-        return cr__is_half(from) && !member(p, use) && !(unit->flags & CR__STORED) &&
+        return cr__is_half(from) && !cr__member(p, use) && !(unit->flags & CR__STORED) &&
                p->regs[src].kind == CR__REG_TEMP;
     return cr__is_half(to) && from == CR_F32 && p->last_use[unit->place] == unit->place &&
            p->regs[src].step == 1;
 }
 
-/* The instruction that computes the unit, and its register. */
-static void add_map(cr__program *p, cr__unit *unit, const uint16_t *src)
+/* The instruction that computes the unit, by the kernel of n operands, and its register. */
+static void add_map(cr__program *p, cr__unit *unit, cr__map_fn *fn, const uint16_t *src,
+                    uint32_t n)
 {
     const cr__map *map = unit->op->internal;
     const cr_dtype dtype = (cr_dtype)unit->dtype;
@@ -148,8 +147,8 @@ static void add_map(cr__program *p, cr__unit *unit, const uint16_t *src)
         unit->reg = cr__new_temp(p, cr__register_dtype(dtype));
     cr__instruction *code =
         cr__add_instruction(p, map->source ? CR__INDEX : CR__MAP, unit->reg);
-    code->fn = unit->map;
-    for (uint32_t k = 0; k < unit->n_uses; k++) {
+    code->fn = fn;
+    for (uint32_t k = 0; k < n; k++) {
         code->step[k] = p->regs[src[k]].step;
         cr__add_source(code, src[k]);
     }
@@ -162,15 +161,20 @@ static void add_map(cr__program *p, cr__unit *unit, const uint16_t *src)
 static void emit_map(cr__program *p, cr__unit *unit)
 {
     uint16_t src[4] = { 0 };
-    for (uint32_t k = 0; k < unit->n_uses; k++)
-        src[k] = operand_register(p, &p->plan->uses[unit->uses + k]);
-    if (is_its_operand(p, unit, src[0]))
+    const cr__use *uses[4];
+    cr__map_fn *joined = cr__joined(p, unit, uses);
+    const uint32_t n = joined ? 4 : unit->n_uses;
+    for (uint32_t k = 0; k < n && !joined; k++)
+        uses[k] = &p->plan->uses[unit->uses + k];
+    for (uint32_t k = 0; k < n; k++)
+        src[k] = uses[k] ? operand_register(p, uses[k]) : src[0];
+    if (!joined && is_its_operand(p, unit, src[0]))
         unit->reg = src[0];
     else
-        add_map(p, unit, src);
+        add_map(p, unit, joined ? joined : unit->map, src, n);
     if (cr__is_half((cr_dtype)unit->dtype))
         round_result(p, unit);
-    free_temps(p, unit, src);
+    free_temps(p, unit, uses, n, src);
 }
 
 /* Temporaries in the worker's memory, behind its blocks. */
@@ -209,10 +213,11 @@ void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memo
                         .nonfinite = &plan->nonfinite };
     divide(p, &at, group->places, group->count);
     look_ahead(p);
+    cr__find_joins(p);
     for (uint32_t i = group->first; i; i = plan->units[i - 1].next) {
         if (i == group->root)
             p->result = operand_register(p, &plan->uses[plan->units[i - 1].uses]);
-        else
+        else if (!cr__is_inside(p, &plan->units[i - 1]))
             emit_map(p, &plan->units[i - 1]);
     }
     place_temps(p);

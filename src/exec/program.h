@@ -80,6 +80,7 @@ typedef struct cr__program {
     cr__strided *strided; /* of loads */
     char *numbers;        /* blocks of CR__PAD elements, and parameters of indices */
     uint16_t *last_use;   /* of a member's value: the last member to read it */
+    uint8_t *joins;       /* of a member: the join that computes it, and flags */
     uint16_t *temps;      /* free numbers */
     int n_code, n_regs, n_outer, n_strided, n_numbers, n_temps, n_free, n_blocks;
     int temp_size;   /* bytes of the largest element */
@@ -109,6 +110,31 @@ CR__INLINE void cr__add_source(cr__instruction *code, uint16_t src)
 
 /* The register of an operand that another group makes, or a number. */
 uint16_t cr__outside(cr__program *p, const cr__use *use);
+
+/* The member that makes the value, NULL: it is made outside. */
+CR__INLINE cr__unit *cr__member(const cr__program *p, const cr__use *use)
+{
+    cr__unit *unit = &p->plan->units[use->unit];
+    bool inside = use->kind == CR__USE_UNIT && !use->look && unit->group == p->number &&
+                  unit->kind != CR__UNIT_OLD;
+    return inside ? unit : NULL;
+}
+
+/* ---- join.c ---- */
+
+enum {
+    CR__JOIN_INSIDE = 32, /* it is computed by the only member that reads it */
+    CR__JOIN_NEVER = 64   /* several do */
+};
+
+/* Behind the look ahead: which members are joined. Then, of one that is, its kernel and operands,
+ * of which some may be NULL; NULL: it is not. */
+void cr__find_joins(cr__program *p);
+CR__INLINE bool cr__is_inside(const cr__program *p, const cr__unit *unit)
+{
+    return p->joins[unit->place] == CR__JOIN_INSIDE;
+}
+cr__map_fn *cr__joined(const cr__program *p, const cr__unit *unit, const cr__use *of[4]);
 
 /* One element, CR__PAD times. */
 void cr__fill_block(char *to, const void *from, size_t size);

@@ -96,6 +96,26 @@ typedef struct cr__random_params {
  * write f32: see cr__half. */
 cr__map_fn *cr__map_find(cr__map_code code, cr_dtype in, cr_dtype out);
 
+/* Several maps of f32 in one, with the bits of the parts: each rounds. `outer` is of two
+ * operands, and `left` and `right` are what those are, maps of something that varies, a or b,
+ * and of a uniform operand, p or q; or NONE, a or b itself. Sources: a, b, p, q. */
+#define CR__EACH_JOIN(JOIN)                       \
+    JOIN(scaled_sum, add, mul, mul, a *p + b * q) \
+    JOIN(scaled_plus, add, mul, NONE, a *p + b)   \
+    JOIN(plus_scaled, add, NONE, mul, a + b * q)  \
+    JOIN(minus_scaled, sub, NONE, mul, a - b * q) \
+    JOIN(over_sum, div, NONE, add, a / (b + q))   \
+    JOIN(scaled_hypot, hypot, mul, mul, CR__V(f32_length)(a * p, b * q))
+
+typedef enum cr__join {
+    CR__JOIN_NONE = 0,
+#define CR__JOIN_CODE(name, ...) CR__JOIN_##name,
+    CR__EACH_JOIN(CR__JOIN_CODE)
+#undef CR__JOIN_CODE
+        CR__JOINS
+} cr__join;
+cr__map_fn *cr__join_find(cr__join join);
+
 /* What a map of one operand makes of x in f64: the same number whatever libm there is. */
 double cr__map_of(cr__map_code code, double x);
 

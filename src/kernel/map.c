@@ -458,6 +458,18 @@ cr__map_fn *cr__map_find_for(cr__isa isa, cr__map_code code, cr_dtype in, cr_dty
     return table ? table[code] : NULL;
 }
 
+#define JOIN_TABLE(SET) joins##SET
+cr__map_fn *cr__join_find_for(cr__isa isa, cr__join join)
+{
+    static cr__map_fn *const *const tables_of[CR__ISAS] = { CR__EACH_SET(JOIN_TABLE) };
+    return tables_of[isa][join];
+}
+
+cr__map_fn *cr__join_find(cr__join join)
+{
+    return cr__join_find_for(cr__isa_in_use(), join);
+}
+
 double cr__map_of(cr__map_code code, double x)
 {
     elementary(code, &x, 1);

@@ -3,3 +3,4 @@
 
 #define CR__BODY "map_body.h"
 #include "for_each_float.h"
+#include "join_body.h"

@@ -1,0 +1,132 @@
+/* Maps of a program that are computed by the instruction of the map that reads them, where
+ * the kernels have one for both (CR__EACH_JOIN): the reader is joined, and its operands are
+ * those of the maps inside. */
+#include "program.h"
+
+typedef struct join_row {
+    uint8_t outer, side[2];
+} join_row;
+_Static_assert((int)CR__JOINS <= (int)CR__JOIN_INSIDE, "a code and flags");
+
+static const join_row rows[CR__JOINS] = {
+#define JOIN_ROW(name, outer, left, right, ...) \
+    [CR__JOIN_##name] = { CR__MAP_##outer, { CR__MAP_##left, CR__MAP_##right } },
+    CR__EACH_JOIN(JOIN_ROW)
+#undef JOIN_ROW
+};
+
+/* An f32 map of an element each: its code, CR__MAP_NONE if it is none. */
+static cr__map_code code_of(const cr__unit *unit)
+{
+    const bool is =
+        unit->kind == CR__UNIT_MAP && unit->dtype == CR_F32 && unit->role == CR__EACH;
+    return is ? ((const cr__map *)unit->op->internal)->code : CR__MAP_NONE;
+}
+
+static bool varies(const cr__program *p, const cr__use *use)
+{
+    const cr__unit *made = cr__member(p, use);
+    if (use->dtype != CR_F32 || made)
+        return made && made->dtype == CR_F32 && made->role == CR__EACH;
+    cr__access access = cr__access_of(p->plan, use);
+    return access != CR__ACCESS_ONE && access != CR__ACCESS_ROW;
+}
+
+static bool is_uniform(const cr__program *p, const cr__use *use)
+{
+    return use->dtype == CR_F32 && !cr__member(p, use) &&
+           cr__access_of(p->plan, use) == CR__ACCESS_ONE;
+}
+
+/* Whether what the member reads is still there where its reader stands: nothing in between is
+ * stored in its place. */
+static bool stays(const cr__program *p, const cr__unit *in, const cr__unit *reader)
+{
+    const cr__plan *plan = p->plan;
+    for (uint32_t at = in->next; &plan->units[at - 1] != reader;
+         at = plan->units[at - 1].next)
+        for (uint32_t k = 0; k < in->n_uses && plan->units[at - 1].slot; k++) {
+            const cr__use *use = &plan->uses[in->uses + k];
+            if (use->kind == CR__USE_UNIT &&
+                plan->units[use->unit].slot == plan->units[at - 1].slot)
+                return false;
+        }
+    return true;
+}
+
+/* The operands of what the reader's is, if that is a map of this code which nothing else reads:
+ * what varies and what is uniform, whichever comes first. */
+static bool look_inside(const cr__program *p, const cr__unit *reader, const cr__use *use,
+                        cr__map_code code, const cr__use **varying,
+                        const cr__use **uniform)
+{
+    const cr__unit *unit = cr__member(p, use);
+    if (!unit || code_of(unit) != code || unit->level != reader->level ||
+        unit->flags & CR__STORED || p->joins[unit->place] & (uint8_t)~CR__JOIN_INSIDE)
+        return false;
+    const cr__use *left = &p->plan->uses[unit->uses], *right = left + 1;
+    const bool turned = is_uniform(p, left);
+    *varying = turned ? right : left;
+    *uniform = turned ? left : right;
+    return varies(p, *varying) && is_uniform(p, *uniform) && stays(p, unit, reader);
+}
+
+/* Whether the row fits the map, and its operands then, as the kernel takes them. */
+static bool fits(const cr__program *p, const cr__unit *unit, const join_row *row,
+                 const cr__use *of[4])
+{
+    for (int side = 0; side < 2; side++) {
+        const cr__use *use = &p->plan->uses[unit->uses + (uint32_t)side];
+        const cr__map_code code = row->side[side];
+        of[side] = use;
+        of[2 + side] = NULL;
+        if (code ? !look_inside(p, unit, use, code, &of[side], &of[2 + side])
+                 : !varies(p, use))
+            return false;
+    }
+    return true;
+}
+
+/* What is inside is read where the reader reads it. */
+static void join(cr__program *p, const cr__unit *unit, const join_row *row)
+{
+    for (uint32_t side = 0; side < 2; side++) {
+        if (!row->side[side])
+            continue;
+        const cr__unit *in = cr__member(p, &p->plan->uses[unit->uses + side]);
+        p->joins[in->place] = CR__JOIN_INSIDE;
+        for (uint32_t k = 0; k < in->n_uses; k++) {
+            const cr__unit *made = cr__member(p, &p->plan->uses[in->uses + k]);
+            if (made && p->last_use[made->place] < unit->place)
+                p->last_use[made->place] = unit->place;
+        }
+    }
+}
+
+void cr__find_joins(cr__program *p)
+{
+    const cr__plan *plan = p->plan;
+    for (uint32_t at = p->group->first; at; at = plan->units[at - 1].next) {
+        const cr__unit *unit = &plan->units[at - 1];
+        const cr__use *of[4];
+        const cr__map_code code = code_of(unit);
+        for (uint8_t k = 1; k < CR__JOINS && code; k++) {
+            if (rows[k].outer != code || !fits(p, unit, &rows[k], of))
+                continue;
+            join(p, unit, &rows[k]);
+            p->joins[unit->place] |= k;
+            break;
+        }
+    }
+}
+
+cr__map_fn *cr__joined(const cr__program *p, const cr__unit *unit, const cr__use *of[4])
+{
+    const unsigned k = p->joins[unit->place] & (CR__JOIN_INSIDE - 1);
+    if (!k)
+        return NULL;
+    const bool fit = fits(p, unit, &rows[k], of);
+    CR__ASSERT(fit);
+    (void)fit;
+    return cr__join_find((cr__join)k);
+}

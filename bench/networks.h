@@ -5,9 +5,66 @@
 
 #include "work.h"
 
+/* ---- mlp ---- */
+
+/* Linear layers with ReLU between them. Leaves: the weights, then the biases. */
+typedef struct mlp {
+    int batch, layers, sizes[4];
+    enum { NO_OPTIM, SGD, ADAM } optim;
+} mlp;
+
+static const mlp mlp_small = { 32, 2, { 64, 32, 10 }, ADAM };
+static const mlp mlp_large = { 128, 3, { 784, 512, 512, 10 }, SGD };
+static const mlp mlp_infer = { 1, 3, { 784, 512, 512, 10 }, NO_OPTIM };
+
+static inline cr_tensor *mlp_logits(work *w)
+{
+    int layers = w->params.n / 2;
+    cr_tensor *h = w->x;
+    for (int i = 0; i < layers; i++) {
+        h = cr_linear(h, leaf(w, i), leaf(w, layers + i));
+        if (i + 1 < layers)
+            h = cr_relu(h);
+    }
+    return h;
+}
+
+static inline cr_tensor *mlp_loss(work *w)
+{
+    return cr_cross_entropy(mlp_logits(w), w->y);
+}
+
+static inline cr_tensor *mlp_infer_value(work *w)
+{
+    return cr_sum(cr_abs(mlp_logits(w)));
+}
+
+static inline void *mlp_make(const void *arg, int threads, double *check)
+{
+    const mlp *net = arg;
+    work *w = work_open(threads, net->optim ? mlp_loss : mlp_infer_value);
+    if (!w)
+        return NULL;
+    const int *size = net->sizes;
+    w->x = filled(w, 0, CR_DIMS(net->batch, size[0]), 1);
+    w->y = classes(w, 99, net->batch, size[net->layers]);
+    for (int i = 0; i < net->layers; i++)
+        add_param(w, (uint32_t)(2 * i + 1), CR_DIMS(size[i + 1], size[i]), size[i]);
+    for (int i = 0; i < net->layers; i++)
+        add_param(w, (uint32_t)(2 * i + 2), CR_DIMS(size[i + 1]), size[i]);
+    if (net->optim == NO_OPTIM) {
+        run_inference(w);
+        *check = w->result;
+        return work_checked(w);
+    }
+    w->optim = net->optim == SGD ? cr_optim_sgd(&w->params, 0.1)
+                                 : cr_optim_adam(&w->params, 1e-3);
+    return made_training(w, check);
+}
+
 /* ---- cnn ---- */
 
-static cr_tensor *cnn_loss(work *w)
+static inline cr_tensor *cnn_loss(work *w)
 {
     cr_tensor *h =
         cr_relu(cr_conv2d(w->x, leaf(w, 0), leaf(w, 1), .padding = CR_DIMS(1)));
@@ -17,7 +74,7 @@ static cr_tensor *cnn_loss(work *w)
     return cr_cross_entropy(cr_linear(h, leaf(w, 6), leaf(w, 7)), w->y);
 }
 
-static void *cnn_make(const void *arg, int threads, double *check)
+static inline void *cnn_make(const void *arg, int threads, double *check)
 {
     (void)arg;
     work *w = work_open(threads, cnn_loss);
@@ -42,7 +99,7 @@ static void *cnn_make(const void *arg, int threads, double *check)
 /* Three stages of three blocks; the first block of a stage but the first one halves the image. */
 enum { STAGES = 3, BLOCKS = 3, NORMS = 1 + 2 * STAGES * BLOCKS };
 
-static bool halves(int block)
+static inline bool halves(int block)
 {
     return block > 0 && block % BLOCKS == 0;
 }
@@ -53,18 +110,18 @@ typedef struct cursor {
     int leaf, stat;
 } cursor;
 
-static cr_tensor *next_leaf(cursor *at)
+static inline cr_tensor *next_leaf(cursor *at)
 {
     return leaf(at->w, at->leaf++);
 }
 
-static cr_tensor *next_conv(cursor *at, cr_tensor *x, int stride, int padding)
+static inline cr_tensor *next_conv(cursor *at, cr_tensor *x, int stride, int padding)
 {
     return cr_conv2d(x, next_leaf(at), NULL, .stride = CR_DIMS(stride),
                      .padding = CR_DIMS(padding));
 }
 
-static cr_tensor *next_norm(cursor *at, cr_tensor *x)
+static inline cr_tensor *next_norm(cursor *at, cr_tensor *x)
 {
     cr_tensor *gain = next_leaf(at), *shift = next_leaf(at);
     cr_tensor **stats = at->w->buffers + at->stat;
@@ -72,7 +129,7 @@ static cr_tensor *next_norm(cursor *at, cr_tensor *x)
     return cr_batch_norm(x, stats[0], stats[1], gain, shift, true, 0.1);
 }
 
-static cr_tensor *resnet20_loss(work *w)
+static inline cr_tensor *resnet20_loss(work *w)
 {
     cursor at = { .w = w };
     cr_tensor *h = next_conv(&at, w->x, 1, 1);
@@ -89,7 +146,7 @@ static cr_tensor *resnet20_loss(work *w)
     return cr_cross_entropy(cr_linear(cr_mean(h, CR_DIMS(2, 3)), weight, bias), w->y);
 }
 
-static void add_norm(work *w, int channels)
+static inline void add_norm(work *w, int channels)
 {
     add_leaf(w, cr_ones(w->ctx, CR_DIMS(channels)));
     add_leaf(w, cr_zeros(w->ctx, CR_DIMS(channels)));
@@ -97,7 +154,7 @@ static void add_norm(work *w, int channels)
     w->buffers[w->n_buffers++] = cr_ones(w->ctx, CR_DIMS(channels));
 }
 
-static void *resnet20_make(const void *arg, int threads, double *check)
+static inline void *resnet20_make(const void *arg, int threads, double *check)
 {
     (void)arg;
     work *w = work_open(threads, resnet20_loss);
@@ -131,7 +188,7 @@ enum { SYMBOLS = 65, EMBEDDED = 64, HIDDEN = 256, STEPS = 64, LSTM_BATCH = 32 };
 
 /* Leaves: table, weights of the input and of the state, their biases, the head's weight and
  * bias. The input's part of the gates is one product for all steps. */
-static cr_tensor *lstm_loss(work *w)
+static inline cr_tensor *lstm_loss(work *w)
 {
     cr_tensor *hidden[STEPS], *gate[4];
     cr_tensor *input =
@@ -151,7 +208,7 @@ static cr_tensor *lstm_loss(work *w)
     return cr_cross_entropy(cr_linear(out, leaf(w, 5), leaf(w, 6)), w->y);
 }
 
-static void *lstm_make(const void *arg, int threads, double *check)
+static inline void *lstm_make(const void *arg, int threads, double *check)
 {
     (void)arg;
     work *w = work_open(threads, lstm_loss);
@@ -179,19 +236,19 @@ typedef struct transformer {
 static const transformer gpt_narrow = { 128, 4, 4, 64, 12 },
                          gpt_wide = { 384, 6, 6, 256, 4 };
 
-static cr_tensor *normed(cursor *at, cr_tensor *x)
+static inline cr_tensor *normed(cursor *at, cr_tensor *x)
 {
     cr_tensor *gain = next_leaf(at), *shift = next_leaf(at);
     return cr_layer_norm(x, CR_DIMS(cr_size(x, -1)), gain, shift);
 }
 
-static cr_tensor *projected(cursor *at, cr_tensor *x)
+static inline cr_tensor *projected(cursor *at, cr_tensor *x)
 {
     cr_tensor *weight = next_leaf(at), *bias = next_leaf(at);
     return cr_linear(x, weight, bias);
 }
 
-static cr_tensor *self_attention(cursor *at, cr_tensor *x)
+static inline cr_tensor *self_attention(cursor *at, cr_tensor *x)
 {
     const transformer *net = at->w->arg;
     const int width = net->width, heads = net->heads;
@@ -207,7 +264,7 @@ static cr_tensor *self_attention(cursor *at, cr_tensor *x)
     return projected(at, mixed);
 }
 
-static cr_tensor *gpt_loss(work *w)
+static inline cr_tensor *gpt_loss(work *w)
 {
     const transformer *net = w->arg;
     cursor at = { .w = w };
@@ -223,19 +280,19 @@ static cr_tensor *gpt_loss(work *w)
     return cr_cross_entropy(cr_flatten(logits, 0, 1), w->y);
 }
 
-static void add_affine(work *w, int width)
+static inline void add_affine(work *w, int width)
 {
     add_leaf(w, cr_ones(w->ctx, CR_DIMS(width)));
     add_leaf(w, cr_zeros(w->ctx, CR_DIMS(width)));
 }
 
-static void add_linear(work *w, uint32_t seed, int out, int in)
+static inline void add_linear(work *w, uint32_t seed, int out, int in)
 {
     add_param(w, seed, CR_DIMS(out, in), in);
     add_param(w, seed + 1, CR_DIMS(out), in);
 }
 
-static void *gpt_make(const void *arg, int threads, double *check)
+static inline void *gpt_make(const void *arg, int threads, double *check)
 {
     const transformer *net = arg;
     const int width = net->width, tokens = net->steps * net->batch;

@@ -73,61 +73,6 @@ static void *deep_sigmoid_make(const void *arg, int threads, double *check)
     return made_function(w, check);
 }
 
-/* Linear layers with ReLU between them. Leaves: the weights, then the biases. */
-typedef struct mlp {
-    int batch, layers, sizes[4];
-    enum { NO_OPTIM, SGD, ADAM } optim;
-} mlp;
-
-static const mlp mlp_small = { 32, 2, { 64, 32, 10 }, ADAM };
-static const mlp mlp_large = { 128, 3, { 784, 512, 512, 10 }, SGD };
-static const mlp mlp_infer = { 1, 3, { 784, 512, 512, 10 }, NO_OPTIM };
-
-static cr_tensor *mlp_logits(work *w)
-{
-    int layers = w->params.n / 2;
-    cr_tensor *h = w->x;
-    for (int i = 0; i < layers; i++) {
-        h = cr_linear(h, leaf(w, i), leaf(w, layers + i));
-        if (i + 1 < layers)
-            h = cr_relu(h);
-    }
-    return h;
-}
-
-static cr_tensor *mlp_loss(work *w)
-{
-    return cr_cross_entropy(mlp_logits(w), w->y);
-}
-
-static cr_tensor *mlp_infer_value(work *w)
-{
-    return cr_sum(cr_abs(mlp_logits(w)));
-}
-
-static void *mlp_make(const void *arg, int threads, double *check)
-{
-    const mlp *net = arg;
-    work *w = work_open(threads, net->optim ? mlp_loss : mlp_infer_value);
-    if (!w)
-        return NULL;
-    const int *size = net->sizes;
-    w->x = filled(w, 0, CR_DIMS(net->batch, size[0]), 1);
-    w->y = classes(w, 99, net->batch, size[net->layers]);
-    for (int i = 0; i < net->layers; i++)
-        add_param(w, (uint32_t)(2 * i + 1), CR_DIMS(size[i + 1], size[i]), size[i]);
-    for (int i = 0; i < net->layers; i++)
-        add_param(w, (uint32_t)(2 * i + 2), CR_DIMS(size[i + 1]), size[i]);
-    if (net->optim == NO_OPTIM) {
-        run_inference(w);
-        *check = w->result;
-        return work_checked(w);
-    }
-    w->optim = net->optim == SGD ? cr_optim_sgd(&w->params, 0.1)
-                                 : cr_optim_adam(&w->params, 1e-3);
-    return made_training(w, check);
-}
-
 /* ---- single functions: sum(f(x) * c), x being the first leaf ---- */
 
 static cr_tensor *weighted(work *w, cr_tensor *y)

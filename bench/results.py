@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes bench/RESULTS.md from what bench/run.sh has measured.
 
-    results.py HEAD THREADS=JSON...
+    results.py HEAD TAIL THREADS=JSON...
 
-HEAD is the text before the tables: machine, versions, method. The JSON files are compare.py's; their
+HEAD and TAIL are the texts around the tables: machine, versions, method; memory. The JSON files are compare.py's; their
 first peer is ours. For each row: medians, our time over the best peer's as the median of the ratios
 of each round, the machine's limit, and how far we are from it. The limit is the larger of the
 workload's floating-point operations over the measured peak and of its least traffic over the
@@ -169,10 +169,12 @@ def main():
     with open(sys.argv[1]) as f:
         head = f.read()
     lines = [head.rstrip()]
-    for argument in sys.argv[2:]:
+    for argument in sys.argv[3:]:
         threads, path = argument.split("=", 1)
         with open(path) as f:
             table(json.load(f)["rows"], int(threads), lines.append)
+    with open(sys.argv[2]) as f:
+        lines.append("\n" + f.read().rstrip())
     with open("bench/RESULTS.md", "w") as f:
         f.write("\n".join(lines) + "\n")
 

@@ -71,12 +71,22 @@ for n in $threads; do
         --only "${ONLY:-}" --json "build/bench-$n.json" "$@" | tee -a "$report"
     say '```'
 done
+{
+    echo "## Memory" && echo
+    echo "How much the resident set grows by a workload, parameters and state included (bench/memory.py)."
+    echo
+    python3 bench/memory.py "ours=build/bench/peer" \
+        "torch=$venvs/torch/bin/python $here/peer_torch.py"
+    echo && echo "## Backward" && echo && echo '```'
+    build/bench/backward
+    echo '```'
+} | tee build/bench-tail.md
 tables=""
 for n in $threads; do
     tables="$tables $n=build/bench-$n.json"
 done
 # shellcheck disable=SC2086
-python3 bench/results.py build/bench-head.md $tables
+python3 bench/results.py build/bench-head.md build/bench-tail.md $tables
 say "" && say "## start and memory" && say "" && say '```'
 build/bench/start build/bench/tiny | tee -a "$report"
 build/bench/chain_memory | tee -a "$report"

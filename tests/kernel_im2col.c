@@ -112,6 +112,26 @@ static conv random_conv(int64_t most)
     return c;
 }
 
+/* One or two dims, whose lines, channels and taps have any number of vectors, tiles and threes. */
+static conv random_plane(void)
+{
+    conv c = { .ndim = 1 + (int)below(2),
+               .images = 1 + below(3),
+               .groups = below(4) ? 1 : 2,
+               .ins = 1 + below(below(2) ? 40 : 6),
+               .outs = 1 + below(below(2) ? 40 : 6) };
+    for (int d = 0; d < c.ndim; d++) {
+        c.kernel[d] = below(2) ? 3 : 1 + below(7);
+        c.stride[d] = below(2) ? 1 : 1 + below(3);
+        c.dilation[d] = below(3) ? 1 : 1 + below(3);
+        c.padding[d] = below(2) ? c.kernel[d] / 2 : below(4);
+        const int64_t least = c.dilation[d] * (c.kernel[d] - 1) + 1 - 2 * c.padding[d];
+        c.size[d] = (least > 1 ? least : 1) + below(d == c.ndim - 1 ? 37 : 7);
+    }
+    finish(&c);
+    return c;
+}
+
 /* Calls visit for every product of the convolution: that of pixel, position and tap of one
  * channel, numbered row-major. */
 typedef void visit(void *arg, int64_t pixel, int64_t position, int64_t tap);
@@ -212,6 +232,7 @@ static void free_problem(problem *p)
     free(p->x.data);
     free(p->w.data);
     free(p->y.data);
+    free(p->job.memory);
 }
 
 /* ---- the definition ---- */
@@ -466,6 +487,9 @@ static bool check(problem *p)
     const char *wrong = NULL;
     const conv *c = &p->c;
     array want = in_order(p);
+    const size_t asked = cr__conv_bytes(&p->job);
+    if (asked && !(p->job.memory = malloc(asked)))
+        exit(1);
     const size_t bytes = (size_t)p->results * cr_dtype_size(p->job.dtype);
     if (!near_definition(p, &want))
         wrong = "the order of sums is wrong";
@@ -474,6 +498,8 @@ static bool check(problem *p)
             array got = new_array(p->job.dtype, p->results);
             p->job.result = got.data;
             spoil(teams[t]);
+            if (asked)
+                memset(p->job.memory, 0xff, asked);
             cr__convolve_for(isa, &p->job, teams[t]);
             if (memcmp(got.data, want.data, bytes) != 0)
                 wrong = near_definition(p, &got) ? "other bits" : "not as defined";
@@ -511,6 +537,16 @@ static void test_random(cr_dtype dtype, pass what)
         passed = check_conv(&c, what, dtype, i % 3 == 0);
     }
     ok(passed, "%s, %s: any sizes", cr_dtype_name(dtype), pass_names[what]);
+}
+
+static void test_planes(pass what)
+{
+    bool passed = true;
+    for (int i = 0; passed && i < 120; i++) {
+        conv c = random_plane();
+        passed = check_conv(&c, what, CR_F32, false);
+    }
+    ok(passed, "%s: planes", pass_names[what]);
 }
 
 /* Shapes that are cut among threads, and one with several blocks of the sum. */
@@ -600,6 +636,8 @@ int main(void)
                 test_channels(dtypes[i], (pass)what);
             test_scaled(dtypes[i], (pass)what);
         }
+    for (int what = 0; what < PASSES; what++)
+        test_planes((pass)what);
     for (int i = 0; i < TEAMS; i++)
         cr_close(contexts[i]);
     return done_testing();

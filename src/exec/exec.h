@@ -181,7 +181,7 @@ typedef struct cr__plan {
     uint32_t fails;     /* the last group that can fail; 0: none can */
     uint32_t commits;   /* how many groups run before nothing can fail any more; */
     uint32_t overwrites;  /* and before one writes over an old value: at least as many */
-    uint32_t scratch;     /* the slot, plus 1, of what opaque kernels ask for */
+    uint32_t scratch;     /* the slot, plus 1, of what kernels ask for */
     size_t scratch_bytes; /* the most they ask for; asks: who does */
     uint32_t asks;
     size_t new_bytes;       /* of all slots that are not old */

@@ -24,7 +24,9 @@ void cr__run_product(const cr__plan *plan, const cr__unit *unit)
                           .result = cr__unit_data(plan, unit) };
         memcpy(conv.strides[0], a.strides, sizeof conv.strides[0]);
         memcpy(conv.strides[1], b.strides, sizeof conv.strides[1]);
-        info->conv(x, &a, &b, &conv);
+        info->conv(x, a.dims, b.dims, &conv);
+        if (plan->scratch && cr__conv_bytes(&conv))
+            conv.memory = plan->slots[plan->scratch - 1].buffer->data;
         cr__convolve(&conv, plan->ctx->team);
         return;
     }

@@ -57,17 +57,22 @@ static bool find_kernel(cr__plan *plan, cr__unit *unit, cr_dtype dtype)
     return false;
 }
 
-/* Whether it can fail, and the memory that it asks for. */
-static void note_opaque(cr__plan *plan, cr__unit *unit)
+/* The memory that it asks for. */
+static void note_scratch(cr__plan *plan, const cr__unit *unit)
 {
     size_t bytes = unit->op->scratch ? unit->op->scratch(unit->node) : 0;
-    plan->any_opaque = true;
-    if (cr__can_fail(plan, unit->node))
-        unit->flags |= CR__CAN_FAIL;
     if (bytes > plan->scratch_bytes) {
         plan->scratch_bytes = bytes;
         plan->asks = (uint32_t)(unit - plan->units);
     }
+}
+
+/* Whether it can fail. */
+static void note_opaque(cr__plan *plan, cr__unit *unit)
+{
+    plan->any_opaque = true;
+    if (cr__can_fail(plan, unit->node))
+        unit->flags |= CR__CAN_FAIL;
 }
 
 static bool find_uses(cr__plan *plan, cr__unit *unit)
@@ -98,6 +103,7 @@ static bool find_uses(cr__plan *plan, cr__unit *unit)
         unit->inner = cr__reduces_inner(x) ? cr__input(x, 0)->shape : NULL;
     if (unit->kind == CR__UNIT_OPAQUE)
         note_opaque(plan, unit);
+    note_scratch(plan, unit);
     return true;
 }
 

@@ -300,12 +300,12 @@ typedef struct cr__view_info {
 } cr__view_info;
 
 /* CR_OP_CONTRACT. The product that out is, of the inputs with these elements: fills in sizes
- * and batches, and the strides of a and b. Or the convolution: fills in its pass and sizes. */
+ * and batches, and the strides of a and b. Or the convolution, of inputs with these dims: fills
+ * in its pass and sizes. */
 typedef struct cr__contract_info {
     void (*job)(const cr_tensor *out, const cr__strided *a, const cr__strided *b,
                 cr__gemm_job *job);
-    void (*conv)(const cr_tensor *out, const cr__strided *a, const cr__strided *b,
-                 cr__conv *conv);
+    void (*conv)(const cr_tensor *out, const int64_t *a, const int64_t *b, cr__conv *conv);
 } cr__contract_info;
 
 /* CR_OP_OPAQUE. What an operation declares of a node: NULL: what is in cr_op. */

@@ -1,5 +1,5 @@
 /* Convolutions as matrix products (kernel.h): which matrices, and where their elements are. */
-#include "rows.h"
+#include "direct.h"
 #include <string.h>
 
 /* The outermost dim of each operand and of the result, and the second one. */
@@ -93,9 +93,151 @@ static void batch_groups(cr__gemm_job *job, const cr__conv *c, int64_t a, int64_
     job->places = places;
 }
 
+/* ---- without matrices ---- */
+
+/* Whether elements are as direct.h has them. */
+static bool is_direct(const cr__conv *c)
+{
+    bool is = c->dtype == CR_F32 && c->ndim <= CR__PLANE;
+    for (int i = 0; i < 2; i++)
+        is = is && c->operand[i].dtype == CR_F32 && !c->operand[i].exponent;
+    return is;
+}
+
+/* The sizes, without windows, which are those of one place. */
+static cr__direct direct_of(const cr__conv *c, int64_t rows, int64_t channels)
+{
+    const cr__window one = { 1, 1, 1, 1, 0, 1 };
+    return (cr__direct){ .images = c->images,
+                         .groups = c->groups,
+                         .rows = rows,
+                         .channels = channels,
+                         .dims = { one, one },
+                         .memory = c->memory };
+}
+
+/* The dim of a plane that a dim is. */
+static int plane_dim(const cr__conv *c, int d)
+{
+    return d + CR__PLANE - c->ndim;
+}
+
+static cr__window window_of(const cr__conv *c, int d)
+{
+    return (cr__window){ .n = c->out[d],
+                         .step = c->stride[d],
+                         .taps = c->kernel[d],
+                         .tap_step = c->dilation[d],
+                         .origin = -c->padding[d],
+                         .size = c->size[d] };
+}
+
+/* Of x by the first operand's strides; false if its places are not neighbours. */
+static bool read_direct(const cr__conv *c, cr__direct *d)
+{
+    const int64_t *x = c->strides[0];
+    d->x = c->operand[0].data;
+    d->x_image = x[0], d->x_channel = x[1];
+    d->x_line = c->ndim > 1 ? x[SPACE] : 0;
+    return x[SPACE + c->ndim - 1] == 1;
+}
+
+static cr__direct direct_forward(const cr__conv *c)
+{
+    cr__direct d = direct_of(c, c->outs, c->ins);
+    for (int i = 0; i < c->ndim; i++)
+        d.dims[plane_dim(c, i)] = window_of(c, i);
+    return d;
+}
+
+static bool forward_directly(cr__isa isa, const cr__conv *c, cr__team *team)
+{
+    const int64_t *w = c->strides[1];
+    cr__direct d = direct_forward(c);
+    if (!read_direct(c, &d))
+        return false;
+    d.w = c->operand[1].data;
+    d.w_group = c->outs * w[OUTER], d.w_row = w[OUTER], d.w_channel = w[CHANNEL];
+    for (int i = 0; i < c->ndim; i++)
+        d.w_tap[plane_dim(c, i)] = w[SPACE + i];
+    d.result = c->result;
+    d.c_place[0] = d.dims[1].n, d.c_place[1] = 1;
+    d.c_row = d.dims[0].n * d.dims[1].n;
+    d.c_image = c->groups * c->outs * d.c_row;
+    return cr__direct_for(isa, &d, team);
+}
+
+static bool phase_directly(cr__isa isa, const cr__conv *c, const conv_phase *phases,
+                           cr__team *team)
+{
+    const int64_t *w = c->strides[1];
+    cr__direct d = direct_of(c, c->ins, c->outs);
+    int64_t pitch = 1, first = 0, tap = 0;
+    if (!read_direct(c, &d))
+        return false;
+    for (int i = c->ndim - 1; i >= 0; i--) {
+        const conv_phase *p = &phases[i];
+        const int at = plane_dim(c, i);
+        d.dims[at] = (cr__window){ .n = p->pixels,
+                                   .step = 1,
+                                   .taps = p->taps,
+                                   .tap_step = -p->back,
+                                   .origin = p->origin,
+                                   .size = c->out[i] };
+        d.w_tap[at] = w[SPACE + i] * p->tap_step;
+        d.c_place[at] = pitch * c->stride[i];
+        first += p->pixel * pitch;
+        tap += p->tap * w[SPACE + i];
+        pitch *= c->size[i];
+    }
+    if (c->ndim == 1)
+        d.c_place[0] = d.dims[1].n * d.c_place[1];
+    d.w = (const float *)c->operand[1].data + tap;
+    d.w_group = c->outs * w[OUTER], d.w_row = w[CHANNEL], d.w_channel = w[OUTER];
+    d.result = (float *)c->result + first;
+    d.c_row = pitch, d.c_image = c->groups * c->ins * pitch;
+    return cr__direct_for(isa, &d, team);
+}
+
+/* One row or column would be a reduction. */
+static bool weight_directly(cr__isa isa, const cr__conv *c, cr__team *team)
+{
+    const int64_t *y = c->strides[1];
+    cr__direct d = direct_forward(c);
+    if (!read_direct(c, &d))
+        return false;
+    d.c = c->operand[1].data;
+    d.c_image = y[OUTER], d.c_row = y[CHANNEL];
+    d.c_place[0] = d.dims[1].n;
+    for (int i = 0; i < c->ndim; i++)
+        d.c_place[plane_dim(c, i)] = y[SPACE + i];
+    d.result = c->result;
+    return cr__direct_weight_for(isa, &d, team);
+}
+
+size_t cr__conv_bytes(const cr__conv *c)
+{
+    cr__direct d;
+    if (!is_direct(c))
+        return 0;
+    d = direct_forward(c);
+    if (c->pass == CR__CONV_WEIGHT)
+        return cr__direct_weight_bytes(&d);
+    if (c->pass == CR__CONV_INPUT) { /* of which phases are parts */
+        d.rows = c->ins, d.channels = c->outs;
+        for (int i = 0; i < c->ndim; i++)
+            d.dims[plane_dim(c, i)].n = c->size[i];
+    }
+    return cr__direct_bytes(&d);
+}
+
+/* ---- as products ---- */
+
 static void convolve_forward(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
                              cr__team *team)
 {
+    if (c->memory && is_direct(c) && forward_directly(isa, c, team))
+        return;
     const int64_t *x = c->strides[0], *w = c->strides[1];
     cr__image weights = { .ndim = c->ndim }, patches = { .ndim = c->ndim };
     cr__places places = { .ndim = c->ndim, .row = volume_of(c->out, c->ndim) };
@@ -131,6 +273,8 @@ static void input_phase(cr__isa isa, const cr__conv *c, const conv_phase *phases
     cr__image weights = { .ndim = c->ndim }, patches = { .ndim = c->ndim };
     cr__places places = { .ndim = c->ndim, .row = volume_of(c->size, c->ndim) };
     int64_t pitch = 1, first = 0, tap = 0, pixels = 1, taps = 1;
+    if (c->memory && is_direct(c) && phase_directly(isa, c, phases, team))
+        return;
     for (int d = c->ndim - 1; d >= 0; d--) {
         const conv_phase *p = &phases[d];
         weights.dims[d] =
@@ -193,6 +337,8 @@ static void convolve_input(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
 static void convolve_weight(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
                             cr__team *team)
 {
+    if (c->memory && is_direct(c) && weight_directly(isa, c, team))
+        return;
     const int64_t *x = c->strides[0], *y = c->strides[1];
     cr__image positions = { .ndim = c->ndim }, patches = { .ndim = c->ndim };
     for (int d = 0; d < c->ndim; d++) {

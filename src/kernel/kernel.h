@@ -401,7 +401,10 @@ typedef struct cr__conv {
     cr__reader operand[2];
     int64_t strides[2][2 + CR__IMAGE_DIMS];
     void *result; /* contiguous */
+    void *memory; /* of cr__conv_bytes(), or NULL */
 } cr__conv;
+/* What a convolution of these sizes and dtypes does well to have, besides the workers' memory. */
+size_t cr__conv_bytes(const cr__conv *conv);
 void cr__convolve(const cr__conv *conv, cr__team *team);
 
 /* Multiplying subnormal numbers takes processors a hundred times as long. If the elements

@@ -37,6 +37,7 @@
  *     [square] (to, pitch, from, step)   transposes 32 bytes of as many lines: line i of
  *                          `to`, pitch elements apart, is column i of `from`, whose lines
  *                          are step bytes apart
+ *     pick(v, i)           lane i[l] of v in lane l
  *     of_f16(h) to_f16(a)  widens; rounds to nearest, ties to even; NaNs become quiet
  *     lines(to, pitch, from, step)   the same for four lines `to` of CR__W elements
  *
@@ -101,6 +102,7 @@
 #define v_of_f16           CR__V(v_of_f16)
 #define v_to_f16           CR__V(v_to_f16)
 #define v_fold4            CR__V(v_fold4)
+#define v_pick             CR__V(v_pick)
 #define v_square           CR__V(v_square)
 #define v_lines            CR__V(v_lines)
 #define v_take             CR__V(v_take)

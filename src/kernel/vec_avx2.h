@@ -114,6 +114,10 @@ CR__FN void d_store_part(double *p, vmd m, vd v)
 {
     _mm256_maskstore_pd(p, (__m256i)m, v);
 }
+CR__FN vf v_pick(vf v, vi i)
+{
+    return _mm256_permutevar8x32_ps(v, (__m256i)i);
+}
 CR__FN void v_fold4(const vf *v, float *out)
 {
     __m256 a = v[0], b = v[1];

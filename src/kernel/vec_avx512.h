@@ -175,6 +175,10 @@ CR__FN void d_store_part(double *p, vmd m, vd v)
 {
     _mm512_mask_storeu_pd(p, m, v);
 }
+CR__FN vf v_pick(vf v, vi i)
+{
+    return _mm512_permutexvar_ps((__m512i)i, v);
+}
 #define HALVES_PS(v) (_mm512_castps512_ps256(v) + _mm512_extractf32x8_ps(v, 1))
 #define HALVES_PD(v) (_mm512_castpd512_pd256(v) + _mm512_extractf64x4_pd(v, 1))
 CR__FN void v_fold4(const vf *v, float *out)

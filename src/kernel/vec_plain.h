@@ -86,6 +86,13 @@ CR__CALL void d_store_part(double *p, vmd m, vd v)
         if (m[i])
             p[i] = v[i];
 }
+CR__FN vf v_pick(vf v, vi i)
+{
+    vf picked = v;
+    for (int lane = 0; lane < CR__W; lane++)
+        picked[lane] = v[i[lane]];
+    return picked;
+}
 CR__FN void v_fold4(const vf *v, float *out)
 {
     for (int r = 0; r < 4; r++) {

@@ -116,7 +116,7 @@ static cr_tensor *product_vjp_apart(cr_tensor *out, cr_tensor *g, int i, int64_t
     return each ? cr_reshape(each, dims) : NULL;
 }
 
-static void product_conv(const cr_tensor *out, const cr__strided *a, const cr__strided *b,
+static void product_conv(const cr_tensor *out, const int64_t *a, const int64_t *b,
                          cr__conv *conv)
 {
     static const cr__conv_pass passes[] = {
@@ -126,7 +126,7 @@ static void product_conv(const cr_tensor *out, const cr__strided *a, const cr__s
     const conv_role result = role_of(out->op);
     const int64_t *of[3];
     of[result] = out->shape->dims;
-    of[products[result].in[0]] = a->dims, of[products[result].in[1]] = b->dims;
+    of[products[result].in[0]] = a, of[products[result].in[1]] = b;
     conv->pass = passes[result];
     conv->ndim = out->shape->ndim - 2;
     conv->images = of[OF_X][0];
@@ -138,6 +138,18 @@ static void product_conv(const cr_tensor *out, const cr__strided *a, const cr__s
         conv->stride[d] = attrs->stride.v[d], conv->padding[d] = attrs->padding.v[d];
         conv->dilation[d] = attrs->dilation.v[d];
     }
+}
+
+static size_t product_scratch(const cr_tensor *out)
+{
+    cr__conv conv = { .dtype = cr_dtype_of(out) };
+    cr_dims dims[2];
+    for (int i = 0; i < 2; i++) {
+        dims[i] = cr_shape(cr_input(out, i));
+        conv.operand[i].dtype = cr_dtype_of(cr_input(out, i));
+    }
+    product_conv(out, dims[0].v, dims[1].v, &conv);
+    return cr__conv_bytes(&conv);
 }
 
 static const cr_attr product_rows[] = {
@@ -161,6 +173,7 @@ static const cr_attr product_rows[] = {
         .shape = product_shape,                                         \
         .vjp = product_vjp,                                             \
         .reads = CR_READS_INPUT(0) | CR_READS_INPUT(1),                 \
+        .scratch = product_scratch,                                     \
         .apart = product_apart,                                         \
         .vjp_apart = product_vjp_apart,                                 \
         .internal = &(const cr__contract_info){ .conv = product_conv }, \

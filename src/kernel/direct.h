@@ -1,0 +1,124 @@
+/* Convolutions of f32 in one or two dims without matrices of patches: vectors are read where
+ * they lie, from the image itself or from a copy of a band of its lines with their padding.
+ * direct.c computes what has a place for each position, direct_weight.c what is a sum over
+ * them, both in the order of sums of kernel.h. */
+#ifndef CR_KERNEL_DIRECT_H
+#define CR_KERNEL_DIRECT_H
+
+#include "rows.h"
+
+/* Along a dim, position i < n and tap j < taps meet coordinate i*step + j*tap_step + origin,
+ * which is there from 0 to size - 1. */
+typedef struct cr__window {
+    int64_t n, step, taps, tap_step, origin, size;
+} cr__window;
+
+enum { CR__DOWN_THE, CR__ALONG_THE, CR__PLANE };
+
+/* Of each group: c[image, row, position] = the sum over channels and taps of w[row, channel,
+ * tap] x[image, channel, where position and tap meet]. Of weights: w is what is computed, of c.
+ * Strides count elements; dims are lines, and places in a line, whose stride in x is 1. */
+typedef struct cr__direct {
+    int64_t images, groups, rows, channels;
+    cr__window dims[CR__PLANE];
+    const float *x, *w, *c;
+    int64_t x_image, x_channel, x_line;
+    int64_t w_group, w_row, w_channel, w_tap[CR__PLANE];
+    int64_t c_image, c_row, c_place[CR__PLANE];
+    void *result; /* that of w or c */
+    void *memory; /* of cr__direct_bytes() */
+} cr__direct;
+
+/* Memory that it takes, besides the workers'; 0: it is not for these functions. */
+size_t cr__direct_bytes(const cr__direct *d);
+size_t cr__direct_weight_bytes(const cr__direct *d);
+/* False: it is not for them after all. */
+bool cr__direct_for(cr__isa isa, const cr__direct *d, cr__team *team);
+bool cr__direct_weight_for(cr__isa isa, const cr__direct *d, cr__team *team);
+
+/* ---- where elements are ---- */
+
+/* Copies of lines: by the remainders of coordinates by the step, or, along a line, one for each
+ * tap, so that lines follow each other without a gap. */
+#define CR__DIRECT_TAPS 16 /* of a dim, at most */
+
+typedef struct cr__direct_copies {
+    int n;
+    int64_t first[CR__DIRECT_TAPS]; /* coordinate of a copy's first element */
+    int64_t lo[CR__DIRECT_TAPS], hi[CR__DIRECT_TAPS]; /* elements that are there */
+    int copy[CR__DIRECT_TAPS];                        /* that a tap reads, */
+    int64_t shift[CR__DIRECT_TAPS];                   /* and from where */
+    int64_t length;
+} cr__direct_copies;
+
+/* Element of channel, copies, line, place: strides. In place there is one copy. */
+typedef struct cr__direct_layout {
+    bool in_place;
+    cr__direct_copies dims[CR__PLANE];
+    int64_t lines, pitch, copy, channel; /* lines: the most of a channel's copy */
+    int64_t overlap;                     /* zeros that a line shares with the next */
+} cr__direct_layout;
+
+/* What of a worker's scratch memory a band has, in elements; more is read of it, and dropped. */
+#define CR__BAND_SLOP 64
+#define CR__BAND_ROOM ((int64_t)(384 << 10) / 4 - CR__BAND_SLOP)
+
+/* The layout of lines whose neighbours are read as neighbours; `least`: elements of a line that
+ * vectors want. */
+void cr__direct_lay_out(const cr__direct *d, int lanes, cr__direct_layout *layout);
+/* Of so many lines. */
+void cr__direct_size(const cr__direct *d, int64_t lines, cr__direct_layout *layout);
+/* Where tap (down, along) of a channel begins. */
+int64_t cr__direct_tap(const cr__direct_layout *layout, int64_t down, int64_t along);
+
+/* Positions of an image's lines first.. become lines `at`.. of the copies. */
+typedef struct cr__direct_piece {
+    const float *image;
+    int64_t first, lines, at;
+} cr__direct_piece;
+
+/* ---- the templates' ---- */
+
+/* Rows of c at some vectors of positions. */
+#define CR__DIRECT_VECTORS 4
+typedef struct cr__direct_tile {
+    const float *a; /* by k, then rows */
+    const char *b[CR__DIRECT_VECTORS];
+    const int32_t *taps; /* bytes */
+    int64_t k, c_row;
+    float *c[CR__DIRECT_VECTORS];
+    int absent; /* the last rows, which are not written */
+    bool plain; /* all vectors are written whole, */
+    /* or the first n elements of a vector, of those in this order */
+    int64_t n[CR__DIRECT_VECTORS];
+    int32_t order[CR__DIRECT_VECTORS][16];
+} cr__direct_tile;
+
+/* Threes of rows of the weights' gradient, transposed, for a sliver of lanes. */
+typedef struct cr__direct_threes {
+    const char *x;
+    const int64_t *at;   /* of the threes' first ones, in bytes */
+    int64_t apart[2];    /* of the others */
+    const int32_t *hops; /* from position to position, in bytes */
+    const float *y;      /* by position, then lanes */
+    float *sums;
+    int64_t k;
+    bool add;
+} cr__direct_threes;
+
+#define CR__DIRECT_GROUPS 4 /* threes of a tile, at most */
+
+typedef void cr__direct_fn(const cr__direct_tile *t);
+typedef struct cr__direct_kernel {
+    int lanes, rows, threes;     /* of a vector; the most of a tile */
+    cr__direct_fn *const *tiles; /* by rows / 2 - 1: two vectors */
+    cr__direct_fn *few;          /* three rows, four vectors */
+    void (*fill)(const cr__direct *d, const cr__direct_layout *layout,
+                 const cr__direct_piece *pieces, int n, int64_t channels, float *band);
+    void (*transpose)(float *to, int64_t pitch, const float *from, int64_t step,
+                      int64_t lines, int64_t lanes);
+    void (*weights[2])(const cr__direct_threes *t); /* by vectors - 1 */
+} cr__direct_kernel;
+extern const cr__direct_kernel cr__direct_kernels[CR__ISAS];
+
+#endif

@@ -761,6 +761,8 @@ static void test_copies(size_t size, cr__team *team)
         int64_t start = total ? below((uint32_t)total) : 0;
         int64_t count = i % 4 ? below((uint32_t)(total - start) + 1) : total;
         x.data = bytes + (size_t)origin * size;
+        if (i % 3 == 0 && total)
+            memset(x.data, i, size);
         flat[(size_t)count * size] = 0x5a;
         if (count == total)
             cr__copy_strided(flat, &x, size, team), start = 0;

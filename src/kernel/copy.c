@@ -64,14 +64,28 @@ static void strided_run(char *flat, char *side, int64_t stride, size_t size, int
         RUN(uint8_t);
 }
 
+/* What is repeated is read from the first level cache. */
+#define REPEATED_BYTES (8 << 10)
+
 /* The first `have` bytes of p, repeated up to `bytes`. */
 static void repeat(char *p, int64_t have, int64_t bytes)
 {
-    while (have < bytes) {
-        int64_t more = have < bytes - have ? have : bytes - have;
+    for (int64_t unit = have, more; have < bytes; have += more) {
+        unit = have <= REPEATED_BYTES ? have : unit;
+        more = unit < bytes - have ? unit : bytes - have;
         memcpy(p + have, p, (size_t)more);
-        have += more;
     }
+}
+
+/* An element, n times. */
+static void fill_run(char *p, const char *element, int64_t size, int64_t n)
+{
+    if (memcmp(element, element + 1, (size_t)size - 1) == 0) {
+        memset(p, *element, (size_t)(n * size));
+        return;
+    }
+    memcpy(p, element, (size_t)size);
+    repeat(p, size, n * size);
 }
 
 /* From here on it pays to copy an element by doubling. */
@@ -88,8 +102,7 @@ static void run(char *flat, char *side, int64_t stride, size_t size, int64_t n,
         else
             memcpy(flat, side, (size_t)n * size);
     } else if (stride == 0 && !store && n >= LONG_ROW) {
-        memcpy(flat, side, size);
-        repeat(flat, (int64_t)size, n * (int64_t)size);
+        fill_run(flat, side, (int64_t)size, n);
     } else {
         strided_run(flat, side, stride, size, n, store);
     }

@@ -6,6 +6,8 @@
 #include "../src/kernel/rows.h"
 #include "tap.h"
 
+#include <float.h>
+
 #define ELEMENTS (1 << 20)
 
 static double data[ELEMENTS + CR__PAD];  /* seen as elements of any type */
@@ -593,24 +595,100 @@ static bool made_case(cr__isa isa, cr__reduce_code code, cr_dtype t, cr__team *t
     cr__reduction made = {
         .values = other, .out = out, .make = make_elements, .arg = &made
     };
-    made.length = below(3)   ? below(200)
-                  : below(3) ? 1 + below(9000)
-                             : below(ELEMENTS / 4);
-    made.outputs = made.length ? 1 + below((uint32_t)(20000 / made.length + 1)) : 3;
+    const int64_t length = below(3)   ? below(200)
+                           : below(3) ? 1 + below(9000)
+                                      : below(ELEMENTS / 4);
+    const int64_t outputs = length ? 1 + below((uint32_t)(20000 / length + 1)) : 3;
     made.tile = CR__LANES << below(8);
     made.cost = below(3);
-    made.x = (cr__strided){ data, 1, { made.outputs * made.length }, { 1 } };
-    made.y = (cr__strided){ other, 1, { made.outputs * made.length }, { 1 } };
+    made.kept = 1;
+    made.x = made.y = (cr__strided){ data, 2, { outputs, length }, { length, 1 } };
+    made.y.data = other;
     if (!cr__reduce_find_for(isa, code, t, &made.kernel))
         return false;
     cr__reduce(&made, team);
-    return all_as_defined(&made, &made.x, made.outputs, made.length);
+    return all_as_defined(&made, &made.x, outputs, length);
+}
+
+/* The same over columns, and over what lies around and within kept dims. */
+static bool made_columns_case(cr__isa isa, cr__reduce_code code, cr_dtype t,
+                              cr__team *team)
+{
+    cr__reduction made = {
+        .values = other, .out = out, .make = make_elements, .arg = &made
+    };
+    const int64_t columns = below(6) ? 1 + below(40) : 1 + below(3000);
+    const int64_t inner = below(2) ? 1 : 1 + below(70),
+                  outer = below(3) ? 1 : 1 + below(3);
+    const int64_t most = 60000 / (columns * inner * outer) + 1;
+    const int64_t rows = below((uint32_t)(below(3) && most > 70 ? 70 : most) + 1);
+    const int64_t step = inner * columns;
+    made.tile = CR__LANES << below(8);
+    made.cost = below(3);
+    made.kept = 2;
+    made.x = (cr__strided){
+        data, 4, { outer, columns, rows, inner }, { rows * step, inner, step, 1 }
+    };
+    made.y = made.x;
+    made.y.data = other;
+    if (!cr__reduce_find_for(isa, code, t, &made.kernel))
+        return false;
+    cr__reduce(&made, team);
+    return all_as_defined(&made, &made.x, outer * columns, rows * inner);
+}
+
+/* Sums that are ended, of which some overflow or are too small and are computed again: in columns
+ * as in rows of their own. */
+static bool endings_case(cr__isa isa, cr_dtype t, cr__team *team)
+{
+    static const cr__reduce_code codes[] = { CR__REDUCE_sum, CR__REDUCE_squares };
+    static float alone[64];
+    const int64_t rows = 1 + below(below(2) ? 40 : 9000), columns = 2 + below(60);
+    const double largest = t == CR_F32 ? (double)FLT_MAX : DBL_MAX;
+    const double scales[] = { 1, largest / 2, 1 / largest };
+    cr__reduction r = { .out = out, .kept = 1, .tile = 256, .arg = &r };
+    const cr__ending_code code = below(2) ? CR__AS_ROOT : CR__AS_MEAN;
+    const int what = code == CR__AS_ROOT;
+    r.ending = (cr__ending){ code, codes[what], t, (double)rows, 0 };
+    r.x = (cr__strided){ data, 2, { columns, rows }, { 1, columns } };
+    if (!cr__reduce_find_for(isa, codes[what], t, &r.kernel))
+        return false;
+    for (int64_t i = 0; i < rows * columns; i++) {
+        double x = (1 + below(1000) * 0x1p-10) * scales[i % columns % 7 / 3];
+        store(t, data, i, i / columns % 2 ? x : -x, 0);
+        store(t, other, i % columns * rows + i / columns, i / columns % 2 ? x : -x, 0);
+    }
+    r.make = below(2) ? make_elements : NULL;
+    cr__reduce(&r, team);
+    bool passed = true;
+    for (int64_t c = 0; c < columns; c++) {
+        cr__reduction one = r;
+        one.make = NULL;
+        one.out = alone;
+        one.x = (cr__strided){
+            (char *)other + c * rows * r.kernel.size, 2, { 1, rows }, { rows, 1 }
+        };
+        cr__reduce(&one, team);
+        passed = passed && same_float(t, alone, load(t, out, c)) &&
+                 isfinite(number(t, load(t, out, c)));
+    }
+    return passed;
+}
+
+static void test_endings(cr__isa isa, cr_dtype t, cr__team *one, cr__team *four)
+{
+    bool passed = true;
+    for (int i = 0; i < 60; i++)
+        passed = passed && endings_case(isa, t, i & 1 ? one : four);
+    ok(passed, "%s: means and roots of %s in columns that are computed again",
+       cr__isa_name(isa), cr_dtype_name(t));
 }
 
 /* ---- accumulators ---- */
 
-static CR__ALIGNED(64) char acc[CR__LANES * CR__STRIP * CR__ACCUMULATOR];
-static CR__ALIGNED(64) char more[CR__LANES * CR__STRIP * CR__ACCUMULATOR];
+#define MOST_WIDTH 130
+static CR__ALIGNED(64) char acc[CR__LANES * MOST_WIDTH * CR__ACCUMULATOR];
+static CR__ALIGNED(64) char more[CR__LANES * CR__ACCUMULATOR];
 
 /* A block in pieces that begin on any lane, the operands anywhere; where every order gives the
  * same, in two accumulators that are joined. */
@@ -649,18 +727,21 @@ static bool pieces_case(const cr__reduce_kernel *k)
 /* Neighbouring outputs, also in pieces. */
 static bool columns_case(const cr__reduce_kernel *k)
 {
-    const int64_t width = 1 + below(CR__STRIP), n = below(3) ? below(70) : below(1000);
+    const int64_t width = 1 + below(MOST_WIDTH), n = below(3) ? below(70) : below(1000);
     const int64_t stride = width + below(20), size = k->size, y_stride = width + below(3);
     const bool array = k->operand == CR__REDUCES_ARRAY;
-    const int64_t pitch = (int64_t)k->lanes * CR__STRIP;
-    cr__reduce_begin_columns(k, acc, width);
-    for (int64_t at = 0, piece; at < n; at += piece) {
-        piece = 1 + below(50);
-        piece = piece < n - at ? piece : n - at;
-        k->columns(k, acc, (char *)data + at * stride * size, stride,
-                   (char *)other + (array ? at * y_stride * size : 0),
-                   array ? y_stride : 0, width, at, piece);
-    }
+    const int64_t pitch = k->lanes * width;
+    cr__reduce_begin(k, acc, pitch);
+    for (int64_t lane = 0; lane < k->lanes; lane++)
+        for (int64_t at = lane, piece; at < n; at += piece * k->lanes) {
+            piece = 1 + below(50);
+            piece =
+                piece < (n - at - 1) / k->lanes + 1 ? piece : (n - at - 1) / k->lanes + 1;
+            k->columns(k, acc + lane * width * k->part_size, pitch,
+                       (char *)data + at * stride * size, k->lanes * stride,
+                       (char *)other + (array ? at * y_stride * size : 0),
+                       array ? k->lanes * y_stride : 0, width, at, piece);
+        }
     cr__reduce_fold_columns(k, acc, width);
     cr__reduce_end(k, acc, pitch, out, width, n);
     for (int64_t c = 0; c < width; c++) {
@@ -711,7 +792,8 @@ static void test_reductions(cr__isa isa, cr_dtype t, cr__team *one, cr__team *fo
             reduced = reduced &&
                       reduce_case(isa, code, t, &x, kept, i & 1 ? one : four) &&
                       reduce_case(isa, code, t, &x, kept, i & 1 ? four : one);
-            made = made && made_case(isa, code, t, i & 1 ? one : four);
+            made = made && made_case(isa, code, t, i & 1 ? one : four) &&
+                   made_columns_case(isa, code, t, i & 2 ? one : four);
         }
         ok(reduced, "%s: %s of %s", cr__isa_name(isa), cr__reduce_names[code],
            cr_dtype_name(t));
@@ -803,6 +885,8 @@ int main(void)
             fill(t);
             test_reductions(isa, t, one->team, four->team);
             test_accumulators(isa, t);
+            if (is_float(t))
+                test_endings(isa, t, one->team, four->team);
         }
         fill(CR_F32);
         for (int i = 0; i < ELEMENTS; i++)

@@ -1,34 +1,42 @@
 /* Reductions cut into chunks, and chunks into blocks, lines of lanes and tiles, in the order of
- * sums that kernel.h defines. Strips of up to CR__STRIP neighbouring outputs are each cut into
- * spans of blocks if there are fewer strips than the threads want. A span is a power of two of
- * blocks, so that its result is a node of the strip's tree, and the spans' results are joined in
- * the same tree. */
+ * sums that kernel.h defines. Strips of neighbouring outputs are each cut into spans of blocks if
+ * there are fewer strips than the threads want. A span is a power of two of blocks, so that its
+ * result is a node of the strip's tree, and the spans' results are joined in the same tree. */
 #include "reducer.h"
 
 #include <string.h>
 
+/* Outputs of a strip, at least where threads share them and at most. */
+#define LEAST_STRIP 64
+#define MOST_STRIP  4096
+
 /* The reducer's part of a worker's scratch memory. */
-#define ACC_BYTES    (CR__LANES * CR__STRIP * CR__ACCUMULATOR)
 #define LEVELS       56 /* of a tree of blocks */
-#define STACK_BYTES  (LEVELS * CR__STRIP * CR__ACCUMULATOR)
 #define GATHER_BYTES (CR__BLOCK * 8)
 #define SHARED_BYTES (32 << 10) /* of worker 0: the spans' results, [strip][span] */
-_Static_assert(ACC_BYTES + STACK_BYTES + 2 * GATHER_BYTES + SHARED_BYTES <=
-                   CR__REDUCER_SCRATCH,
+#define ACC_BYTES    ((int64_t)CR__REDUCER_SCRATCH - SHARED_BYTES) /* and of the tree */
+_Static_assert((CR__LANES + LEVELS) * CR__ACCUMULATOR + 2 * GATHER_BYTES <=
+                   CR__REDUCER_SCRATCH - SHARED_BYTES,
                "scratch memory");
 
 typedef struct reducer_places {
     char *made, *acc, *stack, *gather, *gather_y, *shared;
 } reducer_places;
 
+/* Bytes of what a strip comes to. */
+static int64_t slot_bytes(const cr__reducer *p)
+{
+    return p->r.kernel.parts * p->width * p->r.kernel.part_size;
+}
+
 static reducer_places places_of(const cr__reducer *p, int worker)
 {
     reducer_places at = { .made = cr__team_scratch(p->team, worker) };
     at.acc = at.made + CR__SCRATCH_BYTES - CR__REDUCER_SCRATCH;
-    at.stack = at.acc + ACC_BYTES;
-    at.gather = at.stack + STACK_BYTES;
-    at.gather_y = at.gather + GATHER_BYTES;
-    at.shared = at.gather_y + GATHER_BYTES;
+    at.stack = at.acc + p->r.kernel.lanes * slot_bytes(p);
+    at.shared = at.acc + ACC_BYTES;
+    at.gather_y = at.shared - GATHER_BYTES;
+    at.gather = at.gather_y - GATHER_BYTES;
     return at;
 }
 
@@ -72,25 +80,16 @@ static int64_t numel_of(const cr__strided *x)
     return n;
 }
 
-static char *element_of(const cr__reducer *p, const cr__strided *x, const void *data,
-                        int64_t i)
+static const char *element_of(const cr__reducer *p, const void *data, int64_t offset)
 {
-    return (char *)(uintptr_t)data + cr__offset_of(x, i) * p->r.kernel.size;
+    return (const char *)data + offset * p->r.kernel.size;
 }
 
-/* Output o's operands: the elements' first ones, or the value. */
-static const void *x_of(const cr__reducer *p, int64_t o)
+/* Output o's value y. */
+static const char *value_of(const cr__reducer *p, int64_t o)
 {
-    return element_of(p, &p->kept, p->kept.data, o);
-}
-
-static const void *y_of(const cr__reducer *p, int64_t o)
-{
-    const cr__reduce_kernel *k = &p->r.kernel;
-    return k->operand == CR__REDUCES_VALUE ? (const char *)p->r.values + o * k->size
-           : k->operand == CR__REDUCES_ARRAY
-               ? element_of(p, &p->kept_y, p->kept_y.data, o)
-               : NULL;
+    return p->r.kernel.operand == CR__REDUCES_VALUE ? element_of(p, p->r.values, o)
+                                                    : NULL;
 }
 
 static char *out_of(const cr__reducer *p, int64_t o)
@@ -98,20 +97,39 @@ static char *out_of(const cr__reducer *p, int64_t o)
     return (char *)p->r.out + o * p->r.kernel.out_size;
 }
 
-/* ---- a block ---- */
+/* Where x and y of output o begin, and elements that are read from there. */
+typedef struct elements {
+    int64_t at, at_y;
+    const char *x, *y;
+} elements;
 
-static void add_made(const cr__reducer *p, int64_t output, int64_t from, int64_t to,
-                     const reducer_places *at)
+static elements elements_of(const cr__reducer *p, int64_t o)
 {
-    const cr__reduce_kernel *k = &p->r.kernel;
-    for (int64_t i = from, n; i < to; i += n) {
-        const void *y = NULL;
-        n = less_of(p->r.tile, to - i);
-        const void *x = p->r.make(p->r.arg, output * p->length + i, n, at->made, &y);
-        k->add(k, at->acc, x, k->operand == CR__REDUCES_VALUE ? y_of(p, output) : y, i,
-               n);
-    }
+    const bool array = p->r.kernel.operand == CR__REDUCES_ARRAY;
+    return (elements){ .at = cr__offset_of(&p->kept, o),
+                       .at_y = array ? cr__offset_of(&p->kept_y, o) : 0,
+                       .y = value_of(p, o) };
 }
+
+/* x and y of element i of the reduction, and of n that lie behind it; at most a tile, if they
+ * are made. */
+static void find_elements(const cr__reducer *p, elements *e, int64_t i, int64_t n,
+                          const reducer_places *at)
+{
+    const bool array = p->r.kernel.operand == CR__REDUCES_ARRAY;
+    const int64_t offset = e->at + cr__offset_of(&p->reduced, i);
+    if (p->r.make) {
+        const void *y = NULL;
+        e->x = p->r.make(p->r.arg, offset, n, at->made, &y);
+        e->y = array ? y : e->y;
+        return;
+    }
+    e->x = element_of(p, p->r.x.data, offset);
+    if (array)
+        e->y = element_of(p, p->r.y.data, e->at_y + cr__offset_of(&p->reduced_y, i));
+}
+
+/* ---- a block ---- */
 
 static const void *gathered(const cr__strided *from, const void *data, int size,
                             int64_t start, int64_t n, char *to)
@@ -125,39 +143,97 @@ static const void *gathered(const cr__strided *from, const void *data, int size,
 /* Runs of such length are not worth copying. */
 #define LONG_RUN 256
 
-static void add_stored(const cr__reducer *p, int64_t output, int64_t from, int64_t to,
-                       const reducer_places *at)
+static void add_row(const cr__reducer *p, int64_t output, int64_t from, int64_t to,
+                    const reducer_places *at)
 {
     const cr__reduce_kernel *k = &p->r.kernel;
-    const bool both = k->operand == CR__REDUCES_ARRAY;
-    const void *x = x_of(p, output), *y = y_of(p, output);
-    if (p->run < LONG_RUN && p->run < p->length && p->run % CR__LANES) {
-        x = gathered(&p->reduced, x, k->size, from, to - from, at->gather);
-        if (both)
-            y = gathered(&p->reduced_y, y, k->size, from, to - from, at->gather_y);
-        k->add(k, at->acc, x, y, from, to - from);
+    elements e = elements_of(p, output);
+    if (!p->r.make && p->run < LONG_RUN && p->run < p->length && p->run % CR__LANES) {
+        e.x = gathered(&p->reduced, element_of(p, p->r.x.data, e.at), k->size, from,
+                       to - from, at->gather);
+        if (k->operand == CR__REDUCES_ARRAY)
+            e.y = gathered(&p->reduced_y, element_of(p, p->r.y.data, e.at_y), k->size,
+                           from, to - from, at->gather_y);
+        k->add(k, at->acc, e.x, e.y, from, to - from);
         return;
     }
     for (int64_t i = from, n; i < to; i += n) {
         n = less_of(p->run - i % p->run, to - i);
-        k->add(k, at->acc, element_of(p, &p->reduced, x, i),
-               both ? element_of(p, &p->reduced_y, y, i) : y, i, n);
+        n = p->r.make ? less_of(p->r.tile, n) : n;
+        find_elements(p, &e, i, n, at);
+        k->add(k, at->acc, e.x, e.y, i, n);
     }
 }
 
-/* `width` neighbouring outputs: line by line of the innermost reduced dim. */
+/* Rows i .. i + n - 1 of a strip: those of a lane one after the other. */
+static void add_rows(const cr__reducer *p, char *acc, const elements *e, int64_t stride,
+                     int64_t y_stride, int64_t width, int64_t i, int64_t n)
+{
+    const cr__reduce_kernel *k = &p->r.kernel;
+    const int64_t lanes = k->lanes, pitch = lanes * width;
+    y_stride = k->operand == CR__REDUCES_ARRAY ? y_stride : 0;
+    for (int64_t l = 0; l < lanes && l < n; l++)
+        k->columns(k, acc + (i + l) % lanes * width * k->part_size, pitch,
+                   element_of(p, e->x, l * stride), lanes * stride,
+                   e->y ? element_of(p, e->y, l * y_stride) : NULL, lanes * y_stride,
+                   width, i + l, (n - l - 1) / lanes + 1);
+}
+
+/* Elements of a strip that is dense, from the i'th on: they are to their accumulators what rows
+ * of all lanes are to columns. */
+static void add_dense(const cr__reducer *p, char *acc, const elements *e, int64_t i,
+                      int64_t n)
+{
+    const cr__reduce_kernel *k = &p->r.kernel;
+    const int64_t line = k->lanes * p->width;
+    for (int64_t done = 0, some; done < n; done += some) {
+        const int64_t at = (i + done) % line, left = n - done;
+        const int64_t lines = at || left < line ? 1 : left / line;
+        some = less_of(line - at, left / lines) * lines;
+        k->columns(k, acc + at * k->part_size, line, element_of(p, e->x, done), line,
+                   e->y ? element_of(p, e->y, done) : NULL, line, some / lines, 0, lines);
+    }
+}
+
+/* The same of rows that are made. */
+static void add_made_rows(const cr__reducer *p, int64_t output, int64_t width,
+                          int64_t from, int64_t to, const reducer_places *at)
+{
+    const cr__reduce_kernel *k = &p->r.kernel;
+    for (int64_t i = from; i < to; i++) {
+        char *acc = at->acc + i % k->lanes * width * k->part_size;
+        for (int64_t c = 0, n; c < width; c += n) {
+            elements e = elements_of(p, output + c);
+            n = less_of(p->r.tile, width - c);
+            find_elements(p, &e, i, n, at);
+            k->columns(k, acc + c * k->part_size, k->lanes * width, e.x, 0, e.y, 0, n, i,
+                       1);
+        }
+    }
+}
+
 static void add_columns(const cr__reducer *p, int64_t output, int64_t width, int64_t from,
                         int64_t to, const reducer_places *at)
 {
-    const cr__reduce_kernel *k = &p->r.kernel;
-    const bool both = k->operand == CR__REDUCES_ARRAY;
-    const void *x = x_of(p, output), *y = y_of(p, output);
     const int last = p->reduced.ndim - 1;
-    for (int64_t i = from, n; i < to; i += n) {
+    const int64_t all = p->dense ? (to - from) * width : 0;
+    elements e = elements_of(p, output);
+    const int64_t start = e.at;
+    if (p->r.make && !p->dense) {
+        add_made_rows(p, output, width, from, to, at);
+        return;
+    }
+    for (int64_t i = 0, n; i < all; i += n) {
+        n = p->r.make ? less_of(p->r.tile, all - i) : all;
+        e.at = start + i;
+        find_elements(p, &e, from, n, at);
+        add_dense(p, at->acc, &e, i, n);
+    }
+    for (int64_t i = from, n; i < to && !p->dense; i += n) {
         n = less_of(p->reduced.dims[last] - i % p->reduced.dims[last], to - i);
-        k->columns(k, at->acc, element_of(p, &p->reduced, x, i), p->reduced.strides[last],
-                   both ? element_of(p, &p->reduced_y, y, i) : y,
-                   both ? p->reduced_y.strides[last] : 0, width, i, n);
+        find_elements(p, &e, i, n, at);
+        add_rows(p, at->acc, &e, p->reduced.strides[last], p->reduced_y.strides[last],
+                 width, i, n);
     }
 }
 
@@ -168,29 +244,18 @@ static int64_t reduce_block(const cr__reducer *p, int64_t output, int64_t width,
 {
     const cr__reduce_kernel *k = &p->r.kernel;
     const int64_t from = block * CR__BLOCK, end = less_of(from + CR__BLOCK, p->length);
+    cr__reduce_begin(k, at->acc, k->lanes * width);
     if (p->width > 1) {
-        const int64_t pitch = (int64_t)k->lanes * CR__STRIP;
-        cr__reduce_begin_columns(k, at->acc, width);
         add_columns(p, output, width, from, end, at);
         cr__reduce_fold_columns(k, at->acc, width);
-        return pitch;
+    } else {
+        add_row(p, output, from, end, at);
+        cr__reduce_fold(k, at->acc);
     }
-    cr__reduce_begin(k, at->acc, k->lanes);
-    if (p->r.make)
-        add_made(p, output, from, end, at);
-    else
-        add_stored(p, output, from, end, at);
-    cr__reduce_fold(k, at->acc);
-    return k->lanes;
+    return k->lanes * width;
 }
 
 /* ---- the tree of blocks ---- */
-
-/* Bytes of what a strip comes to. */
-static int64_t slot_bytes(const cr__reducer *p)
-{
-    return p->r.kernel.parts * p->width * p->r.kernel.part_size;
-}
 
 /* Accumulators of that pitch, of a strip, into a slot. */
 static void copy_slot(const cr__reducer *p, char *slot, const char *acc, int64_t pitch,
@@ -243,22 +308,6 @@ static int64_t strip_at(const cr__reducer *p, int64_t strip, int64_t *width)
     return strip / p->row_strips * line + column;
 }
 
-/* Joins the spans of a strip. */
-static void join_spans(const cr__reducer *p, int64_t strip, char *at)
-{
-    const cr__reduce_kernel *k = &p->r.kernel;
-    const int64_t slot = slot_bytes(p);
-    int64_t width, first = strip_at(p, strip, &width);
-    for (int64_t n = p->spans; n > 1; n = (n + 1) / 2) {
-        for (int64_t i = 0; i + 1 < n; i += 2)
-            k->join(k, at + i * slot, at + i * slot, at + (i + 1) * slot, width,
-                    p->width);
-        for (int64_t i = 1; i < (n + 1) / 2; i++)
-            memcpy(at + i * slot, at + 2 * i * slot, (size_t)slot);
-    }
-    cr__reduce_end(k, at, p->width, out_of(p, first), width, p->length);
-}
-
 /* ---- cutting ---- */
 
 /* Nanoseconds of an element; a guess that decides about chunks only. */
@@ -295,30 +344,56 @@ static void cut_spans(cr__reducer *p)
     p->chunks = cr__chunks(cost, p->strips * p->spans, p->team);
 }
 
+/* The outputs of a strip, of a line that are neighbours: as many as there is room for, and no
+ * more than that all threads get some, unless blocks do that. */
+static int64_t strip_width(const cr__reducer *p, int64_t line)
+{
+    const cr__reduce_kernel *k = &p->r.kernel;
+    const int64_t blocks = p->length ? (p->length - 1) / CR__BLOCK + 1 : 1;
+    const int64_t spans =
+        less_of(blocks, SHARED_BYTES / (k->parts * k->part_size) / p->outputs + 1);
+    int64_t levels = 2, parts, width;
+    for (int64_t n = blocks; n > 1; n /= 2)
+        levels++;
+    width = ACC_BYTES / (k->parts * k->part_size * (k->lanes + levels)) / LEAST_STRIP *
+            LEAST_STRIP;
+    width = less_of(width, MOST_STRIP);
+    parts = 2 * cr__team_size(p->team) / (p->outputs / line * spans);
+    if (cr__team_size(p->team) > 1 && parts > 1)
+        width = less_of(width, ((line - 1) / parts / LEAST_STRIP + 1) * LEAST_STRIP);
+    return less_of(line, width);
+}
+
 /* Strips of elements in memory. */
 static void cut_strips(cr__reducer *p, int kept)
 {
     const bool both = p->r.kernel.operand == CR__REDUCES_ARRAY;
-    const cr__strided *x = &p->r.x, *y = both ? &p->r.y : x;
+    const cr__strided *x = &p->r.x, *y = both && !p->r.make ? &p->r.y : x;
     merge_dims(x, y, 0, kept, &p->kept, &p->kept_y);
     merge_dims(x, y, kept, x->ndim, &p->reduced, &p->reduced_y);
     p->outputs = numel_of(&p->kept);
     p->length = numel_of(&p->reduced);
-
+    if (p->outputs == 0)
+        return;
     const int inner = p->kept.ndim - 1, last = p->reduced.ndim - 1;
     const int64_t step = p->kept.strides[inner], step_y = p->kept_y.strides[inner];
     const int64_t line = p->kept.dims[inner];
     const bool runs = p->reduced.strides[last] == 1 && p->reduced_y.strides[last] == 1;
     p->run = p->length != 1 && runs ? p->reduced.dims[last] : 1;
-    p->rows = p->run == p->length && p->length <= CR__BLOCK && inner == 0 &&
-              ((step == p->length && step_y == step) || p->outputs == 1);
+    p->rows =
+        p->run == p->length && inner == 0 &&
+        (p->r.make ? p->length && p->length <= p->r.tile : p->length <= CR__BLOCK) &&
+        ((step == p->length && step_y == step) || p->outputs == 1);
     if (p->rows)
         return;
     if (step == 1 && step_y == 1 && line > 1) {
-        p->width = less_of(line, CR__STRIP);
+        p->width = strip_width(p, line);
         p->row_strips = (line - 1) / p->width + 1;
         p->strips = p->outputs / line * p->row_strips;
-    } else {
+        p->dense = p->width == line && last == 0 && p->reduced.strides[0] == line &&
+                   p->reduced_y.strides[0] == line && p->r.kernel.lanes > 1 &&
+                   p->r.kernel.operand != CR__REDUCES_VALUE;
+    } else if (!p->r.make) {
         p->gathered = p->run < LONG_RUN && p->length && p->length <= CR__BLOCK / 2;
         p->rows = p->gathered;
     }
@@ -327,13 +402,7 @@ static void cut_strips(cr__reducer *p, int kept)
 int64_t cr__reducer_cut(cr__reducer *p, const cr__reduction *reduction, cr__team *team)
 {
     *p = (cr__reducer){ .r = *reduction, .team = team, .width = 1, .spans = 1 };
-    if (p->r.make) {
-        p->outputs = p->r.outputs;
-        p->length = p->r.length;
-        p->rows = p->length && p->length <= p->r.tile;
-    } else {
-        cut_strips(p, p->r.kept);
-    }
+    cut_strips(p, p->r.kept);
     if (p->outputs == 0)
         return 0;
     p->blocks = p->length ? (p->length - 1) / CR__BLOCK + 1 : 1;
@@ -348,35 +417,53 @@ int64_t cr__reducer_cut(cr__reducer *p, const cr__reduction *reduction, cr__team
 
 /* ---- endings ---- */
 
-/* The reduction of one output with another kernel: its result as it is. */
-static cr__reducer alone(const cr__reducer *p, int64_t output, cr__reduce_code code)
+/* The reduction with another kernel: its results as they are. */
+static cr__reducer again_with(const cr__reducer *p, cr__reduce_code code)
 {
     cr__reducer one = *p;
     cr__reduce_find(code, p->r.ending.dtype, &one.r.kernel);
     one.r.ending = (cr__ending){ .code = CR__AS_IT_IS };
-    one.first = output;
-    one.outputs = one.width = one.strips = one.spans = 1;
-    one.rows = one.gathered = false;
     return one;
 }
 
-/* Ends the results of outputs first .. first + n - 1; what cannot be ended as it is gets
- * computed again, alone: by this worker, or, outside of a job (worker -1), by all. */
+/* One output, outside of a job (worker -1) by all threads. */
+static void reduce_alone(const cr__reducer *p, int64_t output, cr__reduce_code code,
+                         int worker)
+{
+    cr__reducer one = again_with(p, code);
+    one.first = output;
+    one.outputs = one.width = one.strips = one.spans = 1;
+    one.rows = one.gathered = false;
+    if (worker < 0) {
+        cut_spans(&one);
+        cr__parallel(one.team, one.chunks, cr__reducer_chunk, &one);
+        cr__reducer_finish(&one);
+    } else {
+        one.chunks = 1, one.span = one.blocks;
+        cr__reducer_chunk(&one, 0, worker);
+    }
+}
+
+/* Ends the results of outputs first .. first + n - 1, which are a strip's if there are strips.
+ * What cannot be ended as it is is computed again, with its strip: another one of that may be
+ * asked for in the same way. */
 static void end_outputs(const cr__reducer *p, int64_t first, int64_t n, int worker)
 {
-    cr__reduce_code again = p->r.ending.with;
-    for (int64_t o = first, end = first + n; o < end; o++) {
+    const reducer_places at = places_of(p, worker < 0 ? 0 : worker);
+    cr__reduce_code again = p->r.ending.with, have = CR__REDUCE_CODES;
+    const char *sums = NULL;
+    for (int64_t o = first, end = first + n, pitch; o < end; o++) {
         o += cr__ending_apply(&p->r.ending, out_of(p, o), end - o, &again);
         if (o == end)
             return;
-        cr__reducer one = alone(p, o, again);
-        if (worker < 0) {
-            cut_spans(&one);
-            cr__parallel(one.team, one.chunks, cr__reducer_chunk, &one);
-            cr__reducer_finish(&one);
+        if (p->width == 1) {
+            reduce_alone(p, o, again, worker);
         } else {
-            one.chunks = one.spans = 1, one.span = one.blocks;
-            cr__reducer_chunk(&one, 0, worker);
+            const cr__reducer strip = again_with(p, again);
+            if (again != have)
+                sums = reduce_span(&strip, first, n, 0, p->blocks, &at, &pitch);
+            have = again;
+            memcpy(out_of(p, o), element_of(p, sums, o - first), p->r.kernel.size);
         }
         cr__ending_scaled(&p->r.ending, again, out_of(p, o));
     }
@@ -396,14 +483,16 @@ static void reduce_rows(const cr__reducer *p, int64_t begin, int64_t end, int wo
         const void *x, *y = NULL;
         n = less_of(many, end - o);
         const int64_t start = o * p->length, count = n * p->length;
-        if (k->operand == CR__REDUCES_VALUE || (!p->r.make && !p->gathered))
-            y = y_of(p, o);
-        else if (p->gathered && k->operand == CR__REDUCES_ARRAY)
-            y = gathered(&p->r.y, p->r.y.data, k->size, start, count, at.gather_y);
+        if (k->operand == CR__REDUCES_VALUE)
+            y = value_of(p, o);
+        else if (k->operand == CR__REDUCES_ARRAY && !p->r.make)
+            y = p->gathered
+                    ? gathered(&p->r.y, p->r.y.data, k->size, start, count, at.gather_y)
+                    : element_of(p, p->r.y.data, cr__offset_of(&p->kept_y, o));
         x = p->r.make ? p->r.make(p->r.arg, start, count, at.made, &y)
             : p->gathered
                 ? gathered(&p->r.x, p->r.x.data, k->size, start, count, at.gather)
-                : x_of(p, o);
+                : element_of(p, p->r.x.data, cr__offset_of(&p->kept, o));
         k->rows(k, out_of(p, o), x, y, n, p->length);
         end_outputs(p, o, n, worker);
     }
@@ -421,7 +510,7 @@ void cr__reducer_chunk(void *arg, int64_t chunk, int worker)
     const reducer_places at = places_of(p, worker);
     char *shared = places_of(p, 0).shared;
     cr__part(p->strips * p->spans, 1, chunk, p->chunks, &begin, &end);
-    int64_t width, from = 0, to = 0; /* outputs that are done */
+    int64_t width;
     for (int64_t task = begin; task < end; task++) {
         const int64_t first = strip_at(p, task / p->spans, &width);
         const int64_t block = task % p->spans * p->span;
@@ -433,10 +522,25 @@ void cr__reducer_chunk(void *arg, int64_t chunk, int worker)
             continue;
         }
         cr__reduce_end(&p->r.kernel, result, pitch, out_of(p, first), width, p->length);
-        from = task == begin ? first : from;
-        to = first + width;
+        end_outputs(p, first, width, worker);
     }
-    end_outputs(p, from, to - from, worker);
+}
+
+/* Joins the spans of a strip. */
+static void join_spans(const cr__reducer *p, int64_t strip, char *at)
+{
+    const cr__reduce_kernel *k = &p->r.kernel;
+    const int64_t slot = slot_bytes(p);
+    int64_t width, first = strip_at(p, strip, &width);
+    for (int64_t n = p->spans; n > 1; n = (n + 1) / 2) {
+        for (int64_t i = 0; i + 1 < n; i += 2)
+            k->join(k, at + i * slot, at + i * slot, at + (i + 1) * slot, width,
+                    p->width);
+        for (int64_t i = 1; i < (n + 1) / 2; i++)
+            memcpy(at + i * slot, at + 2 * i * slot, (size_t)slot);
+    }
+    cr__reduce_end(k, at, p->width, out_of(p, first), width, p->length);
+    end_outputs(p, first, width, -1);
 }
 
 void cr__reducer_finish(cr__reducer *p)
@@ -446,7 +550,6 @@ void cr__reducer_finish(cr__reducer *p)
     char *shared = places_of(p, 0).shared;
     for (int64_t strip = 0; strip < p->strips; strip++)
         join_spans(p, strip, shared + strip * p->spans * slot_bytes(p));
-    end_outputs(p, p->first, p->outputs, -1);
 }
 
 void cr__reduce(const cr__reduction *reduction, cr__team *team)

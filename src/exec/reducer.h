@@ -6,11 +6,11 @@
 #include "../kernel/kernel.h"
 
 /* What a reducer uses of each worker's scratch memory: its last bytes. */
-#define CR__REDUCER_SCRATCH ((size_t)272 << 10)
+#define CR__REDUCER_SCRATCH ((size_t)320 << 10)
 
-/* Elements start .. start + n - 1 of all that is reduced, output by output: evaluated into
- * scratch memory, in front of what the reducer uses, or wherever they are. *y, which is NULL,
- * becomes the elements of y, if the kernel takes an array. */
+/* Elements start .. start + n - 1 of an array that is nowhere: evaluated into scratch memory,
+ * in front of what the reducer uses, or wherever they are. *y, which is NULL, becomes the
+ * elements of y, if the kernel takes an array. */
 typedef const void *cr__make_elements(void *arg, int64_t start, int64_t n, char *scratch,
                                       const void **y);
 
@@ -20,16 +20,15 @@ typedef struct cr__reduction {
     void *out;          /* contiguous */
     const void *values; /* of CR__REDUCES_VALUE: one for each output */
 
-    /* Either in memory: the dims of x are the kept ones, `kept` of them, which are the dims of
-     * out, and then the reduced ones in their row-major order. y has the same. */
+    /* The dims of x are the kept ones, `kept` of them, which are the dims of out, and then the
+     * reduced ones in their row-major order. y has the same. */
     cr__strided x, y;
     int kept;
 
-    /* Or made, if `make` is there: at most `tile` at a time, a power of two from CR__LANES to
-     * CR__BLOCK. */
+    /* Elements are made, if `make` is there: at most `tile` at a time, a power of two from
+     * CR__LANES to CR__BLOCK. Then x lies in the array that they are elements of, y like x. */
     cr__make_elements *make;
     void *arg;
-    int64_t outputs, length; /* elements of each */
     int64_t tile;
     double cost; /* of an element, in nanoseconds */
 } cr__reduction;
@@ -46,7 +45,8 @@ typedef struct cr__reducer {
     int64_t run;                   /* reduced elements that lie one after the other */
     bool rows, gathered;           /* whole outputs at once; from copies */
     int64_t width, row_strips;     /* strips of neighbouring outputs; in a row of them */
-    int64_t strips, span, spans;   /* spans of blocks that a strip is cut into */
+    bool dense;                  /* a strip is all of a row, behind which lies the next */
+    int64_t strips, span, spans; /* spans of blocks that a strip is cut into */
     int64_t chunks;
 } cr__reducer;
 

@@ -90,18 +90,20 @@ void cr__run_reduction(cr__plan *plan, const cr__group *group)
     const cr__reduce_info *info = x->op->internal;
     cr__program p;
     cr__reduction r = { .ending = cr__ending_of(x), .out = cr__unit_data(plan, unit) };
+    cr__strided whole;
     if (group->shape && group->count > 1) {
         cr__emit(&p, plan, group, plan->ctx->run_lists[CR__PROGRAM].at);
         r.make = make_elements;
         r.arg = &p;
-        r.outputs = x->shape->numel;
-        r.length = p.numel / x->shape->numel;
         r.tile = p.tile;
         r.cost = cr__program_cost(&p) / (double)p.numel;
+        cr__layout layout;
+        cr__layout_init(&layout, in->shape);
+        whole = cr__lying(&layout, NULL);
     } else {
-        cr__strided whole = cr__operand_of(plan, unit, 0);
-        r.x = kept_first(x, &whole, &r.kept);
+        whole = cr__operand_of(plan, unit, 0);
     }
+    r.x = kept_first(x, &whole, &r.kept);
     cr__reduce_find(cr__means_integers(x) ? CR__REDUCE_mean : info->code,
                     (cr_dtype)in->dtype, &r.kernel);
     cr__reduce(&r, plan->ctx->team);

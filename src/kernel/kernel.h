@@ -183,12 +183,13 @@ typedef struct cr__reduce_kernel cr__reduce_kernel;
 typedef void cr__reduce_add(const cr__reduce_kernel *k, void *acc, const void *x,
                             const void *y, int64_t at, int64_t n);
 
-/* The same for `width` <= CR__STRIP neighbouring outputs: element at + r of output c is
- * x[r*x_stride + c], y's is y[r*y_stride + c] (of a value y_stride is 0). acc is an array
- * of k->lanes * CR__STRIP accumulators: lane l's of output c is l*CR__STRIP + c. */
-typedef void cr__reduce_columns(const cr__reduce_kernel *k, void *acc, const void *x,
-                                int64_t x_stride, const void *y, int64_t y_stride,
-                                int64_t width, int64_t at, int64_t n);
+/* Neighbours: accumulator c < width, of an array of that pitch, takes x[r*x_stride + c] for
+ * r < n, one after the other; y's is y[r*y_stride + c] (of a value y_stride is 0). They are
+ * elements at + r of the reduction if k->lanes is 1, and else those of one lane, of which
+ * `at` is not read. */
+typedef void cr__reduce_columns(const cr__reduce_kernel *k, void *acc, int64_t pitch,
+                                const void *x, int64_t x_stride, const void *y,
+                                int64_t y_stride, int64_t width, int64_t at, int64_t n);
 
 /* out[i] = what a[i], and b[i], which comes after, come to together, for i < n; all of that
  * pitch. out may be a. */
@@ -216,18 +217,15 @@ struct cr__reduce_kernel {
     const struct cr__reduce_loops *loops; /* of its instruction set */
 };
 
-#define CR__STRIP       128 /* neighbouring outputs, at most */
-#define CR__ACCUMULATOR 16  /* bytes, at most */
+#define CR__ACCUMULATOR 16 /* bytes, at most */
 
 /* The kernel for elements of that type; false if there is none. */
 bool cr__reduce_find(cr__reduce_code code, cr_dtype in, cr__reduce_kernel *kernel);
 
-/* All n to the identity. */
+/* All n to the identity; a multiple of the lanes. */
 void cr__reduce_begin(const cr__reduce_kernel *k, void *acc, int64_t n);
-/* The same for `width` outputs in an array of lanes * CR__STRIP. */
-void cr__reduce_begin_columns(const cr__reduce_kernel *k, void *acc, int64_t width);
-/* Folds an array of `lanes` accumulators into its first; of lanes * CR__STRIP, into the
- * first `width`. */
+/* Folds an array of `lanes` accumulators into its first; of lanes * width, lane l's of output
+ * c at l*width + c, into the first `width`. */
 void cr__reduce_fold(const cr__reduce_kernel *k, void *acc);
 void cr__reduce_fold_columns(const cr__reduce_kernel *k, void *acc, int64_t width);
 /* The results of n accumulators of that pitch; `length` elements were reduced to each. */

@@ -203,31 +203,53 @@ FOLD(TIMES)
 #endif
 #undef FOLD
 
-/* Accumulators' rows are whole vectors. */
+/* Four rows are added in one pass over the accumulators. */
 CR__FN void NAME(columns)(cr__reduce_code code, int join, cr__reduce_operand operand,
                           T *acc, const T *x, int64_t stride, const T *y,
-                          int64_t y_stride, int64_t width, int64_t at, int64_t n)
+                          int64_t y_stride, int64_t width, int64_t n)
 {
-    for (int64_t r = 0; r < n; r++, x += stride) {
-        T *a = acc + (at + r) % CR__LANES * CR__STRIP;
-        int64_t c = 0, ahead = r + AHEAD < n ? AHEAD * stride : 0;
-        VT b, other = F(set)(0);
+#define OTHER(LOAD, r) (operand != CR__REDUCES_ALONE ? LOAD(y + (r)*y_stride + c) : zero)
+#define ADD(LOAD, r) \
+    a = NAME(both)(join, a, NAME(term)(code, LOAD(x + (r)*stride + c), OTHER(LOAD, r)))
+#define LEFT    F(first)(width - c < N ? width - c : N)
+#define PART(p) F(load_part)(p, LEFT)
+    const VT zero = F(set)(0);
+    for (int64_t rows; n > 0; n -= rows, x += rows * stride) {
+        const int64_t ahead = n < 8 ? 0 : 4 * stride;
+        int64_t c = 0;
+        VT a;
+        rows = n < 4 ? 1 : 4;
+        for (; rows == 4 && c + N <= width; c += N) {
+            a = F(load)(acc + c);
+            ADD(F(load), 0);
+            ADD(F(load), 1);
+            ADD(F(load), 2);
+            ADD(F(load), 3);
+            /* the next four, into the L2 cache: the processor does not follow all of them */
+            __builtin_prefetch(x + ahead + c, 0, 2);
+            __builtin_prefetch(x + ahead + stride + c, 0, 2);
+            __builtin_prefetch(x + ahead + 2 * stride + c, 0, 2);
+            __builtin_prefetch(x + ahead + 3 * stride + c, 0, 2);
+            F(store)(acc + c, a);
+        }
         for (; c + N <= width; c += N) {
-            __builtin_prefetch(x + ahead + c);
-            if (operand != CR__REDUCES_ALONE)
-                other = F(load)(y + c);
-            b = NAME(term)(code, F(load)(x + c), other);
-            F(store)(a + c, NAME(both)(join, F(load)(a + c), b));
+            a = F(load)(acc + c);
+            ADD(F(load), 0);
+            F(store)(acc + c, a);
         }
         if (c < width) {
-            if (operand != CR__REDUCES_ALONE)
-                other = F(load_part)(y + c, F(first)(width - c));
-            b = NAME(term)(code, F(load_part)(x + c, F(first)(width - c)), other);
-            F(store)(a + c, NAME(both)(join, F(load)(a + c), b));
+            a = PART(acc + c);
+            for (int64_t r = 0; r < rows; r++)
+                ADD(PART, r);
+            F(store_part)(acc + c, LEFT, a);
         }
         if (operand != CR__REDUCES_ALONE)
-            y += y_stride;
+            y += rows * y_stride;
     }
+#undef OTHER
+#undef ADD
+#undef LEFT
+#undef PART
 }
 
 CR__FN void NAME(join_all)(int join, T *out, const T *a, const T *b, int64_t n)
@@ -298,13 +320,14 @@ CR__T static void NAME(rows)(const cr__reduce_kernel *k, void *out, const void *
         (CR__REDUCE_##name, JOIN_##JOIN, CR__REDUCES_##OPERAND, lanes, x, y, n);         \
     }                                                                                    \
     CR__T static void NAME(name##_columns)(                                              \
-        const cr__reduce_kernel *k, void *acc, const void *x, int64_t x_stride,          \
-        const void *y, int64_t y_stride, int64_t width, int64_t at, int64_t n)           \
+        const cr__reduce_kernel *k, void *acc, int64_t pitch, const void *x,             \
+        int64_t x_stride, const void *y, int64_t y_stride, int64_t width, int64_t at,    \
+        int64_t n)                                                                       \
     {                                                                                    \
-        (void)k;                                                                         \
+        (void)k, (void)pitch, (void)at;                                                  \
         NAME(columns)                                                                    \
         (CR__REDUCE_##name, JOIN_##JOIN, CR__REDUCES_##OPERAND, acc, x, x_stride, y,     \
-         y_stride, width, at, n);                                                        \
+         y_stride, width, n);                                                            \
     }                                                                                    \
     CR__T static void NAME(name##_rows)(const cr__reduce_kernel *k, void *out,           \
                                         const void *x, const void *y, int64_t rows,      \

@@ -93,11 +93,11 @@ static void PLAIN(add)(const cr__reduce_kernel *k, void *acc, const void *x,
 }
 
 #define REDUCTION(name, HOW, RESULT, JOIN, OPERAND, term) RESULT(name, JOIN)
-static void PLAIN(columns)(const cr__reduce_kernel *k, void *acc, const void *x,
-                           int64_t x_stride, const void *y, int64_t y_stride,
-                           int64_t width, int64_t at, int64_t n)
+static void PLAIN(columns)(const cr__reduce_kernel *k, void *acc, int64_t pitch,
+                           const void *x, int64_t x_stride, const void *y,
+                           int64_t y_stride, int64_t width, int64_t at, int64_t n)
 {
-    (void)y, (void)y_stride, (void)at;
+    (void)pitch, (void)y, (void)y_stride, (void)at;
     switch (k->code) {
 #define WIDE(name, JOIN)                                                               \
     case CR__REDUCE_##name:                                                            \
@@ -139,15 +139,15 @@ static void PLAIN(halves_add)(const cr__reduce_kernel *k, void *acc, const void 
     PLAIN(add_halves)(parts, parts + 1, x, 1, n);
 }
 
-static void PLAIN(halves_columns)(const cr__reduce_kernel *k, void *acc, const void *x,
-                                  int64_t x_stride, const void *y, int64_t y_stride,
-                                  int64_t width, int64_t at, int64_t n)
+static void PLAIN(halves_columns)(const cr__reduce_kernel *k, void *acc, int64_t pitch,
+                                  const void *x, int64_t x_stride, const void *y,
+                                  int64_t y_stride, int64_t width, int64_t at, int64_t n)
 {
     int64_t *parts = acc;
     (void)k, (void)y, (void)y_stride, (void)at;
     for (int64_t c = 0; c < width; c++)
         PLAIN(add_halves)
-    (parts + c, parts + CR__STRIP + c, (const T *)x + c, x_stride, n);
+    (parts + c, parts + pitch + c, (const T *)x + c, x_stride, n);
 }
 
 #endif
@@ -235,12 +235,12 @@ static bool PLAIN(none_beyond)(bool least, const EXTREME *best, const T *x)
     return !beyond;
 }
 
-static void PLAIN(place_columns)(const cr__reduce_kernel *k, void *acc, const void *x,
-                                 int64_t x_stride, const void *y, int64_t y_stride,
-                                 int64_t width, int64_t at, int64_t n)
+static void PLAIN(place_columns)(const cr__reduce_kernel *k, void *acc, int64_t pitch,
+                                 const void *x, int64_t x_stride, const void *y,
+                                 int64_t y_stride, int64_t width, int64_t at, int64_t n)
 {
     EXTREME *best = acc;
-    int64_t *place = (int64_t *)acc + CR__STRIP;
+    int64_t *place = (int64_t *)acc + pitch;
     const bool least = k->join_code == JOIN_MIN;
     const T *from = x;
     (void)y, (void)y_stride;

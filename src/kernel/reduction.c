@@ -6,9 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Columns' rows lie a whole row apart, where the processor does not prefetch: so many rows
- * ahead. */
-#define AHEAD 8
 /* Elements of a buffer for terms. */
 #define PIECE 512
 /* Neighbours that are looked over at once for something larger. */
@@ -82,37 +79,16 @@ static char *at_part_to(const cr__reduce_kernel *k, void *acc, int64_t i)
     return (char *)acc + i * k->part_size;
 }
 
-/* n of a part to its identity; of lanes whole vectors, as loops load them. */
-static void begin_part(const cr__reduce_kernel *k, int part, char *at, int64_t n)
-{
-    if (k->lanes > 1)
-        k->loops->fill(at, &k->identity[part], n);
-    else
-        for (int64_t i = 0; i < n; i++)
-            memcpy(at + i * 8, &k->identity[part], 8);
-}
-
 void cr__reduce_begin(const cr__reduce_kernel *k, void *acc, int64_t n)
 {
-    for (int part = 0; part < k->parts; part++)
-        begin_part(k, part, at_part_to(k, acc, part * n), n);
-}
-
-/* Whether most of a strip counts: then it is taken for a whole one, whose lanes lie one after
- * the other. */
-static bool is_wide(int64_t width)
-{
-    return width > CR__STRIP / 2;
-}
-
-void cr__reduce_begin_columns(const cr__reduce_kernel *k, void *acc, int64_t width)
-{
-    if (is_wide(width)) {
-        cr__reduce_begin(k, acc, (int64_t)k->lanes * CR__STRIP);
-        return;
+    for (int part = 0; part < k->parts; part++) {
+        char *at = at_part_to(k, acc, part * n);
+        if (k->lanes > 1)
+            k->loops->fill(at, &k->identity[part], n);
+        else
+            for (int64_t i = 0; i < n; i++)
+                memcpy(at + i * 8, &k->identity[part], 8);
     }
-    for (int64_t i = 0; i < (int64_t)k->parts * k->lanes; i++)
-        begin_part(k, (int)(i / k->lanes), at_part_to(k, acc, i * CR__STRIP), width);
 }
 
 void cr__reduce_fold(const cr__reduce_kernel *k, void *acc)
@@ -127,18 +103,9 @@ void cr__reduce_fold(const cr__reduce_kernel *k, void *acc)
 
 void cr__reduce_fold_columns(const cr__reduce_kernel *k, void *acc, int64_t width)
 {
-    const int64_t pitch = (int64_t)k->lanes * CR__STRIP;
-    for (int half = k->lanes / 2; half >= 1; half /= 2) {
-        const char *other = at_part(k, acc, (int64_t)half * CR__STRIP);
-        if (is_wide(width)) {
-            k->join(k, acc, acc, other, (int64_t)half * CR__STRIP, pitch);
-            continue;
-        }
-        for (int64_t l = 0; l < half; l++) {
-            char *at = at_part_to(k, acc, l * CR__STRIP);
-            k->join(k, at, at, at_part(k, other, l * CR__STRIP), width, pitch);
-        }
-    }
+    const int64_t pitch = k->lanes * width;
+    for (int64_t half = k->lanes / 2 * width; half >= width; half /= 2)
+        k->join(k, acc, acc, at_part(k, acc, half), half, pitch);
 }
 
 /* One row after the other: for kernels that have no loop for it. */
@@ -288,18 +255,20 @@ static void terms_add(const cr__reduce_kernel *k, void *acc, const void *x, cons
     }
 }
 
-static void terms_columns(const cr__reduce_kernel *k, void *acc, const void *x,
-                          int64_t x_stride, const void *y, int64_t y_stride,
-                          int64_t width, int64_t at, int64_t n)
+static void terms_columns(const cr__reduce_kernel *k, void *acc, int64_t pitch,
+                          const void *x, int64_t x_stride, const void *y,
+                          int64_t y_stride, int64_t width, int64_t at, int64_t n)
 {
-    CR__ALIGNED(64) char terms[CR__STRIP * 8];
-    for (int64_t r = 0; r < n; r++) {
-        plain_loops[k->dtype].terms(
-            k->code, terms, (const char *)x + r * x_stride * k->size,
-            y ? (const char *)y + r * y_stride * k->size : NULL, 1, width);
-        k->loops->of[loop_of_join[k->join_code]].columns(k, acc, terms, CR__STRIP, NULL,
-                                                         0, width, at + r, 1);
-    }
+    CR__ALIGNED(64) char terms[PIECE * 8];
+    for (int64_t r = 0; r < n; r++)
+        for (int64_t c = 0, some; c < width; c += some) {
+            some = width - c < PIECE ? width - c : PIECE;
+            plain_loops[k->dtype].terms(
+                k->code, terms, elements_from(k, x, r * x_stride + c),
+                y ? elements_from(k, y, r * y_stride + c) : NULL, 1, some);
+            k->loops->of[loop_of_join[k->join_code]].columns(
+                k, at_part_to(k, acc, c), pitch, terms, 0, NULL, 0, some, at, 1);
+        }
 }
 
 /* ---- integers ---- */
@@ -408,17 +377,17 @@ static void pairs_add(const cr__reduce_kernel *k, void *acc, const void *x, cons
     }
 }
 
-static void pairs_columns(const cr__reduce_kernel *k, void *acc, const void *x,
-                          int64_t x_stride, const void *y, int64_t y_stride,
-                          int64_t width, int64_t at, int64_t n)
+static void pairs_columns(const cr__reduce_kernel *k, void *acc, int64_t pitch,
+                          const void *x, int64_t x_stride, const void *y,
+                          int64_t y_stride, int64_t width, int64_t at, int64_t n)
 {
-    char *s = at_part_to(k, acc, (int64_t)CR__LANES * CR__STRIP);
-    (void)y, (void)y_stride;
-    for (int64_t r = 0; r < n; r++) {
-        const int64_t row = (at + r) % CR__LANES * CR__STRIP;
-        k->loops->join_pairs(at_part_to(k, acc, row), at_part_to(k, s, row),
-                             (const char *)x + r * x_stride * k->size, NULL, 0, width, 1);
-    }
+    (void)y, (void)y_stride, (void)at;
+    for (int64_t r = 0; r < n; r++)
+        for (int64_t c = 0, some; c < width; c += some) {
+            some = width - c < PIECE ? width - c : PIECE;
+            k->loops->join_pairs(at_part_to(k, acc, c), at_part_to(k, acc, pitch + c),
+                                 elements_from(k, x, r * x_stride + c), NULL, 0, some, 1);
+        }
 }
 
 static void pairs_join(const cr__reduce_kernel *k, void *out, const void *a,

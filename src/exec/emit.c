@@ -50,7 +50,7 @@ static void look_ahead(cr__program *p)
         unit->place = place;
         p->last_use[place] = place;
         p->joins[place] = 0;
-        for (uint32_t k = 0; k < unit->n_uses; k++) {
+        for (uint32_t k = 0; k < unit->n_uses && unit->kind != CR__UNIT_CONTRACT; k++) {
             const cr__use *use = &plan->uses[unit->uses + k];
             const cr__unit *made = cr__member(p, use);
             int64_t row = made ? p->length : cr__row_of(plan, use);
@@ -177,6 +177,18 @@ static void emit_map(cr__program *p, cr__unit *unit)
     free_temps(p, unit, uses, n, src);
 }
 
+/* What the root gives to maps, or takes from them. */
+static void emit_root(cr__program *p, cr__unit *unit)
+{
+    const uint8_t size =
+        (uint8_t)cr_dtype_size(cr__register_dtype((cr_dtype)unit->dtype));
+    if (unit->kind == CR__UNIT_CONTRACT)
+        unit->reg =
+            cr__new_reg(p, (cr__reg){ .kind = CR__REG_PRODUCT, .size = size, .step = 1 });
+    else
+        p->result = operand_register(p, &p->plan->uses[unit->uses]);
+}
+
 /* Temporaries in the worker's memory, behind its blocks. */
 static void place_temps(cr__program *p)
 {
@@ -216,7 +228,7 @@ void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memo
     cr__find_joins(p);
     for (uint32_t i = group->first; i; i = plan->units[i - 1].next) {
         if (i == group->root)
-            p->result = operand_register(p, &plan->uses[plan->units[i - 1].uses]);
+            emit_root(p, &plan->units[i - 1]);
         else if (!cr__is_inside(p, &plan->units[i - 1]))
             emit_map(p, &plan->units[i - 1]);
     }

@@ -99,10 +99,13 @@ typedef struct cr__unit {
     uint8_t role, level; /* in its group; the level counts from 0 */
 } cr__unit;
 
-/* Units computed together, of three kinds:
+/* Units computed together, of four kinds:
  *
  * - one unit, the root, which is a contraction, opaque, a copy, or a reduction of something
  *   that is in memory;
+ * - a contraction, the root, and maps of as many elements, some of which read it as it is: they
+ *   run over each panel of it as soon as that is complete. If nothing else reads the product,
+ *   it is nowhere in memory;
  * - maps of one shape, which may end in one reduction, the root, that nothing in the group
  *   reads and that all others are for: reducer.c asks for its elements, tile by tile;
  * - a row program, if it has `reductions` or `length`: maps of one shape, which is the domain,
@@ -119,7 +122,8 @@ typedef struct cr__group {
     uint32_t places; /* operands, parameters and results of all */
     uint32_t reads;  /* operands of more than one element that no maps make */
     uint32_t late;   /* in the order: the first of those that wait for it; 0: none */
-    uint32_t next;   /* the next of those that wait for the same; 0: none */
+    uint32_t next;   /* the next of those that wait for the same; 0: none. Before: what it
+                        waits for */
     bool waits;
 #ifdef CR_DEBUG
     uint32_t ran; /* the place at which it does: verify.c */
@@ -281,6 +285,20 @@ CR__INLINE void *cr__unit_data(const cr__plan *plan, const cr__unit *unit)
     return plan->slots[unit->slot - 1].buffer->data;
 }
 
+/* Whether the root is a contraction that maps of the group read. */
+CR__INLINE bool cr__is_epilogue(const cr__plan *plan, const cr__group *group)
+{
+    return group->root && group->shape &&
+           plan->units[group->root - 1].kind == CR__UNIT_CONTRACT;
+}
+
+/* Whether the elements that are used are the unit's, in order: of a contraction, in any shape. */
+CR__INLINE bool cr__uses_each(const cr__plan *plan, const cr__use *use)
+{
+    return !use->look || (plan->looks[use->look - 1].whole && use->kind == CR__USE_UNIT &&
+                          plan->units[use->unit].kind == CR__UNIT_CONTRACT);
+}
+
 /* Where the value lies that is used, the look's offset not yet added. */
 CR__INLINE const void *cr__use_data(const cr__plan *plan, const cr__use *use)
 {
@@ -376,6 +394,9 @@ bool cr__reduces_inner(const cr_tensor *x);
 
 /* Whether it is the mean of integers, which is no sum that ends. */
 bool cr__means_integers(const cr_tensor *x);
+
+/* Whether maps can run over panels of the contraction: product.c. */
+bool cr__takes_panels(const cr__unit *unit);
 
 /* How a reduction node's sums end. */
 cr__ending cr__ending_of(cr_tensor *x);

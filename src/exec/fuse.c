@@ -55,20 +55,52 @@ static uint32_t begin_group(cr__plan *plan, const cr__unit *unit)
     return plan->n_groups++;
 }
 
+/* Whether the unit reads a contraction that could be the root of its group. */
+static bool reads_product(const cr__plan *plan, const cr__unit *unit)
+{
+    for (uint32_t k = 0; k < unit->n_uses; k++) {
+        const cr__use *use = &plan->uses[unit->uses + k];
+        const cr__unit *read = &plan->units[use->unit];
+        if (use->kind == CR__USE_UNIT && read->kind == CR__UNIT_CONTRACT &&
+            cr__uses_each(plan, use) && cr__takes_panels(read))
+            return true;
+    }
+    return false;
+}
+
 /* The group of the reader that runs first, if it reads element by element in the same shape.
- */
+ * A group that has a product for its root waits for no other one. */
 static uint32_t join_reader(cr__plan *plan, const cr__unit *unit)
 {
     if (unit->kind != CR__UNIT_MAP || !unit->group || unit->flags & CR__INDIRECT)
         return 0;
     const cr__group *group = &plan->groups[unit->group];
     bool fits = group->shape && group->shape == unit->shape &&
-                group->count < CR__MAX_PROGRAM && group->reads < MAX_READS;
+                group->count < CR__MAX_PROGRAM && group->reads < MAX_READS &&
+                !(cr__is_epilogue(plan, group) && reads_product(plan, unit));
     return fits ? unit->group : 0;
 }
 
-static uint32_t (*const rules[])(cr__plan *, const cr__unit *) = { join_reader,
-                                                                   begin_group };
+/* A contraction becomes the root of the maps that read it first, if they have none. */
+static uint32_t lead_reader(cr__plan *plan, const cr__unit *unit)
+{
+    if (unit->kind != CR__UNIT_CONTRACT || !unit->group || unit->flags & CR__INDIRECT ||
+        unit->shape->numel < 2 || !cr__takes_panels(unit))
+        return 0;
+    cr__group *group = &plan->groups[unit->group];
+    if (!group->shape || group->root || cr__is_row_program(group))
+        return 0;
+    CR__ASSERT(group->shape->numel == unit->shape->numel);
+    group->root = (uint32_t)(unit - plan->units) + 1;
+    group->reads--;
+    return unit->group;
+}
+
+static uint32_t (*const rules[])(cr__plan *, const cr__unit *) = {
+    join_reader,
+    lead_reader,
+    begin_group,
+};
 
 /* ---- placing ---- */
 
@@ -83,7 +115,7 @@ static bool place_unit(cr__plan *plan, cr__unit *unit)
     cr__group *group = &plan->groups[g];
     if (read_by_first && read_by_first != g)
         unit->flags |= CR__STORED | CR__READ_BY_OTHERS;
-    if (unit->kind != CR__UNIT_MAP)
+    if (unit->kind != CR__UNIT_MAP && !(cr__is_epilogue(plan, group)))
         unit->flags |= CR__STORED;
     unit->group = g;
     unit->next = group->first;
@@ -92,7 +124,8 @@ static bool place_unit(cr__plan *plan, cr__unit *unit)
     group->places += unit->n_uses + 1;
     for (uint32_t k = 0; k < unit->n_uses; k++) {
         const cr__use *use = &plan->uses[unit->uses + k];
-        bool direct = group->shape && !use->look;
+        bool direct =
+            group->shape && unit->kind != CR__UNIT_CONTRACT && cr__uses_each(plan, use);
         read_by(plan, use, g, direct);
     }
     return true;

@@ -148,7 +148,7 @@ static bool run_root(cr__plan *plan, const cr__group *group)
         cr__run_reduction(plan, group);
         return true;
     case CR__UNIT_CONTRACT:
-        cr__run_product(plan, unit);
+        cr__run_product(plan, group);
         return true;
     case CR__UNIT_COPY:
         cr__run_copy(plan, unit);

@@ -204,7 +204,10 @@ static void say_group(cr__text *out, const cr__plan *plan, uint32_t i)
         last = &plan->units[at - 1];
     find_traffic(plan, group, &in, &over);
     cr__say(out, "group %u: %s%s", i + 1,
-            group->root && group->count > 1 ? "maps and " : "", kinds[last->kind]);
+            cr__is_epilogue(plan, group)      ? "product and "
+            : group->root && group->count > 1 ? "maps and "
+                                              : "",
+            kinds[last->kind]);
     if (group->shape) {
         cr_dims dims = { .n = group->shape->ndim };
         memcpy(dims.v, group->shape->dims, sizeof dims.v);

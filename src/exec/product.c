@@ -4,6 +4,30 @@
  * are rounded only once. Obtains no memory, and cannot fail. */
 #include "launch.h"
 
+_Static_assert(CR__TEMP_BYTES <= CR__PANEL_SCRATCH, "temporaries have room");
+
+bool cr__takes_panels(const cr__unit *unit)
+{
+    return ((const cr__contract_info *)unit->op->internal)->job;
+}
+
+/* The maps of the group over a panel. */
+static void run_panel(void *arg, const cr__panel *panel)
+{
+    const cr__program *p = arg;
+    const cr__unit *root = &p->plan->units[p->group->root - 1];
+    const int64_t size =
+        (int64_t)cr_dtype_size(cr__register_dtype((cr_dtype)root->dtype));
+    const bool whole = panel->columns == panel->step || panel->rows == 1;
+    const int64_t lines = whole ? 1 : panel->rows;
+    const int64_t n = panel->columns * panel->rows / lines;
+    for (int64_t i = 0; i < lines; i++)
+        for (int64_t at = 0; at < n; at += p->tile)
+            cr__run_tile_of(p, panel->scratch, panel->start + i * panel->step + at,
+                            n - at < p->tile ? n - at : p->tile,
+                            (const char *)panel->data + (i * panel->pitch + at) * size);
+}
+
 static cr__reader reader_of(const cr__strided *x, cr_dtype dtype)
 {
     return (cr__reader){ .data = x->data,
@@ -11,8 +35,9 @@ static cr__reader reader_of(const cr__strided *x, cr_dtype dtype)
                          .exponent = cr__tiny_exponent(x, dtype) };
 }
 
-void cr__run_product(const cr__plan *plan, const cr__unit *unit)
+void cr__run_product(cr__plan *plan, const cr__group *group)
 {
+    const cr__unit *unit = &plan->units[group->root - 1];
     const cr_tensor *x = unit->node;
     const cr__contract_info *info = x->op->internal;
     cr__strided a = cr__operand_of(plan, unit, 0), b = cr__operand_of(plan, unit, 1);
@@ -33,7 +58,15 @@ void cr__run_product(const cr__plan *plan, const cr__unit *unit)
     cr__gemm_job job = { .dtype = (cr_dtype)x->dtype,
                          .a = readers[0],
                          .b = readers[1],
-                         .c = cr__unit_data(plan, unit) };
+                         .c = unit->flags & CR__STORED ? cr__unit_data(plan, unit)
+                                                       : NULL };
+    cr__program p;
+    cr__follower then = { .fn = run_panel, .arg = &p };
     info->job(x, &a, &b, &job);
+    if (group->shape) {
+        cr__emit(&p, plan, group, plan->ctx->run_lists[CR__PROGRAM].at);
+        then.cost = cr__program_cost(&p) / (double)p.numel;
+        job.then = &then;
+    }
     cr__gemm(&job, plan->ctx->team);
 }

@@ -26,8 +26,9 @@ typedef enum cr__reg_kind {
     CR__REG_BOUND, /* memory: at i */
     CR__REG_TEMP,  /* the worker's: at l */
     CR__REG_ROW, /* memory: at the offset of r, and c if its elements follow each other */
-    CR__REG_BLOCK, /* the worker's: CR__PAD times the element of a row */
-    CR__REG_FIXED  /* memory: CR__PAD times the only element */
+    CR__REG_PRODUCT, /* a panel of the root: at l */
+    CR__REG_BLOCK,   /* the worker's: CR__PAD times the element of a row */
+    CR__REG_FIXED    /* memory: CR__PAD times the only element */
 } cr__reg_kind;
 
 typedef struct cr__reg {
@@ -115,8 +116,8 @@ uint16_t cr__outside(cr__program *p, const cr__use *use);
 CR__INLINE cr__unit *cr__member(const cr__program *p, const cr__use *use)
 {
     cr__unit *unit = &p->plan->units[use->unit];
-    bool inside = use->kind == CR__USE_UNIT && !use->look && unit->group == p->number &&
-                  unit->kind != CR__UNIT_OLD;
+    bool inside = use->kind == CR__USE_UNIT && cr__uses_each(p->plan, use) &&
+                  unit->group == p->number && unit->kind != CR__UNIT_OLD;
     return inside ? unit : NULL;
 }
 
@@ -148,8 +149,15 @@ int64_t cr__row_of(const cr__plan *plan, const cr__use *use);
 size_t cr__program_bytes(const cr__group *group);
 void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memory);
 
-/* Computes elements start.. of the domain, n of them, at most a tile. */
-void cr__run_tile(const cr__program *p, char *scratch, int64_t start, int64_t n);
+/* Computes elements start.. of the domain, n of them, at most a tile; of a contraction's maps,
+ * product is where that has these elements. */
+void cr__run_tile_of(const cr__program *p, char *scratch, int64_t start, int64_t n,
+                     const char *product);
+CR__INLINE void cr__run_tile(const cr__program *p, char *scratch, int64_t start,
+                             int64_t n)
+{
+    cr__run_tile_of(p, scratch, start, n, NULL);
+}
 
 /* Where the reduction's operand is then. */
 CR__INLINE const void *cr__tile_result(const cr__program *p, char *scratch, int64_t start)

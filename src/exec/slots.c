@@ -79,7 +79,8 @@ typedef struct dying {
     uint32_t by; /* the unit that reads it for the last time */
 } dying;
 
-/* The operands of a group of maps that die in it, and are read as they are; how many. */
+/* The operands of a group of maps that die in it, and are read as they are; how many. What a
+ * contraction reads is none. */
 static int find_dying(const cr__plan *plan, const cr__group *group, uint32_t place,
                       dying *found)
 {
@@ -100,7 +101,8 @@ static int find_dying(const cr__plan *plan, const cr__group *group, uint32_t pla
                 continue;
             if (i == n)
                 found[n++] = (dying){ read, at };
-            found[i].by = use->look || !found[i].by ? 0 : at;
+            bool each = !use->look && unit->kind == CR__UNIT_MAP;
+            found[i].by = each && found[i].by ? at : 0;
         }
     }
     return n;
@@ -152,13 +154,15 @@ static uint32_t overwrite_input(cr__plan *plan, const cr__unit *unit, uint32_t p
 static bool give_slots(cr__plan *plan, const cr__group *group, uint32_t place)
 {
     dying found[MAX_DYING];
-    int n = group->root ? 0 : find_dying(plan, group, place, found);
+    const bool epilogue = cr__is_epilogue(plan, group);
+    int n = group->root && !epilogue ? 0 : find_dying(plan, group, place, found);
     for (uint32_t at = group->first; at; at = plan->units[at - 1].next) {
         cr__unit *unit = &plan->units[at - 1];
         if (!(unit->flags & CR__STORED) || unit->shape->numel == 1)
             continue;
         unit->slot = unit->kind == CR__UNIT_OPAQUE ? overwrite_input(plan, unit, place)
-                                                   : overwrite(plan, at, found, n);
+                     : unit->kind == CR__UNIT_MAP  ? overwrite(plan, at, found, n)
+                                                   : 0;
         if (!unit->slot)
             unit->slot = find_slot(plan, cr__unit_bytes(unit), at - 1);
         if (!unit->slot)

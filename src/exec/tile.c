@@ -6,7 +6,7 @@
  * larger, at another time: the pieces before have left theirs there, up to the local'th of the
  * largest. */
 static void find_addresses(const cr__program *p, char *scratch, int64_t start,
-                           int64_t local, char **where)
+                           int64_t local, const char *product, char **where)
 {
     for (int i = 0; i < p->n_regs; i++) {
         const cr__reg *reg = &p->regs[i];
@@ -17,6 +17,9 @@ static void find_addresses(const cr__program *p, char *scratch, int64_t start,
         case CR__REG_TEMP:
             where[i] = scratch + (uintptr_t)reg->data +
                        local * (i == p->result ? reg->size : p->temp_size);
+            break;
+        case CR__REG_PRODUCT:
+            where[i] = (char *)(uintptr_t)product + local * reg->size;
             break;
         case CR__REG_BLOCK:
             where[i] = scratch + (uintptr_t)reg->data;
@@ -78,13 +81,14 @@ static void look_at_piece(const cr__program *p, char *const *where, int64_t n)
             __atomic_store_n(p->nonfinite, true, __ATOMIC_RELAXED);
 }
 
-void cr__run_tile(const cr__program *p, char *scratch, int64_t start, int64_t n)
+void cr__run_tile_of(const cr__program *p, char *scratch, int64_t start, int64_t n,
+                     const char *product)
 {
     char *where[CR__MAX_REGS];
     for (int64_t at = start, end = start + n, piece; at < end; at += piece) {
         int64_t left = p->length == p->numel ? end - at : p->length - at % p->length;
         piece = left < end - at ? left : end - at;
-        find_addresses(p, scratch, at, at - start, where);
+        find_addresses(p, scratch, at, at - start, product, where);
         run_piece(p, where, at, piece);
         if (CR__UNLIKELY(p->n_looked))
             look_at_piece(p, where, piece);

@@ -48,7 +48,8 @@ static void verify_memory(const cr__plan *plan, const cr__unit *unit, uint32_t i
         CR__ASSERT(unit->group > 0 && unit->group < plan->n_groups);
         CR__ASSERT((slot != NULL) == (large && unit->flags & CR__STORED));
     }
-    if (unit->kind != CR__UNIT_MAP || stays(plan, unit))
+    const bool whole = unit->kind == CR__UNIT_CONTRACT && plan->groups[unit->group].shape;
+    if ((unit->kind != CR__UNIT_MAP && !whole) || stays(plan, unit))
         CR__ASSERT(slot || !large);
     CR__ASSERT(!slot || cr__unit_bytes(unit) <= slot->bytes);
     CR__ASSERT(!slot || unit->slot != plan->scratch);
@@ -73,7 +74,7 @@ static void verify_reads(cr__plan *plan, const cr__group *group, const cr__unit 
             read->kind != CR__UNIT_OLD && &plan->groups[read->group] == group;
         cr__slot *slot = slot_of(plan, read);
         if (made_here) {
-            CR__ASSERT(read < unit && !use->look && group->shape);
+            CR__ASSERT(read < unit && cr__uses_each(plan, use) && group->shape);
             continue;
         }
         if (read->kind != CR__UNIT_OLD) {
@@ -86,7 +87,8 @@ static void verify_reads(cr__plan *plan, const cr__group *group, const cr__unit 
         CR__ASSERT(slot->holds == use->unit + 1);
         bool as_it_is = unit->kind == CR__UNIT_OPAQUE
                             ? k < 32 && unit->op->overwrites >> k & 1
-                            : !group->root && read->shape == group->shape;
+                            : (!group->root || cr__is_epilogue(plan, group)) &&
+                                  at != group->root && read->shape == group->shape;
         if (use->look || !as_it_is)
             slot->reads = OTHERWISE;
         else if (slot->reads != OTHERWISE)
@@ -122,8 +124,10 @@ static void verify_group(cr__plan *plan, cr__group *group, uint32_t place)
         const cr__unit *unit = &plan->units[at - 1];
         CR__ASSERT(!unit->next || unit->next > at);
         CR__ASSERT(&plan->groups[unit->group] == group);
-        CR__ASSERT(unit->kind == CR__UNIT_MAP ? unit->shape == group->shape
-                                              : at == group->root && !unit->next);
+        CR__ASSERT(unit->kind == CR__UNIT_MAP
+                       ? unit->shape == group->shape
+                       : at == group->root &&
+                             (!unit->next || unit->kind == CR__UNIT_CONTRACT));
         CR__ASSERT(!(unit->flags & CR__CAN_FAIL) || place <= plan->commits);
         verify_reads(plan, group, unit, at);
     }

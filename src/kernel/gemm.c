@@ -75,7 +75,11 @@ typedef struct product {
     const cr__places *places;
     const cr__band *band; /* of b_read's columns, to be filled at band_at; or NULL */
     char *band_at;
-    bool vector; /* the order is that of reductions */
+    const cr__follower *then; /* or NULL */
+    int64_t start, step;      /* the result's element that c is; those of its rows */
+    int64_t held; /* batches before this one that `then` has not been told of */
+    bool holds;   /* nor will it be of this one alone */
+    bool vector;  /* the order is that of reductions */
     bool scaled;
     double scales[2]; /* of the result, one after the other */
     char *scratch;
@@ -199,6 +203,7 @@ static const gemm_kernel kernels[CR__ISAS][2] = { CR__EACH_SET(KERNELS) };
  * for memory. */
 #define FLOPS_PER_PART        150e3
 #define VECTOR_FLOPS_PER_PART 75e3
+#define FLOPS_PER_NS          100
 
 typedef struct plan {
     const gemm_kernel *kernel;
@@ -212,6 +217,7 @@ typedef struct plan {
     int parts; /* threads: each owns some batches, or, if down > 0, a rectangle of every
                 */
     int down, across; /* result: one of down * across */
+    int64_t together; /* batches that make one panel */
     cr__team *team;
 } plan;
 
@@ -251,7 +257,7 @@ static void plan_batches(plan *p, const cr__gemm_job *job, int64_t a_size, int64
             p->batches *= d;
             p->batch_dims[p->batch_ndim] = d;
             p->a_batch[p->batch_ndim] = a;
-            p->c_batch[p->batch_ndim] = c * p->c_size;
+            p->c_batch[p->batch_ndim] = c;
             p->b_batch[p->batch_ndim++] = b;
         }
     }
@@ -335,8 +341,9 @@ static double cost(const plan *p, int down, int across)
 static void plan_parts(plan *p)
 {
     const product *w = &p->whole;
+    const double outputs = (double)p->batches * (double)w->m * (double)w->n;
     const double flops =
-        2 * (double)p->batches * (double)w->m * (double)w->n * (double)w->k;
+        outputs * (2 * (double)w->k + (w->then ? w->then->cost * FLOPS_PER_NS : 0));
     const double least_flops = w->vector ? VECTOR_FLOPS_PER_PART : FLOPS_PER_PART;
     p->parts = 1, p->down = 0, p->across = 0;
     if (flops < 2 * least_flops)
@@ -354,12 +361,19 @@ static void plan_parts(plan *p)
         p->parts = (int)p->batches;
 }
 
-/* So much of a c that is not as it is computed, of bf16 or f16 or with places, is computed at
- * the end of the scratch memory first; panels are smaller then. */
-#define ASIDE_ROWS    112
+/* A c that is not as it is computed, of bf16 or f16 or with places, and one that somebody
+ * wants while it is in the second level cache, is computed in rectangles: where nothing else
+ * holds it, at the end of the scratch memory. Panels are smaller then. */
+#define ASIDE_ROWS    128
+#define PLACED_ROWS   112
 #define ASIDE_LINE    2048 /* bytes of a row */
+#define STORED_LINE   4096 /* of a row that is in memory anyway */
 #define ASIDE_BYTES   (ASIDE_ROWS * ASIDE_LINE)
 #define ASIDE_OUTPUTS 8192 /* of a vector */
+/* Of small products as many as make so much. */
+#define TOGETHER_BYTES (64 << 10)
+_Static_assert(2 * SLIVER_BYTES + CR__PANEL_SCRATCH + ASIDE_BYTES <= CR__SCRATCH_BYTES,
+               "who follows has the place of packed rows");
 
 static void multiply(const plan *p, const product *part)
 {
@@ -477,17 +491,73 @@ static bool fit_band(const plan *p, const product *part, int64_t j, int64_t rows
     return false;
 }
 
-/* A part whose c is not as it is computed. */
-static void multiply_aside(const plan *p, const product *part)
+/* Of n the size of equal parts, multiples of grain but for the last, that have at most so many. */
+static int64_t even_part(int64_t n, int64_t most, int64_t grain)
 {
-    const bool vector = part->vector;
-    const int64_t size = p->kernel->size;
+    const int64_t parts = (n + most - 1) / most;
+    const int64_t each = ((n + parts - 1) / parts + grain - 1) / grain * grain;
+    return each < most ? each : most;
+}
+
+/* The most rows and columns of a rectangle of the part. */
+static void rectangle_size(const plan *p, const product *part, int64_t *rows,
+                           int64_t *columns)
+{
     const int64_t in_panel =
         (PANEL_BYTES - ASIDE_BYTES) / p->kernel->tile_bytes * p->kernel->tile_rows;
-    const int64_t most_columns = vector ? ASIDE_OUTPUTS : ASIDE_LINE / size,
-                  most_rows = vector                  ? ASIDE_OUTPUTS
-                              : in_panel < ASIDE_ROWS ? in_panel
-                                                      : ASIDE_ROWS;
+    const int64_t high = part->places ? PLACED_ROWS : ASIDE_ROWS;
+    if (part->vector) {
+        *rows = *columns = ASIDE_OUTPUTS;
+        return;
+    }
+    *rows = even_part(part->m, in_panel < high ? in_panel : high, 2);
+    const int64_t line =
+        part->c && !part->half && !part->places ? STORED_LINE : ASIDE_LINE;
+    *columns = even_part(part->n, line / p->kernel->size, part->sliver);
+}
+
+/* Who follows is told of a rectangle, and of batches that it has not been told of. */
+static void tell(const plan *p, const product *part, const product *some)
+{
+    const int64_t size = p->kernel->size, before = part->held * some->m;
+    const cr__panel panel = { .data = some->c - before * some->c_row,
+                              .start = some->start - before * part->step,
+                              .rows = before + some->m,
+                              .columns = some->n,
+                              .pitch = some->c_row / size,
+                              .step = part->step,
+                              .scratch = part->scratch + 2 * SLIVER_BYTES };
+    part->then->fn(part->then->arg, &panel);
+}
+
+/* A rectangle that has been computed, rows from i on and columns from j, goes where it belongs. */
+static void finish_rectangle(const plan *p, const product *part, const product *some,
+                             int64_t i, int64_t j)
+{
+    const rectangle r = { .from = some->c,
+                          .to = part->c + i * part->c_row,
+                          .rows = some->m,
+                          .column = part->places ? some->column : j,
+                          .columns = some->n,
+                          .pitch = some->c_row };
+    float *wide = (float *)(void *)some->c;
+    if (part->then && part->half)
+        part->half->round(wide, wide, some->m * some->n);
+    if (part->places)
+        place_rectangle(p, part, &r);
+    else if (part->half && part->c)
+        round_rectangle(part, &r);
+    if (part->then && !part->holds)
+        tell(p, part, some);
+}
+
+/* A part in rectangles. */
+static void multiply_in_parts(const plan *p, const product *part)
+{
+    const int64_t size = p->kernel->size;
+    const bool aside = part->half || part->places || !part->c;
+    int64_t most_rows, most_columns;
+    rectangle_size(p, part, &most_rows, &most_columns);
     for (int64_t j = 0, columns; j < part->n; j += columns) {
         cr__band band;
         bool banded = part->places && part->b_read && part->k;
@@ -500,34 +570,40 @@ static void multiply_aside(const plan *p, const product *part)
             some.m = rows, some.n = columns, some.panels = 1;
             some.row += i, some.column += j;
             some.a += i * part->a_row, some.b += j * part->b_col;
-            some.c = part->scratch + CR__SCRATCH_BYTES - (bytes + 63) / 64 * 64;
-            some.c_row = columns * size;
+            some.start += i * part->step + j;
+            if (aside) {
+                some.c = part->scratch + CR__SCRATCH_BYTES -
+                         (p->together * bytes + 63) / 64 * 64 + part->held * bytes;
+                some.c_row = columns * size;
+            } else {
+                some.c += i * part->c_row + j * size;
+            }
             some.band = banded ? &band : NULL;
             some.band_at = part->scratch + band_offset(p, rows);
             if (part->k)
                 multiply(p, &some);
             else
-                memset(some.c, 0, (size_t)bytes);
-            const rectangle r = { .from = some.c,
-                                  .to = part->c + i * part->c_row,
-                                  .rows = rows,
-                                  .column = part->places ? some.column : j,
-                                  .columns = columns,
-                                  .pitch = some.c_row };
-            if (part->places)
-                place_rectangle(p, part, &r);
-            else
-                round_rectangle(part, &r);
+                for (int64_t r = 0; r < rows; r++)
+                    memset(some.c + r * some.c_row, 0, (size_t)(columns * size));
+            finish_rectangle(p, part, &some, i, j);
         }
     }
 }
 
 static void multiply_part(const plan *p, const product *part)
 {
-    if (part->half || part->places)
-        multiply_aside(p, part);
+    if (part->half || part->places || part->then)
+        multiply_in_parts(p, part);
     else
         multiply(p, part);
+}
+
+/* The part's result begins so many elements later. */
+static void move_result(const plan *p, product *part, int64_t elements)
+{
+    part->start += elements;
+    if (part->c)
+        part->c += elements * p->c_size;
 }
 
 /* The product of one batch, of the part that is this of the first one. */
@@ -540,7 +616,7 @@ static void multiply_batch(const plan *p, int64_t batch, const product *first)
         int64_t at = batch % p->batch_dims[i];
         a_at += at * p->a_batch[i];
         b_at += at * p->b_batch[i];
-        part.c += at * p->c_batch[i];
+        move_result(p, &part, at * p->c_batch[i]);
     }
     part.a += a_at, part.b += b_at;
     if (part.a_read) {
@@ -576,14 +652,31 @@ static void gemm_part(void *arg, int64_t i, int worker)
     part.row = row, part.column = column;
     part.a += row * part.a_row;
     part.b += column * part.b_col;
-    part.c += row * part.c_row + (part.places ? 0 : column * p->c_size);
+    move_result(p, &part, row * part.step + (part.places ? 0 : column));
     if (part.m == 0 || part.n == 0)
         return;
     if (p->batches == 1)
         multiply_part(p, &part);
     else
-        for (int64_t batch = begin; batch < end; batch++)
+        for (int64_t batch = begin; batch < end; batch++) {
+            part.held = (batch - begin) % p->together;
+            part.holds = part.held + 1 < p->together && batch + 1 < end;
             multiply_batch(p, batch, &part);
+        }
+}
+
+/* Small products are told of together, if threads own whole ones. */
+static void plan_panels(plan *p)
+{
+    const product *w = &p->whole;
+    const int64_t bytes = w->m * w->n * p->kernel->size;
+    int64_t rows, columns;
+    p->together = 1;
+    if (!w->then || p->down || p->batches == 1)
+        return;
+    rectangle_size(p, w, &rows, &columns);
+    if (rows >= w->m && columns >= w->n && bytes < TOGETHER_BYTES)
+        p->together = TOGETHER_BYTES / bytes;
 }
 
 /* False if nothing is left to do. */
@@ -600,16 +693,19 @@ static bool plan_product(plan *p, cr__isa isa, const cr__gemm_job *job, cr__team
     w->a_row = job->a.row * a_size, w->a_col = job->a.col * a_size;
     w->b_row = job->b.row * b_size, w->b_col = job->b.col * b_size;
     w->places = job->places;
+    w->then = job->then;
+    w->start = w->held = 0, w->holds = false;
     w->band = NULL;
     w->vector = !job->chain && (w->m == 1 || w->n == 1);
     plan_batches(p, job, a_size, b_size);
     if (w->m * w->n * p->batches == 0)
         return false;
-    if (w->k == 0 && !w->places) {
+    if (w->k == 0 && !w->places && !w->then) {
         memset(job->c, 0, (size_t)(w->m * w->n * p->batches * p->c_size));
         return false;
     }
-    w->c_row = (w->places ? w->places->row : w->n) * p->c_size;
+    w->step = w->places ? w->places->row : w->n;
+    w->c_row = w->step * p->c_size;
     w->half = cr__is_half(job->dtype) ? cr__half_find_for(isa, job->dtype) : NULL;
     w->sliver = 2 * p->kernel->lanes;
     w->a_read = plan_operand(isa, &job->a, w->a_row, w->a_col, &p->a);
@@ -625,6 +721,7 @@ void cr__gemm_for(cr__isa isa, const cr__gemm_job *job, cr__team *team)
     if (!plan_product(&p, isa, job, team))
         return;
     plan_parts(&p);
+    plan_panels(&p);
     if (p.parts == 1)
         gemm_part(&p, 0, 0);
     else
@@ -637,6 +734,7 @@ void cr__gemm_by(const cr__gemm_job *job, cr__team *team, int worker)
     if (!plan_product(&p, cr__isa_in_use(), job, team))
         return;
     p.parts = 1, p.down = 0;
+    plan_panels(&p);
     gemm_part(&p, 0, worker);
 }
 

@@ -360,11 +360,30 @@ typedef struct cr__places {
  * Nothing is allocated, nothing fails. */
 #define CR__GEMM_BLOCK 256
 
+/* A part of a product that is complete, for who wants it while it is in the cache: so many
+ * rows and columns, its rows `pitch` elements apart where they lie, of f32, rounded, if the
+ * result is of bf16 or f16. The first is element `start` of the result, where rows are `step`
+ * elements apart. What is told has CR__PANEL_SCRATCH bytes of the worker's for itself. */
+#define CR__PANEL_SCRATCH ((size_t)192 << 10)
+
+typedef struct cr__panel {
+    const void *data;
+    int64_t start, rows, columns, pitch, step;
+    void *scratch;
+} cr__panel;
+
+typedef struct cr__follower {
+    void (*fn)(void *arg, const cr__panel *panel);
+    void *arg;
+    double cost; /* of an element, in nanoseconds */
+} cr__follower;
+
 typedef struct cr__gemm_job {
     cr_dtype dtype;
     int64_t m, n, k;
     cr__reader a, b;
-    void *c;
+    void *c;                  /* may be NULL, if somebody follows */
+    const cr__follower *then; /* or NULL; then there are no places */
     const cr__places *places; /* or NULL */
     bool chain;               /* whatever m and n; with places it is one */
     int batch_ndim;

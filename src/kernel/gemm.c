@@ -184,12 +184,16 @@ typedef struct gemm_kernel {
     void (*product)(const product *);
     void (*vector)(const gemv *);
     void (*finish)(const product *);
+    cr__strips strips;
 } gemm_kernel;
 #define KERNEL(S, P, SIZE)                                                   \
     {                                                                        \
         SIZE, P##_gemm_lanes##S, P##_gemm_packs##S, P##_gemm_tile_rows##S,   \
             P##_gemm_tile_bytes##S, P##_gemm_product##S, P##_gemm_vector##S, \
-            P##_gemm_finish##S                                               \
+            P##_gemm_finish##S,                                              \
+        {                                                                    \
+            2 * P##_gemm_lanes##S, P##_gemm_strip##S, P##_gemm_pack_strip##S \
+        }                                                                    \
     }
 #define KERNELS(S)                           \
     {                                        \
@@ -741,4 +745,9 @@ void cr__gemm_by(const cr__gemm_job *job, cr__team *team, int worker)
 void cr__gemm(const cr__gemm_job *job, cr__team *team)
 {
     cr__gemm_for(cr__isa_in_use(), job, team);
+}
+
+cr__strips cr__strips_find(cr_dtype dtype)
+{
+    return kernels[cr__isa_in_use()][dtype == CR_F64].strips;
 }

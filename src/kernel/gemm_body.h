@@ -532,7 +532,33 @@ CR__FN void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
     }
 }
 
-/* The same, a packed. Where there are tiles for it, they fetch the next sliver, or, if b is
+CR__T static void G(strip)(const cr__strip *s)
+{
+    tile t = { .b = s->b,
+               .c = s->c,
+               .a_row = s->a_row * G_SIZE,
+               .a_col = s->a_col * G_SIZE,
+               .b_row = s->b_row * G_SIZE,
+               .c_row = s->c_row * G_SIZE,
+               .k = s->k,
+               .add = s->add };
+    G(sliver)(&t, s->a, s->rows, s->columns);
+}
+
+CR__T static void G(pack_strip)(void *to, const void *from, int64_t row, int64_t lines,
+                                int64_t columns)
+{
+    const pack p = { .from = from,
+                     .lines = lines,
+                     .lanes = columns,
+                     .line_step = G_SIZE,
+                     .lane_step = row * G_SIZE,
+                     .readable = columns,
+                     .pitch = G_SLIVER };
+    G(pack)(&p, to);
+}
+
+/* All tiles of a sliver, a packed. Where there are tiles for it, they fetch the next sliver, or, if b is
  * to be packed, the first ones drip from it what they can; returns how many columns. */
 CR__FN int64_t G(packed_sliver)(tile *t, const char *a, const tiling *rows,
                                 int64_t columns, const pack *next, bool drips, char *to)

@@ -116,6 +116,35 @@ typedef enum cr__join {
 } cr__join;
 cr__map_fn *cr__join_find(cr__join join);
 
+/* What attention does to rows of f32 or f64, where each operation rounds and numbers are rounded to
+ * the type. */
+typedef struct cr__attend_rows {
+    void *x;
+    int64_t rows, pitch;
+    int64_t first, step,
+        most_keys; /* row r has first + r step elements, most_keys at most */
+    double scale;
+    void *most, *sums;
+} cr__attend_rows;
+CR__INLINE int64_t cr__attend_length(const cr__attend_rows *w, int64_t r)
+{
+    const int64_t n = w->first + r * w->step;
+    return n < w->most_keys ? n : w->most_keys;
+}
+
+typedef struct cr__attend {
+    /* Elements times the scale, of which the largest, NaNs being none, goes to most[r], become
+     * e^(x - largest), or e^x if that is -inf; their sum, a reduction of CR__BLOCK elements at most,
+     * goes to sums[r]. */
+    void (*weights)(const cr__attend_rows *w);
+    void (*divide)(void *x, int64_t n, double by); /* x /= by */
+    /* x = e^(x scale - less) */
+    void (*exp)(void *x, int64_t n, double scale, double less);
+    /* y = (y - less) x scale */
+    void (*slopes)(void *y, const void *x, int64_t n, double less, double scale);
+} cr__attend;
+cr__attend cr__attend_find(cr_dtype dtype);
+
 /* What a map of one operand makes of x in f64: the same number whatever libm there is. */
 double cr__map_of(cr__map_code code, double x);
 
@@ -392,6 +421,25 @@ typedef struct cr__gemm_job {
 void cr__gemm(const cr__gemm_job *job, cr__team *team);
 /* The same inside a body: all of it by that worker. */
 void cr__gemm_by(const cr__gemm_job *job, cr__team *team, int worker);
+
+/* The tiles of products, for kernels that walk one in an order of their own. A call computes
+ * c = or += a b, for `columns` neighbours of b and c, a sliver's at most, in a block of k at most: each
+ * element is a chain from +0, whatever the sizes. */
+typedef struct cr__strip {
+    const void *a, *b;
+    void *c;
+    int64_t a_row, a_col, b_row, c_row; /* in elements */
+    int64_t rows, columns, k;
+    bool add;
+} cr__strip;
+
+typedef struct cr__strips {
+    int64_t sliver; /* columns */
+    void (*multiply)(const cr__strip *);
+    /* to[k * sliver + j] = from[j * row + k], for k < lines and j < columns <= sliver */
+    void (*pack)(void *to, const void *from, int64_t row, int64_t lines, int64_t columns);
+} cr__strips;
+cr__strips cr__strips_find(cr_dtype dtype);
 
 /* ---- convolutions ---- */
 

@@ -480,3 +480,19 @@ cr__map_fn *cr__map_find(cr__map_code code, cr_dtype in, cr_dtype out)
 {
     return cr__map_find_for(cr__isa_in_use(), code, in, out);
 }
+
+#define ATTEND(P, SET)                                                        \
+    {                                                                         \
+        P##_attend_weights##SET, P##_attend_divide##SET, P##_attend_exp##SET, \
+            P##_attend_slopes##SET                                            \
+    }
+#define ATTENDS(SET)                       \
+    {                                      \
+        ATTEND(f32, SET), ATTEND(f64, SET) \
+    }
+static const cr__attend attends[CR__ISAS][2] = { CR__EACH_SET(ATTENDS) };
+
+cr__attend cr__attend_find(cr_dtype dtype)
+{
+    return attends[cr__isa_in_use()][dtype == CR_F64];
+}

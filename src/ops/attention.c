@@ -1,40 +1,18 @@
-/* Attention: softmax(scale q k^T + mask) v for a batch of heads. A block of queries holds its whole
- * score rows in a worker's memory; nothing of the size [queries, keys] is stored. Its parts and
- * their gradients are operations of one packed result each, whose views are what others see. */
+/* Attention: softmax(scale q k^T + mask) v for a batch of heads. Its parts and their gradients are
+ * operations of one packed result each, whose views are what others see; attention_kernel.c computes
+ * them. */
+#include "attention_parts.h"
 #include "attrs.h"
-#include "opaque.h"
 #include "ops.h"
 
 #include <math.h>
-#include <string.h>
-
-typedef struct attention_attrs {
-    double scale;
-    bool is_causal;
-} attention_attrs;
 
 static const cr_attr attention_rows[] = {
     CR__ATTR(attention_attrs, scale, REAL, .flags = CR_ATTR_POSITIONAL),
     CR__ATTR(attention_attrs, is_causal, BOOL, .initial = "false"), CR__ATTRS_END
 };
 
-/* The inputs of attention, and of attention_grad. */
-enum { Q, K, V, MASK, G = MASK, OUT, GRAD_MASK };
-
 /* ---- sizes ---- */
-
-/* Of [.., L, E], [.., S, E] and [.., S, Ev] with equal leading dims. */
-typedef struct sizes {
-    int64_t heads, queries, keys, width, values;
-} sizes;
-
-static sizes sizes_of(const cr_dims *q, const cr_dims *k, const cr_dims *v)
-{
-    sizes s = { 1, q->v[q->n - 2], k->v[k->n - 2], q->v[q->n - 1], v->v[v->n - 1] };
-    for (int d = 0; d < q->n - 2; d++)
-        s.heads *= q->v[d];
-    return s;
-}
 
 /* heads (a b + c d); false if that is no number of elements. */
 static bool packed_numel(int64_t heads, int64_t a, int64_t b, int64_t c, int64_t d,
@@ -73,7 +51,7 @@ static bool are_heads(cr_infer *infer, int packed)
     for (int d = 0; fits && d < q->n - 2; d++)
         fits = k->v[d] == q->v[d] && v->v[d] == q->v[d];
     for (int i = V + 1; fits && i <= V + packed; i++) {
-        const sizes s = sizes_of(q, k, v);
+        const cr__attention_sizes s = cr__attention_sizes_of(q, k, v);
         int64_t numel;
         fits = packed_numel(s.heads, s.queries, s.values, s.queries, 1, &numel) &&
                infer->in_dims[i].n == 1 && infer->in_dims[i].v[0] == numel;
@@ -96,7 +74,8 @@ static cr_status attention_shape(cr_infer *infer)
 {
     if (!are_heads(infer, 0))
         return infer->ctx->status;
-    const sizes s = sizes_of(&infer->in_dims[Q], &infer->in_dims[K], &infer->in_dims[V]);
+    const cr__attention_sizes s = cr__attention_sizes_of(
+        &infer->in_dims[Q], &infer->in_dims[K], &infer->in_dims[V]);
     int64_t numel = 0;
     bool fits = packed_numel(s.heads, s.queries, s.values, s.queries, 1, &numel);
     return packed_shape(infer, fits, numel);
@@ -107,407 +86,13 @@ static cr_status attention_grad_shape(cr_infer *infer)
 {
     if (!are_heads(infer, 2))
         return infer->ctx->status;
-    const sizes s = sizes_of(&infer->in_dims[Q], &infer->in_dims[K], &infer->in_dims[V]);
+    const cr__attention_sizes s = cr__attention_sizes_of(
+        &infer->in_dims[Q], &infer->in_dims[K], &infer->in_dims[V]);
     int64_t numel = 0, of_v = 0;
     bool fits = packed_numel(s.heads, s.queries, s.width, s.keys, s.width, &numel) &&
                 packed_numel(s.heads, s.keys, s.values, 0, 0, &of_v) &&
                 !__builtin_add_overflow(numel, of_v, &numel);
     return packed_shape(infer, fits, numel);
-}
-
-/* ---- kernels ---- */
-
-#define SCORE_BYTES (256 << 10) /* of a block of queries: they stay in the second cache */
-#define MOST_ROWS   128
-#define LEAST_ROWS  8
-
-/* Equal elements, as maps want them. */
-typedef union uniform {
-    float f32[CR__PAD];
-    double f64[CR__PAD];
-} uniform;
-
-typedef struct attention {
-    const cr_kernel *kernel;
-    int mask; /* the input, or -1 */
-    cr_dtype dtype;
-    int64_t size; /* of an element */
-    sizes s;
-    int64_t rows, blocks; /* queries of a block, blocks of a head */
-    double scale;
-    bool causal;
-    size_t bytes; /* of scratch, for each worker */
-    cr__map_fn *add, *sub, *mul, *div, *exp, *log;
-    cr__reduce_kernel amax, sum, dot;
-} attention;
-
-static int64_t rows_in_block(const sizes *s, int64_t size)
-{
-    int64_t rows = SCORE_BYTES / size / (s->keys ? s->keys : 1);
-    rows = rows < LEAST_ROWS ? LEAST_ROWS : rows > MOST_ROWS ? MOST_ROWS : rows;
-    return rows < s->queries ? rows : s->queries;
-}
-
-/* So many elements, as bytes, on a cache line of their own; SIZE_MAX if there are too many. */
-static size_t room(int64_t a, int64_t b, int64_t size)
-{
-    int64_t n;
-    if (__builtin_mul_overflow(a, b, &n) || n > (INT64_MAX - 64) / size)
-        return SIZE_MAX;
-    return ((size_t)(n * size) + 63) / 64 * 64;
-}
-
-static size_t sum_of(size_t a, size_t b)
-{
-    return a > SIZE_MAX - b ? SIZE_MAX : a + b;
-}
-
-static size_t scratch_of(const cr_tensor *out, bool backward)
-{
-    const cr_dims q = cr_shape(cr_input(out, Q)), k = cr_shape(cr_input(out, K)),
-                  v = cr_shape(cr_input(out, V));
-    const int64_t size = (int64_t)cr_dtype_size((cr_dtype)out->dtype);
-    const sizes s = sizes_of(&q, &k, &v);
-    const int64_t rows = rows_in_block(&s, size);
-    const size_t workers = (size_t)cr__team_size(out->ctx->team);
-    size_t bytes =
-        sum_of(room(rows, s.keys, size), 64); /* of no keys, too, there is a place */
-    if (backward) {
-        int64_t widest = s.width > s.values ? s.width : s.values;
-        bytes = sum_of(sum_of(bytes, bytes), room(s.keys, widest, size));
-        bytes = sum_of(bytes, room(rows, 1, size));
-    }
-    return bytes > SIZE_MAX / workers ? SIZE_MAX : bytes * workers;
-}
-
-static size_t attention_scratch(const cr_tensor *out)
-{
-    return scratch_of(out, false);
-}
-
-static size_t attention_grad_scratch(const cr_tensor *out)
-{
-    return scratch_of(out, true);
-}
-
-static attention attention_begin(const cr_kernel *kernel, int mask)
-{
-    const cr_array *in = kernel->in;
-    const attention_attrs *attrs = kernel->attrs;
-    const cr_dtype t = kernel->out.dtype;
-    attention a = { .kernel = kernel,
-                    .mask = kernel->n > mask ? mask : -1,
-                    .dtype = t,
-                    .size = (int64_t)cr_dtype_size(t),
-                    .s = sizes_of(&in[Q].dims, &in[K].dims, &in[V].dims),
-                    .scale = attrs->scale,
-                    .causal = attrs->is_causal,
-                    .add = cr__map_find(CR__MAP_add, t, t),
-                    .sub = cr__map_find(CR__MAP_sub, t, t),
-                    .mul = cr__map_find(CR__MAP_mul, t, t),
-                    .div = cr__map_find(CR__MAP_div, t, t),
-                    .exp = cr__map_find(CR__MAP_exp, t, t),
-                    .log = cr__map_find(CR__MAP_log, t, t) };
-    (void)cr__reduce_find(CR__REDUCE_amax, t, &a.amax);
-    (void)cr__reduce_find(CR__REDUCE_sum, t, &a.sum);
-    (void)cr__reduce_find(CR__REDUCE_dot, t, &a.dot);
-    a.rows = rows_in_block(&a.s, a.size);
-    a.blocks = a.rows ? (a.s.queries + a.rows - 1) / a.rows : 0;
-    return a;
-}
-
-static void *element(const attention *a, const void *data, int64_t i)
-{
-    return (char *)(uintptr_t)data + i * a->size;
-}
-
-static double number(const attention *a, const void *x)
-{
-    return a->dtype == CR_F32 ? (double)*(const float *)x : *(const double *)x;
-}
-
-static void store(const attention *a, void *x, double value)
-{
-    if (a->dtype == CR_F32)
-        *(float *)x = (float)value;
-    else
-        *(double *)x = value;
-}
-
-static uniform all_of(const attention *a, double x)
-{
-    uniform u = { { 0 } };
-    for (int i = 0; i < CR__PAD; i++)
-        store(a, element(a, &u, i), x);
-    return u;
-}
-
-/* x[0..n) becomes x combined with y: with its elements, or with one. */
-static void with_each(cr__map_fn *map, void *x, const void *y, int64_t n)
-{
-    map(x, (const void *[]){ x, y }, (const int64_t[]){ 1, 1 }, n);
-}
-
-static void with_one(const attention *a, cr__map_fn *map, void *x, double y, int64_t n)
-{
-    const uniform u = all_of(a, y);
-    map(x, (const void *[]){ x, &u }, (const int64_t[]){ 1, 0 }, n);
-}
-
-static double apply_to(const attention *a, cr__map_fn *map, double x)
-{
-    double out;
-    const uniform u = all_of(a, x);
-    map(&out, (const void *[]){ &u }, (const int64_t[]){ 1 }, 1);
-    return number(a, &out);
-}
-
-/* One row, of any length: by blocks, whose results are joined in order. */
-static double reduced_row(const attention *a, const cr__reduce_kernel *k, const void *x,
-                          const void *y, int64_t n)
-{
-    double parts[2] = { 0 };
-    for (int64_t at = 0, some; at < n; at += some) {
-        some = n - at < CR__BLOCK ? n - at : CR__BLOCK;
-        k->rows(k, at ? element(a, parts, 1) : parts, element(a, x, at),
-                y ? element(a, y, at) : NULL, 1, some);
-        if (at)
-            k->join(k, parts, parts, element(a, parts, 1), 1, 1);
-    }
-    return number(a, parts);
-}
-
-/* Where head h of an input begins. */
-static const void *head(const attention *a, int input, int64_t h)
-{
-    const cr_array *x = &a->kernel->in[input];
-    int64_t at = 0;
-    for (int d = x->dims.n - 3; d >= 0; h /= x->dims.v[d--])
-        at += h % x->dims.v[d] * x->strides[d];
-    return (const char *)x->data + at * (int64_t)cr_dtype_size(x->dtype);
-}
-
-static int64_t row_stride(const attention *a, int input)
-{
-    const cr_array *x = &a->kernel->in[input];
-    return x->strides[x->dims.n - 2];
-}
-
-/* c[m,n] = a b; both given by their strides. */
-static void multiply_lines(const attention *a, int worker, void *c, int64_t m, int64_t n,
-                           int64_t k, cr__reader x, cr__reader y)
-{
-    x.dtype = y.dtype = a->dtype;
-    const cr__gemm_job job = {
-        .dtype = a->dtype, .m = m, .n = n, .k = k, .a = x, .b = y, .c = c
-    };
-    cr__gemm_by(&job, a->kernel->workers, worker);
-}
-
-static cr__reader lines_at(const attention *a, const void *data, int64_t row,
-                           int64_t stride)
-{
-    return (
-        cr__reader){ .data = element(a, data, row * stride), .row = stride, .col = 1 };
-}
-
-static cr__reader lines_transposed(cr__reader x)
-{
-    const int64_t row = x.row;
-    x.row = x.col, x.col = row;
-    return x;
-}
-
-/* A block of a head's queries: rows first .. first + n - 1, and how many keys they see. */
-typedef struct block {
-    int64_t head, first, n, keys;
-} block;
-
-static block block_at(const attention *a, int64_t h, int64_t i)
-{
-    block b = { h, i * a->rows, a->rows, a->s.keys };
-    if (b.n > a->s.queries - b.first)
-        b.n = a->s.queries - b.first;
-    if (a->causal && b.first + b.n < b.keys)
-        b.keys = b.first + b.n;
-    return b;
-}
-
-/* How many keys row r of the block sees: the first ones. */
-static int64_t seen(const attention *a, const block *b, int64_t r)
-{
-    return a->causal && b->first + r + 1 < b->keys ? b->first + r + 1 : b->keys;
-}
-
-/* -inf where the mask of bools is false; what a mask of floats adds. */
-static void mask_row(const attention *a, const block *b, int64_t r, void *scores,
-                     int64_t n)
-{
-    const cr_array *mask = &a->kernel->in[a->mask];
-    const void *of_head = head(a, a->mask, b->head);
-    const int64_t row = (b->first + r) * row_stride(a, a->mask);
-    if (mask->dtype != CR_BOOL) {
-        with_each(a->add, scores, element(a, of_head, row), n);
-        return;
-    }
-    const uint8_t *takes_part = (const uint8_t *)of_head + row;
-    for (int64_t j = 0; j < n; j++)
-        if (!takes_part[j])
-            store(a, element(a, scores, j), -(double)INFINITY);
-}
-
-/* scale q k^T + mask of a block; keys that a row does not see are left as they are. */
-static void score(const attention *a, int worker, const block *b, void *scores)
-{
-    const cr__reader q = lines_at(a, head(a, Q, b->head), b->first, row_stride(a, Q));
-    const cr__reader k = lines_at(a, head(a, K, b->head), 0, row_stride(a, K));
-    multiply_lines(a, worker, scores, b->n, b->keys, a->s.width, q, lines_transposed(k));
-    for (int64_t r = 0; r < b->n; r++) {
-        void *row = element(a, scores, r * b->keys);
-        with_one(a, a->mul, row, a->scale, seen(a, b, r));
-        if (a->mask >= 0)
-            mask_row(a, b, r, row, seen(a, b, r));
-    }
-}
-
-/* n elements from there on are 0. */
-static void clear_elements(const attention *a, void *x, int64_t n)
-{
-    memset(x, 0, (size_t)(n * a->size));
-}
-
-/* A row of scores becomes exponentials, the greatest of which is 1; *sum is theirs. Returns the
- * logarithm of the sum of the scores' own: inf of a row that sees nothing, all of which is 0 then,
- * so that e^(score - inf) is 0 in the gradient, too. */
-static double attention_row(const attention *a, void *row, int64_t n, double *sum)
-{
-    const double most = n ? reduced_row(a, &a->amax, row, NULL, n) : -(double)INFINITY;
-    *sum = 1;
-    if (most == -(double)INFINITY) {
-        clear_elements(a, row, n);
-        return (double)INFINITY;
-    }
-    with_one(a, a->sub, row, most, n);
-    a->exp(row, (const void *[]){ row }, (const int64_t[]){ 1 }, n);
-    *sum = reduced_row(a, &a->sum, row, NULL, n);
-    return most + apply_to(a, a->log, *sum);
-}
-
-static void attend(void *arg, int64_t chunk, int worker)
-{
-    const attention *a = arg;
-    const sizes *s = &a->s;
-    const block b = block_at(a, chunk / a->blocks, chunk % a->blocks);
-    char *scores = (char *)a->kernel->scratch + (size_t)worker * a->bytes;
-    const int64_t line = b.head * s->queries + b.first;
-    void *out = element(a, a->kernel->out.data, line * s->values);
-    void *logs =
-        element(a, a->kernel->out.data, s->heads * s->queries * s->values + line);
-    double sums[MOST_ROWS];
-    score(a, worker, &b, scores);
-    for (int64_t r = 0; r < b.n; r++) {
-        const int64_t n = seen(a, &b, r);
-        void *row = element(a, scores, r * b.keys);
-        store(a, element(a, logs, r), attention_row(a, row, n, &sums[r]));
-        clear_elements(a, element(a, row, n), b.keys - n);
-    }
-    multiply_lines(a, worker, out, b.n, s->values, b.keys, lines_at(a, scores, 0, b.keys),
-                   lines_at(a, head(a, V, b.head), 0, row_stride(a, V)));
-    for (int64_t r = 0; r < b.n; r++)
-        with_one(a, a->div, element(a, out, r * s->values), sums[r], s->values);
-}
-
-static cr_status attention_kernel(const cr_kernel *kernel)
-{
-    attention a = attention_begin(kernel, MASK);
-    a.bytes = room(a.rows, a.s.keys, a.size);
-    cr_kernel_chunks(kernel, a.s.heads * a.blocks, attend, &a);
-    return CR_OK;
-}
-
-/* What a block adds to the gradients of k or v: to += matrix^T x, of which the first block's is
- * written. */
-static void add_product(const attention *a, int worker, void *to, const block *b,
-                        const void *matrix, cr__reader x, int64_t width, void *room_for)
-{
-    void *c = b->first ? room_for : to;
-    multiply_lines(a, worker, c, b->keys, width, b->n,
-                   lines_transposed(lines_at(a, matrix, 0, b->keys)), x);
-    if (b->first)
-        with_each(a->add, to, c, b->keys * width);
-    else
-        clear_elements(a, element(a, to, b->keys * width), (a->s.keys - b->keys) * width);
-}
-
-/* p = e^(score - log), ds = p (g v^T - g out + the cotangent of log) scale, row by row. */
-static void slopes(const attention *a, const block *b, void *p, void *ds)
-{
-    const sizes *s = &a->s;
-    const int64_t line = b->head * s->queries + b->first,
-                  behind = s->heads * s->queries * s->values + line;
-    const void *g = element(a, a->kernel->in[G].data, line * s->values);
-    const void *out = element(a, a->kernel->in[OUT].data, line * s->values);
-    const void *logs = element(a, a->kernel->in[OUT].data, behind);
-    const void *g_logs = element(a, a->kernel->in[G].data, behind);
-
-    for (int64_t r = 0; r < b->n; r++) {
-        const int64_t n = seen(a, b, r), hidden = b->keys - n;
-        void *row = element(a, p, r * b->keys), *to = element(a, ds, r * b->keys);
-        const double mean = reduced_row(a, &a->dot, element(a, g, r * s->values),
-                                        element(a, out, r * s->values), s->values);
-        with_one(a, a->sub, row, number(a, element(a, logs, r)), n);
-        a->exp(row, (const void *[]){ row }, (const int64_t[]){ 1 }, n);
-        with_one(a, a->sub, to, mean - number(a, element(a, g_logs, r)), n);
-        with_each(a->mul, to, row, n);
-        with_one(a, a->mul, to, a->scale, n);
-        clear_elements(a, element(a, row, n), hidden);
-        clear_elements(a, element(a, to, n), hidden);
-    }
-}
-
-/* A head, block by block. */
-static void attend_back(void *arg, int64_t h, int worker)
-{
-    const attention *a = arg;
-    const sizes *s = &a->s;
-    const size_t scores = room(a->rows, s->keys, a->size);
-    char *p = (char *)a->kernel->scratch + (size_t)worker * a->bytes, *ds = p + scores,
-         *part = ds + scores;
-    void *dq = element(a, a->kernel->out.data, h * s->queries * s->width);
-    void *dk =
-        element(a, a->kernel->out.data, (s->heads * s->queries + h * s->keys) * s->width);
-    void *dv =
-        element(a, a->kernel->out.data,
-                s->heads * (s->queries + s->keys) * s->width + h * s->keys * s->values);
-    const cr__reader k = lines_at(a, head(a, K, h), 0, row_stride(a, K)),
-                     v = lines_at(a, head(a, V, h), 0, row_stride(a, V));
-    for (int64_t i = 0; i < a->blocks; i++) {
-        const block b = block_at(a, h, i);
-        const int64_t line = h * s->queries + b.first;
-        const void *g = element(a, a->kernel->in[G].data, line * s->values);
-        const cr__reader q = lines_at(a, head(a, Q, h), b.first, row_stride(a, Q)),
-                         g_rows = lines_at(a, g, 0, s->values);
-        score(a, worker, &b, p);
-        multiply_lines(a, worker, ds, b.n, b.keys, s->values, g_rows,
-                       lines_transposed(v));
-        slopes(a, &b, p, ds);
-        multiply_lines(a, worker, element(a, dq, b.first * s->width), b.n, s->width,
-                       b.keys, lines_at(a, ds, 0, b.keys), k);
-        add_product(a, worker, dk, &b, ds, q, s->width, part);
-        add_product(a, worker, dv, &b, p, g_rows, s->values, part);
-    }
-}
-
-static cr_status attention_grad_kernel(const cr_kernel *kernel)
-{
-    attention a = attention_begin(kernel, GRAD_MASK);
-    const int64_t widest = a.s.width > a.s.values ? a.s.width : a.s.values;
-    a.bytes = 2 * room(a.rows, a.s.keys, a.size) + room(a.s.keys, widest, a.size);
-    if (a.blocks)
-        cr_kernel_chunks(kernel, a.s.heads, attend_back, &a);
-    else
-        clear_elements(&a, kernel->out.data, kernel->out.numel);
-    return CR_OK;
 }
 
 /* ---- the packed operations ---- */
@@ -628,10 +213,10 @@ CR__OP(attention) = {
     .shape = attention_shape,
     .vjp = attention_vjp,
     .reads = HEADS | CR_READS_INPUT(MASK) | CR_READS_OUTPUT,
-    .kernel = attention_kernel,
+    .kernel = cr__attention_kernel,
     .strided = HEADS | CR_READS_INPUT(MASK),
     .never_fails = true,
-    .scratch = attention_scratch,
+    .scratch = cr__attention_scratch,
     .samples = CR__SAMPLES({ "f[2,3] f[4,3] f[4,2]", "scale=0.5" },
                            { "f[2,3,2] f[2,3,2] f[2,3,1]", "scale=1,is_causal=true" },
                            { "f[2,3] f[4,3] f[4,2] b[2,4]", "scale=0.5" }),
@@ -649,10 +234,10 @@ CR__OP(attention_grad) = {
     .shape = attention_grad_shape,
     .vjp = attention_grad_vjp,
     .reads = HEADS | CR_READS_INPUT(G) | CR_READS_INPUT(GRAD_MASK),
-    .kernel = attention_grad_kernel,
+    .kernel = cr__attention_grad_kernel,
     .strided = HEADS | CR_READS_INPUT(GRAD_MASK),
     .never_fails = true,
-    .scratch = attention_grad_scratch,
+    .scratch = cr__attention_grad_scratch,
     /* Of one key, whose weight is 1: `out` belongs to q, k and v. */
     .samples = CR__SAMPLES({ "f[2,1]~=1,2 f[1,1]~=1 f[1,2]~=3,4 f[6] f[6]~=3,4,3,4,0.5,1",
                              "scale=0.5" }),

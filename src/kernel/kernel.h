@@ -342,6 +342,26 @@ typedef struct cr__scatter_few {
 bool cr__scatter_is_few(cr_dtype dtype, int64_t rows, int64_t n, int64_t width);
 void cr__scatter_into_few(const cr__scatter_few *few, void *scratch);
 
+/* ---- windows ---- */
+
+/* n windows of f32 in a row, as many elements or twice as many apart as they are numbered:
+ * window i begins at x + i * stride. It has nd * nh * nw elements, numbered row-major: d, h, w
+ * steps from the first. */
+typedef struct cr__windows {
+    const float *x;
+    int64_t n, steps[3];
+    int nd, nh, nw, stride;
+} cr__windows;
+
+/* The largest element of each, the first of equals; NaN is larger than all, and the last NaN
+ * counts. Its number, if numbers is not NULL. */
+void cr__largest(const cr__windows *w, float *values, int32_t *numbers);
+
+/* Of windows of two neighbours in a row, stride 2: out[i * 2 + j] = x[i] + 0 if numbers[i] is first
+ * + j, else 0. */
+void cr__give_pairs(float *out, const float *x, const int32_t *numbers, int32_t first,
+                    int64_t n);
+
 /* ---- matrix products ---- */
 
 /* An image seen as a matrix of patches, which is nowhere in memory. Indices of rows and of

@@ -50,5 +50,9 @@ void cr__gemm_for(cr__isa isa, const cr__gemm_job *job, cr__team *team);
 void cr__convolve_for(cr__isa isa, const cr__conv *conv, cr__team *team);
 /* False, and nothing is done, if it is none that pays to be taken channel by channel. */
 bool cr__depthwise_for(cr__isa isa, const cr__conv *conv, cr__team *team);
+/* cr__largest() and cr__give_pairs() in a given instruction set. */
+void cr__largest_for(cr__isa isa, const cr__windows *w, float *values, int32_t *numbers);
+void cr__give_pairs_for(cr__isa isa, float *out, const float *x, const int32_t *numbers,
+                        int32_t first, int64_t n);
 
 #endif

@@ -24,6 +24,8 @@
  *     scale(a, n)          a * 2^n for whole n within +-250, rounded once
  *     [lt le eq ne not]    masks; [sel] (m, a, b) takes lanes of a where m is set
  *     [any] (m)            whether a lane is set
+ *     v_split(a, b, out)   out[0]: the even lanes of a, and of b behind them; out[1]: the odd ones
+ *     v_weave(a, b, out)   its inverse
  *     d_gather(p, i)       p[i], lane by lane; i is a vl
  *     [store_mask load_mask]   bools of a mask's lanes; the lanes whose bool is not 0
  *     [take] (p, n)        the first n elements at p, the other lanes being 0; all if n is as
@@ -94,6 +96,8 @@
 #define v_abs              CR__V(v_abs)
 #define v_copysign         CR__V(v_copysign)
 #define v_scale            CR__V(v_scale)
+#define v_split            CR__V(v_split)
+#define v_weave            CR__V(v_weave)
 #define v_store_mask       CR__V(v_store_mask)
 #define v_load_mask        CR__V(v_load_mask)
 #define v_first            CR__V(v_first)

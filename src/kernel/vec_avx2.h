@@ -68,6 +68,19 @@ CR__FN vd d_sel(vmd m, vd a, vd b)
 {
     return _mm256_blendv_pd(b, a, (vd)m);
 }
+CR__FN void v_split(vf a, vf b, vf *out)
+{
+    const __m256d even = (__m256d)_mm256_shuffle_ps(a, b, 0x88),
+                  odd = (__m256d)_mm256_shuffle_ps(a, b, 0xdd);
+    out[0] = (vf)_mm256_permute4x64_pd(even, 0xd8);
+    out[1] = (vf)_mm256_permute4x64_pd(odd, 0xd8);
+}
+CR__FN void v_weave(vf a, vf b, vf *out)
+{
+    const __m256 low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);
+    out[0] = _mm256_permute2f128_ps(low, high, 0x20);
+    out[1] = _mm256_permute2f128_ps(low, high, 0x31);
+}
 CR__FN vf v_max(vf a, vf b)
 {
     return _mm256_max_ps(a, b);

@@ -85,6 +85,20 @@ CR__FN vf v_min(vf a, vf b)
 {
     return _mm512_min_ps(a, b);
 }
+CR__FN void v_split(vf a, vf b, vf *out)
+{
+    const __m512i even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    out[0] = _mm512_permutex2var_ps(a, even, b);
+    out[1] = _mm512_permutex2var_ps(a, _mm512_add_epi32(even, _mm512_set1_epi32(1)), b);
+}
+CR__FN void v_weave(vf a, vf b, vf *out)
+{
+    const __m512i low =
+        _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    out[0] = _mm512_permutex2var_ps(a, low, b);
+    out[1] = _mm512_permutex2var_ps(a, _mm512_add_epi32(low, _mm512_set1_epi32(8)), b);
+}
 CR__FN vf v_scale(vf a, vf n)
 {
     return _mm512_scalef_ps(a, n);

@@ -31,6 +31,24 @@ CR__FN vd d_sel(vmd m, vd a, vd b)
 {
     return (vd)((m & (vl)a) | (~m & (vl)b));
 }
+CR__FN void v_split(vf a, vf b, vf *out)
+{
+    vf even = a, odd = b;
+    for (int i = 0; i < CR__W / 2; i++) {
+        even[i] = a[2 * i], even[i + CR__W / 2] = b[2 * i];
+        odd[i] = a[2 * i + 1], odd[i + CR__W / 2] = b[2 * i + 1];
+    }
+    out[0] = even, out[1] = odd;
+}
+CR__FN void v_weave(vf a, vf b, vf *out)
+{
+    vf low = a, high = b;
+    for (int i = 0; i < CR__W / 2; i++) {
+        low[2 * i] = a[i], low[2 * i + 1] = b[i];
+        high[2 * i] = a[i + CR__W / 2], high[2 * i + 1] = b[i + CR__W / 2];
+    }
+    out[0] = low, out[1] = high;
+}
 CR__FN vf v_max(vf a, vf b)
 {
     return v_sel(a > b, a, b);

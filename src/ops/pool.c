@@ -175,6 +175,11 @@ typedef struct pooling {
     int64_t planes, in, out; /* elements of a plane */
     int cut; /* the first dim of a plane, along which it is cut into parts */
     int64_t parts, chunks;
+    /* Of f32: windows of a row that are all there, `stride` elements apart. Whether all are and,
+     * with two elements each, lie side by side in all dims; and leave nothing between them. */
+    int64_t even_begin, even_end;
+    int stride;
+    bool side_by_side, covered;
 } pooling;
 
 static int spatial_dims(const pool_attrs *a)
@@ -197,6 +202,43 @@ static void fill_windows(windows *w, const pool_attrs *a, int i)
         int64_t left = a->kernel_size.v[i] - skipped;
         w->count[o] = left < inside ? left : inside > 0 ? inside : 0;
     }
+}
+
+/* The most windows of a row that follow each other with one stride and are of one size. */
+static void find_even(pooling *p)
+{
+    const windows *w = &p->dim[SPATIAL - 1];
+    for (int64_t i = 0, end; i + 1 < w->out; i = end) {
+        const int64_t stride = w->first[i + 1] - w->first[i];
+        for (end = i + 1; end < w->out && w->count[end] == w->count[i] &&
+                          w->first[end] - w->first[end - 1] == stride;)
+            end++;
+        if ((stride == 1 || stride == 2) && w->count[i] > 0 && w->count[i] < INT16_MAX &&
+            end - i > p->even_end - p->even_begin)
+            p->even_begin = i, p->even_end = end, p->stride = (int)stride;
+    }
+}
+
+/* Whether windows along a dim share nothing, and leave out nothing. */
+static void find_gaps(pooling *p, const windows *w)
+{
+    for (int64_t i = 0, behind = 0; i < w->out; i++) {
+        p->side_by_side &= w->step == 1 && w->first[i] >= behind;
+        p->covered &= w->first[i] == behind;
+        behind = w->first[i] + w->count[i];
+        p->covered &= i + 1 < w->out || behind == w->in;
+    }
+}
+
+static void find_rows(pooling *p)
+{
+    const windows *w = &p->dim[SPATIAL - 1];
+    find_even(p);
+    p->side_by_side =
+        p->stride == 2 && p->even_begin == 0 && p->even_end == w->out && w->count[0] == 2;
+    p->covered = p->side_by_side;
+    for (int i = 0; p->side_by_side && i < SPATIAL; i++)
+        find_gaps(p, &p->dim[i]);
 }
 
 static pooling pooling_of(const cr_kernel *kernel, pool_use use)
@@ -224,6 +266,8 @@ static pooling pooling_of(const cr_kernel *kernel, pool_use use)
         p.in *= w->in;
         p.out *= w->out;
     }
+    if (in->n && kernel->in[0].dtype == CR_F32)
+        find_rows(&p);
     return p;
 }
 
@@ -336,13 +380,94 @@ static size_t give_scratch(const cr_tensor *out)
 MAX_POOLING(float)
 MAX_POOLING(double)
 
+/* Of windows of one size: where element i of a window is, from its first one. */
+static int64_t place_in_window(const cr__windows *w, int64_t i)
+{
+    const int64_t row = i / w->nw;
+    return row / w->nh * w->steps[0] + row % w->nh * w->steps[1] +
+           i % w->nw * w->steps[2];
+}
+
+/* g of n windows into a plane of out, where they have their largest elements. */
+static void give_even(const pooling *p, const cr__windows *w, const int32_t *numbers,
+                      const float *g, float *out, int64_t first, int64_t begin,
+                      int64_t end)
+{
+    if (p->side_by_side && begin == 0 && end == p->in) {
+        for (int r = 0; r < w->nd * w->nh; r++)
+            cr__give_pairs(out + first + place_in_window(w, 2 * r), g, numbers, 2 * r,
+                           w->n);
+        return;
+    }
+    for (int64_t i = 0; i < w->n; i++) {
+        const int64_t at = first + i * w->stride + place_in_window(w, numbers[i]);
+        if (at >= begin && at < end)
+            out[at] += g[i];
+    }
+}
+
+/* The same as segment_float() of windows that are all there, one stride apart. */
+static void segment_even(const pooling *p, int64_t plane, const int64_t *o, int64_t n,
+                         int64_t begin, int64_t end)
+{
+    const windows *z = &p->dim[0], *y = &p->dim[1], *r = &p->dim[2];
+    const cr_kernel *k = p->kernel;
+    const int64_t first =
+        (z->first[o[0]] * y->in + y->first[o[1]]) * r->in + r->first[o[2]];
+    const int64_t result = ((plane * z->out + o[0]) * y->out + o[1]) * r->out + o[2];
+    const float *other = (const float *)k->in[k->n - 1].data;
+    const cr__windows w = { .x = (const float *)k->in[0].data + plane * p->in + first,
+                            .n = n,
+                            .steps = { z->step * y->in * r->in, y->step * r->in,
+                                       r->step },
+                            .nd = (int)z->count[o[0]],
+                            .nh = (int)y->count[o[1]],
+                            .nw = (int)r->count[o[2]],
+                            .stride = p->stride };
+    float values[SEGMENT];
+    int32_t numbers[SEGMENT];
+    if (p->use == TAKE_VALUE) {
+        cr__largest(&w, (float *)k->out.data + result, NULL);
+        return;
+    }
+    cr__largest(&w, values, numbers);
+    if (p->use == GIVE) {
+        give_even(p, &w, numbers, other + result, (float *)k->out.data + plane * p->in,
+                  first, begin, end);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t at = first + i * w.stride + place_in_window(&w, numbers[i]);
+        if (p->use == TAKE_PLACE)
+            ((int64_t *)k->out.data)[result + i] = at;
+        else
+            ((float *)k->out.data)[result + i] = other[plane * p->in + at];
+    }
+}
+
+/* Windows of a plane from o on, up to `stop` in their row, that are treated alike. */
+static int64_t alike_from(const pooling *p, const int64_t *o, int64_t stop, bool *even)
+{
+    const bool some = p->dim[0].count[o[0]] > 0 && p->dim[1].count[o[1]] > 0 &&
+                      p->dim[0].count[o[0]] * p->dim[1].count[o[1]] < INT16_MAX;
+    *even = some && o[2] >= p->even_begin && o[2] < p->even_end;
+    const int64_t until = *even                          ? p->even_end
+                          : o[2] < p->even_begin && some ? p->even_begin
+                                                         : stop;
+    const int64_t n = (until < stop ? until : stop) - o[2];
+    return n < SEGMENT ? n : SEGMENT;
+}
+
 /* The windows o[2] .. stop - 1 of a row. */
 static void pool_row(const pooling *p, int64_t plane, int64_t *o, int64_t stop,
                      int64_t begin, int64_t end)
 {
+    bool even;
     for (int64_t n; o[2] < stop; o[2] += n) {
-        n = stop - o[2] < SEGMENT ? stop - o[2] : SEGMENT;
-        if (p->kernel->in[0].dtype == CR_F32)
+        n = alike_from(p, o, stop, &even);
+        if (even)
+            segment_even(p, plane, o, n, begin, end);
+        else if (p->kernel->in[0].dtype == CR_F32)
             segment_float(p, plane, o, n, begin, end);
         else
             segment_double(p, plane, o, n, begin, end);
@@ -371,8 +496,10 @@ static void give_part(const pooling *p, int64_t plane, int64_t from, int64_t to)
     const size_t size = cr_dtype_size(p->kernel->out.dtype);
     int64_t begin[SPATIAL] = { 0 }, end[SPATIAL], o[SPATIAL], *b = &begin[p->cut],
             *e = &end[p->cut];
-    memset((char *)p->kernel->out.data + (size_t)(plane * p->in + from * inner) * size, 0,
-           (size_t)((to - from) * inner) * size);
+    if (!p->covered || to - from < w->in)
+        memset((char *)p->kernel->out.data +
+                   (size_t)(plane * p->in + from * inner) * size,
+               0, (size_t)((to - from) * inner) * size);
     for (int i = 0; i < SPATIAL; i++)
         end[i] = p->dim[i].out;
     while (*b < *e && w->first[*b] + (w->count[*b] - 1) * w->step < from)

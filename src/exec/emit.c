@@ -4,6 +4,9 @@
 #define TILE      512 /* elements; two registers of doubles, 8 KiB */
 #define ROW_BYTES (16 << 10)
 
+/* Nanoseconds an element takes besides its maps; roughly. */
+#define LEAST_COST 0.05
+
 /* ---- memory ---- */
 
 static char *carve(char **at, size_t bytes)
@@ -148,6 +151,8 @@ static void add_map(cr__program *p, cr__unit *unit, cr__map_fn *fn, const uint16
     cr__instruction *code =
         cr__add_instruction(p, map->source ? CR__INDEX : CR__MAP, unit->reg);
     code->fn = fn;
+    p->cost +=
+        cr__map_cost(map->code, n ? (cr_dtype)p->plan->uses[unit->uses].dtype : dtype);
     for (uint32_t k = 0; k < n; k++) {
         code->step[k] = p->regs[src[k]].step;
         cr__add_source(code, src[k]);
@@ -222,6 +227,7 @@ void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memo
                         .group = group,
                         .number = (uint32_t)(group - plan->groups),
                         .numel = group->shape->numel,
+                        .cost = LEAST_COST,
                         .nonfinite = &plan->nonfinite };
     divide(p, &at, group->places, group->count);
     look_ahead(p);

@@ -4,9 +4,6 @@
 #include "launch.h"
 #include "call_opaque.h"
 
-/* Elements times instructions to nanoseconds; roughly. */
-#define NS_PER_ELEMENT 0.05
-
 /* ---- groups of single elements ---- */
 
 static void run_single(const cr__plan *plan, const cr__unit *unit)
@@ -22,10 +19,11 @@ static void run_single(const cr__plan *plan, const cr__unit *unit)
 
 /* ---- programs ---- */
 
-/* A job of programs. Chunk i is of the program that ends behind it. */
+/* A job of programs, one behind the other in chunks of about equal work: end[i] is what the
+ * programs up to i weigh. */
 typedef struct job {
     cr__program programs[CR__MAX_JOB];
-    int64_t end[CR__MAX_JOB];
+    int64_t end[CR__MAX_JOB], chunks;
     int n;
     cr__team *team;
 } job;
@@ -49,30 +47,35 @@ static void run_tiles(const cr__program *p, char *scratch, int64_t from, int64_t
     }
 }
 
+/* The tile of a program at which so much of all work is done. */
+static int64_t tile_at(const job *j, int of, int64_t done)
+{
+    const int64_t begin = of ? j->end[of - 1] : 0, weight = j->end[of] - begin;
+    const int64_t own = done < begin ? 0 : done < j->end[of] ? done - begin : weight;
+    return tiles(&j->programs[of]) * own / weight;
+}
+
 static void job_chunk(void *arg, int64_t chunk, int worker)
 {
     const job *j = arg;
+    int64_t from, to;
     int of = 0;
-    while (chunk >= j->end[of])
+    cr__part(j->end[j->n - 1], 1, chunk, j->chunks, &from, &to);
+    while (j->end[of] <= from)
         of++;
-    int64_t begin = of ? j->end[of - 1] : 0, from, to;
-    const cr__program *p = &j->programs[of];
-    cr__part(tiles(p), 1, chunk - begin, j->end[of] - begin, &from, &to);
-    run_tiles(p, cr__team_scratch(j->team, worker), from, to);
-}
-
-double cr__program_cost(const cr__program *p)
-{
-    return NS_PER_ELEMENT * (double)p->numel * (p->n_code + 1);
+    for (; of < j->n && (!of || j->end[of - 1] < to); of++)
+        run_tiles(&j->programs[of], cr__team_scratch(j->team, worker),
+                  tile_at(j, of, from), tile_at(j, of, to));
 }
 
 /* Work of groups that may share a job, in nanoseconds. */
-#define SMALL 200e3
+#define SMALL      200e3
+#define NS_PER_MAP 0.05
 
 static bool is_small(const cr__group *group)
 {
     return !group->root && group->shape->numel > 1 &&
-           NS_PER_ELEMENT * (double)group->shape->numel * (group->count + 1) < SMALL;
+           NS_PER_MAP * (double)group->shape->numel * (group->count + 1) < SMALL;
 }
 
 /* Marks the slots that a group reads and writes as those of the job; false, and nothing is
@@ -107,12 +110,15 @@ static uint32_t make_job(cr__plan *plan, uint32_t i, job *j)
     const bool shares = cr__team_size(j->team) > 1;
     const cr__group *group = &plan->groups[plan->order[i]], *next;
     size_t used = 0;
-    for (;; group = next) {
+    double cost = 0;
+    int64_t grains = 0;
+    for (j->n = 0;; group = next) {
         cr__program *p = &j->programs[j->n];
         cr__emit(p, plan, group, (char *)list->at + used);
         used += cr__program_bytes(group);
-        int64_t n = cr__chunks(cr__program_cost(p), tiles(p), j->team);
-        j->end[j->n] = (j->n ? j->end[j->n - 1] : 0) + n;
+        cost += cr__program_cost(p);
+        grains += tiles(p);
+        j->end[j->n] = (int64_t)cost + 1 + j->n;
         uint32_t at = i + (uint32_t)++j->n;
         if (!shares || j->n == CR__MAX_JOB || at == plan->n_order || !is_small(group))
             break;
@@ -124,17 +130,21 @@ static uint32_t make_job(cr__plan *plan, uint32_t i, job *j)
         if (!joins_job(plan, next, i + 1))
             break;
     }
+    if (j->n == 1)
+        j->end[0] = grains; /* may be many */
+    j->chunks = cr__chunks(cost, grains, j->team);
     cr__verify_job(plan, i, (uint32_t)j->n);
     return (uint32_t)j->n;
 }
 
 static uint32_t run_maps(cr__plan *plan, uint32_t i)
 {
-    job j = { .n = 0, .team = plan->ctx->team };
+    job j;
+    j.team = plan->ctx->team;
     uint32_t taken = make_job(plan, i, &j);
     if (i + taken > plan->overwrites)
         cr__team_stop(j.team, NULL);
-    cr__parallel(j.team, j.end[j.n - 1], job_chunk, &j);
+    cr__parallel(j.team, j.chunks, job_chunk, &j);
     return taken;
 }
 

@@ -8,7 +8,10 @@
 #define CR__MAX_JOB 16
 
 /* What it takes one thread, in nanoseconds; roughly. */
-double cr__program_cost(const cr__program *p);
+CR__INLINE double cr__program_cost(const cr__program *p)
+{
+    return p->cost * (double)p->numel;
+}
 
 /* A map of single elements: n operands and parameters, those of bf16 and f16 as they are
  * stored; of no operands, the element of index 0. direct.c. */

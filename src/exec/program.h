@@ -85,6 +85,7 @@ typedef struct cr__program {
     uint16_t *temps;      /* free numbers */
     int n_code, n_regs, n_outer, n_strided, n_numbers, n_temps, n_free, n_blocks;
     int temp_size;   /* bytes of the largest element */
+    double cost;     /* nanoseconds an element takes; roughly */
     uint16_t result; /* of the reduction's operand */
     int n_looked;    /* registers of what is to be finite; */
     bool *nonfinite; /* where it is noted that something is not */

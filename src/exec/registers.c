@@ -8,6 +8,9 @@
 /* Rows that are shorter are not worth a call of their own: such operands are loaded. */
 #define SHORT_ROW 128
 
+/* Nanoseconds an element takes that is loaded; roughly. */
+#define LOAD_COST 0.5
+
 /* ---- registers ---- */
 
 uint16_t cr__new_reg(cr__program *p, cr__reg reg)
@@ -171,6 +174,7 @@ static uint16_t load(cr__program *p, const cr__look *look, char *data, cr_dtype 
     cr__strided *s = &p->strided[p->n_strided++];
     *s = cr__lying(&look->layout, data);
     uint16_t temp = cr__new_temp(p, dtype);
+    p->cost += LOAD_COST;
     cr__add_instruction(p, CR__LOAD, temp)->extra = s;
     return temp;
 }

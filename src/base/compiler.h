@@ -59,6 +59,21 @@
 #define CR__JOIN_(a, b) a##b
 #define CR__JOIN(a, b)  CR__JOIN_(a, b)
 
+/* The line of memory that *p is in, to be written: what the compiler makes of such a prefetch, when
+ * it is not told of the instruction, waits for the line twice. Every x86-64 knows or ignores it. */
+#if defined(__x86_64__)
+#define CR__FETCH_TO_WRITE(p) __asm__ volatile("prefetchw %0" : : "m"(*(const char *)(p)))
+#else
+#define CR__FETCH_TO_WRITE(p) __builtin_prefetch((p), 1)
+#endif
+
+/* A vector that is to be loaded once, and not by each instruction that takes it. */
+#if defined(__x86_64__)
+#define CR__LOADED(x) __asm__("" : "+x"(x))
+#else
+#define CR__LOADED(x) ((void)(x))
+#endif
+
 /* Sanitizers look at every access: unrolled code then takes minutes to compile. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define CR__SANITIZED 1

@@ -6,15 +6,8 @@
 #define CR__TEMPLATE "direct_body.h"
 #include "for_each_set.h"
 
-#define KERNEL(S)                                                           \
-    {                                                                       \
-        direct_lanes##S, direct_rows##S, direct_threes##S, direct_tiles##S, \
-            direct_few##S, direct_fill##S, direct_transpose##S,             \
-        {                                                                   \
-            direct_weights_1##S, direct_weights_2##S                        \
-        }                                                                   \
-    }
-const cr__direct_kernel cr__direct_kernels[CR__ISAS] = { CR__EACH_SET(KERNEL) };
+#define KERNEL(S) &direct_kernel##S
+const cr__direct_kernel *const cr__direct_kernels[CR__ISAS] = { CR__EACH_SET(KERNEL) };
 
 /* ---- layouts ---- */
 
@@ -92,19 +85,19 @@ static bool lies_so(const cr__direct *d, const cr__direct_copies *dims)
     for (int i = 0; i < CR__PLANE; i++)
         if (d->dims[i].step != 1 || dims[i].lo[0] > 0 || dims[i].hi[0] < dims[i].length)
             return false;
-    return d->x_line >= d->dims[CR__ALONG_THE].n && d->x_channel >= 0 &&
+    return d->x_line >= d->dims[1].n && d->x_channel >= 0 &&
            d->x_channel < INT32_MAX / 4 / d->channels - d->x_line * dims[0].length;
 }
 
 void cr__direct_lay_out(const cr__direct *d, int lanes, cr__direct_layout *layout)
 {
-    cr__direct_copies *along = &layout->dims[CR__ALONG_THE];
-    const cr__window *w = &d->dims[CR__ALONG_THE];
+    cr__direct_copies *along = &layout->dims[1];
+    const cr__window *w = &d->dims[1];
     for (int i = 0; i < CR__PLANE; i++)
         copy_remainders(&d->dims[i], &layout->dims[i]);
     layout->overlap = 0;
-    layout->in_place = lies_so(d, layout->dims) &&
-                       (d->dims[CR__DOWN_THE].n - 1) * d->x_line + w->n >= lanes;
+    layout->in_place =
+        lies_so(d, layout->dims) && (d->dims[0].n - 1) * d->x_line + w->n >= lanes;
     if (layout->in_place) {
         layout->pitch = d->x_line, layout->copy = 0, layout->channel = d->x_channel;
         return;
@@ -113,21 +106,19 @@ void cr__direct_lay_out(const cr__direct *d, int lanes, cr__direct_layout *layou
     layout->pitch = along->length - layout->overlap;
     /* Copying costs about as much as half a row of c at 16 positions. */
     if (lanes && w->n % lanes &&
-        (layout->pitch - w->n) * d->rows * d->dims[CR__DOWN_THE].taps > 8 * w->n) {
+        (layout->pitch - w->n) * d->rows * d->dims[0].taps > 8 * w->n) {
         copy_taps(w, along);
         layout->pitch = w->n, layout->overlap = 0;
     }
 }
 
-void cr__direct_size(const cr__direct *d, int64_t lines, cr__direct_layout *layout)
+void cr__direct_size(int64_t lines, cr__direct_layout *layout)
 {
     if (layout->in_place)
         return;
     layout->lines = lines;
     layout->copy = lines * layout->pitch;
-    layout->channel =
-        layout->copy * layout->dims[CR__DOWN_THE].n * layout->dims[CR__ALONG_THE].n;
-    (void)d;
+    layout->channel = layout->copy * layout->dims[0].n * layout->dims[1].n;
 }
 
 int64_t cr__direct_tap(const cr__direct_layout *layout, int64_t down, int64_t along)
@@ -137,60 +128,122 @@ int64_t cr__direct_tap(const cr__direct_layout *layout, int64_t down, int64_t al
            dims[0].shift[down] * layout->pitch + dims[1].shift[along];
 }
 
-/* ---- weights ---- */
+/* Copies lie one behind the other, so that what lines write behind themselves is written over. */
+void cr__direct_fill(cr__isa isa, const cr__direct *d, const cr__direct_layout *layout,
+                     const cr__direct_piece *pieces, int n, int64_t channels, float *band)
+{
+    const cr__direct_kernel *kernel = cr__direct_kernels[isa];
+    const cr__direct_copies *down = &layout->dims[0], *along = &layout->dims[1];
+    const int64_t step = d->dims[1].step, more = down->length - d->dims[0].n;
+    const int64_t copies = channels * down->n * along->n;
+    for (int64_t i = 0; i < copies; i++, band += layout->copy) {
+        const int64_t j = i % along->n, k = i / along->n % down->n,
+                      channel = i / along->n / down->n;
+        const int64_t lo = along->lo[j], hi = along->hi[j];
+        for (const cr__direct_piece *p = pieces; p < pieces + n; p++) {
+            const float *from =
+                p->image + channel * d->x_channel + along->first[j] + lo * step;
+            float *to = band + p->at * layout->pitch;
+            int64_t u = down->first[k] + p->first * d->dims[0].step;
+            for (int64_t l = 0; l < p->lines + more; l++, to += layout->pitch) {
+                const bool there = u >= 0 && u < d->dims[0].size;
+                kernel->line(to, from + u * d->x_line, there ? lo : 0, there ? hi : 0,
+                             step, layout->pitch);
+                u += d->dims[0].step;
+            }
+            for (int64_t l = 0; l < layout->overlap; l++)
+                to[l] = 0;
+        }
+    }
+}
+
+cr__direct_fetch cr__direct_fetch_of(const float *from, int64_t step, int64_t bytes,
+                                     int64_t channels, int64_t times)
+{
+    const int64_t lines = (bytes + 63) / 64;
+    return (cr__direct_fetch){ .from = (const char *)from,
+                               .step = step * 4,
+                               .lines = lines,
+                               .channels = channels,
+                               .each = channels * lines / times + 1 };
+}
+
+/* ---- rows ---- */
 
 #define FEW_TILED 3
+
+/* What tiles add to the rows, at most. */
+#define ADDED_ROWS 3
+
+/* Rows that are worked off for each vector: their weights stay in the second level cache. */
+#define GROUP_BYTES (256 << 10)
+#define GROUP_ROWS  224
+_Static_assert((CR__BAND_ROOM + CR__BAND_SLOP + GROUP_ROWS * 32) * 4 <= CR__SCRATCH_BYTES,
+               "room for rows aside");
 
 typedef struct direct_plan {
     const cr__direct *d;
     const cr__direct_kernel *kernel;
+    cr__isa isa;
     cr__direct_layout layout;
-    int64_t k, tiles, padded;   /* rows of all tiles */
-    int64_t lines;              /* of positions that a band has, at most */
+    int64_t k, padded;  /* rows of all tiles */
+    int64_t group_rows; /* of tiles whose weights stay in the second level cache */
+    int64_t lines;      /* of positions that a band has, at most */
     int64_t units, unit, parts; /* of an image; lines of a unit; parts of the work */
+    int vectors;                /* of a tile */
+    bool strided;               /* places of the result are not neighbours */
     int32_t *taps;
     float *packed;
     cr__team *team;
 } direct_plan;
 
-static int64_t padded_rows(int64_t rows)
+/* The tile that is next where so many rows are left. */
+static int64_t tile_rows(const direct_plan *p, int64_t left, cr__direct_fn **tile)
 {
-    return rows <= FEW_TILED ? FEW_TILED : (rows + 1) / 2 * 2;
+    const int *heights = p->kernel->heights;
+    int i = CR__DIRECT_HEIGHTS - 1;
+    if (p->vectors > 2) {
+        *tile = p->kernel->few;
+        return FEW_TILED;
+    }
+    while (heights[i] == 0)
+        i--;
+    const int64_t n = (left + heights[i] - 1) / heights[i];
+    while (i > 0 && n * heights[i - 1] >= left)
+        i--;
+    *tile = p->kernel->tiles[i];
+    return heights[i];
 }
 
-/* The first row of a tile. */
-static int64_t first_row(const direct_plan *p, int64_t tile)
-{
-    return p->tiles == 1 ? tile * p->padded : p->padded / 2 * tile / p->tiles * 2;
-}
-
-static void pack_tile(const direct_plan *p, int64_t group, int64_t tile)
+static void pack_rows(const direct_plan *p, int64_t group, int64_t first, int64_t rows)
 {
     const cr__direct *d = p->d;
-    const int64_t first = first_row(p, tile), rows = first_row(p, tile + 1) - first;
     float *to = p->packed + (group * p->padded + first) * p->k;
     const float *w = d->w + group * d->w_group;
     int64_t at[16];
     for (int64_t r = 0; r < rows; r++)
         at[r] = (first + r < d->rows ? first + r : d->rows - 1) * d->w_row;
-    for (int64_t channel = 0; channel < d->channels; channel++)
+    for (int64_t channel = 0; channel < d->channels; channel++, w += d->w_channel)
         for (int64_t i = 0; i < d->dims[0].taps; i++)
             for (int64_t j = 0; j < d->dims[1].taps; j++) {
-                const float *from =
-                    w + channel * d->w_channel + i * d->w_tap[0] + j * d->w_tap[1];
+                const float *from = w + i * d->w_tap[0] + j * d->w_tap[1];
                 for (int64_t r = 0; r < rows; r++)
                     *to++ = from[at[r]];
             }
 }
 
-static void pack_part(void *arg, int64_t i, int worker)
+static void pack_part(void *arg, int64_t part, int worker)
 {
     const direct_plan *p = arg;
-    int64_t begin, end;
+    cr__direct_fn *tile;
+    int64_t i = 0;
     (void)worker;
-    cr__part(p->d->groups * p->tiles, 1, i, p->parts, &begin, &end);
-    for (; begin < end; begin++)
-        pack_tile(p, begin / p->tiles, begin % p->tiles);
+    for (int64_t group = 0; group < p->d->groups; group++)
+        for (int64_t row = 0, n; row < p->d->rows; row += n, i++) {
+            n = tile_rows(p, p->d->rows - row, &tile);
+            if (i % p->parts == part)
+                pack_rows(p, group, row, n);
+        }
 }
 
 /* ---- positions ---- */
@@ -199,135 +252,256 @@ static void pack_part(void *arg, int64_t i, int worker)
 typedef struct direct_band {
     const char *b;
     const float *a;
-    float *c;
+    float *c, *aside;
     int64_t lines;
+    cr__direct_fetch next; /* what the next band is copied of */
 } direct_band;
 
-static int64_t place_of(const direct_plan *p, int64_t at)
-{
-    const int64_t n = p->d->dims[CR__ALONG_THE].n, pitch = p->layout.pitch,
-                  rest = at % pitch;
-    return at / pitch * n + (rest < n ? rest : n);
-}
+/* What a tile's vectors are. */
+typedef struct direct_vectors {
+    const char *b[CR__DIRECT_VECTORS];
+    cr__direct_lanes to;
+    bool whole; /* all of their elements are there, in order */
+    bool one_line
+        [CR__DIRECT_VECTORS]; /* strided results are of one line, and all there; */
+    int64_t at[4 * 16];       /* or where they are, or -1 */
+} direct_vectors;
 
-/* The next vector of the tile, into its place v. */
+/* The vector v of the tile, which begins at *next. */
 static void next_vector(const direct_plan *p, const direct_band *band, int64_t *next,
-                        int v, cr__direct_tile *t)
+                        int v, direct_vectors *t)
 {
-    const int64_t n = p->d->dims[CR__ALONG_THE].n, pitch = p->layout.pitch,
-                  total = (band->lines - 1) * pitch + n, lanes = p->kernel->lanes;
-    int64_t at = *next;
-    if (p->layout.in_place && at + lanes > total)
-        at = total - lanes;
-    const int64_t place = place_of(p, at), all = band->lines * n;
-    int64_t end = place_of(p, at + lanes), count = 0;
-    end = end < all ? end : all;
+    const int64_t n = p->d->dims[1].n, pitch = p->layout.pitch,
+                  total = (band->lines - 1) * pitch + n, lanes = p->kernel->lanes,
+                  all = band->lines * n;
+    const int64_t at =
+        p->layout.in_place && *next + lanes > total ? total - lanes : *next;
+    const int64_t line = at / pitch, column = at - line * pitch,
+                  place = line * n + (column < n ? column : n);
+    int32_t *order = t->to.order[v];
     t->b[v] = band->b + at * 4;
-    t->c[v] = band->c + place;
-    t->n[v] = place + lanes <= all ? lanes : end - place;
-    if (end - place < lanes) {
-        t->plain = false;
-        for (int64_t i = 0; i < lanes; i++)
-            if ((at + i) % pitch < n)
-                t->order[v][count++] = (int32_t)i;
-    } else {
-        for (; count < lanes; count++)
-            t->order[v][count] = (int32_t)count;
-    }
-    for (; count < lanes; count++)
-        t->order[v][count] = 0;
+    t->to.c[v] = band->c + place;
     *next = at + lanes;
-    if (n % lanes == 0 && *next % pitch == n)
+    if (column + lanes == n && n % lanes == 0)
         *next += pitch - n;
+    if (p->strided)
+        t->to.c[v] = band->c + line * p->d->c_place[0] + column * p->d->c_place[1];
+    t->one_line[v] = column + lanes <= n;
+    if (t->one_line[v] || (pitch == n && at + lanes <= total && !p->strided)) {
+        for (int32_t i = 0; i < lanes; i++)
+            order[i] = i;
+        t->to.n[v] = lanes;
+        return;
+    }
+    int64_t count = 0, l = line, c = column;
+    memset(order, 0, sizeof t->to.order[v]);
+    for (int32_t i = 0; i < lanes; i++) {
+        const bool there = c < n && l < band->lines;
+        if (there)
+            order[count++] = i;
+        t->at[v * lanes + i] = there ? l * p->d->c_place[0] + c * p->d->c_place[1] : -1;
+        if (++c == pitch)
+            c = 0, l++;
+    }
+    t->to.n[v] = place + lanes <= all ? lanes : count;
+    t->whole = t->whole && count == lanes;
 }
 
-/* All rows of a group at a tile's vectors. */
-static void run_rows(const direct_plan *p, const direct_band *band, cr__direct_tile *t,
-                     int vectors)
+/* Results that are no neighbours. */
+static void give_apart(const direct_plan *p, const direct_vectors *t, const float *from,
+                       int64_t row, int64_t rows, float *c)
+{
+    const int64_t lanes = p->kernel->lanes, step = p->d->c_place[1];
+    for (int64_t r = row; r < row + rows; r++)
+        for (int v = 0; v < p->vectors; v++, from += lanes) {
+            const int64_t *at = &t->at[v * lanes];
+            float *to = (t->one_line[v] ? t->to.c[v] : c) + r * p->d->c_row;
+            if (t->one_line[v])
+                for (int64_t i = 0; i < lanes; i++)
+                    to[i * step] = from[i];
+            else
+                for (int64_t i = 0; i < lanes; i++)
+                    if (at[i] >= 0)
+                        to[at[i]] = from[i];
+        }
+}
+
+/* To be written soon. */
+static void expect(const direct_plan *p, float *const *c, int64_t rows)
+{
+    for (int v = 0; v < p->vectors; v++)
+        for (int64_t r = 0; r < rows; r++)
+            CR__FETCH_TO_WRITE(c[v] + r * p->d->c_row);
+}
+
+/* Rows at a tile's vectors: block by block of k, which of b stays in the first level cache. */
+static void run_rows(const direct_plan *p, direct_band *band, const direct_vectors *v,
+                     int64_t begin, int64_t end)
 {
     const cr__direct *d = p->d;
-    float *c[CR__DIRECT_VECTORS];
-    memcpy(c, t->c, sizeof c);
-    for (int64_t i = 0; i < p->tiles; i++) {
-        const int64_t first = first_row(p, i), rows = first_row(p, i + 1) - first;
-        t->a = band->a + first * p->k;
-        t->absent = (int)(first + rows > d->rows ? first + rows - d->rows : 0);
-        for (int v = 0; v < vectors; v++)
-            t->c[v] = c[v] + first * d->c_row;
-        if (vectors > 2)
-            p->kernel->few(t);
-        else
-            p->kernel->tiles[rows / 2 - 1](t);
-    }
-}
-
-static void run_band(const direct_plan *p, const direct_band *band)
-{
-    const int64_t pitch = p->layout.pitch,
-                  total = (band->lines - 1) * pitch + p->d->dims[CR__ALONG_THE].n;
-    const int vectors = p->d->rows <= FEW_TILED ? CR__DIRECT_VECTORS : 2;
-    cr__direct_tile t = { .taps = p->taps, .k = p->k, .c_row = p->d->c_row };
-    for (int64_t next = 0; next < total;) {
-        t.plain = true;
-        for (int v = 0; v < vectors; v++) {
-            if (next < total) {
-                next_vector(p, band, &next, v, &t);
-            } else {
-                t.b[v] = t.b[v - 1], t.c[v] = t.c[v - 1], t.n[v] = t.n[v - 1];
-                memcpy(t.order[v], t.order[v - 1], sizeof t.order[v]);
+    const int64_t width = p->vectors * p->kernel->lanes;
+    cr__direct_tile t;
+    memcpy(t.b, v->b, sizeof t.b);
+    for (int64_t k = 0; k < p->k; k += CR__GEMM_BLOCK) {
+        t.k = p->k - k < CR__GEMM_BLOCK ? p->k - k : CR__GEMM_BLOCK;
+        t.taps = p->taps + k, t.add = k > 0;
+        for (int64_t row = begin, n; row < end; row += n) {
+            cr__direct_fn *tile;
+            n = tile_rows(p, d->rows - row, &tile);
+            const int64_t there = n < d->rows - row ? n : d->rows - row;
+            const bool whole = v->whole && there == n, last = k + t.k == p->k;
+            cr__direct_lanes to = v->to;
+            float *aside = band->aside + (row - begin) * width;
+            for (int i = 0; i < p->vectors; i++) {
+                to.c[i] += row * d->c_row;
+                t.c[i] = whole ? to.c[i] : aside + i * p->kernel->lanes;
             }
+            t.c_row = whole ? d->c_row : width;
+            t.a = band->a + row * p->k + k * n;
+            if (whole ? k == 0 : last)
+                expect(p, to.c, there);
+            cr__direct_fetch_some(&band->next);
+            tile(&t);
+            if (last && p->strided)
+                give_apart(p, v, aside, row, there, band->c);
+            else if (last && !whole)
+                p->kernel->give(&to, aside, there, p->vectors);
         }
-        run_rows(p, band, &t, vectors);
     }
 }
 
-/* Lines from `first` on of an image of a group. */
-static void run_lines(const direct_plan *p, int64_t group, int64_t image, int64_t first,
-                      int64_t lines, float *copies)
+/* Behind the tiles from a row on whose weights stay in the second level cache. */
+static int64_t end_of_group(const direct_plan *p, int64_t row)
+{
+    const int64_t fits = GROUP_BYTES / 4 / p->k,
+                  wanted = p->layout.in_place ? 64 : GROUP_ROWS,
+                  most = fits < wanted ? fits : wanted;
+    cr__direct_fn *tile;
+    int64_t end = row, n = 0;
+    do
+        end += n, n = tile_rows(p, p->d->rows - end, &tile);
+    while (end < p->d->rows && (end == row || end + n - row <= most));
+    return end;
+}
+
+/* How many tiles such rows are, in all blocks of k. */
+static int64_t tiles_of(const direct_plan *p, int64_t rows)
+{
+    const int64_t height = p->vectors > 2 ? FEW_TILED : 2 * CR__DIRECT_HEIGHTS;
+    return (rows + height - 1) / height * ((p->k + CR__GEMM_BLOCK - 1) / CR__GEMM_BLOCK);
+}
+
+static void run_band(const direct_plan *p, direct_band *band)
+{
+    const int64_t width = p->vectors * p->kernel->lanes;
+    const int64_t total = (band->lines - 1) * p->layout.pitch + p->d->dims[1].n;
+    for (int64_t row = 0, end; row < p->d->rows; row = end) {
+        end = end_of_group(p, row);
+        direct_vectors t = { .to.c_row = p->d->c_row };
+        for (int64_t next = 0; next < total;) {
+            t.whole = !p->strided;
+            for (int v = 0; v < p->vectors; v++) {
+                if (next < total) {
+                    next_vector(p, band, &next, v, &t);
+                    continue;
+                }
+                const int64_t lanes = p->kernel->lanes;
+                t.b[v] = t.b[v - 1], t.to.c[v] = t.to.c[v - 1], t.to.n[v] = t.to.n[v - 1];
+                memcpy(t.to.order[v], t.to.order[v - 1], sizeof t.to.order[v]);
+                memcpy(&t.at[v * lanes], &t.at[(v - 1) * lanes], (size_t)lanes * 8);
+                t.one_line[v] = t.one_line[v - 1];
+            }
+            if (p->layout.in_place)
+                band->next = cr__direct_fetch_of(
+                    (const float *)(const void *)t.b[0] + width, p->d->x_channel,
+                    next < total ? width * 4 : 0, p->d->channels, tiles_of(p, end - row));
+            run_rows(p, band, &t, row, end);
+        }
+    }
+}
+
+/* Lines of an image of a group. */
+typedef struct direct_lines {
+    int64_t group, image, first, lines;
+} direct_lines;
+
+static const float *source_of(const direct_plan *p, const direct_lines *l)
+{
+    const cr__direct *d = p->d;
+    return d->x + l->image * d->x_image + l->group * d->channels * d->x_channel;
+}
+
+static void run_lines(const direct_plan *p, const direct_lines *l,
+                      const direct_lines *next, float *copies)
 {
     const cr__direct *d = p->d;
     const cr__direct_copies *dims = p->layout.dims;
-    const float *x = d->x + image * d->x_image + group * d->channels * d->x_channel;
-    const cr__direct_piece piece = { .image = x, .first = first, .lines = lines };
-    direct_band band = { .a = p->packed + group * p->padded * p->k, .lines = lines };
-    band.c = (float *)d->result + image * d->c_image + group * d->rows * d->c_row +
-             first * d->c_place[0];
+    const cr__direct_piece piece = { source_of(p, l), l->first, l->lines, 0 };
+    direct_band band = { .a = p->packed + l->group * p->padded * p->k,
+                         .lines = l->lines };
+    band.c = (float *)d->result + l->image * d->c_image + l->group * d->rows * d->c_row +
+             l->first * d->c_place[0];
+    band.aside = copies + CR__BAND_ROOM + CR__BAND_SLOP;
     if (p->layout.in_place) {
-        band.b =
-            (const char *)(x + (dims[0].first[0] + first) * d->x_line + dims[1].first[0]);
+        band.b = (const char *)(piece.image + (dims[0].first[0] + l->first) * d->x_line +
+                                dims[1].first[0]);
     } else {
-        p->kernel->fill(d, &p->layout, &piece, 1, d->channels, copies);
+        cr__direct_fill(p->isa, d, &p->layout, &piece, 1, d->channels, copies);
         band.b = (const char *)copies;
+        if (next->lines)
+            band.next = cr__direct_fetch_of(
+                source_of(p, next) + next->first * d->dims[0].step * d->x_line,
+                d->x_channel, next->lines * d->dims[0].step * d->x_line * 4, d->channels,
+                tiles_of(p, d->rows) * l->lines * p->layout.pitch / p->kernel->lanes /
+                        p->vectors +
+                    1);
     }
     run_band(p, &band);
+}
+
+/* What a part has left: units, and lines of the image where it is. */
+typedef struct direct_rest {
+    int64_t at, end, outer, from, last;
+} direct_rest;
+
+/* The next lines, none at the end. */
+static direct_lines next_lines(const direct_plan *p, direct_rest *rest)
+{
+    const cr__direct *d = p->d;
+    if (rest->from == rest->last) {
+        const int64_t unit = rest->at % p->units, most = p->units - unit;
+        const int64_t n = most < rest->end - rest->at ? most : rest->end - rest->at;
+        if (n == 0)
+            return (direct_lines){ 0 };
+        rest->outer = rest->at / p->units;
+        rest->from = unit * p->unit;
+        rest->last = unit + n == p->units ? d->dims[0].n : (unit + n) * p->unit;
+        rest->at += n;
+    }
+    const int64_t left = rest->last - rest->from,
+                  bands = (left + p->lines - 1) / p->lines;
+    const direct_lines lines = { rest->outer / d->images, rest->outer % d->images,
+                                 rest->from, (left + bands - 1) / bands };
+    rest->from += lines.lines;
+    return lines;
 }
 
 static void direct_part(void *arg, int64_t i, int worker)
 {
     const direct_plan *p = arg;
-    const cr__direct *d = p->d;
-    const int64_t lines = d->dims[CR__DOWN_THE].n;
-    int64_t at, end;
-    float *scratch = cr__team_scratch(p->team, worker);
-    cr__part(d->groups * d->images * p->units, 1, i, p->parts, &at, &end);
-    while (at < end) {
-        const int64_t unit = at % p->units, outer = at / p->units;
-        int64_t most = p->units - unit < end - at ? p->units - unit : end - at;
-        const int64_t first = unit * p->unit,
-                      last = unit + most == p->units ? lines : first + most * p->unit;
-        for (int64_t from = first, n; from < last; from += n) {
-            const int64_t left = last - from, bands = (left + p->lines - 1) / p->lines;
-            n = (left + bands - 1) / bands;
-            run_lines(p, outer / d->images, outer % d->images, from, n, scratch);
-        }
-        at += most;
+    direct_rest rest = { 0 };
+    cr__part(p->d->groups * p->d->images * p->units, 1, i, p->parts, &rest.at, &rest.end);
+    direct_lines lines = next_lines(p, &rest);
+    while (lines.lines) {
+        const direct_lines next = next_lines(p, &rest);
+        run_lines(p, &lines, &next, cr__team_scratch(p->team, worker));
+        lines = next;
     }
 }
 
 /* ---- a convolution ---- */
 
 #define FLOPS_PER_PART 150e3
-
 size_t cr__direct_bytes(const cr__direct *d)
 {
     int64_t k = d->channels, positions = d->images, bytes;
@@ -339,27 +513,29 @@ size_t cr__direct_bytes(const cr__direct *d)
     if (k == 0 || d->rows == 0 || positions < 32 ||
         (d->groups > 1 && d->rows <= FEW_TILED))
         return 0;
-    return __builtin_mul_overflow(d->groups * padded_rows(d->rows) + 1, k * 4, &bytes)
+    return __builtin_mul_overflow(d->groups * (d->rows + ADDED_ROWS) + 1, k * 4, &bytes)
                ? 0
                : (size_t)bytes + 64;
 }
 
 /* Whether a band has room. */
-static bool plan_bands(direct_plan *p, int64_t lanes)
+static bool plan_bands(direct_plan *p)
 {
     const cr__direct *d = p->d;
     const cr__direct_copies *dims = p->layout.dims;
-    const int64_t all = d->dims[CR__DOWN_THE].n, more = dims[0].length - all;
+    const int64_t all = d->dims[0].n, more = dims[0].length - all;
     p->unit = 1, p->lines = all;
     if (p->layout.in_place) {
-        while ((p->unit - 1) * p->layout.pitch + d->dims[CR__ALONG_THE].n < lanes)
+        while ((p->unit - 1) * p->layout.pitch + d->dims[1].n < p->kernel->lanes)
             p->unit++;
+        p->lines = GROUP_BYTES / 4 / (d->channels * p->layout.pitch);
+        p->lines = p->lines > 2 * p->unit ? p->lines : 2 * p->unit;
     } else {
         p->lines =
             CR__BAND_ROOM / (d->channels * dims[0].n * dims[1].n * p->layout.pitch) -
             more;
         p->lines = p->lines < all ? p->lines : all;
-        cr__direct_size(d, p->lines + more, &p->layout);
+        cr__direct_size(p->lines + more, &p->layout);
     }
     p->units = all / p->unit;
     return p->lines > 0;
@@ -377,17 +553,20 @@ static void find_taps(const direct_plan *p)
 
 bool cr__direct_for(cr__isa isa, const cr__direct *d, cr__team *team)
 {
-    direct_plan p = { .d = d, .kernel = &cr__direct_kernels[isa], .team = team };
+    direct_plan p = {
+        .d = d, .kernel = cr__direct_kernels[isa], .isa = isa, .team = team
+    };
     p.k = d->channels * d->dims[0].taps * d->dims[1].taps;
-    if (!cr__direct_bytes(d) || d->c_place[1] != 1 || d->c_place[0] != d->dims[1].n)
+    if (!cr__direct_bytes(d))
         return false;
+    p.strided = d->c_place[1] != 1 || d->c_place[0] != d->dims[1].n;
     cr__direct_lay_out(d, p.kernel->lanes, &p.layout);
-    if (!plan_bands(&p, p.kernel->lanes))
+    if (!plan_bands(&p))
         return false;
+    p.vectors = d->rows <= FEW_TILED && p.kernel->few ? CR__DIRECT_VECTORS : 2;
+    p.padded = d->rows + ADDED_ROWS;
     p.taps = d->memory;
     p.packed = (float *)d->memory + (p.k + 15) / 16 * 16;
-    p.padded = padded_rows(d->rows);
-    p.tiles = d->rows <= FEW_TILED ? 1 : (p.padded + p.kernel->rows - 1) / p.kernel->rows;
     find_taps(&p);
     const double flops = 2.0 * (double)(d->groups * d->rows * d->images * p.k) *
                          (double)(d->dims[0].n * d->dims[1].n);

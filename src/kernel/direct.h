@@ -13,7 +13,7 @@ typedef struct cr__window {
     int64_t n, step, taps, tap_step, origin, size;
 } cr__window;
 
-enum { CR__DOWN_THE, CR__ALONG_THE, CR__PLANE };
+#define CR__PLANE 2 /* dims: lines, and places in a line */
 
 /* Of each group: c[image, row, position] = the sum over channels and taps of w[row, channel,
  * tap] x[image, channel, where position and tap meet]. Of weights: w is what is computed, of c.
@@ -67,7 +67,7 @@ typedef struct cr__direct_layout {
  * vectors want. */
 void cr__direct_lay_out(const cr__direct *d, int lanes, cr__direct_layout *layout);
 /* Of so many lines. */
-void cr__direct_size(const cr__direct *d, int64_t lines, cr__direct_layout *layout);
+void cr__direct_size(int64_t lines, cr__direct_layout *layout);
 /* Where tap (down, along) of a channel begins. */
 int64_t cr__direct_tap(const cr__direct_layout *layout, int64_t down, int64_t along);
 
@@ -76,10 +76,31 @@ typedef struct cr__direct_piece {
     const float *image;
     int64_t first, lines, at;
 } cr__direct_piece;
+void cr__direct_fill(cr__isa isa, const cr__direct *d, const cr__direct_layout *layout,
+                     const cr__direct_piece *pieces, int n, int64_t channels,
+                     float *band);
+
+/* What is wanted next is fetched little by little: lines of memory, so many of each channel. */
+typedef struct cr__direct_fetch {
+    const char *from;
+    int64_t step, lines, channels; /* step: bytes from one channel to the next */
+    int64_t channel, line, each;   /* the next one; how many at a time */
+} cr__direct_fetch;
+/* `bytes` of each channel, in so many times. */
+cr__direct_fetch cr__direct_fetch_of(const float *from, int64_t step, int64_t bytes,
+                                     int64_t channels, int64_t times);
+CR__INLINE void cr__direct_fetch_some(cr__direct_fetch *f)
+{
+    for (int64_t n = f->each; n > 0 && f->channel < f->channels; n--) {
+        __builtin_prefetch(f->from + f->channel * f->step + f->line * 64, 0, 2);
+        if (++f->line == f->lines)
+            f->line = 0, f->channel++;
+    }
+}
 
 /* ---- the templates' ---- */
 
-/* Rows of c at some vectors of positions. */
+/* Rows of c at some vectors of positions: a block of k. */
 #define CR__DIRECT_VECTORS 4
 typedef struct cr__direct_tile {
     const float *a; /* by k, then rows */
@@ -87,12 +108,17 @@ typedef struct cr__direct_tile {
     const int32_t *taps; /* bytes */
     int64_t k, c_row;
     float *c[CR__DIRECT_VECTORS];
-    int absent; /* the last rows, which are not written */
-    bool plain; /* all vectors are written whole, */
-    /* or the first n elements of a vector, of those in this order */
-    int64_t n[CR__DIRECT_VECTORS];
-    int32_t order[CR__DIRECT_VECTORS][16];
+    bool add; /* to what c holds */
 } cr__direct_tile;
+typedef void cr__direct_fn(const cr__direct_tile *t);
+
+/* Which elements of vectors of positions there are: the first n of those in this order, or a
+ * whole vector, of which what is behind is written over. */
+typedef struct cr__direct_lanes {
+    float *c[CR__DIRECT_VECTORS];
+    int64_t c_row, n[CR__DIRECT_VECTORS];
+    int32_t order[CR__DIRECT_VECTORS][16];
+} cr__direct_lanes;
 
 /* Threes of rows of the weights' gradient, transposed, for a sliver of lanes. */
 typedef struct cr__direct_threes {
@@ -108,17 +134,21 @@ typedef struct cr__direct_threes {
 
 #define CR__DIRECT_GROUPS 4 /* threes of a tile, at most */
 
-typedef void cr__direct_fn(const cr__direct_tile *t);
+#define CR__DIRECT_HEIGHTS 4
 typedef struct cr__direct_kernel {
-    int lanes, rows, threes;     /* of a vector; the most of a tile */
-    cr__direct_fn *const *tiles; /* by rows / 2 - 1: two vectors */
-    cr__direct_fn *few;          /* three rows, four vectors */
-    void (*fill)(const cr__direct *d, const cr__direct_layout *layout,
-                 const cr__direct_piece *pieces, int n, int64_t channels, float *band);
+    int lanes, threes; /* of a vector; of a tile, at most */
+    int heights
+        [CR__DIRECT_HEIGHTS]; /* rows of tiles, two vectors wide, ascending, or 0 */
+    cr__direct_fn *tiles[CR__DIRECT_HEIGHTS];
+    cr__direct_fn *few; /* three rows, four vectors; or NULL */
+    void (*give)(const cr__direct_lanes *to, const float *from, int64_t rows,
+                 int vectors);
+    void (*line)(float *to, const float *from, int64_t lo, int64_t hi, int64_t step,
+                 int64_t pitch);
     void (*transpose)(float *to, int64_t pitch, const float *from, int64_t step,
                       int64_t lines, int64_t lanes);
     void (*weights[2])(const cr__direct_threes *t); /* by vectors - 1 */
 } cr__direct_kernel;
-extern const cr__direct_kernel cr__direct_kernels[CR__ISAS];
+extern const cr__direct_kernel *const cr__direct_kernels[CR__ISAS];
 
 #endif

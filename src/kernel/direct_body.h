@@ -2,90 +2,61 @@
 
 /* A tile's sums fill the registers. */
 #if CR__REGISTERS == 32 && !defined(CR__SANITIZED)
-#define D_ROWS    14
 #define D_THREES  4
-#define D_EACH(X) X(2) X(4) X(6) X(8) X(10) X(12) X(14)
+#define D_EACH(X) X(4) X(8) X(12) X(14)
 #elif CR__HAS_FMA && !defined(CR__SANITIZED)
-#define D_ROWS    6
 #define D_THREES  2
-#define D_EACH(X) X(2) X(4) X(6)
+#define D_EACH(X) X(4) X(6)
 #else
-#define D_ROWS    4
 #define D_THREES  1
-#define D_EACH(X) X(2) X(4)
+#define D_EACH(X) X(4)
 #endif
+#define D_FEW   CR__HAS_FMA
 #define D(name) CR__V(direct_##name)
 
 /* ---- positions ---- */
 
-/* What is not written whole. */
-CR__CALL void D(give)(const cr__direct_tile *t, const vf *sums, int rows, int vectors)
-{
-    for (int v = 0; v < vectors; v++) {
-        vi order;
-        memcpy(&order, t->order[v], sizeof order);
-        float *c = t->c[v];
-        for (int r = 0; r < rows - t->absent; r++, c += t->c_row) {
-            const vf sum = v_pick(sums[r * vectors + v], order);
-            if (t->n[v] >= CR__W)
-                v_store(c, sum);
-            else
-                v_store_first(c, t->n[v], sum);
-        }
-    }
-}
-
+/* Of rows and vectors the fewer are held, and the others pass. */
 CR__FN void D(tile)(const cr__direct_tile *t, const int rows, const int vectors)
 {
-    vf acc[D_ROWS > 6 ? 2 * D_ROWS : 12], all[D_ROWS > 6 ? 2 * D_ROWS : 12];
+    vf acc[28], held[CR__DIRECT_VECTORS], one;
+    const bool high = rows > vectors || CR__REGISTERS == 32;
+    const int hold = high ? vectors : rows, pass = high ? rows : vectors;
     const float *a = t->a;
     const int32_t *tap = t->taps;
     const char *b[CR__DIRECT_VECTORS];
-    int64_t left = t->k;
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++)
         b[v] = t->b[v];
-    for (bool first = true;; first = false) {
-        int64_t n = left < CR__GEMM_BLOCK ? left : CR__GEMM_BLOCK;
-        left -= n;
 #pragma GCC unroll 28
-        for (int i = 0; i < rows * vectors; i++)
-            acc[i] = v_set(0);
-        for (; n > 0; n--) {
-            const int64_t at = *tap++;
-            vf held[CR__DIRECT_VECTORS];
-            const int hold = rows > vectors ? vectors : rows;
+    for (int i = 0; i < rows * vectors; i++)
+        acc[i] = v_set(0);
+    for (int64_t k = t->k; k > 0; k--) {
+        const int64_t at = *tap++;
 #pragma GCC unroll 4
-            for (int i = 0; i < hold; i++)
-                held[i] = rows > vectors
-                              ? v_load((const float *)(const void *)(b[i] + at))
-                              : v_fill(a + i);
+        for (int i = 0; i < hold; i++)
+            held[i] =
+                high ? v_load((const float *)(const void *)(b[i] + at)) : v_fill(a + i);
 #pragma GCC unroll 14
-            for (int i = 0; i < rows * vectors / hold; i++) {
-                const vf one = rows > vectors
-                                   ? v_fill(a + i)
-                                   : v_load((const float *)(const void *)(b[i] + at));
+        for (int i = 0; i < pass; i++) {
+            one = high ? v_fill(a + i) : v_load((const float *)(const void *)(b[i] + at));
+            if (!high)
+                CR__LOADED(one);
 #pragma GCC unroll 4
-                for (int j = 0; j < hold; j++) {
-                    const int r = rows > vectors ? i : j, v = rows > vectors ? j : i;
-                    acc[r * vectors + v] = v_fma(held[j], one, acc[r * vectors + v]);
-                }
+            for (int j = 0; j < hold; j++) {
+                const int at_sum = high ? i * vectors + j : j * vectors + i;
+                acc[at_sum] = v_fma(held[j], one, acc[at_sum]);
             }
-            a += rows;
         }
-        if (!first) {
-#pragma GCC unroll 28
-            for (int i = 0; i < rows * vectors; i++)
-                acc[i] = all[i] + acc[i];
-        }
-        if (left == 0 && t->plain)
-            break;
-#pragma GCC unroll 28
-        for (int i = 0; i < rows * vectors; i++)
-            all[i] = acc[i];
-        if (left == 0) {
-            D(give)(t, all, rows, vectors);
-            return;
+        a += rows;
+    }
+    if (t->add) {
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) {
+            const float *c = t->c[v];
+#pragma GCC unroll 14
+            for (int r = 0; r < rows; r++, c += t->c_row)
+                acc[r * vectors + v] = v_load(c) + acc[r * vectors + v];
         }
     }
 #pragma GCC unroll 4
@@ -93,8 +64,7 @@ CR__FN void D(tile)(const cr__direct_tile *t, const int rows, const int vectors)
         float *c = t->c[v];
 #pragma GCC unroll 14
         for (int r = 0; r < rows; r++, c += t->c_row)
-            if (r < (rows == 3 ? 1 : rows - 1) || r < rows - t->absent)
-                v_store(c, acc[r * vectors + v]);
+            v_store(c, acc[r * vectors + v]);
     }
 }
 
@@ -103,21 +73,32 @@ CR__FN void D(tile)(const cr__direct_tile *t, const int rows, const int vectors)
     {                                                       \
         D(tile)(t, R, 2);                                   \
     }
-#define D_NAME(R) D(tile_##R),
 D_EACH(D_TILE)
-static cr__direct_fn *const D(tiles)[] = { D_EACH(D_NAME) };
+#if D_FEW
 CR__T static void D(few)(const cr__direct_tile *t)
 {
-    vf all[3 * CR__DIRECT_VECTORS];
-    (void)all;
     D(tile)(t, 3, CR__DIRECT_VECTORS);
+}
+#endif
+
+/* What is not all there. */
+CR__T static void D(give)(const cr__direct_lanes *to, const float *from, int64_t rows,
+                          int vectors)
+{
+    for (int v = 0; v < vectors; v++) {
+        vi order;
+        memcpy(&order, to->order[v], sizeof order);
+        float *c = to->c[v];
+        for (int64_t r = 0; r < rows; r++, c += to->c_row)
+            v_give(c, to->n[v], v_pick(v_load(from + (r * vectors + v) * CR__W), order));
+    }
 }
 
 /* ---- copies ---- */
 
 /* A line of a copy: what is written behind it is of the next, or of no line. */
-CR__FN void D(line)(float *to, const float *from, int64_t lo, int64_t hi, int64_t step,
-                    int64_t pitch)
+CR__T static void D(line)(float *to, const float *from, int64_t lo, int64_t hi,
+                          int64_t step, int64_t pitch)
 {
     int64_t i = lo;
     for (int64_t j = 0; j < lo; j++)
@@ -137,54 +118,24 @@ CR__FN void D(line)(float *to, const float *from, int64_t lo, int64_t hi, int64_
         to[i] = 0;
 }
 
-/* Lines of these pieces, of channels, one behind the other in memory. */
-CR__T static void D(fill)(const cr__direct *d, const cr__direct_layout *layout,
-                          const cr__direct_piece *pieces, int n, int64_t channels,
-                          float *band)
-{
-    const cr__direct_copies *down = &layout->dims[CR__DOWN_THE],
-                            *along = &layout->dims[CR__ALONG_THE];
-    const int64_t step = d->dims[CR__ALONG_THE].step,
-                  down_step = d->dims[CR__DOWN_THE].step;
-    const int64_t more = down->length - d->dims[CR__DOWN_THE].n;
-    for (int64_t channel = 0; channel < channels; channel++)
-        for (int i = 0; i < down->n; i++)
-            for (int j = 0; j < along->n; j++, band += layout->copy)
-                for (const cr__direct_piece *p = pieces; p < pieces + n; p++) {
-                    const float *image = p->image + channel * d->x_channel;
-                    float *to = band + p->at * layout->pitch;
-                    for (int64_t l = 0; l < p->lines + more; l++, to += layout->pitch) {
-                        const int64_t u = down->first[i] + (p->first + l) * down_step;
-                        const bool there = u >= 0 && u < d->dims[CR__DOWN_THE].size;
-                        const int64_t lo = along->lo[j];
-                        D(line)
-                        (to, image + u * d->x_line + along->first[j] + lo * step,
-                         there ? lo : 0, there ? along->hi[j] : 0, step, layout->pitch);
-                    }
-                    for (int64_t l = 0; l < layout->overlap; l++)
-                        to[l] = 0;
-                }
-}
-
 /* to[l*pitch + i] = from[i*step + l]. */
 CR__T static void D(transpose)(float *to, int64_t pitch, const float *from, int64_t step,
                                int64_t lines, int64_t lanes)
 {
-    int64_t i = 0;
+    for (int64_t i = 0; i < lanes; i += 8)
+        for (int64_t l = 0; l < lines; l += 8) {
+            float *square = to + l * pitch + i;
+            const float *of = from + i * step + l;
 #if CR__HAS_SQUARES
-    for (; i + 8 <= lanes; i += 8) {
-        int64_t l = 0;
-        for (; l + 8 <= lines; l += 8)
-            v_square(to + l * pitch + i, pitch, (const char *)(from + i * step + l),
-                     step * 4);
-        for (; l < lines; l++)
-            for (int64_t j = i; j < i + 8; j++)
-                to[l * pitch + j] = from[j * step + l];
-    }
+            if (i + 8 <= lanes && l + 8 <= lines) {
+                v_square(square, pitch, (const char *)of, step * 4);
+                continue;
+            }
 #endif
-    for (; i < lanes; i++)
-        for (int64_t l = 0; l < lines; l++)
-            to[l * pitch + i] = from[i * step + l];
+            for (int64_t k = 0; k < 8 && l + k < lines; k++)
+                for (int64_t j = 0; j < 8 && i + j < lanes; j++)
+                    square[k * pitch + j] = of[j * step + k];
+        }
 }
 
 /* ---- weights ---- */
@@ -241,11 +192,26 @@ CR__T static void D(weights_2)(const cr__direct_threes *t)
     D(weights)(t, 2);
 }
 
-enum { D(lanes) = CR__W, D(rows) = D_ROWS, D(threes) = D_THREES };
+#define D_HEIGHT(R) R,
+#define D_NAME(R)   D(tile_##R),
+static const cr__direct_kernel D(kernel) = {
+    .lanes = CR__W,
+    .threes = D_THREES,
+    .heights = { D_EACH(D_HEIGHT) },
+    .tiles = { D_EACH(D_NAME) },
+#if D_FEW
+    .few = D(few),
+#endif
+    .give = D(give),
+    .line = D(line),
+    .transpose = D(transpose),
+    .weights = { D(weights_1), D(weights_2) },
+};
 
 #undef D
-#undef D_ROWS
+#undef D_FEW
 #undef D_THREES
 #undef D_EACH
 #undef D_TILE
+#undef D_HEIGHT
 #undef D_NAME

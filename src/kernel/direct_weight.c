@@ -17,6 +17,7 @@ typedef enum three_kind { BY_CHANNEL, BY_LINE, BY_PLACE } three_kind;
 typedef struct weight_plan {
     const cr__direct *d;
     const cr__direct_kernel *kernel;
+    cr__isa isa;
     cr__direct_layout layout;
     three_kind kind;
     int64_t taps, threes, tiles, slivers; /* of a group */
@@ -112,7 +113,7 @@ static void open_band(const weight_plan *p, int64_t group, int64_t channel,
         at += piece->lines + more;
         line += piece->lines;
     }
-    p->kernel->fill(d, &p->layout, band->pieces, band->n, channels, copies);
+    cr__direct_fill(p->isa, d, &p->layout, band->pieces, band->n, channels, copies);
     band->x = copies;
 }
 
@@ -348,7 +349,7 @@ static bool plan_weight_bands(weight_plan *p)
         p->blocks = blocks;
     }
     lines = lines_of(p, p->blocks, &pieces);
-    cr__direct_size(p->d, lines, &p->layout);
+    cr__direct_size(lines, &p->layout);
     return p->channels >= 6 || p->channels == p->d->channels;
 }
 
@@ -369,7 +370,9 @@ static void plan_weight_parts(weight_plan *p)
 
 bool cr__direct_weight_for(cr__isa isa, const cr__direct *d, cr__team *team)
 {
-    weight_plan p = { .d = d, .kernel = &cr__direct_kernels[isa], .team = team };
+    weight_plan p = {
+        .d = d, .kernel = cr__direct_kernels[isa], .isa = isa, .team = team
+    };
     if (!cr__direct_weight_bytes(d) || d->c_place[1] != 1 ||
         d->c_place[0] != d->dims[1].n)
         return false;

@@ -20,6 +20,7 @@
  *     pooling.h      pooling                            images.h     interpolate, grid_sample
  *     operations.h   operations by name, and your own
  *     modules.h      modules and initialisers           optimisers.h optimisers and clipping
+ *     profile.h      where the time goes
  *
  * Rules that hold throughout:
  *
@@ -55,7 +56,8 @@
  *   machine and instruction set, whatever floating point state and locale the host has set (which a
  *   call leaves as it found them) and with whatever C library; any NaN equals any NaN.
  * - A context and all that belongs to it is used by one thread at a time.
- * - The library never ends the process, installs no signal handler and prints nothing. Functions of
+ * - The library never ends the process, installs no signal handler and prints nothing, unless the
+ *   environment asks for it (CHAINRULE_PROFILE, profile.h). Functions of
  *   yours that it calls return to it: no exception and no longjmp() leaves them.
  */
 #ifndef CHAINRULE_H
@@ -90,5 +92,6 @@
 #include "chainrule/operations.h"
 #include "chainrule/modules.h"
 #include "chainrule/optimisers.h"
+#include "chainrule/profile.h"
 
 #endif

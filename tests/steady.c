@@ -261,8 +261,8 @@ static void test_reserve(const workload *load, int64_t size)
     const size_t held = cr_get_stats(w.ctx).held, peak = cr_memory_peak(w.ctx);
     close_work(&w);
     for (int limited = 0; limited < 2; limited++) {
-        reserved = held + held / 4;
-        limit = limited ? peak + peak / 8 + held + held / 4 : 0;
+        reserved = held + held / 2;
+        limit = limited ? peak + peak / 8 + reserved : 0;
         open_work(&w, load, size);
         const uint64_t before = cr_get_stats(w.ctx).allocations;
         long allocations = w.allocations;

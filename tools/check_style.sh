@@ -30,7 +30,8 @@ for file in src/*/*.[ch]; do
     [ "$file" = src/base/compiler.h ] || printf '%s\n' "$code" |
         grep -E '(^|[^>._a-z])(exit|_exit|_Exit|quick_exit|abort|assert|signal|sigaction|raise) *\(' |
         complain "$file: a library never ends its host"
-    printf '%s\n' "$code" |
+    # but for a profile that the environment asks for
+    printf '%s\n' "$code" | grep -v 'cr__write_profile\|fopen(name, "w") : stderr' |
         grep -E '\<(printf|puts|putchar|perror|vprintf) *\(|stdout|stderr' |
         complain "$file: a library prints nothing"
     case $file in src/base/* | src/flow/*) continue ;; esac # flow is a user of the library

@@ -226,7 +226,7 @@ CR_API cr_stats cr_get_stats(const cr_ctx *ctx);
  * in one block, and those of the threads, which are started. All that is made from then on is taken
  * from there as long as it suffices, and returns there when it goes: not even the first step of a
  * training asks the allocator or the system for anything then. A program that has run knows how
- * much that is: cr_get_stats().held, and a quarter on top for what division into pieces loses.
+ * much that is: cr_get_stats().held, and half of it on top for what division into pieces loses.
  * What is reserved counts as held, as used only when it is; another call adds to it; cr_trim() does
  * not give it back, cr_close() does. Errors: CR_ERR_MEMORY if there is not so much, or memory_limit
  * leaves less; nothing has changed then. */

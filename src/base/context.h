@@ -86,6 +86,8 @@ struct cr_ctx {
     /* Memory of walks, of what runs are asked for, and of runs, kept between them. */
     cr__list walk_lists[6], unsaved, targets, run_lists[16], sort_list;
 
+    bool profiles; /* a profile is being taken; it, or the last one: exec/profiler.h */
+    struct cr__profile *profile;
     int cancelled;     /* by cr_cancel(), whoever calls it: atomic */
     cr__counts counts; /* since opened_ticks, when the clock said `opened` */
     uint64_t opened_ticks;

@@ -84,7 +84,7 @@ static void fail_system(cr_ctx *ctx, size_t bytes)
 static const char in_allocator[] = "the allocator";
 
 /* From the allocator. */
-static block_header *new_block(cr_ctx *ctx, size_t bytes, bool zeroed)
+static block_header *block_of_system(cr_ctx *ctx, size_t bytes, bool zeroed)
 {
     cr__memory *memory = &ctx->memory;
     const char *outer = ctx->busy;
@@ -128,7 +128,7 @@ static block_header *new_piece(cr_ctx *ctx, size_t bytes, bool zeroed, account w
 static void *try_alloc(cr_ctx *ctx, size_t bytes, bool zeroed, account where)
 {
     block_header *block = new_piece(ctx, bytes, zeroed, where);
-    if (!block && !(block = new_block(ctx, bytes, zeroed)))
+    if (!block && !(block = block_of_system(ctx, bytes, zeroed)))
         return NULL;
     block->bytes = bytes;
     block->account = where;
@@ -426,20 +426,20 @@ void cr__pooled_free(void *memory)
 #define LEAST_PAGE 4096
 
 /* A region: its header, which the next one hangs on, and what pieces are taken from. */
-typedef struct region {
+typedef struct reserved_region {
     block_header header;
-    _Alignas(16) struct region *next;
-} region;
+    _Alignas(16) struct reserved_region *next;
+} reserved_region;
 
 bool cr__memory_reserve(cr_ctx *ctx, size_t bytes)
 {
     cr__memory *memory = &ctx->memory;
-    const size_t used = cr__memory_used(memory), all = bytes + sizeof(region);
+    const size_t used = cr__memory_used(memory), all = bytes + sizeof(reserved_region);
     if (bytes > memory->limit || used > memory->limit - bytes) {
         cr__fail_limit(ctx, bytes);
         return false;
     }
-    region *added = (region *)(void *)new_block(ctx, all, false);
+    reserved_region *added = (reserved_region *)(void *)block_of_system(ctx, all, false);
     if (!added) {
         fail_system(ctx, bytes);
         return false;
@@ -458,7 +458,7 @@ bool cr__memory_reserve(cr_ctx *ctx, size_t bytes)
 void cr__memory_close(cr_ctx *ctx)
 {
     cr__memory_trim(ctx);
-    for (region *at = ctx->memory.reserve.regions, *next; at; at = next) {
+    for (reserved_region *at = ctx->memory.reserve.regions, *next; at; at = next) {
         next = at->next;
         ctx->busy = in_allocator;
         ctx->memory.free(ctx->memory.user, at, at->header.bytes);

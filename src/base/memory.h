@@ -84,7 +84,7 @@ bool cr__slab_reserve(cr_ctx *ctx, cr__slab *slab, size_t records);
 /* Memory that cr_reserve() has obtained, and that allocations are taken from first: reserve.c. */
 typedef struct cr__reserve {
     void *regions;                            /* from the allocator */
-    struct cr__piece *free[CR__SIZE_CLASSES]; /* pieces of a size class; */
+    struct cr__spare *free[CR__SIZE_CLASSES]; /* pieces of a size class; */
     uint64_t any[CR__SIZE_CLASSES / 64];      /* bits: whether there is one */
 } cr__reserve;
 

@@ -4,21 +4,21 @@
 
 /* In front of each piece. Pieces of a region stand one behind the other, and behind the last one
  * stands a head without bytes, in use. All are multiples of 16. */
-typedef struct cr__piece {
+typedef struct cr__spare {
     _Alignas(16) size_t bytes; /* the head included; 0: the end */
     size_t before;             /* of the piece before; 0: this is the first */
-    struct cr__piece *next,
+    struct cr__spare *next,
         **link; /* of free ones: the next of the size class, what points here */
-} piece;
+} spare;
 
 #define HEAD  ((size_t)16)
-#define LEAST sizeof(piece)
-_Static_assert(offsetof(piece, next) <= HEAD && sizeof(piece) % 16 == 0,
+#define LEAST sizeof(spare)
+_Static_assert(offsetof(spare, next) <= HEAD && sizeof(spare) % 16 == 0,
                "heads of 16 bytes");
 
-static piece *at(void *from, ptrdiff_t bytes)
+static spare *at(void *from, ptrdiff_t bytes)
 {
-    return (piece *)(void *)((char *)from + bytes);
+    return (spare *)(void *)((char *)from + bytes);
 }
 
 /* Whether it is free: its bytes are odd then. */
@@ -30,10 +30,10 @@ static int class_of(size_t bytes)
     return size_class < 0 ? CR__SIZE_CLASSES - 1 : size_class;
 }
 
-static void list_piece(cr__reserve *r, piece *p, size_t bytes)
+static void list_piece(cr__reserve *r, spare *p, size_t bytes)
 {
     int c = class_of(bytes);
-    piece **first = &r->free[c];
+    spare **first = &r->free[c];
     p->bytes = bytes | FREE;
     at(p, (ptrdiff_t)bytes)->before = bytes;
     p->next = *first;
@@ -44,7 +44,7 @@ static void list_piece(cr__reserve *r, piece *p, size_t bytes)
     r->any[c / 64] |= (uint64_t)1 << c % 64;
 }
 
-static void unlist_piece(cr__reserve *r, piece *p)
+static void unlist_piece(cr__reserve *r, spare *p)
 {
     int c = class_of(p->bytes & ~FREE);
     *p->link = p->next;
@@ -55,7 +55,7 @@ static void unlist_piece(cr__reserve *r, piece *p)
 }
 
 /* The first piece of a class above this one, whose pieces are all large enough. */
-static piece *larger_piece(const cr__reserve *r, int size_class)
+static spare *larger_piece(const cr__reserve *r, int size_class)
 {
     int c = size_class + 1;
     for (int i = c / 64; i < CR__SIZE_CLASSES / 64; i++) {
@@ -74,7 +74,7 @@ void *cr__reserve_take(cr__reserve *r, size_t bytes, bool stays)
 {
     size_t wanted = (bytes + HEAD + 15) / 16 * 16;
     wanted = wanted < LEAST ? LEAST : wanted;
-    piece *p = r->free[class_of(wanted)];
+    spare *p = r->free[class_of(wanted)];
     for (int i = 0; p && (p->bytes & ~FREE) < wanted; i++)
         p = i < TRIES ? p->next : NULL;
     if (!p)
@@ -86,7 +86,7 @@ void *cr__reserve_take(cr__reserve *r, size_t bytes, bool stays)
     p->bytes &= ~FREE;
     if (rest < LEAST)
         return at(p, HEAD);
-    piece *free = p;
+    spare *free = p;
     if (stays)
         p = at(p, (ptrdiff_t)rest);
     else
@@ -99,8 +99,8 @@ void *cr__reserve_take(cr__reserve *r, size_t bytes, bool stays)
 
 void cr__reserve_give(cr__reserve *r, void *memory)
 {
-    piece *p = at(memory, -(ptrdiff_t)HEAD), *next = at(p, (ptrdiff_t)p->bytes);
-    piece *before = at(p, -(ptrdiff_t)p->before);
+    spare *p = at(memory, -(ptrdiff_t)HEAD), *next = at(p, (ptrdiff_t)p->bytes);
+    spare *before = at(p, -(ptrdiff_t)p->before);
     size_t bytes = p->bytes;
     if (next->bytes & FREE) {
         unlist_piece(r, next);
@@ -116,7 +116,7 @@ void cr__reserve_give(cr__reserve *r, void *memory)
 
 void cr__reserve_add(cr__reserve *r, void *memory, size_t bytes)
 {
-    piece *p = (piece *)memory;
+    spare *p = (spare *)memory;
     bytes = (bytes - HEAD) / 16 * 16;
     p->before = 0;
     at(p, (ptrdiff_t)bytes)->bytes = 0;

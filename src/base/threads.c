@@ -285,6 +285,7 @@ struct cr__team {
     char *scratch;
     void *scratch_memory;
     const int *stop; /* cr__team_stop() */
+    cr__lane *lanes; /* cr__team_watch() */
 };
 
 static bool choose_threads(cr_ctx *ctx, cr__team *team, const cr_options *options)
@@ -388,18 +389,25 @@ static void run_job(cr__team *team, int64_t n, cr__body *body, void *arg)
         body(arg, chunk, 0);
 }
 
-/* A job that may be given up. */
+/* A job that may be given up, or of which somebody wants to know when it was done. */
 typedef struct watched_job {
     cr__body *body;
     void *arg;
     const int *stop;
+    cr__lane *lanes;
 } watched_job;
 
 static void watched_chunk(void *arg, int64_t chunk, int worker)
 {
     const watched_job *job = arg;
-    if (!__atomic_load_n(job->stop, __ATOMIC_RELAXED))
-        job->body(job->arg, chunk, worker);
+    if (job->stop && __atomic_load_n(job->stop, __ATOMIC_RELAXED))
+        return;
+    cr__lane *lane = job->lanes ? &job->lanes[worker] : NULL;
+    if (lane && !lane->begin)
+        lane->begin = cr__nanoseconds();
+    job->body(job->arg, chunk, worker);
+    if (lane)
+        lane->end = cr__nanoseconds();
 }
 
 void cr__team_stop(cr__team *team, const int *stop)
@@ -407,10 +415,15 @@ void cr__team_stop(cr__team *team, const int *stop)
     team->stop = stop;
 }
 
+void cr__team_watch(cr__team *team, cr__lane *lanes)
+{
+    team->lanes = lanes;
+}
+
 void cr__parallel(cr__team *team, int64_t n, cr__body *body, void *arg)
 {
-    watched_job job = { body, arg, team->stop };
-    if (n > 1 && team->stop)
+    watched_job job = { body, arg, team->stop, team->lanes };
+    if (n > 1 && (team->stop || team->lanes))
         run_job(team, n, watched_chunk, &job);
     else
         run_job(team, n, body, arg);

@@ -37,6 +37,13 @@ void cr__parallel(cr__team *team, int64_t n, cr__body *body, void *arg);
  * have not begun are left out. NULL: they are not. What reads `stop` next sees it set, too. */
 void cr__team_stop(cr__team *team, const int *stop);
 
+/* When each worker has begun and ended its part of the jobs since all of this was zeroed, by the
+ * clock; NULL: nobody wants to know. Of jobs that are one chunk the caller knows. */
+typedef struct cr__lane {
+    int64_t begin, end;
+} cr__lane;
+void cr__team_watch(cr__team *team, cr__lane *lanes);
+
 /* How many chunks work that takes one thread so long is best cut into, at most `grains`: 1
  * if the whole is not worth telling another thread; else at least one for each worker,
  * as far as it pays, and none of more than 40 us. Bits must not depend on it. */

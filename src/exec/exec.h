@@ -353,6 +353,11 @@ CR__INLINE bool cr__layout_contiguous(const cr__layout *layout)
 /* The error that the operation has no kernel for operands of the dtype: uses.c. */
 void cr__fail_kernel(cr_ctx *ctx, const cr_op *op, cr_dtype dtype);
 
+/* Bytes of memory that a unit reads, and those before it in its group have not, and writes; or as
+ * if it were alone: plan_text.c. */
+void cr__unit_traffic(const cr__plan *plan, const cr__unit *unit, bool alone, size_t *in,
+                      size_t *out);
+
 /* Plans what cr_eval() of xs would do, has it said, and forgets it: run.c. */
 bool cr__rehearse(cr_ctx *ctx, cr_tensor *const *xs, int n, cr__text *out,
                   void (*say)(cr__text *out, const cr__plan *plan));

@@ -3,6 +3,7 @@
  * job. Nothing here asks for memory. */
 #include "launch.h"
 #include "call_opaque.h"
+#include "profiler.h"
 
 /* ---- groups of single elements ---- */
 
@@ -223,8 +224,12 @@ bool cr__launch(cr__plan *plan)
     cr_ctx *ctx = plan->ctx;
     ctx->busy = "a kernel, or parallel_for";
     bool done = check_operands(plan) && goes_on(plan, 0);
+    if (CR__UNLIKELY(ctx->profiles))
+        cr__profile_begin_groups(ctx);
     for (uint32_t i = 0, taken; done && i < plan->n_order;) {
         done = run_group(plan, i, &taken);
+        if (CR__UNLIKELY(ctx->profiles))
+            cr__profile_groups(plan, i, taken);
         i += taken;
         done = done && goes_on(plan, i);
     }

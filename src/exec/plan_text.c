@@ -79,18 +79,27 @@ static bool read_before(const cr__plan *plan, const cr__group *group, const cr__
     return false;
 }
 
+void cr__unit_traffic(const cr__plan *plan, const cr__unit *unit, bool alone, size_t *in,
+                      size_t *out)
+{
+    const cr__group *group = &plan->groups[unit->group];
+    *out = alone || unit->flags & CR__STORED ? cr__unit_bytes(unit) : 0;
+    *in = 0;
+    for (uint32_t k = 0; k < unit->n_uses; k++) {
+        const cr__use *use = &plan->uses[unit->uses + k];
+        if (alone || (!is_inside(plan, group, use) && !read_before(plan, group, use)))
+            *in += bytes_read(plan, unit, use);
+    }
+}
+
 static void find_traffic(const cr__plan *plan, const cr__group *group, size_t *in,
                          size_t *out)
 {
     *in = *out = 0;
     for (uint32_t at = group->first; at; at = plan->units[at - 1].next) {
-        const cr__unit *unit = &plan->units[at - 1];
-        *out += unit->flags & CR__STORED ? cr__unit_bytes(unit) : 0;
-        for (uint32_t k = 0; k < unit->n_uses; k++) {
-            const cr__use *use = &plan->uses[unit->uses + k];
-            if (!is_inside(plan, group, use) && !read_before(plan, group, use))
-                *in += bytes_read(plan, unit, use);
-        }
+        size_t i_in, i_out;
+        cr__unit_traffic(plan, &plan->units[at - 1], false, &i_in, &i_out);
+        *in += i_in, *out += i_out;
     }
 }
 

@@ -2,6 +2,7 @@
  * anything fails, no node and no leaf has changed. */
 #include "../base/system.h"
 #include "call_opaque.h"
+#include "profiler.h"
 #include "program.h"
 
 /* Room for programs, those of a job too, and for operands of opaque kernels: nothing is
@@ -38,9 +39,24 @@ static bool make_plan(cr__plan *plan)
 static bool plan_and_compute(cr__plan *plan)
 {
     bool success = make_plan(plan) && cr__obtain_slots(plan) && reserve_lists(plan) &&
+                   (!plan->ctx->profiles || cr__profile_prepare(plan)) &&
                    cr__launch(plan) && !plan->nonfinite;
     plan->ctx->counts.groups += success ? plan->n_order : 0;
     cr__end_run(plan, success);
+    return success;
+}
+
+/* For a profile. */
+CR__COLD static bool compute_singles(cr__plan *plan)
+{
+    if (!cr__profile_prepare(plan)) {
+        cr__end_run(plan, false);
+        return false;
+    }
+    cr__profile_begin_groups(plan->ctx);
+    bool success = cr__run_directly(plan);
+    if (success)
+        cr__profile_singles(plan);
     return success;
 }
 
@@ -53,7 +69,9 @@ static bool compute_nodes(cr__plan *plan)
     cr__counts *counts = &plan->ctx->counts;
     const bool timed = !plan->single || plan->n >= FEW_NODES;
     const uint64_t begin = timed ? cr__ticks() : 0;
-    bool success = plan->single ? cr__run_directly(plan) : plan_and_compute(plan);
+    bool success = !plan->single                       ? plan_and_compute(plan)
+                   : CR__UNLIKELY(plan->ctx->profiles) ? compute_singles(plan)
+                                                       : cr__run_directly(plan);
     counts->ticks += timed ? cr__ticks() - begin : 0;
     counts->runs += success && plan->n;
     counts->nodes += success ? plan->n - plan->n_views : 0;
@@ -106,6 +124,8 @@ cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
     if (!may_run(ctx) || cr__is_cancelled(ctx))
         return ctx->status;
     ctx->running = true;
+    if (CR__UNLIKELY(ctx->profiles))
+        cr__profile_run_begins(ctx);
     bool success = cr__find_nodes(&plan, targets, n);
     if (success)
         success = compute_nodes(&plan);
@@ -121,6 +141,8 @@ cr_status cr__run(cr_ctx *ctx, cr_tensor *const *targets, size_t n, bool commit)
         cr__undo(ctx);
     else if (commit)
         cr__commit(ctx);
+    if (CR__UNLIKELY(ctx->profiles))
+        cr__profile_run_ends(ctx);
     ctx->scope->reads += commit;
     remark_on_size(ctx);
     return ctx->status;

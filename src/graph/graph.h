@@ -658,6 +658,12 @@ bool cr__call_due_hooks(cr_ctx *ctx);
 /* Forgets what is due: the context closes. */
 void cr__forget_due_hooks(cr_ctx *ctx);
 
+/* ---- profiles (exec/profile.c) ---- */
+
+/* Begins one if the environment asks for it; tells it, and gives back what profiles hold. */
+void cr__profile_open(cr_ctx *ctx);
+void cr__profile_close(cr_ctx *ctx);
+
 /* Sorts n nodes by seq, ascending; in linear time if the nodes are dense among all that
  * were recorded. False with the error if there is no memory. */
 bool cr__sort_nodes(cr_ctx *ctx, cr_tensor **nodes, const uint64_t *seqs, size_t n);

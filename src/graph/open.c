@@ -67,6 +67,7 @@ cr_ctx *cr_open(const cr_options *options)
     cr__memory_begin(&ctx->memory, options);
     ctx->opened = cr__nanoseconds();
     ctx->opened_ticks = cr__ticks();
+    cr__profile_open(ctx);
     if (cr__isa_refused())
         cr__log(ctx, "CHAINRULE_ISA=%.40s: no such kernels on this machine; in use: %s",
                 cr__isa_refused(), cr_isa());
@@ -96,6 +97,7 @@ void cr_close(cr_ctx *ctx)
         cr__log(ctx, "closed with an error that was never looked at: %s", ctx->message);
     cr__rollback(ctx);
     cr__forget_due_hooks(ctx);
+    cr__profile_close(ctx);
     while (ctx->scope != &ctx->root)
         cr__scope_end(ctx, NULL);
     cr__scope_end(ctx, NULL);

@@ -464,6 +464,11 @@ typedef struct cr__strips {
 } cr__strips;
 cr__strips cr__strips_find(cr_dtype dtype);
 
+/* ---- the machine ---- */
+
+/* Multiply-adds as fast as one core does them, in f32; how many operations these were. */
+double cr__peak_steps(int64_t steps);
+
 /* ---- convolutions ---- */
 
 /* y[n, g outs + o, p] = the sum over i, t of w[g outs + o, i, t] x[n, g ins + i, p stride +

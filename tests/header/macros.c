@@ -1003,6 +1003,13 @@ static int leave_by_return(cr_ctx *ctx)
     return cr_grad_enabled(ctx) ? 0 : 1;
 }
 
+static void profiles(cr_ctx *ctx)
+{
+    is_int(cr_profile_start(ctx), CR_OK, "a profile");
+    is_int(cr_profile_start(ctx, .trace = true), CR_OK, "a trace");
+    is_int(cr_profile_stop(ctx), CR_OK, "ended");
+}
+
 static void scopes(cr_ctx *ctx)
 {
     size_t before = cr_memory_used(ctx);
@@ -1089,6 +1096,7 @@ int main(void)
     module_trees(ctx);
     training(ctx);
     scopes(ctx);
+    profiles(ctx);
     cr_close(ctx);
     return done_testing();
 }

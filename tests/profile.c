@@ -1,0 +1,348 @@
+/* Profiles: what they count is what was computed, their times add up, nothing else changes; the
+ * trace is JSON. */
+#define _POSIX_C_SOURCE 200809L /* setenv */
+#include "tap.h"
+#include <chainrule.h>
+
+#include <ctype.h>
+#include <stdlib.h>
+
+enum { M = 96, K = 64, N = 80, STEPS = 5 };
+
+typedef struct work {
+    cr_ctx *ctx;
+    cr_tensor *x, *w;
+    float values[K * N];
+} work;
+
+static void open_work(work *k, int threads)
+{
+    k->ctx = cr_open(&(cr_options){ .threads = threads });
+    k->x = cr_rand(k->ctx, CR_DIMS(M, K));
+    k->w = cr_requires_grad(cr_rand(k->ctx, CR_DIMS(K, N)));
+    cr_eval(k->x, k->w);
+}
+
+static int product_line;
+
+static void step(work *k)
+{
+    CR_SCOPE(k->ctx);
+    cr_zero_grad(k->w);
+    product_line = __LINE__ + 1;
+    cr_tensor *y = cr_relu(cr_matmul(k->x, k->w));
+    cr_backward(cr_mean(cr_square(y)));
+    cr_assign(k->w, cr_sub(k->w, cr_mul(cr_grad(k->w), 0.1)));
+    cr_eval(k->w);
+}
+
+static char *table_of(cr_ctx *ctx)
+{
+    size_t length = cr_profile_format(ctx, NULL, 0);
+    char *text = calloc(length + 1, 1);
+    if (text)
+        cr_profile_format(ctx, text, length + 1);
+    return text;
+}
+
+/* A row of the table: its numbers, and what it is about. */
+typedef struct row {
+    double ms, percent, calls, mb, gflop;
+    char label[200];
+} row;
+
+enum { LABELS_FROM = 59 }; /* the column */
+
+/* The line behind `at` as a row; false if it is none. */
+static bool read_row(const char *at, row *r)
+{
+    char line[400];
+    *r = (row){ 0 };
+    snprintf(line, sizeof line, "%.*s", (int)strcspn(at, "\n"), at);
+    if (strlen(line) <= LABELS_FROM)
+        return false;
+    snprintf(r->label, sizeof r->label, "%s", line + LABELS_FROM);
+    return sscanf(line, "%lf %lf %lf %lf %lf", &r->ms, &r->percent, &r->calls, &r->mb,
+                  &r->gflop) >= 2;
+}
+
+/* The first row behind `at` in whose label this stands. */
+static bool find_row(const char *at, const char *label, row *r)
+{
+    while (at && (at = strchr(at, '\n')) != NULL)
+        if (read_row(++at, r) && strstr(r->label, label))
+            return true;
+    return false;
+}
+
+/* The sum of the rows of a table, up to that of all. */
+static double sum_of(const char *at, row *all)
+{
+    double sum = 0;
+    while (at && (at = strchr(at, '\n')) != NULL) {
+        if (!read_row(++at, all))
+            continue;
+        if (strcmp(all->label, "in all") == 0)
+            return sum;
+        sum += all->ms;
+    }
+    return NAN;
+}
+
+static void test_counts(void)
+{
+    work k;
+    row r, other;
+    char line[40];
+    open_work(&k, 2);
+    is_int(cr_profile_start(k.ctx), CR_OK, "a profile begins");
+    for (int i = 0; i < STEPS; i++)
+        step(&k);
+    is_int(cr_profile_stop(k.ctx), CR_OK, "and ends");
+    step(&k);
+    char *text = table_of(k.ctx);
+    bool found = find_row(text, "matmul", &r) || find_row(text, "contract", &r);
+    is_near(r.gflop, STEPS * 2 * 2e-9 * M * K * N, 6e-4, "operations of matrix products");
+    ok(found && r.calls == 2 * STEPS && r.ms > 0, "%g products in %g ms", r.calls, r.ms);
+    const char *lines = strstr(text, "by line");
+    snprintf(line, sizeof line, "profile.c:%d", product_line);
+    ok(lines && find_row(lines, line, &other) && other.calls >= r.calls &&
+           other.ms >= 0.99 * r.ms,
+       "the line that they are of: %g calls in %g ms", other.calls, other.ms);
+    ok(find_row(text, "relu", &other) && other.calls > 0 && other.mb > 0, "maps");
+    double sum = sum_of(strstr(text, "by operation"), &other);
+    is_near(sum, other.ms, 0.05, "rows add up to %g ms", other.ms);
+    is_near(sum_of(lines, &other), sum, 0.05, "and so do lines");
+    ok(find_row(text, "planning", &r) && r.ms > 0 && find_row(text, "outside", &r) &&
+           r.ms > 0,
+       "planning, and what is outside");
+    free(text);
+    cr_close(k.ctx);
+}
+
+/* The same bits, the same memory, and in steady state no allocations. */
+static void test_nothing_changes(void)
+{
+    static work plain, watched;
+    size_t used[2];
+    open_work(&plain, 3);
+    open_work(&watched, 3);
+    cr_profile_start(watched.ctx, .trace = true);
+    for (int i = 0; i < STEPS; i++) {
+        step(&plain);
+        step(&watched);
+    }
+    used[0] = cr_memory_peak(plain.ctx), used[1] = cr_memory_peak(watched.ctx);
+    cr_read(plain.w, plain.values, sizeof plain.values);
+    cr_read(watched.w, watched.values, sizeof watched.values);
+    ok(memcmp(plain.values, watched.values, sizeof plain.values) == 0, "the same bits");
+    ok(used[0] == used[1], "the same peak of memory");
+    cr_profile_start(watched.ctx);
+    const char *check = getenv("CHAINRULE_CHECK"); /* keeps the records of the dead */
+    for (int i = 0; i < STEPS; i++)
+        step(&watched);
+    uint64_t before = cr_get_stats(watched.ctx).allocations;
+    for (int i = 0; i < STEPS; i++)
+        step(&watched);
+    uint64_t later = cr_get_stats(watched.ctx).allocations;
+    ok(later == before || (check && *check == '1'), "no allocations in steady state");
+    cr_close(plain.ctx);
+    cr_close(watched.ctx);
+}
+
+/* ---- the trace ---- */
+
+static const char *skip_blanks(const char *at)
+{
+    while (isspace((unsigned char)*at))
+        at++;
+    return at;
+}
+
+static const char *skip_json(const char *at, int depth);
+
+/* What stands between brackets, each with a name if they are braces. NULL: it is no JSON. */
+static const char *skip_members(const char *at, char close, int depth)
+{
+    at = skip_blanks(at);
+    if (*at == close)
+        return at + 1;
+    for (;;) {
+        if (close == '}') {
+            at = skip_blanks(at);
+            at = *at == '"' ? skip_json(at, depth) : NULL;
+            at = at ? skip_blanks(at) : NULL;
+            if (!at || *at++ != ':')
+                return NULL;
+        }
+        if (!(at = skip_json(at, depth)))
+            return NULL;
+        at = skip_blanks(at);
+        if (*at == close)
+            return at + 1;
+        if (*at++ != ',')
+            return NULL;
+    }
+}
+
+static const char *skip_json(const char *at, int depth)
+{
+    at = skip_blanks(at);
+    if (depth > 8)
+        return NULL;
+    if (*at == '{' || *at == '[')
+        return skip_members(at + 1, *at == '{' ? '}' : ']', depth + 1);
+    if (*at == '"') {
+        for (at++; *at && *at != '"'; at++)
+            at += *at == '\\';
+        return *at ? at + 1 : NULL;
+    }
+    char *end;
+    strtod(at, &end);
+    return end > at ? end : NULL;
+}
+
+static char *read_all(FILE *file)
+{
+    char *text = calloc(1 << 20, 1);
+    rewind(file);
+    if (text && !fread(text, 1, (1 << 20) - 1, file))
+        text[0] = 0;
+    fclose(file);
+    return text;
+}
+
+static int count(const char *text, const char *word)
+{
+    int n = 0;
+    for (; (text = strstr(text, word)) != NULL; text++)
+        n++;
+    return n;
+}
+
+static bool is_json(const char *text)
+{
+    const char *end = skip_json(text, 0);
+    return end && !*skip_blanks(end);
+}
+
+static void test_trace(void)
+{
+    work k;
+    FILE *file = tmpfile();
+    if (!file) {
+        skip(1, "no temporary file");
+        return;
+    }
+    open_work(&k, 2);
+    cr_profile_start(k.ctx, .trace = true);
+    uint64_t before = cr_get_stats(k.ctx).runs;
+    for (int i = 0; i < STEPS; i++)
+        step(&k);
+    {
+        CR_SCOPE(k.ctx);
+        cr_item(cr_sin_at(cr_scalar(k.ctx, 1.0), "C:\\dir\\\"quoted\".c:1"));
+    }
+    int runs = (int)(cr_get_stats(k.ctx).runs - before);
+    is_int(cr_profile_trace(k.ctx, file), CR_OK, "written");
+    char *text = read_all(file);
+    ok(is_json(text), "it is JSON");
+    ok(count(text, "\"name\":\"run\"") >= runs, "%d runs", runs);
+    ok(count(text, "matmul") + count(text, "contract") >= STEPS, "products");
+    ok(count(text, "of the limit") > STEPS && count(text, "profile.c:"), "and lines");
+    ok(count(text, "\"thread_name\"") == 2, "lanes");
+    free(text);
+    cr_close(k.ctx);
+}
+
+/* ---- calls ---- */
+
+static void test_calls(void)
+{
+    work k;
+    open_work(&k, 1);
+    is_int(cr_profile_start(NULL), CR_ERR_NULL, "no context");
+    is_int(cr_profile_stop(NULL), CR_ERR_NULL, "no context to stop");
+    ok(cr_profile_format(NULL, NULL, 0) == 0, "no context to tell of");
+    ok(cr_profile_format(k.ctx, NULL, 0) == 0, "no profile");
+    is_int(cr_profile_print(k.ctx, stdout), CR_ERR_ARGUMENT, "nothing to print");
+    cr_clear(k.ctx);
+    is_int(cr_profile_stop(k.ctx), CR_OK, "nothing to stop");
+    cr_profile_start(k.ctx);
+    is_int(cr_profile_trace(k.ctx, stdout), CR_ERR_ARGUMENT, "no trace: %s",
+           cr_message(k.ctx));
+    cr_clear(k.ctx);
+    is_int(cr_profile_print(k.ctx, NULL), CR_ERR_NULL, "no file");
+    cr_clear(k.ctx);
+    step(&k);
+    cr_profile_stop(k.ctx);
+    FILE *file = tmpfile();
+    char *text = table_of(k.ctx), *printed = NULL;
+    if (file && cr_profile_print(k.ctx, file) == CR_OK)
+        printed = read_all(file);
+    ok(!file || (printed && strcmp(text, printed) == 0), "print is format");
+    char part[20];
+    ok(cr_profile_format(k.ctx, part, sizeof part) == strlen(text) &&
+           strncmp(part, text, sizeof part - 1) == 0 && strlen(part) == sizeof part - 1,
+       "as much as there is room for");
+    free(text);
+    free(printed);
+    cr_close(k.ctx);
+}
+
+/* A run that ends in an error, or is cancelled, is counted as far as it came. */
+static void test_failing_runs(void)
+{
+    work k;
+    open_work(&k, 1);
+    cr_profile_start(k.ctx, .trace = true);
+    for (int i = 0; i < 3; i++) {
+        CR_SCOPE(k.ctx);
+        cr_cancel(k.ctx);
+        ok(!cr_data(cr_matmul(k.x, k.w)) && cr_error(k.ctx), "cancelled");
+        cr_clear(k.ctx);
+    }
+    step(&k);
+    char *text = table_of(k.ctx);
+    ok(strlen(text) > 200, "and told");
+    free(text);
+    cr_close(k.ctx);
+}
+
+#ifndef _WIN32
+static void test_environment(void)
+{
+    static const char *const name = "build/profile_test.json";
+    work k;
+    setenv("CHAINRULE_PROFILE", name, 1);
+    open_work(&k, 2);
+    setenv("CHAINRULE_PROFILE", "0", 1);
+    step(&k);
+    cr_close(k.ctx);
+    FILE *file = fopen(name, "r");
+    char *text = file ? read_all(file) : NULL;
+    ok(!text || is_json(text), "the environment's trace is JSON");
+    ok(!text || count(text, "run") > 0, "with runs");
+    remove(name);
+    free(text);
+    setenv("CHAINRULE_PROFILE", "no/such/folder/file", 1);
+    open_work(&k, 1);
+    step(&k);
+    ok(cr_error(k.ctx) == CR_OK, "what cannot be written is no error of a run");
+    cr_close(k.ctx);
+    unsetenv("CHAINRULE_PROFILE");
+}
+#endif
+
+int main(void)
+{
+    test_counts();
+    test_nothing_changes();
+    test_trace();
+    test_calls();
+    test_failing_runs();
+#ifndef _WIN32
+    test_environment();
+#endif
+    return done_testing();
+}

@@ -29,7 +29,7 @@ static int64_t divisor_of(int64_t a, int64_t b)
     return a;
 }
 
-static conv_phase phase_of(const cr__conv *c, int d, int64_t pixel)
+CR__COLD static conv_phase phase_of(const cr__conv *c, int d, int64_t pixel)
 {
     const int64_t stride = c->stride[d], dilation = c->dilation[d];
     conv_phase p = { .pixel = pixel, .tap_step = stride / divisor_of(stride, dilation) };
@@ -56,7 +56,8 @@ static cr__reader reader_at(const cr__conv *c, int operand, int64_t offset)
 
 /* The weights as a: rows `row` elements apart, columns (outer, taps). Without an image, if one
  * stride spans all columns. */
-static void read_weights(cr__gemm_job *job, int64_t row, int64_t outer, cr__image *image)
+CR__COLD static void read_weights(cr__gemm_job *job, int64_t row, int64_t outer,
+                                  cr__image *image)
 {
     int64_t dims[1 + CR__IMAGE_DIMS] = { job->k },
                      strides[1 + CR__IMAGE_DIMS] = { outer };
@@ -105,7 +106,7 @@ static bool is_direct(const cr__conv *c)
 }
 
 /* The sizes, without windows, which are those of one place. */
-static cr__direct direct_of(const cr__conv *c, int64_t rows, int64_t channels)
+CR__COLD static cr__direct direct_of(const cr__conv *c, int64_t rows, int64_t channels)
 {
     const cr__window one = { 1, 1, 1, 1, 0, 1 };
     return (cr__direct){ .images = c->images,
@@ -150,7 +151,7 @@ static cr__direct direct_forward(const cr__conv *c)
     return d;
 }
 
-static bool forward_directly(cr__isa isa, const cr__conv *c, cr__team *team)
+CR__COLD static bool forward_directly(cr__isa isa, const cr__conv *c, cr__team *team)
 {
     const int64_t *w = c->strides[1];
     cr__direct d = direct_forward(c);
@@ -167,8 +168,8 @@ static bool forward_directly(cr__isa isa, const cr__conv *c, cr__team *team)
     return cr__direct_for(isa, &d, team);
 }
 
-static bool phase_directly(cr__isa isa, const cr__conv *c, const conv_phase *phases,
-                           cr__team *team)
+CR__COLD static bool phase_directly(cr__isa isa, const cr__conv *c,
+                                    const conv_phase *phases, cr__team *team)
 {
     const int64_t *w = c->strides[1];
     cr__direct d = direct_of(c, c->ins, c->outs);
@@ -200,7 +201,7 @@ static bool phase_directly(cr__isa isa, const cr__conv *c, const conv_phase *pha
 }
 
 /* One row or column would be a reduction. */
-static bool weight_directly(cr__isa isa, const cr__conv *c, cr__team *team)
+CR__COLD static bool weight_directly(cr__isa isa, const cr__conv *c, cr__team *team)
 {
     const int64_t *y = c->strides[1];
     cr__direct d = direct_forward(c);
@@ -233,8 +234,8 @@ size_t cr__conv_bytes(const cr__conv *c)
 
 /* ---- as products ---- */
 
-static void convolve_forward(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
-                             cr__team *team)
+CR__COLD static void convolve_forward(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
+                                      cr__team *team)
 {
     if (c->memory && is_direct(c) && forward_directly(isa, c, team))
         return;
@@ -265,8 +266,8 @@ static void convolve_forward(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
 }
 
 /* Of the pixels of one phase. */
-static void input_phase(cr__isa isa, const cr__conv *c, const conv_phase *phases,
-                        cr__gemm_job *job, cr__team *team)
+CR__COLD static void input_phase(cr__isa isa, const cr__conv *c, const conv_phase *phases,
+                                 cr__gemm_job *job, cr__team *team)
 {
     const int64_t *y = c->strides[0], *w = c->strides[1];
     const int64_t size = (int64_t)cr_dtype_size(job->dtype);
@@ -304,8 +305,8 @@ static void input_phase(cr__isa isa, const cr__conv *c, const conv_phase *phases
 }
 
 /* Only phases that taps meet are products; other pixels are 0. */
-static void convolve_input(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
-                           cr__team *team)
+CR__COLD static void convolve_input(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
+                                    cr__team *team)
 {
     const cr__gemm_job plain = *job;
     int64_t remainders[CR__IMAGE_DIMS];
@@ -334,8 +335,8 @@ static void convolve_input(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
     }
 }
 
-static void convolve_weight(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
-                            cr__team *team)
+CR__COLD static void convolve_weight(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
+                                     cr__team *team)
 {
     if (c->memory && is_direct(c) && weight_directly(isa, c, team))
         return;

@@ -22,7 +22,7 @@ static int64_t between(int64_t x, int64_t low, int64_t high)
 }
 
 /* Which elements of the copies are there. */
-static void find_bounds(const cr__window *w, cr__direct_copies *c)
+CR__COLD static void find_bounds(const cr__window *w, cr__direct_copies *c)
 {
     for (int i = 0; i < c->n; i++) {
         c->lo[i] = between(-floor_of(c->first[i], w->step), 0, c->length);
@@ -32,7 +32,7 @@ static void find_bounds(const cr__window *w, cr__direct_copies *c)
 }
 
 /* By remainders. */
-static void copy_remainders(const cr__window *w, cr__direct_copies *c)
+CR__COLD static void copy_remainders(const cr__window *w, cr__direct_copies *c)
 {
     int64_t remainders[CR__DIRECT_TAPS], least = 0, most = 0;
     c->n = 0;
@@ -56,7 +56,7 @@ static void copy_remainders(const cr__window *w, cr__direct_copies *c)
     find_bounds(w, c);
 }
 
-static void copy_taps(const cr__window *w, cr__direct_copies *c)
+CR__COLD static void copy_taps(const cr__window *w, cr__direct_copies *c)
 {
     c->n = (int)w->taps;
     for (int j = 0; j < c->n; j++) {
@@ -69,7 +69,7 @@ static void copy_taps(const cr__window *w, cr__direct_copies *c)
 
 /* Zeros in front of every line that those behind the one before may be; of so many places, which
  * remain apart. */
-static int64_t overlap_of(const cr__direct_copies *c, int64_t n)
+CR__COLD static int64_t overlap_of(const cr__direct_copies *c, int64_t n)
 {
     int64_t least = c->length - n;
     for (int i = 0; i < c->n; i++) {
@@ -80,7 +80,7 @@ static int64_t overlap_of(const cr__direct_copies *c, int64_t n)
     return least;
 }
 
-static bool lies_so(const cr__direct *d, const cr__direct_copies *dims)
+CR__COLD static bool lies_so(const cr__direct *d, const cr__direct_copies *dims)
 {
     for (int i = 0; i < CR__PLANE; i++)
         if (d->dims[i].step != 1 || dims[i].lo[0] > 0 || dims[i].hi[0] < dims[i].length)
@@ -89,7 +89,8 @@ static bool lies_so(const cr__direct *d, const cr__direct_copies *dims)
            d->x_channel < INT32_MAX / 4 / d->channels - d->x_line * dims[0].length;
 }
 
-void cr__direct_lay_out(const cr__direct *d, int lanes, cr__direct_layout *layout)
+CR__COLD void cr__direct_lay_out(const cr__direct *d, int lanes,
+                                 cr__direct_layout *layout)
 {
     cr__direct_copies *along = &layout->dims[1];
     const cr__window *w = &d->dims[1];
@@ -157,8 +158,9 @@ void cr__direct_fill(cr__isa isa, const cr__direct *d, const cr__direct_layout *
     }
 }
 
-cr__direct_fetch cr__direct_fetch_of(const float *from, int64_t step, int64_t bytes,
-                                     int64_t channels, int64_t times)
+CR__COLD cr__direct_fetch cr__direct_fetch_of(const float *from, int64_t step,
+                                              int64_t bytes, int64_t channels,
+                                              int64_t times)
 {
     const int64_t lines = (bytes + 63) / 64;
     return (cr__direct_fetch){ .from = (const char *)from,
@@ -232,7 +234,7 @@ static void pack_rows(const direct_plan *p, int64_t group, int64_t first, int64_
             }
 }
 
-static void pack_part(void *arg, int64_t part, int worker)
+CR__COLD static void pack_part(void *arg, int64_t part, int worker)
 {
     const direct_plan *p = arg;
     cr__direct_fn *tile;
@@ -371,7 +373,7 @@ static void run_rows(const direct_plan *p, direct_band *band, const direct_vecto
 }
 
 /* Behind the tiles from a row on whose weights stay in the second level cache. */
-static int64_t end_of_group(const direct_plan *p, int64_t row)
+CR__COLD static int64_t end_of_group(const direct_plan *p, int64_t row)
 {
     const int64_t fits = GROUP_BYTES / 4 / p->k,
                   wanted = p->layout.in_place ? 64 : GROUP_ROWS,
@@ -431,8 +433,8 @@ static const float *source_of(const direct_plan *p, const direct_lines *l)
     return d->x + l->image * d->x_image + l->group * d->channels * d->x_channel;
 }
 
-static void run_lines(const direct_plan *p, const direct_lines *l,
-                      const direct_lines *next, float *copies)
+CR__COLD static void run_lines(const direct_plan *p, const direct_lines *l,
+                               const direct_lines *next, float *copies)
 {
     const cr__direct *d = p->d;
     const cr__direct_copies *dims = p->layout.dims;
@@ -465,7 +467,7 @@ typedef struct direct_rest {
 } direct_rest;
 
 /* The next lines, none at the end. */
-static direct_lines next_lines(const direct_plan *p, direct_rest *rest)
+CR__COLD static direct_lines next_lines(const direct_plan *p, direct_rest *rest)
 {
     const cr__direct *d = p->d;
     if (rest->from == rest->last) {
@@ -519,7 +521,7 @@ size_t cr__direct_bytes(const cr__direct *d)
 }
 
 /* Whether a band has room. */
-static bool plan_bands(direct_plan *p)
+CR__COLD static bool plan_bands(direct_plan *p)
 {
     const cr__direct *d = p->d;
     const cr__direct_copies *dims = p->layout.dims;
@@ -551,7 +553,7 @@ static void find_taps(const direct_plan *p)
                                        cr__direct_tap(&p->layout, i, j)));
 }
 
-bool cr__direct_for(cr__isa isa, const cr__direct *d, cr__team *team)
+CR__COLD bool cr__direct_for(cr__isa isa, const cr__direct *d, cr__team *team)
 {
     direct_plan p = {
         .d = d, .kernel = cr__direct_kernels[isa], .isa = isa, .team = team

@@ -145,8 +145,8 @@ typedef struct cr__direct_kernel {
                  int vectors);
     void (*line)(float *to, const float *from, int64_t lo, int64_t hi, int64_t step,
                  int64_t pitch);
-    void (*transpose)(float *to, int64_t pitch, const float *from, int64_t step,
-                      int64_t lines, int64_t lanes);
+    /* Transposes eight rows, or is NULL. */
+    void (*square)(float *to, int64_t pitch, const float *from, int64_t step);
     void (*weights[2])(const cr__direct_threes *t); /* by vectors - 1 */
 } cr__direct_kernel;
 extern const cr__direct_kernel *const cr__direct_kernels[CR__ISAS];

@@ -118,25 +118,12 @@ CR__T static void D(line)(float *to, const float *from, int64_t lo, int64_t hi,
         to[i] = 0;
 }
 
-/* to[l*pitch + i] = from[i*step + l]. */
-CR__T static void D(transpose)(float *to, int64_t pitch, const float *from, int64_t step,
-                               int64_t lines, int64_t lanes)
-{
-    for (int64_t i = 0; i < lanes; i += 8)
-        for (int64_t l = 0; l < lines; l += 8) {
-            float *square = to + l * pitch + i;
-            const float *of = from + i * step + l;
 #if CR__HAS_SQUARES
-            if (i + 8 <= lanes && l + 8 <= lines) {
-                v_square(square, pitch, (const char *)of, step * 4);
-                continue;
-            }
-#endif
-            for (int64_t k = 0; k < 8 && l + k < lines; k++)
-                for (int64_t j = 0; j < 8 && i + j < lanes; j++)
-                    square[k * pitch + j] = of[j * step + k];
-        }
+CR__T static void D(square)(float *to, int64_t pitch, const float *from, int64_t step)
+{
+    v_square(to, pitch, (const char *)from, step * 4);
 }
+#endif
 
 /* ---- weights ---- */
 
@@ -204,7 +191,9 @@ static const cr__direct_kernel D(kernel) = {
 #endif
     .give = D(give),
     .line = D(line),
-    .transpose = D(transpose),
+#if CR__HAS_SQUARES
+    .square = D(square),
+#endif
     .weights = { D(weights_1), D(weights_2) },
 };
 

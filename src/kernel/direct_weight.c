@@ -24,6 +24,7 @@ typedef struct weight_plan {
     int64_t positions;                    /* of an image */
     int64_t channels, blocks;             /* of a band, at most */
     int64_t sums;                         /* of a sliver */
+    int64_t apart[2]; /* bytes from a three's first member to the others */
     int parts;
     int cut; /* what parts divide: groups, slivers or tiles */
     cr__team *team;
@@ -46,7 +47,7 @@ static int64_t count_threes(const cr__direct *d)
                                     : d->channels * taps / 3;
 }
 
-static three three_of(const weight_plan *p, int64_t i)
+CR__COLD static three three_of(const weight_plan *p, int64_t i)
 {
     const int64_t along = p->d->dims[1].taps;
     if (i >= p->threes)
@@ -88,9 +89,9 @@ static int64_t lines_of(const weight_plan *p, int64_t blocks, int64_t *pieces)
     return lines + *pieces * (p->layout.dims[0].length - down->n);
 }
 
-static void open_band(const weight_plan *p, int64_t group, int64_t channel,
-                      int64_t channels, int64_t position, int64_t end, float *copies,
-                      weight_band *band)
+CR__COLD static void open_band(const weight_plan *p, int64_t group, int64_t channel,
+                               int64_t channels, int64_t position, int64_t end,
+                               float *copies, weight_band *band)
 {
     const cr__direct *d = p->d;
     const int64_t n = d->dims[1].n, down = d->dims[0].n, last = (end - 1) / n,
@@ -151,6 +152,24 @@ static int64_t find_hops(const weight_plan *p, const weight_band *band, int64_t 
 
 /* ---- a block ---- */
 
+/* to[l*pitch + i] = from[i*step + l]. */
+static void transpose_part(const cr__direct_kernel *kernel, float *to, int64_t pitch,
+                           const float *from, int64_t step, int64_t lines, int64_t lanes)
+{
+    for (int64_t i = 0; i < lanes; i += 8)
+        for (int64_t l = 0; l < lines; l += 8) {
+            float *square = to + l * pitch + i;
+            const float *of = from + i * step + l;
+            if (kernel->square && i + 8 <= lanes && l + 8 <= lines) {
+                kernel->square(square, pitch, of, step);
+                continue;
+            }
+            for (int64_t k = 0; k < 8 && l + k < lines; k++)
+                for (int64_t j = 0; j < 8 && i + j < lanes; j++)
+                    square[k * pitch + j] = of[j * step + k];
+        }
+}
+
 /* Rows of c at a block's positions. */
 static void transpose_rows(const weight_plan *p, int64_t row, int64_t lanes,
                            int64_t width, int64_t position, int64_t k, float *y)
@@ -161,9 +180,9 @@ static void transpose_rows(const weight_plan *p, int64_t row, int64_t lanes,
     for (int64_t n; k > 0; k -= n, position += n, y += n * width) {
         const int64_t at = position % p->positions, left = p->positions - at;
         n = left < k ? left : k;
-        p->kernel->transpose(
-            y, width, d->c + position / p->positions * d->c_image + row * d->c_row + at,
-            d->c_row, n, lanes);
+        transpose_part(p->kernel, y, width,
+                       d->c + position / p->positions * d->c_image + row * d->c_row + at,
+                       d->c_row, n, lanes);
     }
 }
 
@@ -191,9 +210,12 @@ static void run_block(const weight_plan *p, const weight_part *part,
     const int64_t channel = three_of(p, part->tile * threes).channel,
                   first = find_hops(p, band, position, k, hops);
     int64_t at[CR__DIRECT_GROUPS];
-    cr__direct_threes t = {
-        .x = (const char *)(band->x + first), .at = at, .hops = hops, .y = y, .k = k
-    };
+    cr__direct_threes t = { .x = (const char *)(band->x + first),
+                            .at = at,
+                            .hops = hops,
+                            .y = y,
+                            .k = k,
+                            .apart = { p->apart[0], p->apart[1] } };
     t.add = position > 0;
     for (int64_t s = part->sliver; s < part->sliver + part->slivers; s++) {
         const int64_t lanes = lanes_of(p, s);
@@ -207,25 +229,13 @@ static void run_block(const weight_plan *p, const weight_part *part,
                 at[g] = 4 * tap_of(p, of.channel - channel, of.tap);
             }
             t.sums = sums_of(p, part->group, s) + i * threes * 3 * width;
-            t.apart[0] =
-                4 * (p->kind == BY_CHANNEL ? p->layout.channel
-                     : p->kind == BY_LINE  ? cr__direct_tap(&p->layout, 1, 0) -
-                                                cr__direct_tap(&p->layout, 0, 0)
-                                          : cr__direct_tap(&p->layout, 0, 1) -
-                                                cr__direct_tap(&p->layout, 0, 0));
-            t.apart[1] =
-                4 * (p->kind == BY_CHANNEL ? 2 * p->layout.channel
-                     : p->kind == BY_LINE  ? cr__direct_tap(&p->layout, 2, 0) -
-                                                cr__direct_tap(&p->layout, 0, 0)
-                                          : cr__direct_tap(&p->layout, 0, 2) -
-                                                cr__direct_tap(&p->layout, 0, 0));
             p->kernel->weights[vectors - 1](&t);
         }
     }
 }
 
 /* The sums' places in the result. */
-static void give_sums(const weight_plan *p, const weight_part *part)
+CR__COLD static void give_sums(const weight_plan *p, const weight_part *part)
 {
     const int threes = p->kernel->threes;
     const int64_t row = p->d->channels * p->taps, apart = p->kind == BY_CHANNEL ? p->taps
@@ -253,7 +263,8 @@ static void give_sums(const weight_plan *p, const weight_part *part)
 }
 
 /* Tiles from the part's first on whose channels fit into a band; their channels. */
-static int64_t fit_tiles(const weight_plan *p, const weight_part *part, int64_t *channels)
+CR__COLD static int64_t fit_tiles(const weight_plan *p, const weight_part *part,
+                                  int64_t *channels)
 {
     const int threes = p->kernel->threes;
     const int64_t first = three_of(p, part->tile * threes).channel;
@@ -327,7 +338,7 @@ size_t cr__direct_weight_bytes(const cr__direct *d)
 }
 
 /* How much a band has. */
-static bool plan_weight_bands(weight_plan *p)
+CR__COLD static bool plan_weight_bands(weight_plan *p)
 {
     const cr__direct_copies *dims = p->layout.dims;
     int64_t pieces, lines;
@@ -353,7 +364,7 @@ static bool plan_weight_bands(weight_plan *p)
     return p->channels >= 6 || p->channels == p->d->channels;
 }
 
-static void plan_weight_parts(weight_plan *p)
+CR__COLD static void plan_weight_parts(weight_plan *p)
 {
     const int64_t all[] = { p->d->groups, p->slivers, p->tiles };
     const double flops = 2.0 *
@@ -368,7 +379,7 @@ static void plan_weight_parts(weight_plan *p)
         p->parts = (int)all[p->cut];
 }
 
-bool cr__direct_weight_for(cr__isa isa, const cr__direct *d, cr__team *team)
+CR__COLD bool cr__direct_weight_for(cr__isa isa, const cr__direct *d, cr__team *team)
 {
     weight_plan p = {
         .d = d, .kernel = cr__direct_kernels[isa], .isa = isa, .team = team
@@ -386,6 +397,12 @@ bool cr__direct_weight_for(cr__isa isa, const cr__direct *d, cr__team *team)
     cr__direct_lay_out(d, 0, &p.layout);
     if (!plan_weight_bands(&p))
         return false;
+    for (int i = 0; i < 2; i++)
+        p.apart[i] = 4 * (p.kind == BY_CHANNEL
+                              ? (i + 1) * p.layout.channel
+                              : cr__direct_tap(&p.layout, p.kind == BY_LINE ? i + 1 : 0,
+                                               p.kind == BY_LINE ? 0 : i + 1) -
+                                    cr__direct_tap(&p.layout, 0, 0));
     plan_weight_parts(&p);
     cr__parallel(team, p.parts, weight_body, &p);
     return true;

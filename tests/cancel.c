@@ -59,6 +59,19 @@ static bool take_step(training *t, int step)
     return !isnan(t->losses[step]);
 }
 
+/* Tries that were cancelled since the last that was not: whoever cancels waits longer then, so
+ * that steps succeed on slow machines too. */
+static atomic_int in_a_row;
+
+/* In microseconds. */
+static long random_delay(uint32_t *state)
+{
+    const int row = atomic_load(&in_a_row);
+    *state = *state * 1664525u + 1013904223u;
+    return 1 +
+           (long)((*state >> 8) % (300u * (1u + (unsigned)(row < 1000 ? row : 1000))));
+}
+
 /* `disturb` is called before each try of a step. */
 static void train(training *t, void (*disturb)(training *t))
 {
@@ -74,6 +87,7 @@ static void train(training *t, void (*disturb)(training *t))
             cr_clear(t->ctx);
             cr_rng_set(t->ctx, rng);
         }
+        atomic_store(&in_a_row, done ? 0 : atomic_load(&in_a_row) + 1);
         step += done;
     }
 }
@@ -103,19 +117,13 @@ static void compare(const training *got, const training *want, const char *how)
 
 /* ---- who cancels ---- */
 
-static uint32_t noise(uint32_t *state)
-{
-    *state = *state * 1664525u + 1013904223u;
-    return *state >> 8;
-}
-
 static atomic_bool over;
 
 static void *cancel_often(void *ctx)
 {
     uint32_t state = 1;
     while (!atomic_load(&over)) {
-        usleep(noise(&state) % 300);
+        usleep((useconds_t)random_delay(&state));
         cr_cancel(ctx);
     }
     return NULL;
@@ -146,7 +154,7 @@ static void set_alarm(training *t)
 {
     static uint32_t state = 7;
     (void)t;
-    struct itimerval when = { .it_value = { .tv_usec = 1 + noise(&state) % 300 } };
+    struct itimerval when = { .it_value = { .tv_usec = random_delay(&state) } };
     setitimer(ITIMER_REAL, &when, NULL);
 }
 

@@ -309,7 +309,6 @@ static void test_failing_runs(void)
     cr_close(k.ctx);
 }
 
-#ifndef _WIN32
 static void test_environment(void)
 {
     static const char *const name = "build/profile_test.json";
@@ -332,7 +331,6 @@ static void test_environment(void)
     cr_close(k.ctx);
     unsetenv("CHAINRULE_PROFILE");
 }
-#endif
 
 int main(void)
 {
@@ -341,8 +339,6 @@ int main(void)
     test_trace();
     test_calls();
     test_failing_runs();
-#ifndef _WIN32
     test_environment();
-#endif
     return done_testing();
 }

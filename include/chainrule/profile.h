@@ -10,8 +10,8 @@ CR_BEGIN
 /* Begins a profile of the context's runs, and forgets the one before: the time of each group of
  * operations (cr_plan_format() shows groups), the bytes that it reads and writes, the arithmetic of
  * its contractions (a multiplication and an addition are two), and its share of the machine's
- * limit. cr_profile_stop() ends it; it can be read until the next one begins, and meanwhile. Results
- * stay the same to the bit, and a run takes about 0.1 us longer for each of its operations.
+ * limit. cr_profile_stop() ends it; it can be read until the next one begins, and meanwhile.
+ * Results stay the same to the bit, and a run takes about 0.1 us longer for each of its operations.
  *
  * The machine's limit is measured when the first profile of a context begins, in some hundredths of
  * a second, with the threads of the context: multiply-adds of f32 that wait for nothing, and memory

@@ -328,6 +328,29 @@ static bool is_told(problem *p, cr__isa isa, cr__team *team, const result *x, bo
     return !t.wrong;
 }
 
+/* Whether the product x is added to what is there. */
+static bool is_added(problem *p, cr__isa isa, cr__team *team, const result *x)
+{
+    const cr_dtype t = p->job.dtype;
+    const size_t bytes = (size_t)x->count * (t == CR_F32 ? 4 : 8);
+    pointer sums = { malloc(bytes + 1) };
+    bool right = sums.any != NULL;
+    for (int64_t i = 0; i < x->count && right; i++)
+        if (t == CR_F32)
+            sums.f32[i] = (float)(i % 1000) - 1.5f;
+        else
+            sums.f64[i] = (double)(i % 1000) - 1.5;
+    p->job.c = sums.any;
+    p->job.adds = true;
+    cr__gemm_for(isa, &p->job, team);
+    p->job.adds = false;
+    for (int64_t i = 0; i < x->count && right; i++)
+        right =
+            same(load(t, sums, i), plus(t, (double)(i % 1000) - 1.5, load(t, x->c, i)));
+    free(sums.any);
+    return right;
+}
+
 static bool guarded(const result *r, cr_dtype t)
 {
     const size_t guard = GUARD * (t == CR_F32 ? 4u : 8u);
@@ -370,6 +393,9 @@ static bool check(problem *p, cr__team *one, cr__team *four)
             wrong = "depends on the instruction set";
         else if (!is_told(p, isa, below(2) ? one : four, &alone, below(2)))
             wrong = "tells something else";
+        else if (job->k && job->k <= CR__GEMM_BLOCK && job->m > 1 && job->n > 1 &&
+                 !is_added(p, isa, below(2) ? one : four, &alone))
+            wrong = "adds something else";
         free(shared.memory);
         if (isa == CR__GENERIC)
             first = alone;

@@ -35,6 +35,27 @@ static cr__reader reader_of(const cr__strided *x, cr_dtype dtype)
                          .exponent = cr__tiny_exponent(x, dtype) };
 }
 
+/* Whether all that the group does with the product is adding it to what lies where the sum will,
+ * which the kernel can do: the next contribution to a gradient. */
+static bool adds_in_place(const cr__plan *plan, const cr__group *group,
+                          const cr__gemm_job *job)
+{
+    const cr__unit *product = &plan->units[group->root - 1];
+    const cr__unit *sum = product->next ? &plan->units[product->next - 1] : NULL;
+    if (group->count != 2 || !sum || product->flags & CR__STORED ||
+        ((const cr__map *)sum->op->internal)->code != CR__MAP_add ||
+        cr__is_half(job->dtype) || job->m == 1 || job->n == 1 || job->k == 0 ||
+        job->k > CR__GEMM_BLOCK || job->a.exponent || job->b.exponent || !sum->slot)
+        return false;
+    for (uint32_t k = 0; k < 2; k++) {
+        const cr__use *use = &plan->uses[sum->uses + k];
+        const cr__unit *other = &plan->units[use->unit];
+        if (use->kind == CR__USE_UNIT && !use->look && other->slot == sum->slot)
+            return true;
+    }
+    return false;
+}
+
 void cr__run_product(cr__plan *plan, const cr__group *group)
 {
     const cr__unit *unit = &plan->units[group->root - 1];
@@ -63,7 +84,10 @@ void cr__run_product(cr__plan *plan, const cr__group *group)
     cr__program p;
     cr__follower then = { .fn = run_panel, .arg = &p };
     info->job(x, &a, &b, &job);
-    if (group->shape) {
+    if (group->shape && adds_in_place(plan, group, &job)) {
+        job.c = cr__unit_data(plan, &plan->units[unit->next - 1]);
+        job.adds = true;
+    } else if (group->shape) {
         cr__emit(&p, plan, group, plan->ctx->run_lists[CR__PROGRAM].at);
         then.cost = cr__program_cost(&p) / (double)p.numel;
         job.then = &then;

@@ -79,6 +79,7 @@ typedef struct product {
     int64_t start, step;      /* the result's element that c is; those of its rows */
     int64_t held; /* batches before this one that `then` has not been told of */
     bool holds;   /* nor will it be of this one alone */
+    bool adds;    /* to what c holds */
     bool vector;  /* the order is that of reductions */
     bool scaled;
     double scales[2]; /* of the result, one after the other */
@@ -698,6 +699,7 @@ static bool plan_product(plan *p, cr__isa isa, const cr__gemm_job *job, cr__team
     w->b_row = job->b.row * b_size, w->b_col = job->b.col * b_size;
     w->places = job->places;
     w->then = job->then;
+    w->adds = job->adds;
     w->start = w->held = 0, w->holds = false;
     w->band = NULL;
     w->vector = !job->chain && (w->m == 1 || w->n == 1);

@@ -619,7 +619,7 @@ CR__T static void G(product)(const product *p)
     for (place at = first_place(p), next; at.lines; at = next) {
         const pack now = sliver_at(p, &at, G_SLIVER);
         next = next_place(p, &at);
-        t.k = at.lines, t.add = at.k > 0;
+        t.k = at.lines, t.add = at.k > 0 || p->adds;
         t.b = now.from, t.b_row = p->b_row;
         t.c = p->c + at.i * p->c_row + at.j * G_SIZE;
         if (p->copy_a && at.j == 0) {

@@ -434,7 +434,9 @@ typedef struct cr__gemm_job {
     cr_dtype dtype;
     int64_t m, n, k;
     cr__reader a, b;
-    void *c;                  /* may be NULL, if somebody follows */
+    void *c;   /* may be NULL, if somebody follows */
+    bool adds; /* to what c holds: 0 < k <= CR__GEMM_BLOCK, m and n above 1,
+                                 of f32 or f64, no exponents, nobody follows */
     const cr__follower *then; /* or NULL; then there are no places */
     const cr__places *places; /* or NULL */
     bool chain;               /* whatever m and n; with places it is one */

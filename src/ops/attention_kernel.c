@@ -35,9 +35,10 @@ typedef struct attention {
     cr_dtype dtype;
     int64_t size; /* of an element */
     cr__attention_sizes s;
-    int64_t rows; /* queries of a block */
-    int64_t band,
-        pieces; /* queries that are worked off together, and how many of these a head has */
+    int64_t rows;   /* queries of a block */
+    int64_t band;   /* queries that are worked off together: some blocks */
+    int64_t pieces; /* of a head, and how many of them are bands, the last ones */
+    int64_t bands;
     int64_t pitch; /* of score rows */
     double scale;
     bool causal;
@@ -592,6 +593,9 @@ cr_status cr__attention_kernel(const cr_kernel *kernel)
 
 /* ---- backward ---- */
 
+/* Which gradients are computed. */
+enum { OF_QUERIES = 1, OF_KEYS = 2 };
+
 /* Of a head: what is read and written. */
 typedef struct head_back {
     lines q, k, v, g, dq, dk, dv;
@@ -621,14 +625,17 @@ static head_back head_back_at(const attention *a, int64_t h, char *room_at)
     return b;
 }
 
-/* g out - the cotangent of log, of each query. */
-static void means_of_rows(const attention *a, int64_t h, const head_back *x)
+/* g out - the cotangent of log, of queries first .. end - 1. */
+static void means_of_rows(const attention *a, int64_t h, const head_back *x,
+                          int64_t first, int64_t end)
 {
-    const int64_t values = a->s.values, n = a->s.queries;
-    const void *out = element(a, a->kernel->in[OUT].data, h * n * values);
+    const int64_t values = a->s.values, at = h * a->s.queries * values;
+    const void *out = element(a, a->kernel->in[OUT].data, at);
     if (values <= CR__BLOCK)
-        a->dot.rows(&a->dot, x->room.mean, x->g.data, out, n, values);
-    for (int64_t i = 0; i < n; i++) {
+        a->dot.rows(&a->dot, element(a, x->room.mean, first),
+                    element(a, x->g.data, first * values),
+                    element(a, out, first * values), end - first, values);
+    for (int64_t i = first; i < end; i++) {
         void *mean = element(a, x->room.mean, i);
         if (values > CR__BLOCK)
             store(a, mean,
@@ -687,7 +694,8 @@ static void attend_back_whole(const attention *a, int worker, const head_back *x
 }
 
 /* A block of queries and of keys, which are packed. */
-static void attend_back_block(const attention *a, const head_back *x, const block *b)
+static void attend_back_block(const attention *a, const head_back *x, const block *b,
+                              int of)
 {
     const cr__attention_sizes *s = &a->s;
     const int64_t sliver = a->strips.sliver, pitch = a->pitch;
@@ -700,54 +708,107 @@ static void attend_back_block(const attention *a, const head_back *x, const bloc
                      x->room.ds, pitch);
     }
     slopes(a, b, x, x->room.p, x->room.ds, pitch, GROUP_ROWS);
-    weigh_back(a, b, p, g, lines_from(a, x->dv, b->from), s->values);
-    weigh_back(a, b, ds, q, lines_from(a, x->dk, b->from), s->width);
-    weigh(a, b, ds, lines_from(a, x->k, b->from), lines_from(a, x->dq, b->first),
-          s->width);
+    if (of & OF_KEYS) {
+        weigh_back(a, b, p, g, lines_from(a, x->dv, b->from), s->values);
+        weigh_back(a, b, ds, q, lines_from(a, x->dk, b->from), s->width);
+    }
+    if (of & OF_QUERIES)
+        weigh(a, b, ds, lines_from(a, x->k, b->from), lines_from(a, x->dq, b->first),
+              s->width);
 }
 
-/* The gradients of keys from .. from + n - 1, of the queries before `end`. */
-static void attend_back_keys(const attention *a, int64_t h, const head_back *x,
-                             int64_t from, int64_t n, int64_t end)
+/* Keys that the first block of queries does not see are only added to. */
+static void clear_hidden(const attention *a, const head_back *x, int64_t from, int64_t n)
 {
     const cr__attention_sizes *s = &a->s;
-    const block first = block_at(a, h, 0, a->rows);
-    const int64_t shown = first.keys > from ? first.keys - from : 0;
-    pack_keys(a, lines_from(a, x->k, from), n, s->width, x->room.k);
-    pack_keys(a, lines_from(a, x->v, from), n, s->values, x->room.v);
-    if (shown < n) { /* the others are only added to */
-        clear_elements(a, element(a, x->dk.data, (from + shown) * s->width),
-                       (n - shown) * s->width);
-        clear_elements(a, element(a, x->dv.data, (from + shown) * s->values),
-                       (n - shown) * s->values);
-    }
-    for (block b = first; b.first < end; b.first += a->rows) {
-        b = block_at(a, h, b.first, a->rows < end - b.first ? a->rows : end - b.first);
-        b.from = from;
-        b.keys = b.keys - from < n ? b.keys - from : n;
-        if (b.keys > 0)
-            attend_back_block(a, x, &b);
+    const int64_t shown = block_at(a, 0, 0, a->rows).keys - from;
+    const int64_t at = shown > 0 ? shown : 0, left = n - at;
+    if (left > 0) {
+        clear_elements(a, element(a, x->dk.data, (from + at) * s->width),
+                       left * s->width);
+        clear_elements(a, element(a, x->dv.data, (from + at) * s->values),
+                       left * s->values);
     }
 }
 
-static void attend_back(void *arg, int64_t h, int worker)
+/* Gradients of the queries first .. end - 1 and of the keys from .. last - 1, as far as each comes
+ * from the others. */
+static void attend_back_part(const attention *a, int64_t h, const head_back *x,
+                             int64_t first, int64_t end, int64_t from, int64_t last,
+                             int of)
+{
+    const cr__attention_sizes *s = &a->s;
+    if (a->causal && of == OF_QUERIES && end < last)
+        last = end;
+    for (int64_t n; from < last; from += n) {
+        n = last - from < CR__GEMM_BLOCK ? last - from : CR__GEMM_BLOCK;
+        pack_keys(a, lines_from(a, x->k, from), n, s->width, x->room.k);
+        pack_keys(a, lines_from(a, x->v, from), n, s->values, x->room.v);
+        if (of & OF_KEYS)
+            clear_hidden(a, x, from, n);
+        for (int64_t i = first; i < end; i += a->rows) {
+            block b = block_at(a, h, i, a->rows < end - i ? a->rows : end - i);
+            b.from = from;
+            b.keys = b.keys - from < n ? b.keys - from : n;
+            if (b.keys > 0)
+                attend_back_block(a, x, &b, of);
+        }
+    }
+}
+
+/* The queries before this one are of blocks whose products have the order of chains. */
+static int64_t end_of_wide(const attention *a)
+{
+    const int64_t queries = a->s.queries;
+    return is_narrow(&a->s) || a->rows < 2 ? 0 : queries - (queries % a->rows == 1);
+}
+
+/* Heads are chunks; or, where these are too few, blocks of keys and some of queries, each of which
+ * computes the weights that it needs. */
+static void attend_back(void *arg, int64_t chunk, int worker)
 {
     const attention *a = arg;
     const cr__attention_sizes *s = &a->s;
+    const int64_t h = chunk / a->pieces, piece = chunk % a->pieces;
+    const int64_t of_keys = a->pieces - a->bands;
     const head_back x =
         head_back_at(a, h, (char *)a->kernel->scratch + (size_t)worker * a->bytes);
-    const int64_t end = is_narrow(s) || a->rows == 1 ? 0
-                        : s->queries % a->rows == 1  ? s->queries - 1
-                                                     : s->queries;
-    means_of_rows(a, h, &x);
-    for (int64_t from = 0; end && from < s->keys; from += CR__GEMM_BLOCK)
-        attend_back_keys(
-            a, h, &x, from,
-            s->keys - from < CR__GEMM_BLOCK ? s->keys - from : CR__GEMM_BLOCK, end);
-    for (int64_t first = end; first < s->queries; first += a->rows) {
-        const block b = block_at(a, h, first, a->rows);
-        attend_back_whole(a, worker, &x, &b);
+    const int64_t end = end_of_wide(a);
+    if (a->bands == 0) {
+        means_of_rows(a, h, &x, 0, s->queries);
+        if (end)
+            attend_back_part(a, h, &x, 0, end, 0, s->keys, OF_KEYS | OF_QUERIES);
+        for (int64_t first = end; first < s->queries; first += a->rows) {
+            const block b = block_at(a, h, first, a->rows);
+            attend_back_whole(a, worker, &x, &b);
+        }
+    } else if (piece < of_keys) {
+        const int64_t from = piece * CR__GEMM_BLOCK, left = s->keys - from;
+        means_of_rows(a, h, &x, 0, end);
+        attend_back_part(a, h, &x, 0, end, from,
+                         left < CR__GEMM_BLOCK ? s->keys : from + CR__GEMM_BLOCK,
+                         OF_KEYS);
+    } else {
+        const int64_t first = (piece - of_keys) * a->band, left = end - first;
+        const int64_t last = left < a->band ? end : first + a->band;
+        means_of_rows(a, h, &x, first, last);
+        attend_back_part(a, h, &x, first, last, 0, s->keys, OF_QUERIES);
     }
+}
+
+/* A head's pieces: five products together, or seven apart. */
+static void cut_heads(attention *a)
+{
+    const cr__attention_sizes *s = &a->s;
+    const int64_t team = a->kernel->workers ? cr__team_size(a->kernel->workers) : 1;
+    const int64_t rounds = (s->heads + team - 1) / team;
+    const int64_t keys = (s->keys + CR__GEMM_BLOCK - 1) / CR__GEMM_BLOCK;
+    a->pieces = 1, a->bands = 0;
+    if (end_of_wide(a) < s->queries || keys < 2 || 5 * rounds * team <= 8 * s->heads)
+        return;
+    a->band = a->rows < MOST_ROWS ? MOST_ROWS / a->rows * a->rows : a->rows;
+    a->bands = (s->queries + a->band - 1) / a->band;
+    a->pieces = keys + a->bands;
 }
 
 cr_status cr__attention_grad_kernel(const cr_kernel *kernel)
@@ -756,8 +817,9 @@ cr_status cr__attention_grad_kernel(const cr_kernel *kernel)
     backward places;
     a.pitch = pitch_of(a.s.keys < CR__GEMM_BLOCK ? a.s.keys : CR__GEMM_BLOCK, a.size);
     a.bytes = backward_room(&a.s, a.size, NULL, &places);
+    cut_heads(&a);
     if (a.rows)
-        cr_kernel_chunks(kernel, a.s.heads, attend_back, &a);
+        cr_kernel_chunks(kernel, a.s.heads * a.pieces, attend_back, &a);
     else
         clear_elements(&a, kernel->out.data, kernel->out.numel);
     return CR_OK;

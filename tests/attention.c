@@ -207,10 +207,14 @@ int main(void)
     cr_ctx *ctx = cr_open(NULL);
     for (int i = 0; i < (int)(sizeof shapes / sizeof *shapes); i++)
         test_shape(ctx, &shapes[i], (uint64_t)i + 1);
-    for (int i = 0; i < (int)(sizeof exacts / sizeof *exacts); i++) {
-        test_exact(ctx, &exacts[i], CR_F32, (uint64_t)i + 1);
-        test_exact(ctx, &exacts[i], CR_F64, (uint64_t)i + 1);
-    }
     cr_close(ctx);
+    for (int threads = 1; threads <= 7; threads += 6) { /* more than there are heads */
+        ctx = cr_open(&(cr_options){ .threads = threads });
+        for (int i = 0; i < (int)(sizeof exacts / sizeof *exacts); i++) {
+            test_exact(ctx, &exacts[i], CR_F32, (uint64_t)i + 1);
+            test_exact(ctx, &exacts[i], CR_F64, (uint64_t)i + 1);
+        }
+        cr_close(ctx);
+    }
     return done_testing();
 }

@@ -29,7 +29,7 @@ static void count_flops(void *arg, int64_t chunk, int worker)
         t->flops[worker * 8] += cr__peak_steps(PEAK_STEPS);
 }
 
-static double flops_per_second(cr_ctx *ctx, double *flops)
+CR__COLD static double flops_per_second(cr_ctx *ctx, double *flops)
 {
     const int size = cr__team_size(ctx->team);
     double all = 0;
@@ -56,7 +56,7 @@ static void go_through(void *arg, int64_t chunk, int worker)
         (void)cr__all_finite(CR_F32, src[0], to - from);
 }
 
-static double bytes_per_second(cr_ctx *ctx, const trial *t)
+CR__COLD static double bytes_per_second(cr_ctx *ctx, const trial *t)
 {
     const double bytes = (double)t->n * sizeof(float) * (t->map ? 2 : 1);
     int64_t begin = cr__nanoseconds();
@@ -70,7 +70,7 @@ static double better(double a, double b)
     return a > b ? a : b;
 }
 
-void cr__measure_machine(cr_ctx *ctx, cr__machine *machine)
+CR__COLD void cr__measure_machine(cr_ctx *ctx, cr__machine *machine)
 {
     cr__list list = { 0 };
     size_t bytes = MOST_BYTES;

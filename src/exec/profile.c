@@ -14,14 +14,14 @@
 
 /* ---- rows ---- */
 
-static uint32_t row_hash(const cr__profile_row *row)
+CR__COLD static uint32_t row_hash(const cr__profile_row *row)
 {
     return cr__hash_pointer(row->op) * 31 + cr__hash_pointer(row->site) * 7 +
            cr__hash_pointer(row->within) + row->copy;
 }
 
 /* Where the row's place, plus 1, stands in the index, or is to. */
-static uint32_t *find_place(const cr__profile *p, const cr__profile_row *key)
+CR__COLD static uint32_t *find_place(const cr__profile *p, const cr__profile_row *key)
 {
     const cr__profile_row *rows = p->rows.at;
     uint32_t *index = p->index.at;
@@ -36,7 +36,7 @@ static uint32_t *find_place(const cr__profile *p, const cr__profile_row *key)
 }
 
 /* The index is at most half full. */
-static bool grow_index(cr_ctx *ctx, cr__profile *p)
+CR__COLD static bool grow_index(cr_ctx *ctx, cr__profile *p)
 {
     size_t n = p->n_index ? 2 * p->n_index : 2 * FEWEST_ROWS;
     if (!cr__list_reserve(ctx, &p->index, n * sizeof(uint32_t)))
@@ -49,7 +49,7 @@ static bool grow_index(cr_ctx *ctx, cr__profile *p)
 }
 
 /* The place of the node's row, plus 1; 0 with the error. */
-static uint32_t find_row(cr__profile *p, const cr_tensor *x, bool copy)
+CR__COLD static uint32_t find_row(cr__profile *p, const cr_tensor *x, bool copy)
 {
     cr__profile_row key = {
         .op = x->op, .within = x->within, .site = x->site, .copy = copy
@@ -69,7 +69,7 @@ static uint32_t find_row(cr__profile *p, const cr_tensor *x, bool copy)
 
 /* ---- before anything is computed ---- */
 
-static bool reserve_slices(cr__plan *plan, cr__profile *p, size_t units)
+CR__COLD static bool reserve_slices(cr__plan *plan, cr__profile *p, size_t units)
 {
     const size_t team = (size_t)cr__team_size(plan->ctx->team);
     const size_t n = p->n_slices + (plan->n_order + (size_t)1) * team + 1;
@@ -79,7 +79,7 @@ static bool reserve_slices(cr__plan *plan, cr__profile *p, size_t units)
                              (p->n_members + units) * sizeof(uint32_t)));
 }
 
-bool cr__profile_prepare(cr__plan *plan)
+CR__COLD bool cr__profile_prepare(cr__plan *plan)
 {
     cr__profile *p = plan->ctx->profile;
     const uint32_t n = plan->single ? plan->n : plan->n_units;
@@ -103,7 +103,7 @@ bool cr__profile_prepare(cr__plan *plan)
 /* ---- what groups cost ---- */
 
 /* Of a contraction: the multiplications and additions of its definition, padding included. */
-static double flops_of(const cr__plan *plan, const cr__unit *unit)
+CR__COLD static double flops_of(const cr__plan *plan, const cr__unit *unit)
 {
     const cr__contract_info *info = unit->op->internal;
     if (unit->kind != CR__UNIT_CONTRACT)
@@ -124,15 +124,15 @@ static double flops_of(const cr__plan *plan, const cr__unit *unit)
 
 /* In nanoseconds, of so many threads; as if there were some limit where none is known. f64 has half
  * as many elements in a register. */
-static double limit_of(const cr__profile *p, double bytes, double flops)
+CR__COLD static double limit_of(const cr__profile *p, double bytes, double flops)
 {
     double memory = bytes / (p->machine.bandwidth > 0 ? p->machine.bandwidth : 1e10);
     double arithmetic = flops / (p->machine.flops > 0 ? p->machine.flops : 1e11);
     return 1e9 * (memory > arithmetic ? memory : arithmetic);
 }
 
-static cr__member_cost cost_of(const cr__plan *plan, const cr__profile *p,
-                               const cr__unit *unit)
+CR__COLD static cr__member_cost cost_of(const cr__plan *plan, const cr__profile *p,
+                                        const cr__unit *unit)
 {
     size_t in, out;
     cr__member_cost c = { .flops = flops_of(plan, unit) };
@@ -145,13 +145,13 @@ static cr__member_cost cost_of(const cr__plan *plan, const cr__profile *p,
     return c;
 }
 
-static void add_slice(cr__profile *p, cr__slice slice)
+CR__COLD static void add_slice(cr__profile *p, cr__slice slice)
 {
     ((cr__slice *)p->slices.at)[p->n_slices++] = slice;
 }
 
 /* The group's slice, and what other threads did of it. */
-static void trace_groups(cr_ctx *ctx, cr__profile *p, cr__slice slice)
+CR__COLD static void trace_groups(cr_ctx *ctx, cr__profile *p, cr__slice slice)
 {
     const int team = cr__team_size(ctx->team);
     cr__lane *lanes = p->lanes.at;
@@ -179,7 +179,7 @@ typedef struct members {
         unit; /* the next: of the order, behind its last, and in the group */
 } members;
 
-static const cr__unit *next_member(members *m)
+CR__COLD static const cr__unit *next_member(members *m)
 {
     while (!m->unit) {
         if (m->order == m->group)
@@ -191,13 +191,13 @@ static const cr__unit *next_member(members *m)
     return unit;
 }
 
-void cr__profile_begin_groups(cr_ctx *ctx)
+CR__COLD void cr__profile_begin_groups(cr_ctx *ctx)
 {
     ctx->profile->last = cr__nanoseconds();
 }
 
 /* Since when, and the time in nanoseconds; the next begins now. */
-static double take_time(cr__profile *p, cr__slice *slice)
+CR__COLD static double take_time(cr__profile *p, cr__slice *slice)
 {
     slice->begin = p->last;
     slice->end = p->last = cr__nanoseconds();
@@ -207,13 +207,13 @@ static double take_time(cr__profile *p, cr__slice *slice)
     return nanoseconds;
 }
 
-static void note_member(cr__profile *p, cr__slice *slice, uint32_t place)
+CR__COLD static void note_member(cr__profile *p, cr__slice *slice, uint32_t place)
 {
     if (p->traces && p->n_slices < MOST_SLICES)
         ((uint32_t *)p->members.at)[p->n_members++] = place - 1, slice->n++;
 }
 
-void cr__profile_groups(cr__plan *plan, uint32_t i, uint32_t n)
+CR__COLD void cr__profile_groups(cr__plan *plan, uint32_t i, uint32_t n)
 {
     cr__profile *p = plan->ctx->profile;
     cr__profile_row *rows = p->rows.at;
@@ -248,7 +248,7 @@ void cr__profile_groups(cr__plan *plan, uint32_t i, uint32_t n)
 }
 
 /* Each takes as long as the others. */
-void cr__profile_singles(cr__plan *plan)
+CR__COLD void cr__profile_singles(cr__plan *plan)
 {
     cr__profile *p = plan->ctx->profile;
     cr__profile_row *rows = p->rows.at;
@@ -267,13 +267,13 @@ void cr__profile_singles(cr__plan *plan)
 
 /* ---- runs ---- */
 
-void cr__profile_run_begins(cr_ctx *ctx)
+CR__COLD void cr__profile_run_begins(cr_ctx *ctx)
 {
     if (ctx->profile->depth++ == 0)
         ctx->profile->run_began = cr__nanoseconds();
 }
 
-void cr__profile_run_ends(cr_ctx *ctx)
+CR__COLD void cr__profile_run_ends(cr_ctx *ctx)
 {
     cr__profile *p = ctx->profile;
     if (--p->depth)
@@ -288,7 +288,7 @@ void cr__profile_run_ends(cr_ctx *ctx)
 
 /* ---- the calls ---- */
 
-static bool open_profile(cr_ctx *ctx)
+CR__COLD static bool open_profile(cr_ctx *ctx)
 {
     cr__list list = { 0 };
     if (ctx->profile)
@@ -300,7 +300,7 @@ static bool open_profile(cr_ctx *ctx)
     return true;
 }
 
-cr_status cr_profile_start_at(cr_ctx *ctx, cr_profile_opts opts)
+CR__COLD cr_status cr_profile_start_at(cr_ctx *ctx, cr_profile_opts opts)
 {
     if (!ctx)
         return CR_ERR_NULL;
@@ -323,7 +323,7 @@ cr_status cr_profile_start_at(cr_ctx *ctx, cr_profile_opts opts)
     return CR_OK;
 }
 
-cr_status cr_profile_stop(cr_ctx *ctx)
+CR__COLD cr_status cr_profile_stop(cr_ctx *ctx)
 {
     if (!ctx)
         return CR_ERR_NULL;
@@ -338,7 +338,7 @@ cr_status cr_profile_stop(cr_ctx *ctx)
 
 /* ---- the environment ---- */
 
-void cr__profile_open(cr_ctx *ctx)
+CR__COLD void cr__profile_open(cr_ctx *ctx)
 {
     const char *wish = getenv("CHAINRULE_PROFILE");
     if (!wish || !*wish || strcmp(wish, "0") == 0)
@@ -348,7 +348,7 @@ void cr__profile_open(cr_ctx *ctx)
         ctx->profile->file = table ? "" : wish;
 }
 
-void cr__profile_close(cr_ctx *ctx)
+CR__COLD void cr__profile_close(cr_ctx *ctx)
 {
     cr__profile *p = ctx->profile;
     if (!p)

@@ -46,7 +46,7 @@ static void add_cost(cr__cost *to, const cr__cost *from)
     to->limit += from->limit;
 }
 
-static uint32_t sum_costs(const cr__profile *p, bool by_line, cost_sum *sums)
+CR__COLD static uint32_t sum_costs(const cr__profile *p, bool by_line, cost_sum *sums)
 {
     const cr__profile_row *rows = p->rows.at;
     uint32_t n = 0;
@@ -64,7 +64,7 @@ static uint32_t sum_costs(const cr__profile *p, bool by_line, cost_sum *sums)
     return n;
 }
 
-static void sort_by_time(cost_sum *sums, uint32_t n)
+CR__COLD static void sort_by_time(cost_sum *sums, uint32_t n)
 {
     for (uint32_t i = 1; i < n; i++) {
         const cost_sum moved = sums[i];
@@ -81,8 +81,8 @@ static double percent(double part, double whole)
     return whole > 0 ? 100 * part / whole : 0;
 }
 
-static void put_cost(profile_out *out, const cr__profile *p, const cost_sum *sum,
-                     double all)
+CR__COLD static void put_cost(profile_out *out, const cr__profile *p, const cost_sum *sum,
+                              double all)
 {
     const cr__cost *c = &sum->cost;
     char limit[16] = "";
@@ -94,7 +94,8 @@ static void put_cost(profile_out *out, const cr__profile *p, const cost_sum *sum
              1e-6 * c->bytes, 1e-9 * c->flops, limit, sum->label);
 }
 
-static void put_time(profile_out *out, double nanoseconds, double all, const char *what)
+CR__COLD static void put_time(profile_out *out, double nanoseconds, double all,
+                              const char *what)
 {
     put_line(out, "%11.3f %6.1f %*s%s\n", 1e-6 * nanoseconds, percent(nanoseconds, all),
              40, "", what);
@@ -103,7 +104,8 @@ static void put_time(profile_out *out, double nanoseconds, double all, const cha
 /* Of more rows the longest are told. */
 #define MOST_TOLD_ROWS 60
 
-static void put_rows(profile_out *out, const cr__profile *p, bool by_line, double all)
+CR__COLD static void put_rows(profile_out *out, const cr__profile *p, bool by_line,
+                              double all)
 {
     cost_sum *sums = p->sums.at, rest = { .label = "others" };
     uint32_t n = sum_costs(p, by_line, sums);
@@ -122,7 +124,7 @@ static void put_rows(profile_out *out, const cr__profile *p, bool by_line, doubl
 }
 
 /* False with the error, or if there is no profile. */
-static bool put_table(cr_ctx *ctx, profile_out *out)
+CR__COLD static bool put_table(cr_ctx *ctx, profile_out *out)
 {
     cr__profile *p = ctx->profile;
     if (!p ||
@@ -145,7 +147,7 @@ static bool put_table(cr_ctx *ctx, profile_out *out)
 /* ---- the trace ---- */
 
 /* As the inside of a string of JSON. */
-static void put_word(profile_out *out, const char *word)
+CR__COLD static void put_word(profile_out *out, const char *word)
 {
     for (; word && *word; word++) {
         if (*word == '"' || *word == '\\')
@@ -163,7 +165,8 @@ static const cr__profile_row *member_of(const cr__profile *p, const cr__slice *s
 
 #define MOST_NAMED 40 /* members in a slice's arguments */
 
-static void put_members(profile_out *out, const cr__profile *p, const cr__slice *s)
+CR__COLD static void put_members(profile_out *out, const cr__profile *p,
+                                 const cr__slice *s)
 {
     put_line(out, "\"operations\":\"");
     for (uint32_t i = 0; i < s->n && i < MOST_NAMED; i++) {
@@ -186,7 +189,7 @@ static void put_members(profile_out *out, const cr__profile *p, const cr__slice 
 }
 
 /* Times are in microseconds there. */
-static void put_slice(profile_out *out, const cr__profile *p, const cr__slice *s)
+CR__COLD static void put_slice(profile_out *out, const cr__profile *p, const cr__slice *s)
 {
     put_line(out,
              ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":%d,\"ts\":%.3f,\"dur\":%.3f,\"name\":\"",
@@ -201,7 +204,7 @@ static void put_slice(profile_out *out, const cr__profile *p, const cr__slice *s
     put_line(out, "}}");
 }
 
-static void put_trace(cr_ctx *ctx, profile_out *out)
+CR__COLD static void put_trace(cr_ctx *ctx, profile_out *out)
 {
     const cr__profile *p = ctx->profile;
     CR__FP_GUARD();
@@ -221,7 +224,7 @@ static void put_trace(cr_ctx *ctx, profile_out *out)
 
 /* ---- the calls ---- */
 
-size_t cr_profile_format(cr_ctx *ctx, char *text, size_t capacity)
+CR__COLD size_t cr_profile_format(cr_ctx *ctx, char *text, size_t capacity)
 {
     profile_out out = { .text = { .at = text, .capacity = text ? capacity : 0 } };
     if (out.text.capacity)
@@ -229,7 +232,8 @@ size_t cr_profile_format(cr_ctx *ctx, char *text, size_t capacity)
     return ctx && put_table(ctx, &out) ? out.text.length : 0;
 }
 
-static cr_status check_file(cr_ctx *ctx, const char *what, const FILE *file, bool traced)
+CR__COLD static cr_status check_file(cr_ctx *ctx, const char *what, const FILE *file,
+                                     bool traced)
 {
     if (!ctx)
         return CR_ERR_NULL;
@@ -242,14 +246,14 @@ static cr_status check_file(cr_ctx *ctx, const char *what, const FILE *file, boo
     return CR_OK;
 }
 
-static cr_status was_written(cr_ctx *ctx, const char *what, FILE *file)
+CR__COLD static cr_status was_written(cr_ctx *ctx, const char *what, FILE *file)
 {
     if (!ferror(file))
         return CR_OK;
     return cr_fail(ctx, CR_ERR_IO, "%s: the file cannot be written", what);
 }
 
-cr_status cr_profile_print(cr_ctx *ctx, FILE *file)
+CR__COLD cr_status cr_profile_print(cr_ctx *ctx, FILE *file)
 {
     profile_out out = { .file = file };
     cr_status status = check_file(ctx, "profile_print", file, false);
@@ -258,7 +262,7 @@ cr_status cr_profile_print(cr_ctx *ctx, FILE *file)
     return put_table(ctx, &out) ? was_written(ctx, "profile_print", file) : ctx->status;
 }
 
-cr_status cr_profile_trace(cr_ctx *ctx, FILE *file)
+CR__COLD cr_status cr_profile_trace(cr_ctx *ctx, FILE *file)
 {
     profile_out out = { .file = file };
     cr_status status = check_file(ctx, "profile_trace", file, true);
@@ -268,7 +272,7 @@ cr_status cr_profile_trace(cr_ctx *ctx, FILE *file)
     return was_written(ctx, "profile_trace", file);
 }
 
-bool cr__write_profile(cr_ctx *ctx, const char *name)
+CR__COLD bool cr__write_profile(cr_ctx *ctx, const char *name)
 {
     profile_out out = { .file = *name ? fopen(name, "w") : stderr };
     if (!out.file)

@@ -197,7 +197,8 @@ struct cr_op {
     bool widens CR_ZERO;
 
     /* The sum of two cotangents of one tensor, x being a node of this operation, if there is a
-     * cheaper way to it than adding all elements: of x only a part is not zero. NULL: there is not. */
+     * cheaper way to it than adding all elements: of x only a part is not zero. NULL: there is
+     * not. */
     cr_tensor *(*add_to)(cr_tensor *sum, cr_tensor *x) CR_ZERO;
 
     /* The library's other kinds: how to run it. Its form depends on the kind; not for users. */

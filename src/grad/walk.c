@@ -197,7 +197,7 @@ void cr__walk_prune(cr__walk *walk, cr_tensor *const *nodes, cr_tensor *const *x
 /* ---- the chain rule ---- */
 
 /* The sum of two cotangents. */
-static cr_tensor *add(cr__walk *walk, cr_tensor *sum, cr_tensor *g)
+static cr_tensor *sum_of_two(cr__walk *walk, cr_tensor *sum, cr_tensor *g)
 {
     cr_tensor *cheaper = g->op && g->op->add_to ? g->op->add_to(sum, g) : NULL;
     if (!cheaper && walk->ctx->status == CR_OK)
@@ -210,7 +210,7 @@ CR__INLINE bool arrive(cr__walk *walk, const cr_tensor *node, cr_tensor *cotange
 {
     cr_tensor **sum = &walk->cotangents[node->walk - 1];
     if (*sum)
-        cotangent = add(walk, *sum, cotangent);
+        cotangent = sum_of_two(walk, *sum, cotangent);
     *sum = cotangent;
     return cotangent;
 }

@@ -305,7 +305,8 @@ typedef struct cr__view_info {
 typedef struct cr__contract_info {
     void (*job)(const cr_tensor *out, const cr__strided *a, const cr__strided *b,
                 cr__gemm_job *job);
-    void (*conv)(const cr_tensor *out, const int64_t *a, const int64_t *b, cr__conv *conv);
+    void (*conv)(const cr_tensor *out, const int64_t *a, const int64_t *b,
+                 cr__conv *conv);
 } cr__contract_info;
 
 /* CR_OP_OPAQUE. What an operation declares of a node: NULL: what is in cr_op. */

@@ -1,5 +1,5 @@
 /* Convolutions as matrix products (kernel.h): which matrices, and where their elements are. */
-#include "direct.h"
+#include "sliding.h"
 #include <string.h>
 
 /* The outermost dim of each operand and of the result, and the second one. */
@@ -96,7 +96,7 @@ static void batch_groups(cr__gemm_job *job, const cr__conv *c, int64_t a, int64_
 
 /* ---- without matrices ---- */
 
-/* Whether elements are as direct.h has them. */
+/* Whether elements are as sliding.h has them. */
 static bool is_direct(const cr__conv *c)
 {
     bool is = c->dtype == CR_F32 && c->ndim <= CR__PLANE;

@@ -1,9 +1,9 @@
-/* Convolutions that have a place for each position (direct.h): how lines are laid out, weights
- * packed, and positions cut into vectors. The arithmetic is in direct_body.h. */
-#include "direct.h"
+/* Convolutions that have a place for each position (sliding.h): how lines are laid out, weights
+ * packed, and positions cut into vectors. The arithmetic is in sliding_body.h. */
+#include "sliding.h"
 #include <string.h>
 
-#define CR__TEMPLATE "direct_body.h"
+#define CR__TEMPLATE "sliding_body.h"
 #include "for_each_set.h"
 
 #define KERNEL(S) &direct_kernel##S

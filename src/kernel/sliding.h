@@ -1,9 +1,9 @@
 /* Convolutions of f32 in one or two dims without matrices of patches: vectors are read where
  * they lie, from the image itself or from a copy of a band of its lines with their padding.
- * direct.c computes what has a place for each position, direct_weight.c what is a sum over
+ * sliding.c computes what has a place for each position, sliding_weight.c what is a sum over
  * them, both in the order of sums of kernel.h. */
-#ifndef CR_KERNEL_DIRECT_H
-#define CR_KERNEL_DIRECT_H
+#ifndef CR_KERNEL_SLIDING_H
+#define CR_KERNEL_SLIDING_H
 
 #include "rows.h"
 

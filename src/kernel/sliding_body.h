@@ -1,4 +1,4 @@
-/* The inner loops of convolutions (direct.h) in one instruction set: a template over vec.h. */
+/* The inner loops of convolutions (sliding.h) in one instruction set: a template over vec.h. */
 
 /* A tile's sums fill the registers. */
 #if CR__REGISTERS == 32 && !defined(CR__SANITIZED)

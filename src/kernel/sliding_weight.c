@@ -1,7 +1,7 @@
-/* The weights' gradient (direct.h), sums over positions: a lane for each row of c, which is
+/* The weights' gradient (sliding.h), sums over positions: a lane for each row of c, which is
  * transposed block by block, and threes of taps or channels for whose elements of x vectors
  * are multiplied by. The sums are transposed in the end. */
-#include "direct.h"
+#include "sliding.h"
 #include <string.h>
 
 #define MOST_PIECES 64 /* images of a band, at most */

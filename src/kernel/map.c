@@ -327,73 +327,97 @@ LINSPACE(f32_linspace, float, (float))
 LINSPACE(half_linspace, float, odd_f32)
 LINSPACE(f64_linspace, double, (double))
 
-/* Calls for each element of a random source: at, and words, its block of PER elements. */
-#define RANDOM(name, T, PER, expression)                                            \
-    LOOP_KERNEL(name)                                                               \
-    {                                                                               \
-        T *out = dst;                                                               \
-        const int64_t first = *(const int64_t *)src[0];                             \
-        (void)step;                                                                 \
-        const cr__random_params *p = src[1];                                        \
-        uint32_t words[4] = { 0 };                                                  \
-        for (int64_t i = 0; i < n; i++) {                                           \
-            int at = (int)((first + i) % PER);                                      \
-            if (i == 0 || at == 0)                                                  \
-                cr__philox(words, (uint64_t)((first + i) / PER), p->draw, p->seed); \
-            out[i] = expression;                                                    \
-        }                                                                           \
-    }
+/* Two words, one behind the other in memory, as 64 bits. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define CR__PAIRED(first, second) ((first) << 32 | ((second)&UINT32_MAX))
+#else
+#define CR__PAIRED(first, second) ((second) << 32 | ((first)&UINT32_MAX))
+#endif
+#define CR__TEMPLATE "philox_body.h"
+#include "for_each_set.h"
+#define PHILOX_BLOCKS(S) philox_blocks##S
+static void (*const philox_blocks[CR__ISAS])(uint32_t *, uint64_t, int64_t,
+                                             const cr__random_params *) = {
+    CR__EACH_SET(PHILOX_BLOCKS)
+};
 
-RANDOM(f32_rand, float, 4, (float)(words[at] >> 8) * 0x1p-24f)
-/* Those of f32 rounded down, so that they stay below 1. */
-RANDOM(bf16_rand, float, 4, (float)(words[at] >> 24) * 0x1p-8f)
-RANDOM(f16_rand, float, 4, (float)(words[at] >> 21) * 0x1p-11f)
-RANDOM(f64_rand, double, 2, cr__uniform53(words + 2 * at))
+/* Elements whose words are made at once, and their words: blocks of PER elements. */
+#define DRAWN        128
+#define DRAWN_BLOCKS (DRAWN / 2 + 1)
 
-#define NORMALS 64
-
-/* Box and Muller (1958), in place of u in (0, 1], of v in [0, 1): of a pair the first has the
- * cosine. */
-static void normals(double *u, const double *v, int64_t first, int n)
+/* The words of n elements from the first on, and of all of its block. */
+static void draw_words(uint32_t *words, const void *params, int64_t first, int64_t n,
+                       int per)
 {
-    double angle[2][NORMALS];
-    int count[2] = { 0, 0 };
-    for (int i = 0; i < n; i++) {
-        int odd = (first + i) & 1;
-        angle[odd][count[odd]++] = 6.283185307179586 * v[i];
-    }
-    elementary(CR__MAP_cos, angle[0], count[0]);
-    elementary(CR__MAP_sin, angle[1], count[1]);
-    elementary(CR__MAP_log, u, n);
-    for (int i = 0; i < n; i++)
-        u[i] *= -2;
-    elementary(CR__MAP_sqrt, u, n);
-    for (int i = 0; i < n; i++)
-        u[i] *= angle[(first + i) & 1][i / 2];
+    const int64_t block = first / per;
+    philox_blocks[cr__isa_in_use()](words, (uint64_t)block,
+                                    (first + n - 1) / per - block + 1, params);
 }
 
-/* As RANDOM, of uniform numbers U and V. */
-#define NORMAL(name, T, PER, U, V)                                            \
-    RANDOM(name##_u, double, PER, U)                                          \
-    RANDOM(name##_v, double, PER, V)                                          \
-    LOOP_KERNEL(name)                                                         \
-    {                                                                         \
-        T *out = dst;                                                         \
-        for (int64_t first = *(const int64_t *)src[0]; n > 0; n -= NORMALS) { \
-            const void *from[2] = { &first, src[1] };                         \
-            const int some = n < NORMALS ? (int)n : NORMALS;                  \
-            double u[NORMALS], v[NORMALS];                                    \
-            name##_u(u, from, step, some);                                    \
-            name##_v(v, from, step, some);                                    \
-            normals(u, v, first, some);                                       \
-            for (int i = 0; i < some; i++)                                    \
-                *out++ = (T)u[i];                                             \
-            first += some;                                                    \
-        }                                                                     \
+/* Elements of a random source: w is at the words of one, of which it has 4 / PER. */
+#define RANDOM(name, T, PER, expression)                                         \
+    LOOP_KERNEL(name)                                                            \
+    {                                                                            \
+        T *out = dst;                                                            \
+        uint32_t words[4 * DRAWN_BLOCKS];                                        \
+        (void)step;                                                              \
+        for (int64_t first = *(const int64_t *)src[0], some; n > 0; n -= some) { \
+            some = n < DRAWN ? n : DRAWN;                                        \
+            draw_words(words, src[1], first, some, PER);                         \
+            const uint32_t *w = words + first % PER * (4 / PER);                 \
+            for (int64_t i = 0; i < some; i++, w += 4 / PER)                     \
+                *out++ = expression;                                             \
+            first += some;                                                       \
+        }                                                                        \
     }
-NORMAL(f32_randn, float, 4, ((double)words[at & 2] + 1) * 0x1p-32,
-       words[at | 1] * 0x1p-32)
-NORMAL(f64_randn, double, 2, 1 - cr__uniform53(words), cr__uniform53(words + 2))
+
+RANDOM(f32_rand, float, 4, (float)(int32_t)(*w >> 8) * 0x1p-24f)
+/* Those of f32 rounded down, so that they stay below 1. */
+RANDOM(bf16_rand, float, 4, (float)(int32_t)(*w >> 24) * 0x1p-8f)
+RANDOM(f16_rand, float, 4, (float)(int32_t)(*w >> 21) * 0x1p-11f)
+RANDOM(f64_rand, double, 2, cr__uniform53(w))
+
+/* Box and Muller (1958), of pairs u in (0, 1] and v in [0, 1): the first of a pair has the cosine,
+ * the second one the sine. */
+static void normals(double *out, int odd, int n, double *u, double *v)
+{
+    const int pairs = (odd + n + 1) / 2;
+    double sine[DRAWN_BLOCKS];
+    for (int i = 0; i < pairs; i++)
+        sine[i] = v[i] *= 6.283185307179586;
+    elementary(CR__MAP_cos, v, pairs);
+    elementary(CR__MAP_sin, sine, pairs);
+    elementary(CR__MAP_log, u, pairs);
+    for (int i = 0; i < pairs; i++)
+        u[i] *= -2;
+    elementary(CR__MAP_sqrt, u, pairs);
+    for (int i = odd; i < odd + n; i++)
+        *out++ = u[i / 2] * (i & 1 ? sine[i / 2] : v[i / 2]);
+}
+
+/* Of uniform numbers U and V, of WORDS words of a pair. */
+#define NORMAL(name, T, WORDS, U, V)                                             \
+    LOOP_KERNEL(name)                                                            \
+    {                                                                            \
+        T *out = dst;                                                            \
+        uint32_t words[4 * DRAWN_BLOCKS];                                        \
+        double u[DRAWN_BLOCKS], v[DRAWN_BLOCKS], all[DRAWN];                     \
+        (void)step;                                                              \
+        for (int64_t first = *(const int64_t *)src[0], some; n > 0; n -= some) { \
+            some = n < DRAWN ? n : DRAWN;                                        \
+            draw_words(words, src[1], first, some, 8 / WORDS);                   \
+            const uint32_t *w = words + first % (8 / WORDS) / 2 * WORDS;         \
+            const int odd = (int)(first & 1), pairs = (odd + (int)some + 1) / 2; \
+            for (int i = 0; i < pairs; i++, w += WORDS)                          \
+                u[i] = U, v[i] = V;                                              \
+            normals(all, odd, (int)some, u, v);                                  \
+            for (int64_t i = 0; i < some; i++)                                   \
+                *out++ = (T)all[i];                                              \
+            first += some;                                                       \
+        }                                                                        \
+    }
+NORMAL(f32_randn, float, 2, ((double)w[0] + 1) * 0x1p-32, w[1] * 0x1p-32)
+NORMAL(f64_randn, double, 4, 1 - cr__uniform53(w), cr__uniform53(w + 2))
 
 /* The first of them has row 0. */
 static cr__map_fn *const sources[][CR_DTYPES] = {

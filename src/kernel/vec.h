@@ -26,6 +26,7 @@
  *     [any] (m)            whether a lane is set
  *     v_split(a, b, out)   out[0]: the even lanes of a, and of b behind them; out[1]: the odd ones
  *     v_weave(a, b, out)   its inverse
+ *     l_product(a, b)  of the lower halves of the lanes of two vul
  *     d_gather(p, i)       p[i], lane by lane; i is a vl
  *     [store_mask load_mask]   bools of a mask's lanes; the lanes whose bool is not 0
  *     [take] (p, n)        the first n elements at p, the other lanes being 0; all if n is as
@@ -96,6 +97,7 @@
 #define v_abs              CR__V(v_abs)
 #define v_copysign         CR__V(v_copysign)
 #define v_scale            CR__V(v_scale)
+#define l_product          CR__V(l_product)
 #define v_split            CR__V(v_split)
 #define v_weave            CR__V(v_weave)
 #define v_store_mask       CR__V(v_store_mask)

@@ -68,6 +68,10 @@ CR__FN vd d_sel(vmd m, vd a, vd b)
 {
     return _mm256_blendv_pd(b, a, (vd)m);
 }
+CR__FN vul l_product(vul a, vul b)
+{
+    return (vul)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+}
 CR__FN void v_split(vf a, vf b, vf *out)
 {
     const __m256d even = (__m256d)_mm256_shuffle_ps(a, b, 0x88),

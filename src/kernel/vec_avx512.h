@@ -85,6 +85,10 @@ CR__FN vf v_min(vf a, vf b)
 {
     return _mm512_min_ps(a, b);
 }
+CR__FN vul l_product(vul a, vul b)
+{
+    return (vul)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+}
 CR__FN void v_split(vf a, vf b, vf *out)
 {
     const __m512i even =

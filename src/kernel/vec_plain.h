@@ -31,6 +31,10 @@ CR__FN vd d_sel(vmd m, vd a, vd b)
 {
     return (vd)((m & (vl)a) | (~m & (vl)b));
 }
+CR__FN vul l_product(vul a, vul b)
+{
+    return (a & UINT32_MAX) * (b & UINT32_MAX);
+}
 CR__FN void v_split(vf a, vf b, vf *out)
 {
     vf even = a, odd = b;

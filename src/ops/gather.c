@@ -8,12 +8,24 @@
 
 /* ---- gather ---- */
 
+#define PLACES_AT_ONCE 64
+
 static void move_row(const cr__pick *w, cr__pick_place p, int64_t n)
 {
-    const cr_array *x = &w->kernel->in[0], *out = &w->kernel->out;
-    size_t size = cr_dtype_size(out->dtype);
-    for (int64_t i = 0; i < n; i++)
-        cr__move_one(out->data, p.each + i, x->data, cr__pick_other(w, p, i), size);
+    const char *x = w->kernel->in[0].data;
+    const int64_t size = (int64_t)cr_dtype_size(w->kernel->out.dtype);
+    char *out = (char *)w->kernel->out.data + p.each * size;
+    int64_t places[PLACES_AT_ONCE];
+    for (int64_t i = 0, some; i < n; i += some, out += some * size) {
+        some = n - i < PLACES_AT_ONCE ? n - i : PLACES_AT_ONCE;
+        cr__pick_others(w, p, i, some, places);
+        if (size == 4)
+            for (int64_t k = 0; k < some; k++)
+                memcpy(out + k * 4, x + places[k] * 4, 4);
+        else
+            for (int64_t k = 0; k < some; k++)
+                cr__move_one(out, k, x, places[k], (size_t)size);
+    }
 }
 
 static cr_status gather_shape(cr_infer *infer)

@@ -120,6 +120,26 @@ cr__pick_place cr__pick_at(const cr__pick *w, const int64_t *at)
     return p;
 }
 
+#define PLACES(T)                                   \
+    for (int64_t k = 0; k < n; k++, first += along) \
+    places[k] = first + (int64_t)((const T *)index)[k] * step
+
+void cr__pick_others(const cr__pick *w, cr__pick_place p, int64_t i, int64_t n,
+                     int64_t *places)
+{
+    const cr_array *x = &w->kernel->in[1];
+    const int64_t along = w->other.strides[w->ndim - 1], step = w->step;
+    const void *index =
+        (const char *)x->data + (p.index + i) * (int64_t)cr_dtype_size(x->dtype);
+    int64_t first = p.other + i * along;
+    if (x->dtype == CR_I64)
+        PLACES(int64_t);
+    else if (x->dtype == CR_I32)
+        PLACES(int32_t);
+    else
+        PLACES(uint8_t);
+}
+
 static void pick_chunk(void *arg, int64_t chunk, int worker)
 {
     const cr__pick *w = arg;

@@ -86,6 +86,10 @@ CR__INLINE int64_t cr__pick_other(const cr__pick *w, cr__pick_place p, int64_t i
     return p.other + i * w->other.strides[last] + index * w->step;
 }
 
+/* The same of n from the i-th on. */
+void cr__pick_others(const cr__pick *w, cr__pick_place p, int64_t i, int64_t n,
+                     int64_t *places);
+
 /* The whole walk, row by row. */
 void cr__pick_all(cr__pick *w, cr__pick_row *row);
 

@@ -276,10 +276,11 @@ static void free_kept_pieces(cr_ctx *ctx)
         }
 }
 
-/* A kept block of the class, or, rather than fresh pages, of the next few. */
+/* A kept block of the class, or, rather than fresh pages, of the next few: small blocks are none,
+ * and each size keeps its own. */
 static cr__buffer *take_kept(cr__memory *memory, int size_class)
 {
-    int last = size_class + STEPS / 4;
+    int last = size_class < STEPS ? size_class : size_class + STEPS / 4;
     if (size_class == NO_CLASS)
         return NULL;
     for (int c = size_class; c <= last && c < CR__SIZE_CLASSES; c++) {

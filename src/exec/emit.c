@@ -4,8 +4,14 @@
 #define TILE      512 /* elements; two registers of doubles, 8 KiB */
 #define ROW_BYTES (16 << 10)
 
-/* Nanoseconds an element takes besides its maps; roughly. */
-#define LEAST_COST 0.05
+/* Nanoseconds an element takes besides its maps, and for a reduction; roughly. */
+#define LEAST_COST  0.05
+#define REDUCE_COST 0.1
+
+/* Of short rows there are so many elements, and rows, at a time, and bytes of their values. */
+#define AT_ONCE     1024
+#define MOST_ROWS   256
+#define VALUE_BYTES (32 << 10)
 
 /* ---- memory ---- */
 
@@ -17,19 +23,33 @@ static char *carve(char **at, size_t bytes)
     return memory;
 }
 
-/* Of each use and each result there are at most one load and one number, and of instructions
- * and registers three. */
-static size_t divide(cr__program *p, char **at, size_t n, size_t members)
+static size_t blocks_of_all(const cr__group *group)
 {
+    return (size_t)((group->shape->numel - 1) / CR__BLOCK + 1);
+}
+
+/* Of each use and each result there are at most one load and one number, three instructions,
+ * and four registers. */
+static size_t divide(cr__program *p, char **at, const cr__group *group)
+{
+    const size_t n = group->places, members = group->count;
     char *begin = *at;
     p->numbers = carve(at, n * CR__BLOCK_BYTES);
     p->code = (cr__instruction *)(void *)carve(at, 3 * n * sizeof *p->code);
-    p->regs = (cr__reg *)(void *)carve(at, 3 * n * sizeof *p->regs);
+    p->regs = (cr__reg *)(void *)carve(at, 4 * n * sizeof *p->regs);
     p->outer = (cr__strided *)(void *)carve(at, n * sizeof *p->outer);
-    p->strided = (cr__strided *)(void *)carve(at, n * sizeof *p->strided);
+    p->strided = (cr__strided *)(uintptr_t)((uintptr_t)p->outer + n * sizeof *p->outer);
     p->last_use = (uint16_t *)(void *)carve(at, members * sizeof *p->last_use);
+    p->read_as = (uint8_t *)(void *)carve(at, members);
+    p->spread = (uint16_t *)(void *)carve(at, members * sizeof *p->spread);
     p->temps = (uint16_t *)(void *)carve(at, 3 * n * sizeof *p->temps);
     p->joins = (uint8_t *)carve(at, members);
+    if (cr__is_row_program(group)) {
+        p->levels = (cr__level *)(void *)carve(at, (members + 1) * sizeof *p->levels);
+        p->reductions = (cr__row_reduction *)(void *)carve(at, group->reductions *
+                                                                   sizeof *p->reductions);
+        p->blocks = carve(at, group->of_all * blocks_of_all(group) * CR__ACCUMULATOR);
+    }
     return (size_t)(*at - begin);
 }
 
@@ -37,12 +57,31 @@ size_t cr__program_bytes(const cr__group *group)
 {
     cr__program p;
     char *at = NULL;
-    return divide(&p, &at, group->places, group->count) + 64;
+    return divide(&p, &at, group) + 64;
 }
 
 /* ---- members ---- */
 
-/* Which member reads which last, and the length of rows. */
+/* How a member's value is read, in a row program. */
+enum {
+    READ_LATER = 1,  /* element by element, in a later level */
+    READ_SPREAD = 2, /* one for all elements of a row */
+};
+
+/* The unit reads what a member makes. */
+static void note_member_reader(cr__program *p, const cr__unit *unit, const cr__unit *made)
+{
+    if (p->last_use[made->place] != made->place)
+        p->joins[made->place] = CR__JOIN_NEVER;
+    p->last_use[made->place] = unit->place;
+    if (made->role == CR__ROW && !cr__is_row_map(unit))
+        p->read_as[made->place] |= READ_SPREAD;
+    if (made->role == CR__EACH && made->level != unit->level)
+        p->read_as[made->place] |= READ_LATER;
+}
+
+/* Which member reads which last, and how; and the length of rows over which operands can be
+ * read in place. */
 static void look_ahead(cr__program *p)
 {
     const cr__plan *plan = p->plan;
@@ -53,14 +92,14 @@ static void look_ahead(cr__program *p)
         unit->place = place;
         p->last_use[place] = place;
         p->joins[place] = 0;
+        p->read_as[place] = 0;
         for (uint32_t k = 0; k < unit->n_uses && unit->kind != CR__UNIT_CONTRACT; k++) {
             const cr__use *use = &plan->uses[unit->uses + k];
             const cr__unit *made = cr__member(p, use);
-            int64_t row = made ? p->length : cr__row_of(plan, use);
-            if (made && p->last_use[made->place] != made->place)
-                p->joins[made->place] = CR__JOIN_NEVER;
+            int64_t row =
+                made || cr__is_row_map(unit) ? p->length : cr__row_of(plan, use);
             if (made)
-                p->last_use[made->place] = place;
+                note_member_reader(p, unit, made);
             p->length = row < p->length ? row : p->length;
         }
     }
@@ -85,22 +124,50 @@ static void free_temps(cr__program *p, const cr__unit *unit, const cr__use *cons
     }
 }
 
-static uint16_t operand_register(cr__program *p, const cr__use *use)
+/* The register of an earlier level, or of rows' values, in this level. */
+static uint16_t register_again(cr__program *p, uint16_t reg)
 {
-    const cr__unit *made = cr__member(p, use);
-    return made ? made->reg : cr__outside(p, use);
+    cr__reg again = p->regs[reg];
+    if (again.kind != CR__REG_BOUND && again.kind != CR__REG_BUFFER)
+        return reg;
+    again.looked = CR_DTYPE_DEFAULT;
+    return cr__new_reg(p, again);
 }
 
+static uint16_t operand_register(cr__program *p, const cr__unit *unit, const cr__use *use)
+{
+    const cr__unit *made = cr__member(p, use);
+    if (!made)
+        return cr__is_row_map(unit) ? cr__outside_row(p, use) : cr__outside(p, use);
+    if (made->role == CR__ROW && !cr__is_row_map(unit))
+        return register_again(p, p->spread[made->place]);
+    return made->level == unit->level ? made->reg : register_again(p, made->reg);
+}
+
+/* Of the unit's memory. */
 static uint16_t bound(cr__program *p, const cr__unit *unit)
 {
-    bool looked = unit->flags & CR__TRACED;
+    bool by_rows = unit->role == CR__ROW, looked = !by_rows && unit->flags & CR__TRACED;
     p->n_looked += looked;
     return cr__new_reg(p,
-                       (cr__reg){ .kind = CR__REG_BOUND,
+                       (cr__reg){ .kind = by_rows ? CR__REG_OF_VALUES : CR__REG_BOUND,
                                   .data = cr__unit_data(p->plan, unit),
                                   .looked = looked ? unit->dtype : CR_DTYPE_DEFAULT,
                                   .size = (uint8_t)cr_dtype_size((cr_dtype)unit->dtype),
                                   .step = 1 });
+}
+
+/* What the unit is computed into. */
+static uint16_t result_register(cr__program *p, const cr__unit *unit)
+{
+    const cr_dtype dtype = (cr_dtype)unit->dtype;
+    if (unit->flags & CR__STORED && !cr__is_half(dtype))
+        return bound(p, unit);
+    if (unit->role == CR__ROW)
+        return cr__new_value(p, cr__register_dtype(dtype));
+    if (p->read_as[unit->place] & READ_LATER)
+        return cr__new_buffer(p, cr_dtype_size(cr__register_dtype(dtype)));
+    return cr__new_temp(p, cr__register_dtype(dtype));
 }
 
 /* What was computed in f32 becomes a value of its type: in the register, for members that
@@ -132,7 +199,8 @@ static bool is_its_operand(const cr__program *p, const cr__unit *unit, uint16_t 
     if (map->code != CR__MAP_cast)
         return false;
     if (to == CR_F32)
-        return cr__is_half(from) && !cr__member(p, use) && !(unit->flags & CR__STORED) &&
+        return cr__is_half(from) && !(p->read_as[unit->place] & READ_LATER) &&
+               !cr__member(p, use) && !(unit->flags & CR__STORED) &&
                p->regs[src].kind == CR__REG_TEMP;
     return cr__is_half(to) && from == CR_F32 && p->last_use[unit->place] == unit->place &&
            p->regs[src].step == 1;
@@ -143,16 +211,12 @@ static void add_map(cr__program *p, cr__unit *unit, cr__map_fn *fn, const uint16
                     uint32_t n)
 {
     const cr__map *map = unit->op->internal;
-    const cr_dtype dtype = (cr_dtype)unit->dtype;
-    if (unit->flags & CR__STORED && !cr__is_half(dtype))
-        unit->reg = bound(p, unit);
-    else
-        unit->reg = cr__new_temp(p, cr__register_dtype(dtype));
+    unit->reg = result_register(p, unit);
     cr__instruction *code =
         cr__add_instruction(p, map->source ? CR__INDEX : CR__MAP, unit->reg);
     code->fn = fn;
-    p->cost +=
-        cr__map_cost(map->code, n ? (cr_dtype)p->plan->uses[unit->uses].dtype : dtype);
+    p->cost += cr__map_cost(map->code, n ? (cr_dtype)p->plan->uses[unit->uses].dtype
+                                         : (cr_dtype)unit->dtype);
     for (uint32_t k = 0; k < n; k++) {
         code->step[k] = p->regs[src[k]].step;
         cr__add_source(code, src[k]);
@@ -172,7 +236,7 @@ static void emit_map(cr__program *p, cr__unit *unit)
     for (uint32_t k = 0; k < n && !joined; k++)
         uses[k] = &p->plan->uses[unit->uses + k];
     for (uint32_t k = 0; k < n; k++)
-        src[k] = uses[k] ? operand_register(p, uses[k]) : src[0];
+        src[k] = uses[k] ? operand_register(p, unit, uses[k]) : src[0];
     if (!joined && is_its_operand(p, unit, src[0]))
         unit->reg = src[0];
     else
@@ -191,52 +255,229 @@ static void emit_root(cr__program *p, cr__unit *unit)
         unit->reg =
             cr__new_reg(p, (cr__reg){ .kind = CR__REG_PRODUCT, .size = size, .step = 1 });
     else
-        p->result = operand_register(p, &p->plan->uses[unit->uses]);
+        p->result = operand_register(p, unit, &p->plan->uses[unit->uses]);
 }
 
-/* Temporaries in the worker's memory, behind its blocks. */
-static void place_temps(cr__program *p)
+/* ---- row programs ---- */
+
+/* The rows' values, for maps of the shape: one for a row at a time, or all elements. */
+static void spread_values(cr__program *p, const cr__unit *unit)
 {
-    int64_t size = p->temp_size ? p->temp_size : 4;
-    size_t blocks = (size_t)p->n_blocks * CR__BLOCK_BYTES;
+    uint8_t size = p->regs[unit->reg].size;
+    if (!(p->read_as[unit->place] & READ_SPREAD))
+        return;
+    uint16_t to = p->is_short ? cr__new_buffer(p, size) : cr__new_block(p, size);
+    cr__add_source(cr__add_instruction(p, p->is_short ? CR__REPEAT : CR__SPREAD, to),
+                   unit->reg);
+    p->spread[unit->place] = to;
+}
+
+/* Code for tiles ends: what the level's reductions come to is known. */
+static void begin_row_code(cr__program *p)
+{
+    cr__level *level = &p->levels[p->level];
+    if (level->row_code >= 0)
+        return;
+    level->row_code = p->n_code;
+    for (int i = level->reduction; i < p->n_reductions; i++)
+        if (!p->reductions[i].of_all)
+            spread_values(p, p->reductions[i].unit);
+}
+
+static void end_level(cr__program *p)
+{
+    begin_row_code(p);
+    cr__level *level = &p->levels[p->level++];
+    level->end = p->n_code;
+    level->reg_end = p->n_regs;
+    level->reduction_end = p->n_reductions;
+}
+
+static void begin_level(cr__program *p)
+{
+    p->levels[p->level] = (cr__level){
+        .code = p->n_code, .row_code = -1, .reg = p->n_regs, .reduction = p->n_reductions
+    };
+}
+
+/* A register that holds all elements, for reductions: of one that holds the only element. */
+static uint16_t all_elements(cr__program *p, uint16_t one, cr_dtype dtype)
+{
+    if (p->regs[one].step)
+        return one;
+    uint16_t all = cr__new_temp(p, dtype);
+    cr__instruction *code = cr__add_instruction(p, CR__MAP, all);
+    code->fn = cr__map_find(CR__MAP_copy, dtype, dtype);
+    code->step[0] = 0;
+    cr__add_source(code, one);
+    return all;
+}
+
+static void emit_reduction(cr__program *p, cr__unit *unit)
+{
+    const cr__reduce_info *info = unit->op->internal;
+    const cr_dtype dtype = (cr_dtype)cr__input(unit->node, 0)->dtype;
+    const cr__use *use = &p->plan->uses[unit->uses];
+    uint16_t src = operand_register(p, unit, use);
+    src = all_elements(p, src, dtype);
+    cr__row_reduction *r = &p->reductions[p->n_reductions++];
+    *r = (cr__row_reduction){ .unit = unit,
+                              .ending = cr__ending_of(unit->node),
+                              .of_all = unit->role == CR__ALL };
+    cr__reduce_find(info->code, dtype, &r->kernel);
+    if (r->of_all) {
+        r->blocks = p->blocks;
+        p->blocks += blocks_of_all(p->group) * CR__ACCUMULATOR;
+        unit->reg = src;
+    } else {
+        unit->reg = unit->flags & CR__STORED ? bound(p, unit)
+                                             : cr__new_value(p, (cr_dtype)unit->dtype);
+    }
+    r->reg = unit->reg;
+    cr__instruction *code = cr__add_instruction(p, CR__REDUCE, unit->reg);
+    cr__add_source(code, src);
+    code->extra = r;
+    p->cost += REDUCE_COST;
+    free_temps(p, unit, &use, 1, &src);
+}
+
+static void emit_rows(cr__program *p)
+{
+    const cr__plan *plan = p->plan;
+    begin_level(p);
+    for (uint32_t at = p->group->first; at; at = plan->units[at - 1].next) {
+        cr__unit *unit = &plan->units[at - 1];
+        for (; p->level < unit->level; begin_level(p))
+            end_level(p);
+        if (unit->kind == CR__UNIT_REDUCE) {
+            emit_reduction(p, unit);
+            continue;
+        }
+        if (cr__is_inside(p, unit))
+            continue;
+        if (cr__is_row_map(unit))
+            begin_row_code(p);
+        emit_map(p, unit);
+        if (cr__is_row_map(unit))
+            spread_values(p, unit);
+    }
+    end_level(p);
+}
+
+/* ---- the worker's memory ---- */
+
+static size_t temp_bytes(const cr__program *p, int64_t tile)
+{
+    return (size_t)(tile * (p->temp_size ? p->temp_size : 4)) * (size_t)p->n_temps;
+}
+
+/* Rows of a block that are to be reduced are one tile if the L1 cache holds them. */
+static void choose_tile(cr__program *p)
+{
     p->tile = TILE;
-    /* Rows of one block that are to be reduced are one tile if the L1 cache holds them. */
     if (p->group->root) {
         int64_t length = p->numel / p->plan->units[p->group->root - 1].shape->numel;
         while (length <= CR__BLOCK && p->tile < length &&
-               2 * p->tile * size * p->n_temps <= ROW_BYTES)
+               temp_bytes(p, 2 * p->tile) <= ROW_BYTES)
             p->tile *= 2;
     }
-    while (p->tile > 32 &&
-           (size_t)(p->tile * size) * (size_t)p->n_temps + blocks > CR__TEMP_BYTES)
+    const size_t blocks = (size_t)p->n_blocks * CR__BLOCK_BYTES;
+    while (p->tile > 32 && temp_bytes(p, p->tile) + blocks > CR__TEMP_BYTES)
         p->tile /= 2;
-    CR__ASSERT((size_t)(p->tile * size) * (size_t)p->n_temps + blocks <= CR__TEMP_BYTES);
+}
+
+static int64_t fewer(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many rows at a time, and how much of them. */
+static void choose_rows(cr__program *p)
+{
+    const int64_t size = p->temp_size ? p->temp_size : 4;
+    p->batch = 1;
+    choose_tile(p);
+    if (p->is_short) {
+        int64_t bytes = 8 * p->row;
+        p->batch = fewer(AT_ONCE / p->row, MOST_ROWS);
+        p->batch = fewer(p->batch, (int64_t)VALUE_BYTES / (8 * (p->n_values + 1)));
+        p->batch = fewer(p->batch, (int64_t)CR__ROW_BYTES / (bytes * (p->n_buffers + 1)));
+        p->batch = fewer(p->batch, (int64_t)CR__TEMP_BYTES / (bytes * (p->n_temps + 1)));
+        p->batch = p->batch < 1 ? 1 : p->batch;
+        p->tile = (p->batch * p->row + 31) / 32 * 32;
+    } else if (p->group->length && p->row <= CR__BLOCK) {
+        int64_t pieces =
+            p->row * size * p->n_temps <= ROW_BYTES ? 1 : (p->row - 1) / p->tile + 1;
+        p->tile = ((p->row - 1) / pieces / 32 + 1) * 32;
+    }
+}
+
+/* Buffers, blocks, values of rows, accumulators, temporaries. */
+static void place_registers(cr__program *p)
+{
+    const size_t blocks = (size_t)p->n_buffers * cr__buffer_bytes(p);
+    const size_t values = blocks + (size_t)p->n_blocks * CR__BLOCK_BYTES;
+    const size_t value = (size_t)(8 * p->batch + 63) / 64 * 64;
+    const size_t accs = values + (size_t)p->n_values * value;
+    const size_t acc = CR__LANES * CR__ACCUMULATOR + CR__ROW_TREE;
+    const size_t temps = accs + (size_t)p->n_reductions * acc;
+    const size_t temp = (size_t)(p->tile * (p->temp_size ? p->temp_size : 4));
+    CR__ASSERT(temps + temp * (size_t)p->n_temps <= CR__SCRATCH_BYTES);
+    for (int i = 0; i < p->n_reductions; i++) {
+        p->reductions[i].acc = accs + (size_t)i * acc;
+        p->reductions[i].tree = p->reductions[i].acc + CR__LANES * CR__ACCUMULATOR;
+    }
     for (int i = 0; i < p->n_regs; i++) {
         cr__reg *reg = &p->regs[i];
+        size_t n = reg->outer;
         if (reg->kind == CR__REG_TEMP)
-            reg->data = (char *)(blocks + (uintptr_t)(reg->outer * p->tile * size));
+            reg->data = (char *)(temps + n * temp);
         else if (reg->kind == CR__REG_BLOCK)
-            reg->data = (char *)((uintptr_t)reg->outer * CR__BLOCK_BYTES);
+            reg->data = (char *)(blocks + n * CR__BLOCK_BYTES);
+        else if (reg->kind == CR__REG_VALUE)
+            reg->data = (char *)(values + n * value);
+        else if (reg->kind == CR__REG_BUFFER)
+            reg->data = (char *)(n * cr__buffer_bytes(p));
+    }
+}
+
+/* ---- a group ---- */
+
+static void emit_maps(cr__program *p)
+{
+    const cr__plan *plan = p->plan;
+    for (uint32_t at = p->group->first; at; at = plan->units[at - 1].next) {
+        cr__unit *unit = &plan->units[at - 1];
+        if (at == p->group->root)
+            emit_root(p, unit);
+        else if (!cr__is_inside(p, unit))
+            emit_map(p, unit);
     }
 }
 
 void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memory)
 {
     char *at = (char *)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
+    const int64_t numel = group->shape->numel;
     *p = (cr__program){ .plan = plan,
                         .group = group,
                         .number = (uint32_t)(group - plan->groups),
-                        .numel = group->shape->numel,
+                        .numel = numel,
                         .cost = LEAST_COST,
-                        .nonfinite = &plan->nonfinite };
-    divide(p, &at, group->places, group->count);
+                        .nonfinite = &plan->nonfinite,
+                        .batch = 1 };
+    divide(p, &at, group);
     look_ahead(p);
     cr__find_joins(p);
-    for (uint32_t i = group->first; i; i = plan->units[i - 1].next) {
-        if (i == group->root)
-            emit_root(p, &plan->units[i - 1]);
-        else if (!cr__is_inside(p, &plan->units[i - 1]))
-            emit_map(p, &plan->units[i - 1]);
+    if (!cr__is_row_program(group)) {
+        emit_maps(p);
+        choose_tile(p);
+    } else {
+        p->row = group->length ? group->length : CR__BLOCK;
+        p->rows = (numel - 1) / p->row + 1;
+        p->is_short = p->row < CR__SHORT_ROW;
+        emit_rows(p);
+        choose_rows(p);
     }
-    place_temps(p);
+    place_registers(p);
 }

@@ -114,8 +114,6 @@ typedef struct cr__unit {
  *   operands in the group, and one more behind a reduction over rows. There is no root. */
 typedef struct cr__group {
     const cr__shape *shape; /* of the maps, or what the reduction is of; NULL: no maps */
-    int64_t length;         /* of rows that have values; 0: none have */
-    uint32_t reductions;    /* that are not the root */
     uint32_t root;          /* the unit that has code of its own: place plus 1, or 0 */
     uint32_t first;         /* its first unit: place plus 1 */
     uint32_t count;
@@ -124,6 +122,11 @@ typedef struct cr__group {
     uint32_t late;   /* in the order: the first of those that wait for it; 0: none */
     uint32_t next;   /* the next of those that wait for the same; 0: none. Before: what it
                         waits for */
+    uint32_t length; /* of rows that have values; 0: none have */
+    uint16_t reductions; /* that are not the root; */
+    uint16_t of_all;     /* and of these over everything */
+    uint16_t width;      /* bytes of all elements in registers, of one place */
+    bool crosses;        /* maps of the shape read rows' values */
     bool waits;
 #ifdef CR_DEBUG
     uint32_t ran; /* the place at which it does: verify.c */
@@ -146,7 +149,7 @@ typedef struct cr__slot {
     uint32_t read_in, written_in; /* jobs: launch.c */
 #ifdef CR_DEBUG
     uint32_t holds;      /* verify.c: the unit whose value it holds, place plus 1; */
-    uint32_t reads;      /* the last unit of the group to read that; */
+    uint32_t reads;      /* which unit of the group is the last to read that; */
     uint32_t written_by; /* and the last place at which a group of a job writes it */
 #endif
 } cr__slot;
@@ -191,6 +194,9 @@ typedef struct cr__plan {
     size_t new_bytes;       /* of all slots that are not old */
     const cr_tensor *stale; /* a value that is wanted, and cannot be had any more */
 } cr__plan;
+
+/* Row buffers of a worker, at most: what one level makes and another reads. */
+#define CR__ROW_BYTES ((size_t)192 << 10)
 
 /* A program's size, in units: long enough to fuse whatever occurs, short enough for its code
  * and registers to stay in the cache. */
@@ -271,6 +277,9 @@ void cr__blame(cr_ctx *ctx, cr_tensor *const *nodes, size_t n);
 bool cr__look_at_known(cr_ctx *ctx, cr_tensor *const *targets, size_t n);
 
 /* ---- what they ask ---- */
+
+/* Whether the look repeats each of numel elements for a row, in order. */
+bool cr__looks_by_rows(const cr__look *look, int64_t numel);
 
 CR__INLINE size_t cr__unit_bytes(const cr__unit *unit)
 {

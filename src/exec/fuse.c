@@ -1,8 +1,9 @@
 /* Units become groups. Groups are made backwards: units are placed from the last to the
  * first, so that when a unit's turn comes all its readers in this run are placed. Until then
  * unit->group is the highest number of a group that reads it, which is the first of them to
- * run. The unit joins that group, by the first of the rules that applies, or begins one,
- * whose number is above all there are. Either way, which is the invariant:
+ * run, and unit->role is what that group takes it for. The unit joins that group, or another
+ * that runs no later and reads what the unit reads, by the first of the rules that applies; or
+ * begins one, whose number is above all there are. Either way, which is the invariant:
  *
  *     a unit's group has a number no smaller than any of its readers'
  *
@@ -10,49 +11,155 @@
  *
  * CR__STORED: somebody reads the value that does not find it in the group's registers:
  * another group, the same one but not element by element, or what comes after the run. */
-#include "exec.h"
+#include "program.h"
 
 /* Operands, not of maps, that a group waits for while they take memory: a sum of very many values would
  * have all of them at once, where added in portions they die early. */
 #define MAX_READS 8
 
+/* Reductions of one program. */
+#define MAX_REDUCTIONS 16
+
+/* Which group was the last to read a value that the run finds, or an old one: of the last few
+ * of these values, taken in turn. */
+#define READERS 16
+typedef struct fusion {
+    cr__plan *plan;
+    int next;
+    struct {
+        const void *value;
+        uint32_t group;
+    } readers[READERS];
+} fusion;
+
 /* ---- reading ---- */
 
-/* The group reads a value: element by element in its own shape (direct), or otherwise. */
-static void read_by(cr__plan *plan, const cr__use *use, uint32_t group, bool direct)
+/* What identifies a value that is no unit to compute; NULL: it is one, or is small. */
+static const void *found_value(const cr__plan *plan, const cr__use *use)
 {
+    const cr__unit *unit = &plan->units[use->unit];
+    if (use->kind == CR__USE_KNOWN)
+        return use->at.data;
+    return use->kind == CR__USE_UNIT && unit->kind == CR__UNIT_OLD ? unit : NULL;
+}
+
+/* Its place among the last few; -1: it is none. */
+static int find_reader(const fusion *f, const void *value)
+{
+    int i = READERS;
+    while (i-- > 0 && f->readers[i].value != value)
+        ;
+    return i;
+}
+
+static void note_reader(fusion *f, const void *value, uint32_t group)
+{
+    int i = find_reader(f, value);
+    if (i < 0) {
+        i = f->next;
+        f->next = (i + 1) % READERS;
+    }
+    f->readers[i].value = value;
+    f->readers[i].group = group;
+}
+
+bool cr__looks_by_rows(const cr__look *look, int64_t numel)
+{
+    const cr__layout *x = &look->layout;
+    int d = x->ndim;
+    int64_t stride = 1;
+    while (d > 0 && (x->strides[d - 1] == 0 || x->dims[d - 1] == 1))
+        d--;
+    while (d > 0 && (x->strides[d - 1] == stride || x->dims[d - 1] == 1))
+        stride *= x->dims[--d];
+    return d == 0 && x->offset == 0 && stride == numel && numel > 1;
+}
+
+/* Whether the reader, in a group of that kind, takes the unit element by element, and for
+ * what. */
+static bool takes(const cr__plan *plan, const cr__group *group, const cr__unit *reader,
+                  const cr__use *use, cr__role *role)
+{
+    const cr__unit *unit = &plan->units[use->unit];
+    const cr__look *look = cr__use_look(plan, use);
+    *role = reader->kind == CR__UNIT_MAP && reader->role == CR__ROW ? CR__ROW : CR__EACH;
+    if (!group->shape || reader->kind == CR__UNIT_CONTRACT)
+        return false;
+    if (!look)
+        return true;
+    if (*role == CR__ROW)
+        return look->whole;
+    if (cr__uses_each(plan, use))
+        return true;
+    *role = CR__ROW;
+    return reader->kind == CR__UNIT_MAP && cr__looks_by_rows(look, unit->shape->numel);
+}
+
+/* The reader, in that group, reads a value. */
+static void read_by(fusion *f, const cr__unit *reader, const cr__use *use, uint32_t group)
+{
+    cr__plan *plan = f->plan;
     cr__unit *unit = &plan->units[use->unit];
+    const void *found = found_value(plan, use);
+    cr__role role;
+    if (found && !use->look &&
+        (reader->shape->numel > 1 || reader->kind == CR__UNIT_REDUCE))
+        note_reader(f, found, group);
     if (use->kind != CR__USE_UNIT || unit->kind == CR__UNIT_OLD)
         return;
     plan->groups[group].reads += unit->kind != CR__UNIT_MAP && unit->shape->numel > 1;
+    bool direct = takes(plan, &plan->groups[group], reader, use, &role);
     if (unit->group && group != unit->group)
         unit->flags |= CR__STORED | CR__READ_BY_OTHERS;
     if (group > unit->group) {
         unit->flags &= (uint16_t)~CR__INDIRECT;
         unit->group = group;
+        unit->role = (uint8_t)role;
     }
     if (!direct)
-        unit->flags |= CR__STORED | (group == unit->group ? CR__INDIRECT : 0u);
+        unit->flags |= CR__STORED;
+    if (group == unit->group && (!direct || unit->role != role))
+        unit->flags |= CR__INDIRECT;
 }
 
-/* ---- rules ---- */
+/* ---- what a group may hold ---- */
 
-/* A new group with the unit as its only one; 0 with the error. */
-static uint32_t begin_group(cr__plan *plan, const cr__unit *unit)
+/* What of a group changes when a unit joins it. */
+typedef struct joining {
+    cr__role role;  /* of the unit */
+    bool by_rows;   /* it becomes a row program */
+    int64_t length; /* of its rows */
+    bool of_all, crosses;
+} joining;
+
+/* Whether rows of that length can be cut for threads at whole blocks of all elements. */
+static bool splits(int64_t length, int64_t numel)
 {
-    cr__list *list = &plan->ctx->run_lists[CR__GROUPS];
-    if (!cr__list_reserve(plan->ctx, list,
-                          ((size_t)plan->n_groups + 1) * sizeof *plan->groups))
-        return 0;
-    plan->groups = list->at;
-    cr__group *group = &plan->groups[plan->n_groups];
-    *group = (cr__group){ 0 };
-    group->shape = unit->kind == CR__UNIT_MAP ? unit->shape : unit->inner;
-    if (unit->kind != CR__UNIT_MAP)
-        group->root = (uint32_t)(unit - plan->units) + 1;
-    if (unit->flags & CR__CAN_FAIL && !plan->fails)
-        plan->fails = plan->n_groups;
-    return plan->n_groups++;
+    int64_t rows = numel / length, least = CR__BLOCK;
+    for (; least > 1 && length % 2 == 0; length /= 2)
+        least /= 2;
+    return numel <= 16 * CR__BLOCK || rows / least >= 16;
+}
+
+/* The length of rows that the unit has one value for each of; false: the group has others. */
+static bool finds_rows(const cr__group *group, const cr__unit *unit, int64_t *length)
+{
+    const int64_t n = unit->shape->numel, all = group->shape->numel, found = all / n;
+    if (n * found != all || found < 2 || found > CR__LONG_ROW ||
+        (*length && *length != found))
+        return false;
+    *length = found;
+    return true;
+}
+
+static size_t register_size(const cr__unit *unit)
+{
+    return cr_dtype_size(cr__register_dtype((cr_dtype)unit->dtype));
+}
+
+static cr__role reduction_role(const cr__unit *unit)
+{
+    return unit->shape->numel == 1 ? CR__ALL : CR__ROW;
 }
 
 /* Whether the unit reads a contraction that could be the root of its group. */
@@ -68,24 +175,114 @@ static bool reads_product(const cr__plan *plan, const cr__unit *unit)
     return false;
 }
 
-/* The group of the reader that runs first, if it reads element by element in the same shape.
- * A group that has a product for its root waits for no other one. */
-static uint32_t join_reader(cr__plan *plan, const cr__unit *unit)
+/* Whether the unit can be computed in the group, which reads it as it is, or not at all; and
+ * what becomes of the group then. */
+static bool fits_group(const cr__plan *plan, const cr__unit *unit, uint32_t g,
+                       joining *to)
 {
-    if (unit->kind != CR__UNIT_MAP || !unit->group || unit->flags & CR__INDIRECT)
+    const cr__group *group = &plan->groups[g];
+    const cr__unit *root = group->root ? &plan->units[group->root - 1] : NULL;
+    const bool is_read = unit->group == g, reduces = unit->kind == CR__UNIT_REDUCE;
+    if (unit->kind != CR__UNIT_MAP && (!reduces || !unit->inner))
+        return false;
+    if (!group->shape || group->count >= CR__MAX_PROGRAM || group->reads >= MAX_READS ||
+        (root && !(root->kind == CR__UNIT_REDUCE && root->inner) &&
+         !cr__is_epilogue(plan, group)) ||
+        group->reductions >= MAX_REDUCTIONS)
+        return false;
+    *to = (joining){ .role = reduces   ? reduction_role(unit)
+                             : is_read ? (cr__role)unit->role
+                                       : CR__EACH,
+                     .length = group->length,
+                     .of_all = group->of_all,
+                     .crosses = group->crosses };
+    if (reduces ? unit->inner != group->shape || (is_read && unit->role != CR__ROW)
+                : to->role == CR__EACH && unit->shape != group->shape)
+        return false;
+    to->by_rows = group->reductions || to->role != CR__EACH || (root && !is_read);
+    if (to->by_rows && group->shape->numel == 1)
+        return false;
+    /* A group that has a product for its root waits for no other one. */
+    if (cr__is_epilogue(plan, group))
+        return !to->by_rows && !reads_product(plan, unit);
+    if (root && to->by_rows) {
+        to->of_all |= root->shape->numel == 1;
+        if (root->shape->numel != 1 && !finds_rows(group, root, &to->length))
+            return false;
+    }
+    to->of_all |= to->role == CR__ALL;
+    if (to->role == CR__ROW && !finds_rows(group, unit, &to->length))
+        return false;
+    to->crosses |= to->role == CR__ROW && is_read;
+    const size_t width = group->width + (to->role == CR__EACH ? register_size(unit) : 0);
+    if (to->crosses && width * (size_t)to->length > CR__ROW_BYTES)
+        return false;
+    return !to->of_all || !to->length || splits(to->length, group->shape->numel);
+}
+
+static void make_row_program(cr__plan *plan, cr__group *group)
+{
+    cr__unit *root = &plan->units[group->root - 1];
+    root->role = (uint8_t)reduction_role(root);
+    if (root->role == CR__ALL)
+        group->of_all++;
+    group->reductions = 1;
+    group->root = 0;
+}
+
+static uint32_t join_group(cr__plan *plan, cr__unit *unit, uint32_t g, const joining *to)
+{
+    cr__group *group = &plan->groups[g];
+    if (to->by_rows && group->root)
+        make_row_program(plan, group);
+    group->length = (uint32_t)to->length;
+    group->crosses = to->crosses;
+    if (unit->kind == CR__UNIT_REDUCE)
+        group->reductions++;
+    if (to->role == CR__ALL)
+        group->of_all++;
+    unit->role = (uint8_t)to->role;
+    return g;
+}
+
+/* ---- rules ---- */
+
+/* A new group with the unit as its only one; 0 with the error. */
+static uint32_t begin_group(fusion *f, cr__unit *unit)
+{
+    cr__plan *plan = f->plan;
+    cr__list *list = &plan->ctx->run_lists[CR__GROUPS];
+    if (!cr__list_reserve(plan->ctx, list,
+                          ((size_t)plan->n_groups + 1) * sizeof *plan->groups))
         return 0;
-    const cr__group *group = &plan->groups[unit->group];
-    bool fits = group->shape && group->shape == unit->shape &&
-                group->count < CR__MAX_PROGRAM && group->reads < MAX_READS &&
-                !(cr__is_epilogue(plan, group) && reads_product(plan, unit));
-    return fits ? unit->group : 0;
+    plan->groups = list->at;
+    cr__group *group = &plan->groups[plan->n_groups];
+    *group = (cr__group){ 0 };
+    unit->role = CR__EACH;
+    group->shape = unit->kind == CR__UNIT_MAP ? unit->shape : unit->inner;
+    if (unit->kind != CR__UNIT_MAP)
+        group->root = (uint32_t)(unit - plan->units) + 1;
+    if (unit->flags & CR__CAN_FAIL && !plan->fails)
+        plan->fails = plan->n_groups;
+    return plan->n_groups++;
+}
+
+/* The group of the reader that runs first. */
+static uint32_t join_reader(fusion *f, cr__unit *unit)
+{
+    joining to;
+    if (!unit->group || unit->flags & CR__INDIRECT ||
+        !fits_group(f->plan, unit, unit->group, &to))
+        return 0;
+    return join_group(f->plan, unit, unit->group, &to);
 }
 
 /* A contraction becomes the root of the maps that read it first, if they have none. */
-static uint32_t lead_reader(cr__plan *plan, const cr__unit *unit)
+static uint32_t lead_reader(fusion *f, cr__unit *unit)
 {
+    cr__plan *plan = f->plan;
     if (unit->kind != CR__UNIT_CONTRACT || !unit->group || unit->flags & CR__INDIRECT ||
-        unit->shape->numel < 2 || !cr__takes_panels(unit))
+        unit->role != CR__EACH || unit->shape->numel < 2 || !cr__takes_panels(unit))
         return 0;
     cr__group *group = &plan->groups[unit->group];
     if (!group->shape || group->root || cr__is_row_program(group))
@@ -96,46 +293,139 @@ static uint32_t lead_reader(cr__plan *plan, const cr__unit *unit)
     return unit->group;
 }
 
-static uint32_t (*const rules[])(cr__plan *, const cr__unit *) = {
-    join_reader,
-    lead_reader,
-    begin_group,
-};
+/* The group that reads the operand, and runs first of those. */
+static uint32_t reading_group(const fusion *f, const cr__use *use)
+{
+    const cr__plan *plan = f->plan;
+    const void *found = found_value(plan, use);
+    if (found) {
+        int i = find_reader(f, found);
+        return i < 0 ? 0 : f->readers[i].group;
+    }
+    return use->kind == CR__USE_UNIT ? plan->units[use->unit].group : 0;
+}
+
+/* A group that reads the unit's operand, and runs as early as its readers. */
+static uint32_t join_by(fusion *f, cr__unit *unit, const cr__use *use)
+{
+    joining to;
+    uint32_t g = use->look ? 0 : reading_group(f, use);
+    if (!g || g <= unit->group || !fits_group(f->plan, unit, g, &to))
+        return 0;
+    return join_group(f->plan, unit, g, &to);
+}
+
+/* A group that reads an operand of the unit, or of the map that it reduces. */
+static uint32_t join_sibling(fusion *f, cr__unit *unit)
+{
+    const cr__plan *plan = f->plan;
+    const cr__use *uses = &plan->uses[unit->uses];
+    const bool reduces = unit->kind == CR__UNIT_REDUCE && unit->inner;
+    uint32_t g = 0;
+    if (unit->shape->numel == 1 && !reduces)
+        return 0;
+    for (uint32_t k = 0; k < unit->n_uses && !g; k++)
+        g = join_by(f, unit, &uses[k]);
+    if (g || !reduces || uses[0].look || uses[0].kind != CR__USE_UNIT)
+        return g;
+    const cr__unit *of = &plan->units[uses[0].unit];
+    for (uint32_t k = 0; k < of->n_uses && !g && of->kind == CR__UNIT_MAP; k++)
+        g = join_by(f, unit, &plan->uses[of->uses + k]);
+    return g;
+}
+
+static uint32_t (*const rules[])(fusion *, cr__unit *) = { join_reader, lead_reader,
+                                                           join_sibling, begin_group };
 
 /* ---- placing ---- */
 
-static bool place_unit(cr__plan *plan, cr__unit *unit)
+static bool place_unit(fusion *f, cr__unit *unit)
 {
+    cr__plan *plan = f->plan;
     uint32_t read_by_first = unit->group, g = 0;
     for (int i = 0; !g && i < CR__COUNT(rules); i++)
-        g = rules[i](plan, unit);
+        g = rules[i](f, unit);
     if (!g)
         return false;
     CR__ASSERT(g >= read_by_first);
     cr__group *group = &plan->groups[g];
     if (read_by_first && read_by_first != g)
         unit->flags |= CR__STORED | CR__READ_BY_OTHERS;
-    if (unit->kind != CR__UNIT_MAP && !(cr__is_epilogue(plan, group)))
+    if (unit->kind != CR__UNIT_MAP && unit->role == CR__EACH &&
+        !cr__is_epilogue(plan, group))
         unit->flags |= CR__STORED;
     unit->group = g;
     unit->next = group->first;
     group->first = (uint32_t)(unit - plan->units) + 1;
     group->count++;
     group->places += unit->n_uses + 1;
-    for (uint32_t k = 0; k < unit->n_uses; k++) {
-        const cr__use *use = &plan->uses[unit->uses + k];
-        bool direct =
-            group->shape && unit->kind != CR__UNIT_CONTRACT && cr__uses_each(plan, use);
-        read_by(plan, use, g, direct);
-    }
+    if (unit->kind == CR__UNIT_MAP && unit->role == CR__EACH)
+        group->width += (uint16_t)register_size(unit);
+    for (uint32_t k = 0; k < unit->n_uses; k++)
+        read_by(f, unit, &plan->uses[unit->uses + k], g);
     return true;
+}
+
+/* ---- levels ---- */
+
+/* The unit that makes the operand in the same group; NULL: it is made outside. */
+static cr__unit *made_inside(const cr__plan *plan, const cr__unit *unit,
+                             const cr__use *use)
+{
+    cr__unit *made = &plan->units[use->unit];
+    bool inside = use->kind == CR__USE_UNIT && made->kind != CR__UNIT_OLD &&
+                  made->group == unit->group;
+    return inside ? made : NULL;
+}
+
+/* Level 0 is of rows' values that wait for nothing in the group. */
+static int find_levels(cr__plan *plan, const cr__group *group)
+{
+    int most = 1;
+    for (uint32_t at = group->first; at; at = plan->units[at - 1].next) {
+        cr__unit *unit = &plan->units[at - 1];
+        int level = !cr__is_row_map(unit);
+        for (uint32_t k = 0; k < unit->n_uses; k++) {
+            const cr__unit *made = made_inside(plan, unit, &plan->uses[unit->uses + k]);
+            if (made &&
+                made->level + (made->role == CR__ROW && !cr__is_row_map(unit)) > level)
+                level = made->level + (made->role == CR__ROW && !cr__is_row_map(unit));
+        }
+        unit->level = (uint8_t)level;
+        most = level > most ? level : most;
+    }
+    return most;
+}
+
+/* The units in the order in which they are computed: by levels, and in a level rows' values
+ * that are computed of others last. */
+static void sort_by_levels(cr__plan *plan, cr__group *group, int levels)
+{
+    uint32_t first = group->first, *link = &group->first;
+    for (int key = 0; key < 2 * levels + 2; key++)
+        for (uint32_t *at = &first, next; *at; *at = next) {
+            cr__unit *unit = &plan->units[*at - 1];
+            next = unit->next;
+            if (2 * unit->level + cr__is_row_map(unit) != key) {
+                at = &unit->next;
+                next = *at;
+                continue;
+            }
+            *link = (uint32_t)(unit - plan->units) + 1;
+            link = &unit->next;
+        }
+    *link = 0;
 }
 
 bool cr__fuse(cr__plan *plan)
 {
+    fusion f = { .plan = plan };
     plan->n_groups = 1;
     for (uint32_t i = plan->n_units; i-- > plan->n_old;)
-        if (!place_unit(plan, &plan->units[i]))
+        if (!place_unit(&f, &plan->units[i]))
             return false;
+    for (uint32_t g = 1; g < plan->n_groups; g++)
+        if (cr__is_row_program(&plan->groups[g]))
+            sort_by_levels(plan, &plan->groups[g], find_levels(plan, &plan->groups[g]));
     return true;
 }

@@ -75,7 +75,7 @@ static void job_chunk(void *arg, int64_t chunk, int worker)
 
 static bool is_small(const cr__group *group)
 {
-    return !group->root && group->shape->numel > 1 &&
+    return !group->root && !cr__is_row_program(group) && group->shape->numel > 1 &&
            NS_PER_MAP * (double)group->shape->numel * (group->count + 1) < SMALL;
 }
 
@@ -190,6 +190,11 @@ static bool run_group(cr__plan *plan, uint32_t i, uint32_t *taken)
         if (!run_root(plan, group))
             return false;
         cr__trace_unit(plan, &plan->units[group->root - 1]);
+    } else if (cr__is_row_program(group)) {
+        cr__run_rows(plan, group);
+        for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
+            if (plan->units[at - 1].role != CR__EACH)
+                cr__trace_unit(plan, &plan->units[at - 1]);
     } else if (group->shape->numel > 1)
         *taken = run_maps(plan, i);
     else if (group->shape->numel == 1)

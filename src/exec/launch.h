@@ -21,6 +21,9 @@ void cr__call_single(cr_tensor *x, cr__map_fn *map, const void **src,
 /* A reduction, with the maps that it ends. */
 void cr__run_reduction(cr__plan *plan, const cr__group *group);
 
+/* A row program. */
+void cr__run_rows(cr__plan *plan, const cr__group *group);
+
 /* A contraction, with the maps that read it; a view that is copied. */
 void cr__run_product(cr__plan *plan, const cr__group *group);
 void cr__run_copy(const cr__plan *plan, const cr__unit *unit);

@@ -216,7 +216,7 @@ static void say_group(cr__text *out, const cr__plan *plan, uint32_t i)
             cr__is_epilogue(plan, group)      ? "product and "
             : group->root && group->count > 1 ? "maps and "
                                               : "",
-            kinds[last->kind]);
+            cr__is_row_program(group) ? "row program" : kinds[last->kind]);
     if (group->shape) {
         cr_dims dims = { .n = group->shape->ndim };
         memcpy(dims.v, group->shape->dims, sizeof dims.v);

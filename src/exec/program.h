@@ -28,7 +28,11 @@ typedef enum cr__reg_kind {
     CR__REG_ROW, /* memory: at the offset of r, and c if its elements follow each other */
     CR__REG_PRODUCT, /* a panel of the root: at l */
     CR__REG_BLOCK,   /* the worker's: CR__PAD times the element of a row */
-    CR__REG_FIXED    /* memory: CR__PAD times the only element */
+    CR__REG_FIXED,   /* memory: CR__PAD times the only element */
+    /* Of row programs: */
+    CR__REG_BUFFER,   /* the worker's: at i behind the first element of its rows */
+    CR__REG_VALUE,    /* the worker's: one for each of its rows, from the first on */
+    CR__REG_OF_VALUES /* memory: one for each row, at r */
 } cr__reg_kind;
 
 typedef struct cr__reg {
@@ -46,7 +50,9 @@ typedef enum cr__instruction_kind {
     CR__SPREAD, /* one element, CR__PAD times */
     CR__WIDEN,  /* bf16 and f16, which are f32 in temporaries and blocks */
     CR__ROUND,
-    CR__NARROW
+    CR__NARROW,
+    CR__REPEAT, /* of a row program: each row's value, for all elements of the row */
+    CR__REDUCE  /* the same: extra is the cr__row_reduction */
 } cr__instruction_kind;
 
 typedef struct cr__instruction {
@@ -66,9 +72,28 @@ typedef struct cr__instruction {
 /* Of the programs in a job, behind the largest. */
 #define CR__JOB_BYTES ((size_t)128 << 10)
 
-/* A unit has at most three operands or parameters; those and its result take up to three
+/* A unit has at most three operands or parameters; those and its result take up to four
  * registers each. */
-#define CR__MAX_REGS (12 * CR__MAX_PROGRAM)
+#define CR__MAX_REGS (16 * CR__MAX_PROGRAM)
+
+/* A reduction in a row program. */
+typedef struct cr__row_reduction {
+    const cr__unit *unit;
+    cr__reduce_kernel kernel;
+    cr__ending ending;
+    bool of_all;  /* of everything: */
+    char *blocks; /* what its blocks have come to, parts behind each other */
+    size_t acc;   /* the accumulators' offset in the worker's memory: of lanes, */
+    size_t tree;  /* and of a row's blocks */
+    uint16_t reg; /* of the rows' results */
+} cr__row_reduction;
+
+/* A level of a row program: its part of the code and of the registers. */
+typedef struct cr__level {
+    int code, row_code, end; /* code for tiles, and then for rows' values */
+    int reg, reg_end;
+    int reduction, reduction_end;
+} cr__level;
 
 typedef struct cr__program {
     const cr__plan *plan;
@@ -78,26 +103,61 @@ typedef struct cr__program {
     cr__instruction *code;
     cr__reg *regs;
     cr__strided *outer;   /* of rows: the dims outside of them */
-    cr__strided *strided; /* of loads */
+    cr__strided *strided; /* of loads: from the end of outer down */
     char *numbers;        /* blocks of CR__PAD elements, and parameters of indices */
     uint16_t *last_use;   /* of a member's value: the last member to read it */
     uint8_t *joins;       /* of a member: the join that computes it, and flags */
+    uint8_t *read_as;     /* a member's value, by maps of the shape: READ_LATER, .. */
     uint16_t *temps;      /* free numbers */
-    int n_code, n_regs, n_outer, n_strided, n_numbers, n_temps, n_free, n_blocks;
-    int temp_size;   /* bytes of the largest element */
+    int n_code, n_regs, n_outer, n_numbers, n_temps, n_free, n_blocks;
+    int temp_size;   /* bytes of the largest element; */
+    int buffer_size; /* and in row buffers */
     double cost;     /* nanoseconds an element takes; roughly */
     uint16_t result; /* of the reduction's operand */
     int n_looked;    /* registers of what is to be finite; */
     bool *nonfinite; /* where it is noted that something is not */
+
+    /* Of row programs: */
+    int64_t row, rows; /* the length of rows, the last one's may be less; how many */
+    int64_t batch;     /* rows at a time: 1, unless they are short */
+    cr__level *levels;
+    cr__row_reduction *reductions;
+    char *blocks; /* of reductions of everything */
+    uint16_t *
+        spread; /* a member's value that is one for each row: as maps of the shape read it */
+    int level; /* that is emitted; how many there are */
+    int n_reductions, n_buffers, n_values;
+    bool is_short; /* rows are so short that there are several at a time */
 } cr__program;
 
 /* CR__PAD elements of any type. */
 #define CR__BLOCK_BYTES ((size_t)CR__PAD * 8)
 
+/* Rows that are shorter are not worth a call of their own. */
+#define CR__SHORT_ROW 128
+
+/* Row programs take no longer ones; and what the blocks of one come to. */
+#define CR__LONG_ROW ((int64_t)CR__BLOCK * 64)
+#define CR__ROW_TREE ((size_t)64 * CR__ACCUMULATOR)
+
+/* Of the row buffers, one. */
+CR__INLINE size_t cr__buffer_bytes(const cr__program *p)
+{
+    return (size_t)(p->batch * p->row * p->buffer_size + 63) / 64 * 64;
+}
+
+CR__INLINE bool cr__is_row_map(const cr__unit *unit)
+{
+    return unit->kind == CR__UNIT_MAP && unit->role == CR__ROW;
+}
+
 /* ---- registers.c ---- */
 
 uint16_t cr__new_reg(cr__program *p, cr__reg reg);
 uint16_t cr__new_temp(cr__program *p, cr_dtype dtype);
+uint16_t cr__new_block(cr__program *p, size_t size);
+uint16_t cr__new_value(cr__program *p, cr_dtype dtype); /* of each row */
+uint16_t cr__new_buffer(cr__program *p, size_t size);
 CR__INLINE void cr__free_temp(cr__program *p, uint16_t reg) /* if it is one */
 {
     if (p->regs[reg].kind == CR__REG_TEMP)
@@ -117,8 +177,8 @@ uint16_t cr__outside(cr__program *p, const cr__use *use);
 CR__INLINE cr__unit *cr__member(const cr__program *p, const cr__use *use)
 {
     cr__unit *unit = &p->plan->units[use->unit];
-    bool inside = use->kind == CR__USE_UNIT && cr__uses_each(p->plan, use) &&
-                  unit->group == p->number && unit->kind != CR__UNIT_OLD;
+    bool inside = use->kind == CR__USE_UNIT && unit->group == p->number &&
+                  unit->kind != CR__UNIT_OLD;
     return inside ? unit : NULL;
 }
 
@@ -144,11 +204,22 @@ void cr__fill_block(char *to, const void *from, size_t size);
 /* The length of the rows in which it can be read; INT64_MAX: of any. */
 int64_t cr__row_of(const cr__plan *plan, const cr__use *use);
 
+/* The register of such an operand of a map of rows' values. */
+uint16_t cr__outside_row(cr__program *p, const cr__use *use);
+
 /* ---- emit.c and tile.c ---- */
 
 /* Memory for the group's program, and the program in it. */
 size_t cr__program_bytes(const cr__group *group);
 void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memory);
+
+/* Instructions from..to-1, on n elements from `start` on; of a row program in a run of it. */
+typedef struct cr__row_run cr__row_run;
+void cr__run_code(const cr__program *p, int from, int to, char *const *where,
+                  int64_t start, int64_t n, cr__row_run *run);
+
+/* Results from..to-1 are looked at while they are in the cache. */
+void cr__look_at(const cr__program *p, int from, int to, char *const *where, int64_t n);
 
 /* Computes elements start.. of the domain, n of them, at most a tile; of a contraction's maps,
  * product is where that has these elements. */
@@ -159,6 +230,14 @@ CR__INLINE void cr__run_tile(const cr__program *p, char *scratch, int64_t start,
 {
     cr__run_tile_of(p, scratch, start, n, NULL);
 }
+
+/* ---- rows.c ---- */
+
+/* Instructions of row programs: n elements from `start` on are reduced, into what is the
+ * worker's; and n equal ones. */
+void cr__reduce_piece(cr__row_run *run, const cr__row_reduction *r, void *out,
+                      const void *x, int64_t start, int64_t n);
+void cr__repeat(char *to, const char *element, size_t size, int64_t n);
 
 /* Where the reduction's operand is then. */
 CR__INLINE const void *cr__tile_result(const cr__program *p, char *scratch, int64_t start)

@@ -5,9 +5,6 @@
 
 #include <string.h>
 
-/* Rows that are shorter are not worth a call of their own: such operands are loaded. */
-#define SHORT_ROW 128
-
 /* Nanoseconds an element takes that is loaded; roughly. */
 #define LOAD_COST 0.5
 
@@ -53,11 +50,28 @@ void cr__fill_block(char *to, const void *from, size_t size)
         memcpy(to + (size_t)i * size, from, size);
 }
 
-static uint16_t new_block(cr__program *p, uint8_t size)
+uint16_t cr__new_block(cr__program *p, size_t size)
 {
     return cr__new_reg(p, (cr__reg){ .kind = CR__REG_BLOCK,
-                                     .size = size,
+                                     .size = (uint8_t)size,
                                      .outer = (uint16_t)p->n_blocks++ });
+}
+
+uint16_t cr__new_value(cr__program *p, cr_dtype dtype)
+{
+    return cr__new_reg(p, (cr__reg){ .kind = CR__REG_VALUE,
+                                     .size = (uint8_t)cr_dtype_size(dtype),
+                                     .step = 1,
+                                     .outer = (uint16_t)p->n_values++ });
+}
+
+uint16_t cr__new_buffer(cr__program *p, size_t size)
+{
+    p->buffer_size = (int)size > p->buffer_size ? (int)size : p->buffer_size;
+    return cr__new_reg(p, (cr__reg){ .kind = CR__REG_BUFFER,
+                                     .size = (uint8_t)size,
+                                     .step = 1,
+                                     .outer = (uint16_t)p->n_buffers++ });
 }
 
 /* An element that is the same everywhere. */
@@ -117,7 +131,7 @@ cr__access cr__access_of(const cr__plan *plan, const cr__use *use)
     const cr__layout *x = &look->layout;
     int last = x->ndim - 1, repeats = 0;
     int64_t run = run_of(x), inner = 1;
-    if (run < SHORT_ROW)
+    if (run < CR__SHORT_ROW)
         return CR__ACCESS_ANY;
     while (x->dims[last] == 1)
         last--;
@@ -164,25 +178,27 @@ static uint16_t row_reg(cr__program *p, const cr__look *look, char *data, uint8_
                                              .outer = (uint16_t)p->n_outer++ });
     if (p->regs[row].step)
         return row;
-    uint16_t block = new_block(p, size);
+    uint16_t block = cr__new_block(p, size);
     cr__add_source(cr__add_instruction(p, CR__SPREAD, block), row);
     return block;
 }
 
-static uint16_t load(cr__program *p, const cr__look *look, char *data, cr_dtype dtype)
+static uint16_t load(cr__program *p, const cr__look *look, char *data, uint16_t to)
 {
-    cr__strided *s = &p->strided[p->n_strided++];
+    cr__strided *s = --p->strided;
     *s = cr__lying(&look->layout, data);
-    uint16_t temp = cr__new_temp(p, dtype);
     p->cost += LOAD_COST;
-    cr__add_instruction(p, CR__LOAD, temp)->extra = s;
-    return temp;
+    cr__add_instruction(p, CR__LOAD, to)->extra = s;
+    return to;
 }
 
 static uint16_t widened_register(cr__program *p, uint16_t narrow, cr_dtype dtype)
 {
-    bool block = p->regs[narrow].kind == CR__REG_BLOCK;
-    uint16_t wide = block ? new_block(p, 4) : cr__new_temp(p, CR_F32);
+    const int kind = p->regs[narrow].kind;
+    uint16_t wide = kind == CR__REG_BLOCK ? cr__new_block(p, 4)
+                    : kind == CR__REG_VALUE || kind == CR__REG_OF_VALUES
+                        ? cr__new_value(p, CR_F32)
+                        : cr__new_temp(p, CR_F32);
     cr__instruction *code = cr__add_instruction(p, CR__WIDEN, wide);
     cr__add_source(code, narrow);
     code->half = cr__half_find(dtype);
@@ -197,7 +213,7 @@ static uint16_t stored_operand(cr__program *p, const cr__use *use, cr__access ac
     const cr__look *look = cr__use_look(p->plan, use);
     uint8_t size = (uint8_t)cr_dtype_size((cr_dtype)use->dtype);
     if (access == CR__ACCESS_ANY)
-        return load(p, look, data, (cr_dtype)use->dtype);
+        return load(p, look, data, cr__new_temp(p, (cr_dtype)use->dtype));
     if (by_rows(access))
         return row_reg(p, look, data, size);
     return cr__new_reg(
@@ -212,5 +228,22 @@ uint16_t cr__outside(cr__program *p, const cr__use *use)
     if (access == CR__ACCESS_ONE)
         return fixed(p, data, dtype);
     uint16_t reg = stored_operand(p, use, access, data);
+    return cr__is_half(dtype) ? widened_register(p, reg, dtype) : reg;
+}
+
+uint16_t cr__outside_row(cr__program *p, const cr__use *use)
+{
+    cr_dtype dtype = (cr_dtype)use->dtype;
+    char *data = cr__use_start(p->plan, use);
+    cr__access access = cr__access_of(p->plan, use);
+    if (access == CR__ACCESS_ONE)
+        return fixed(p, data, dtype);
+    uint16_t reg =
+        access == CR__ACCESS_SAME
+            ? cr__new_reg(p, (cr__reg){ .kind = CR__REG_OF_VALUES,
+                                        .data = data,
+                                        .size = (uint8_t)cr_dtype_size(dtype),
+                                        .step = 1 })
+            : load(p, cr__use_look(p->plan, use), data, cr__new_value(p, dtype));
     return cr__is_half(dtype) ? widened_register(p, reg, dtype) : reg;
 }

@@ -11,6 +11,7 @@
  * computed. */
 #include "exec.h"
 
+#include <limits.h>
 #include <string.h>
 
 /* ---- slots ---- */
@@ -76,8 +77,23 @@ static bool dies(const cr__unit *unit, uint32_t place)
 
 typedef struct dying {
     cr__unit *unit;
-    uint32_t by; /* the unit that reads it for the last time */
+    uint32_t by; /* which unit of the group reads it for the last time, from 1 on */
 } dying;
+
+/* From which level on a group may write over what it reads: what a reduction is of may have to be
+ * computed once more, up to its level; or everything, if everything is reduced. */
+static int first_to_overwrite(const cr__plan *plan, const cr__group *group)
+{
+    int first = group->root && !cr__is_epilogue(plan, group) ? INT_MAX : 0;
+    for (uint32_t at = group->first; at; at = plan->units[at - 1].next) {
+        const cr__unit *unit = &plan->units[at - 1];
+        if (unit->kind != CR__UNIT_REDUCE || first == INT_MAX ||
+            cr__ending_of(unit->node).code == CR__AS_IT_IS)
+            continue;
+        first = unit->role == CR__ALL ? INT_MAX : unit->level + 1;
+    }
+    return first;
+}
 
 /* The operands of a group of maps that die in it, and are read as they are; how many. What a
  * contraction reads is none. */
@@ -85,8 +101,11 @@ static int find_dying(const cr__plan *plan, const cr__group *group, uint32_t pla
                       dying *found)
 {
     int n = 0;
-    for (uint32_t at = group->first; at; at = plan->units[at - 1].next) {
+    uint32_t number = 1;
+    for (uint32_t at = group->first; at; at = plan->units[at - 1].next, number++) {
         const cr__unit *unit = &plan->units[at - 1];
+        const bool each = unit->kind == CR__UNIT_REDUCE ||
+                          (unit->kind == CR__UNIT_MAP && unit->role == CR__EACH);
         for (uint32_t k = 0; k < unit->n_uses; k++) {
             const cr__use *use = &plan->uses[unit->uses + k];
             cr__unit *read = &plan->units[use->unit];
@@ -100,22 +119,22 @@ static int find_dying(const cr__plan *plan, const cr__group *group, uint32_t pla
             if (i == MAX_DYING)
                 continue;
             if (i == n)
-                found[n++] = (dying){ read, at };
-            bool each = !use->look && unit->kind == CR__UNIT_MAP;
-            found[i].by = each && found[i].by ? at : 0;
+                found[n++] = (dying){ read, number };
+            found[i].by = each && !use->look && found[i].by ? number : 0;
         }
     }
     return n;
 }
 
-/* The slot of an operand, of elements of the same size, that no unit behind this one reads;
- * 0: there is none. */
-static uint32_t overwrite(cr__plan *plan, uint32_t at, dying *found, int n)
+/* The slot of an operand, of elements of the same size, that no unit of the group behind this
+ * one, of that number, reads; 0: there is none. */
+static uint32_t overwrite(cr__plan *plan, const cr__unit *by, uint32_t number,
+                          dying *found, int n)
 {
-    size_t bytes = cr__unit_bytes(&plan->units[at - 1]);
+    size_t bytes = cr__unit_bytes(by);
     for (int i = 0; i < n; i++) {
         cr__unit *unit = found[i].unit;
-        if (!found[i].by || found[i].by > at || unit->flags & CR__FREED ||
+        if (!found[i].by || found[i].by > number || unit->flags & CR__FREED ||
             cr__unit_bytes(unit) != bytes)
             continue;
         unit->flags |= CR__FREED;
@@ -154,15 +173,18 @@ static uint32_t overwrite_input(cr__plan *plan, const cr__unit *unit, uint32_t p
 static bool give_slots(cr__plan *plan, const cr__group *group, uint32_t place)
 {
     dying found[MAX_DYING];
-    const bool epilogue = cr__is_epilogue(plan, group);
-    int n = group->root && !epilogue ? 0 : find_dying(plan, group, place, found);
-    for (uint32_t at = group->first; at; at = plan->units[at - 1].next) {
+    const int first = first_to_overwrite(plan, group);
+    int n = first == INT_MAX ? 0 : find_dying(plan, group, place, found);
+    uint32_t number = 1;
+    for (uint32_t at = group->first; at; at = plan->units[at - 1].next, number++) {
         cr__unit *unit = &plan->units[at - 1];
         if (!(unit->flags & CR__STORED) || unit->shape->numel == 1)
             continue;
-        unit->slot = unit->kind == CR__UNIT_OPAQUE ? overwrite_input(plan, unit, place)
-                     : unit->kind == CR__UNIT_MAP  ? overwrite(plan, at, found, n)
-                                                   : 0;
+        if (unit->kind == CR__UNIT_OPAQUE)
+            unit->slot = overwrite_input(plan, unit, place);
+        else if (unit->kind == CR__UNIT_MAP && unit->role == CR__EACH &&
+                 unit->level >= first)
+            unit->slot = overwrite(plan, unit, number, found, n);
         if (!unit->slot)
             unit->slot = find_slot(plan, cr__unit_bytes(unit), at - 1);
         if (!unit->slot)

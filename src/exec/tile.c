@@ -36,9 +36,10 @@ static void find_addresses(const cr__program *p, char *scratch, int64_t start,
     }
 }
 
-static void run_piece(const cr__program *p, char *const *where, int64_t start, int64_t n)
+void cr__run_code(const cr__program *p, int from, int to, char *const *where,
+                  int64_t start, int64_t n, cr__row_run *run)
 {
-    for (int i = 0; i < p->n_code; i++) {
+    for (int i = from; i < to; i++) {
         const cr__instruction *code = &p->code[i];
         const void *src[4];
         char *dst = where[code->dst];
@@ -66,16 +67,23 @@ static void run_piece(const cr__program *p, char *const *where, int64_t start, i
         case CR__LOAD:
             cr__copy_range(dst, code->extra, code->size, start, n);
             break;
+        case CR__REDUCE:
+            cr__reduce_piece(run, code->extra, dst, src[0], start, n);
+            break;
+        case CR__REPEAT:
+            for (int64_t r = 0; r < n; r++)
+                cr__repeat(dst + r * p->row * code->size,
+                           (const char *)src[0] + r * code->size, code->size, p->row);
+            break;
         default:
             cr__fill_block(dst, src[0], code->size);
         }
     }
 }
 
-/* Results are looked at while they are in the cache. */
-static void look_at_piece(const cr__program *p, char *const *where, int64_t n)
+void cr__look_at(const cr__program *p, int from, int to, char *const *where, int64_t n)
 {
-    for (int i = 0; i < p->n_regs; i++)
+    for (int i = from; i < to; i++)
         if (p->regs[i].looked &&
             !cr__all_finite((cr_dtype)p->regs[i].looked, where[i], n))
             __atomic_store_n(p->nonfinite, true, __ATOMIC_RELAXED);
@@ -89,8 +97,8 @@ void cr__run_tile_of(const cr__program *p, char *scratch, int64_t start, int64_t
         int64_t left = p->length == p->numel ? end - at : p->length - at % p->length;
         piece = left < end - at ? left : end - at;
         find_addresses(p, scratch, at, at - start, product, where);
-        run_piece(p, where, at, piece);
+        cr__run_code(p, 0, p->n_code, where, at, piece, NULL);
         if (CR__UNLIKELY(p->n_looked))
-            look_at_piece(p, where, piece);
+            cr__look_at(p, 0, p->n_regs, where, piece);
     }
 }

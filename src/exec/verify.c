@@ -6,8 +6,8 @@
  * - What is read outside of its group's registers, or stays, has memory, which is large
  *   enough; and holds that value whenever it is read, and in the end, if it stays.
  * - A value is written over in the group that reads it only element by element: by a map of
- *   elements of the same size, no earlier than its last reader, and none reads it otherwise; or
- *   by a kernel that says so.
+ *   elements of the same size, no earlier than its last reader, and none reads it otherwise,
+ *   and not where a reduction may have to be computed again of it; or by a kernel that says so.
  * - What the run replaces is written over behind the commit point only, and behind that
  *   nothing can fail. */
 #include "exec.h"
@@ -40,6 +40,12 @@ static bool stays(const cr__plan *plan, const cr__unit *unit)
     return x->flags & CR__KEEP || x->readers || plan->ctx->eager;
 }
 
+/* Whether it is computed in a row program. */
+static bool in_rows(const cr__plan *plan, const cr__unit *unit)
+{
+    return unit->kind != CR__UNIT_OLD && cr__is_row_program(&plan->groups[unit->group]);
+}
+
 static void verify_memory(const cr__plan *plan, const cr__unit *unit, uint32_t i)
 {
     const cr__slot *slot = slot_of(plan, unit);
@@ -49,7 +55,8 @@ static void verify_memory(const cr__plan *plan, const cr__unit *unit, uint32_t i
         CR__ASSERT((slot != NULL) == (large && unit->flags & CR__STORED));
     }
     const bool whole = unit->kind == CR__UNIT_CONTRACT && plan->groups[unit->group].shape;
-    if ((unit->kind != CR__UNIT_MAP && !whole) || stays(plan, unit))
+    if ((unit->kind != CR__UNIT_MAP && !whole && !in_rows(plan, unit)) ||
+        stays(plan, unit))
         CR__ASSERT(slot || !large);
     CR__ASSERT(!slot || cr__unit_bytes(unit) <= slot->bytes);
     CR__ASSERT(!slot || unit->slot != plan->scratch);
@@ -62,6 +69,27 @@ static void verify_memory(const cr__plan *plan, const cr__unit *unit, uint32_t i
 
 /* ---- a group ---- */
 
+/* What the group makes is read as it is, or is a row's value: in its own level, or later. */
+static void verify_inside(const cr__plan *plan, const cr__group *group,
+                          const cr__unit *unit, const cr__use *use)
+{
+    const cr__unit *made = &plan->units[use->unit];
+    const cr__look *look = cr__use_look(plan, use);
+    const bool is_row_map = unit->kind == CR__UNIT_MAP && unit->role == CR__ROW;
+    CR__ASSERT(made < unit && group->shape && made->level <= unit->level);
+    CR__ASSERT(made->role != CR__ALL);
+    if (made->role == CR__EACH) {
+        CR__ASSERT(cr__uses_each(plan, use) && !is_row_map);
+    } else if (is_row_map) {
+        CR__ASSERT(!look || look->whole);
+    } else {
+        CR__ASSERT(made->level < unit->level);
+        CR__ASSERT(look && cr__looks_by_rows(look, made->shape->numel));
+        CR__ASSERT(made->shape->numel * group->length == group->shape->numel);
+    }
+}
+
+/* Reads of a value that is written over in the group: in order, by its number. */
 static void verify_reads(cr__plan *plan, const cr__group *group, const cr__unit *unit,
                          uint32_t at)
 {
@@ -74,7 +102,7 @@ static void verify_reads(cr__plan *plan, const cr__group *group, const cr__unit 
             read->kind != CR__UNIT_OLD && &plan->groups[read->group] == group;
         cr__slot *slot = slot_of(plan, read);
         if (made_here) {
-            CR__ASSERT(read < unit && cr__uses_each(plan, use) && group->shape);
+            verify_inside(plan, group, unit, use);
             continue;
         }
         if (read->kind != CR__UNIT_OLD) {
@@ -88,7 +116,9 @@ static void verify_reads(cr__plan *plan, const cr__group *group, const cr__unit 
         bool as_it_is = unit->kind == CR__UNIT_OPAQUE
                             ? k < 32 && unit->op->overwrites >> k & 1
                             : (!group->root || cr__is_epilogue(plan, group)) &&
-                                  at != group->root && read->shape == group->shape;
+                                  unit->kind != CR__UNIT_CONTRACT &&
+                                  read->shape == group->shape &&
+                                  (unit->kind != CR__UNIT_MAP || unit->role == CR__EACH);
         if (use->look || !as_it_is)
             slot->reads = OTHERWISE;
         else if (slot->reads != OTHERWISE)
@@ -96,8 +126,23 @@ static void verify_reads(cr__plan *plan, const cr__group *group, const cr__unit 
     }
 }
 
+/* Whether what the unit's level reads may be read again, for a reduction whose result is not
+ * to be had at once. */
+static bool is_repeated(const cr__plan *plan, const cr__group *group,
+                        const cr__unit *unit)
+{
+    bool repeated = false;
+    for (uint32_t at = group->first; at; at = plan->units[at - 1].next) {
+        const cr__unit *other = &plan->units[at - 1];
+        if (other->kind == CR__UNIT_REDUCE &&
+            cr__ending_of(other->node).code != CR__AS_IT_IS)
+            repeated |= other->role == CR__ALL || other->level >= unit->level;
+    }
+    return repeated;
+}
+
 static void verify_write(cr__plan *plan, const cr__group *group, const cr__unit *unit,
-                         uint32_t at, uint32_t place)
+                         uint32_t at, uint32_t number, uint32_t place)
 {
     cr__slot *slot = slot_of(plan, unit);
     if (!slot)
@@ -108,7 +153,8 @@ static void verify_write(cr__plan *plan, const cr__group *group, const cr__unit 
         CR__ASSERT(held->kind == CR__UNIT_OLD || &plan->groups[held->group] != group);
     }
     if (slot->reads) {
-        CR__ASSERT(slot->reads <= at);
+        CR__ASSERT(slot->reads <= number && unit->role == CR__EACH);
+        CR__ASSERT(!is_repeated(plan, group, unit));
         CR__ASSERT(cr__unit_bytes(held) == cr__unit_bytes(unit));
     }
     if (slot->old)
@@ -118,22 +164,27 @@ static void verify_write(cr__plan *plan, const cr__group *group, const cr__unit 
 
 static void verify_group(cr__plan *plan, cr__group *group, uint32_t place)
 {
+    const bool by_rows = cr__is_row_program(group);
     uint32_t count = 0;
-    CR__ASSERT(!group->ran);
+    CR__ASSERT(!group->ran && (!by_rows || !group->root));
     for (uint32_t at = group->first; at; at = plan->units[at - 1].next, count++) {
         const cr__unit *unit = &plan->units[at - 1];
-        CR__ASSERT(!unit->next || unit->next > at);
+        CR__ASSERT(!unit->next || by_rows || unit->next > at);
         CR__ASSERT(&plan->groups[unit->group] == group);
-        CR__ASSERT(unit->kind == CR__UNIT_MAP
-                       ? unit->shape == group->shape
-                       : at == group->root &&
-                             (!unit->next || unit->kind == CR__UNIT_CONTRACT));
+        if (by_rows)
+            CR__ASSERT(unit->kind == CR__UNIT_MAP || unit->inner == group->shape);
+        else
+            CR__ASSERT(unit->kind == CR__UNIT_MAP
+                           ? unit->shape == group->shape
+                           : at == group->root &&
+                                 (!unit->next || unit->kind == CR__UNIT_CONTRACT));
         CR__ASSERT(!(unit->flags & CR__CAN_FAIL) || place <= plan->commits);
-        verify_reads(plan, group, unit, at);
+        verify_reads(plan, group, unit, count + 1);
     }
     CR__ASSERT(count == group->count && count <= CR__MAX_PROGRAM);
+    uint32_t number = 1;
     for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
-        verify_write(plan, group, &plan->units[at - 1], at, place);
+        verify_write(plan, group, &plan->units[at - 1], at, number++, place);
     for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
         for (uint32_t k = 0; k < plan->units[at - 1].n_uses; k++) {
             const cr__unit *read = read_unit(plan, &plan->units[at - 1], k);

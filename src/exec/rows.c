@@ -1,0 +1,307 @@
+/* Runs a row program: rows one after the other, of short ones several at a time, and of each
+ * one level after the other: its maps and reductions tile by tile, then what is computed of
+ * the rows' values. Threads own rows, and where everything is reduced whole blocks of it. Sums
+ * are in the order that kernel.h defines.
+ *
+ * A row's sum that is infinite, or has vanished, is computed again from what its level reads,
+ * which no level up to this one writes over; a sum of everything, by the whole program, which
+ * then writes over nothing (slots.c). */
+#include "launch.h"
+
+#include <string.h>
+
+typedef struct row_job {
+    const cr__program *p;
+    cr__team *team;
+    int64_t chunks, grain;          /* rows */
+    const cr__row_reduction *again; /* of everything: it is computed again, */
+    cr__reduce_kernel kernel;       /* by that */
+} row_job;
+
+/* What a worker is at. */
+struct cr__row_run {
+    const row_job *job;
+    const cr__program *p;
+    char *scratch;
+    int64_t start, n, rows;        /* elements of the rows, and how many these are */
+    const cr__row_reduction *redo; /* of rows: only it is computed, */
+    cr__reduce_kernel kernel;      /* by that, */
+    char redone[256 * 8];          /* to that */
+};
+
+static int64_t lesser(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- reductions ---- */
+
+/* What the blocks of `total` elements come to, each part's one behind the other. */
+static int64_t row_blocks(int64_t total)
+{
+    return (total - 1) / CR__BLOCK + 1;
+}
+
+/* n elements, the first of which is `at` of `total`, to the block's accumulators; blocks that
+ * end are put with the others. */
+static void add_to_blocks(const cr__reduce_kernel *k, char *acc, char *blocks,
+                          const char *x, int64_t at, int64_t n, int64_t total)
+{
+    const int64_t pitch = row_blocks(total);
+    for (int64_t some; n > 0; n -= some, at += some, x += some * k->size) {
+        const int64_t in_block = at % CR__BLOCK;
+        some = lesser(n, CR__BLOCK - in_block);
+        if (in_block == 0)
+            cr__reduce_begin(k, acc, k->lanes);
+        k->add(k, acc, x, NULL, at, some);
+        if (in_block + some < CR__BLOCK && at + some < total)
+            continue;
+        cr__reduce_fold(k, acc);
+        for (int part = 0; part < k->parts; part++)
+            memcpy(blocks + (part * pitch + at / CR__BLOCK) * k->part_size,
+                   acc + part * k->lanes * k->part_size, k->part_size);
+    }
+}
+
+/* The tree of neighbours; the odd one is carried. */
+static void join_blocks(const cr__reduce_kernel *k, char *blocks, int64_t total,
+                        void *out)
+{
+    const int64_t pitch = row_blocks(total), size = k->part_size;
+    for (int64_t n = pitch; n > 1; n = (n + 1) / 2)
+        for (int64_t i = 0; i < n; i += 2) {
+            char *to = blocks + i / 2 * size;
+            const char *from = blocks + i * size;
+            if (i + 1 < n)
+                k->join(k, to, from, from + size, 1, pitch);
+            for (int part = 0; part < k->parts && i + 1 == n; part++)
+                memmove(to + part * pitch * size, from + part * pitch * size,
+                        (size_t)size);
+        }
+    cr__reduce_end(k, blocks, pitch, out, 1, total);
+}
+
+/* Whether rows are reduced at once, each in one block and all in one tile. */
+static bool at_once(const cr__row_run *run)
+{
+    const cr__program *p = run->p;
+    return run->n <= p->tile && p->row <= CR__BLOCK &&
+           (p->length >= p->row || p->length == p->numel);
+}
+
+void cr__reduce_piece(cr__row_run *run, const cr__row_reduction *r, void *out,
+                      const void *x, int64_t start, int64_t n)
+{
+    const cr__program *p = run->p;
+    const cr__reduce_kernel *k = run->redo ? &run->kernel : &r->kernel;
+    char *acc = run->scratch + r->acc;
+    if (run->redo && run->redo != r)
+        return;
+    if (r->of_all) {
+        k = run->job->again == r ? &run->job->kernel : k;
+        add_to_blocks(k, acc, r->blocks, x, start, n, p->numel);
+        return;
+    }
+    if (at_once(run))
+        k->rows(k, run->redo ? run->redone : out, x, NULL, run->rows, p->row);
+    else
+        add_to_blocks(k, acc, run->scratch + r->tree, x, start - run->start, n, p->row);
+}
+
+void cr__repeat(char *to, const char *element, size_t size, int64_t n)
+{
+    const size_t bytes = (size_t)n * size;
+    memcpy(to, element, size);
+    for (size_t done = size, some; done < bytes; done += some) {
+        some = done < bytes - done ? done : bytes - done;
+        memcpy(to + done, to, some);
+    }
+}
+
+/* ---- registers ---- */
+
+/* Those that stay where they are. */
+static void place_fixed(const cr__program *p, char *scratch, char **where)
+{
+    for (int i = 0; i < p->n_regs; i++) {
+        const cr__reg *reg = &p->regs[i];
+        where[i] =
+            reg->kind == CR__REG_FIXED ? reg->data : scratch + (uintptr_t)reg->data;
+    }
+}
+
+/* Those of a level, for rows from this one on: their values, and buffers. */
+static void place_rows(const cr__row_run *run, const cr__level *level, char **where)
+{
+    const cr__program *p = run->p;
+    for (int i = level->reg; i < level->reg_end; i++) {
+        const cr__reg *reg = &p->regs[i];
+        if (reg->kind == CR__REG_OF_VALUES)
+            where[i] = reg->data + run->start / p->row * reg->size;
+        else if (reg->kind == CR__REG_BUFFER)
+            where[i] = run->scratch + (uintptr_t)reg->data;
+    }
+}
+
+/* Those of a level, for a piece of a row. */
+static void place_piece(const cr__row_run *run, const cr__level *level, int64_t start,
+                        char **where)
+{
+    const cr__program *p = run->p;
+    for (int i = level->reg; i < level->reg_end; i++) {
+        const cr__reg *reg = &p->regs[i];
+        if (reg->kind == CR__REG_BOUND)
+            where[i] = reg->data + start * reg->size;
+        else if (reg->kind == CR__REG_BUFFER)
+            where[i] =
+                run->scratch + (uintptr_t)reg->data + (start - run->start) * reg->size;
+        else if (reg->kind == CR__REG_ROW)
+            where[i] =
+                reg->data + (cr__offset_of(&p->outer[reg->outer], start / p->length) +
+                             start % p->length * reg->step) *
+                                reg->size;
+    }
+}
+
+/* ---- levels ---- */
+
+static void run_tiles_of(cr__row_run *run, const cr__level *level, char **where)
+{
+    const cr__program *p = run->p;
+    if (level->code == level->row_code)
+        return;
+    for (int64_t at = run->start, end = at + run->n, n; at < end; at += n) {
+        n = lesser(p->tile, end - at);
+        if (p->length != p->numel)
+            n = lesser(n, p->length - at % p->length);
+        place_piece(run, level, at, where);
+        cr__run_code(p, level->code, level->row_code, where, at, n, run);
+        if (CR__UNLIKELY(p->n_looked))
+            cr__look_at(p, level->reg, level->reg_end, where, n);
+    }
+}
+
+/* The values of the rows that r has been computed for. */
+static void end_rows(const cr__row_run *run, const cr__row_reduction *r, void *out)
+{
+    const cr__reduce_kernel *k = run->redo ? &run->kernel : &r->kernel;
+    if (!at_once(run))
+        join_blocks(k, run->scratch + r->tree, run->p->row, out);
+}
+
+/* Row i of r, of elements that are scaled: the level's tiles once more. */
+static void redo_row(cr__row_run *run, const cr__level *level, char **where,
+                     const cr__row_reduction *r, cr__reduce_code again, int64_t i)
+{
+    const size_t size = r->kernel.out_size;
+    char *out = where[r->reg] + (size_t)i * size;
+    run->redo = r;
+    cr__reduce_find(again, r->ending.dtype, &run->kernel);
+    run_tiles_of(run, level, where);
+    end_rows(run, r, run->redone);
+    memcpy(out, run->redone + (size_t)i * size, size);
+    cr__ending_scaled(&r->ending, again, out);
+    run->redo = NULL;
+}
+
+static void end_reductions(cr__row_run *run, const cr__level *level, char **where)
+{
+    for (int at = level->reduction; at < level->reduction_end; at++) {
+        const cr__row_reduction *r = &run->p->reductions[at];
+        cr__reduce_code again = r->ending.with;
+        if (r->of_all)
+            continue;
+        end_rows(run, r, where[r->reg]);
+        for (int64_t i = 0; i < run->rows; i++) {
+            i += cr__ending_apply(&r->ending, where[r->reg] + i * r->kernel.out_size,
+                                  run->rows - i, &again);
+            if (i < run->rows)
+                redo_row(run, level, where, r, again, i);
+        }
+    }
+}
+
+static void run_level(cr__row_run *run, const cr__level *level, char **where)
+{
+    const cr__program *p = run->p;
+    place_rows(run, level, where);
+    run_tiles_of(run, level, where);
+    end_reductions(run, level, where);
+    if (level->row_code == level->end)
+        return;
+    place_rows(run, level, where);
+    cr__run_code(p, level->row_code, level->end, where, run->start / p->row, run->rows,
+                 run);
+}
+
+/* ---- chunks ---- */
+
+/* How many rows from this element on are computed at a time. */
+static int64_t rows_at(const cr__program *p, int64_t start)
+{
+    int64_t rows = p->batch;
+    if (rows > 1 && p->length != p->numel)
+        rows = lesser(rows, (p->length - start % p->length) / p->row);
+    return rows;
+}
+
+static void row_chunk(void *arg, int64_t chunk, int worker)
+{
+    const row_job *job = arg;
+    const cr__program *p = job->p;
+    char *where[CR__MAX_REGS];
+    cr__row_run run = { .job = job,
+                        .p = p,
+                        .scratch = cr__team_scratch(job->team, worker) };
+    int64_t row, end;
+    cr__part(p->rows, job->grain, chunk, job->chunks, &row, &end);
+    place_fixed(p, run.scratch, where);
+    for (; row < end; row += run.rows) {
+        run.start = row * p->row;
+        run.rows = lesser(rows_at(p, run.start), end - row);
+        run.n = lesser(run.rows * p->row, p->numel - run.start);
+        for (int i = 0; i < p->level; i++)
+            run_level(&run, &p->levels[i], where);
+    }
+}
+
+/* Rows that a thread owns together: whole blocks, if everything is reduced; and not less than
+ * a few lines of the cache of their values. */
+static int64_t row_grain(const cr__program *p)
+{
+    int64_t grain = 1;
+    if (p->group->of_all)
+        for (int64_t row = p->row, blocks = CR__BLOCK; blocks > 1; blocks /= 2)
+            row % 2 ? (void)(grain *= 2) : (void)(row /= 2);
+    while (grain < CR__PAD && grain * p->row < CR__BLOCK)
+        grain *= 2;
+    return grain;
+}
+
+/* The sum of everything; computed again, if it has to be. */
+static void end_all(row_job *job, const cr__row_reduction *r)
+{
+    void *out = cr__unit_data(job->p->plan, r->unit);
+    cr__reduce_code again = r->ending.with;
+    join_blocks(&r->kernel, r->blocks, job->p->numel, out);
+    if (cr__ending_apply(&r->ending, out, 1, &again) == 1)
+        return;
+    job->again = r;
+    cr__reduce_find(again, r->ending.dtype, &job->kernel);
+    cr__parallel(job->team, job->chunks, row_chunk, job);
+    join_blocks(&job->kernel, r->blocks, job->p->numel, out);
+    cr__ending_scaled(&r->ending, again, out);
+    job->again = NULL;
+}
+
+void cr__run_rows(cr__plan *plan, const cr__group *group)
+{
+    cr__program p;
+    cr__emit(&p, plan, group, plan->ctx->run_lists[CR__PROGRAM].at);
+    row_job job = { .p = &p, .team = plan->ctx->team, .grain = row_grain(&p) };
+    job.chunks = cr__chunks(cr__program_cost(&p), (p.rows - 1) / job.grain + 1, job.team);
+    cr__parallel(job.team, job.chunks, row_chunk, &job);
+    for (int i = 0; i < p.n_reductions; i++)
+        if (p.reductions[i].of_all)
+            end_all(&job, &p.reductions[i]);
+}

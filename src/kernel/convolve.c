@@ -200,7 +200,7 @@ CR__COLD static bool phase_directly(cr__isa isa, const cr__conv *c,
     return cr__direct_for(isa, &d, team);
 }
 
-/* One row or column would be a reduction. */
+/* Of several rows and columns: one alone would be a reduction. */
 CR__COLD static bool weight_directly(cr__isa isa, const cr__conv *c, cr__team *team)
 {
     const int64_t *y = c->strides[1];

@@ -515,7 +515,9 @@ size_t cr__direct_bytes(const cr__direct *d)
     if (k == 0 || d->rows == 0 || positions < 32 ||
         (d->groups > 1 && d->rows <= FEW_TILED))
         return 0;
-    return __builtin_mul_overflow(d->groups * (d->rows + ADDED_ROWS) + 1, k * 4, &bytes)
+    return __builtin_mul_overflow(d->groups * (d->rows + ADDED_ROWS) + 1, k * 4,
+                                  &bytes) ||
+                   bytes > CR__DIRECT_BYTES
                ? 0
                : (size_t)bytes + 64;
 }

@@ -29,7 +29,9 @@ typedef struct cr__direct {
     void *memory; /* of cr__direct_bytes() */
 } cr__direct;
 
-/* Memory that it takes, besides the workers'; 0: it is not for these functions. */
+/* Memory that it takes, besides the workers', of so many bytes at most; 0: it is not for these
+ * functions. */
+#define CR__DIRECT_BYTES ((int64_t)1 << 30)
 size_t cr__direct_bytes(const cr__direct *d);
 size_t cr__direct_weight_bytes(const cr__direct *d);
 /* False: it is not for them after all. */
@@ -63,8 +65,7 @@ typedef struct cr__direct_layout {
 #define CR__BAND_SLOP 64
 #define CR__BAND_ROOM ((int64_t)(384 << 10) / 4 - CR__BAND_SLOP)
 
-/* The layout of lines whose neighbours are read as neighbours; `least`: elements of a line that
- * vectors want. */
+/* The layout; for vectors of so many lanes, or 0: what lies between lines costs nothing. */
 void cr__direct_lay_out(const cr__direct *d, int lanes, cr__direct_layout *layout);
 /* Of so many lines. */
 void cr__direct_size(int64_t lines, cr__direct_layout *layout);

@@ -332,7 +332,9 @@ size_t cr__direct_weight_bytes(const cr__direct *d)
     const int64_t threes = (count_threes(d) + CR__DIRECT_GROUPS - 1) / CR__DIRECT_GROUPS *
                            CR__DIRECT_GROUPS,
                   lanes = (d->rows + Y_LANES - 1) / Y_LANES * Y_LANES;
-    return threes == 0 || __builtin_mul_overflow(d->groups * threes, 12 * lanes, &bytes)
+    return threes == 0 ||
+                   __builtin_mul_overflow(d->groups * threes, 12 * lanes, &bytes) ||
+                   bytes > CR__DIRECT_BYTES
                ? 0
                : (size_t)bytes;
 }

@@ -742,7 +742,8 @@ static bool columns_case(const cr__reduce_kernel *k)
                        (char *)other + (array ? at * y_stride * size : 0),
                        array ? k->lanes * y_stride : 0, width, at, piece);
         }
-    cr__reduce_fold_columns(k, acc, width);
+    cr__reduce_fold_columns(k, acc, width,
+                            n < k->lanes && k->parts == 1 && below(2) ? n : k->lanes);
     cr__reduce_end(k, acc, pitch, out, width, n);
     for (int64_t c = 0; c < width; c++) {
         const cr__strided x = { (char *)data + c * size, 1, { n }, { stride } };

@@ -6,8 +6,10 @@
 
 #include <string.h>
 
-/* Outputs of a strip, at least where threads share them and at most. */
+/* Outputs of a strip, at least where threads share them, also of such that are made, and at
+ * most. */
 #define LEAST_STRIP 64
+#define LEAST_MADE  512
 #define MOST_STRIP  4096
 
 /* The reducer's part of a worker's scratch memory. */
@@ -244,10 +246,13 @@ static int64_t reduce_block(const cr__reducer *p, int64_t output, int64_t width,
 {
     const cr__reduce_kernel *k = &p->r.kernel;
     const int64_t from = block * CR__BLOCK, end = less_of(from + CR__BLOCK, p->length);
-    cr__reduce_begin(k, at->acc, k->lanes * width);
+    const int64_t lanes = p->width > 1 && k->parts == 1 && end > from
+                              ? less_of(k->lanes, end - from)
+                              : k->lanes;
+    cr__reduce_begin(k, at->acc, lanes * width);
     if (p->width > 1) {
         add_columns(p, output, width, from, end, at);
-        cr__reduce_fold_columns(k, at->acc, width);
+        cr__reduce_fold_columns(k, at->acc, width, lanes);
     } else {
         add_row(p, output, from, end, at);
         cr__reduce_fold(k, at->acc);
@@ -295,6 +300,78 @@ static char *reduce_span(const cr__reducer *p, int64_t output, int64_t width,
     return at->stack;
 }
 
+/* ---- lines ---- */
+
+/* Elements of a strip whose runs lie one behind the other, n of them from the j'th of the runs
+ * that begin with element i on. Each output has accumulators of a block, and what its blocks
+ * come to. */
+static void add_lines(const cr__reducer *p, const reducer_places *at, const char *x,
+                      int64_t i, int64_t j, int64_t n)
+{
+    const cr__reduce_kernel *k = &p->r.kernel;
+    for (int64_t some; n > 0; n -= some, j += some, x += some * k->size) {
+        const int64_t output = j / p->run, place = i + j % p->run;
+        const int64_t in_block = place % CR__BLOCK;
+        char *acc = at->acc + output * k->lanes * k->part_size;
+        some = less_of(less_of(n, p->run - j % p->run), CR__BLOCK - in_block);
+        if (in_block == 0)
+            cr__reduce_begin(k, acc, k->lanes);
+        k->add(k, acc, x, NULL, in_block, some);
+        if (in_block + some < CR__BLOCK && place + some < p->length)
+            continue;
+        cr__reduce_fold(k, acc);
+        memcpy(at->stack + (output * p->blocks + place / CR__BLOCK) * k->part_size, acc,
+               k->part_size);
+    }
+}
+
+/* The tree of n neighbours, in place; the odd one is carried. */
+static void join_blocks(const cr__reduce_kernel *k, char *blocks, int64_t n)
+{
+    for (; n > 1; n = (n + 1) / 2)
+        for (int64_t i = 0; i < n; i += 2) {
+            char *to = blocks + i / 2 * k->part_size;
+            const char *from = blocks + i * k->part_size;
+            if (i + 1 < n)
+                k->join(k, to, from, from + k->part_size, 1, n);
+            else
+                memmove(to, from, k->part_size);
+        }
+}
+
+/* What all blocks of `width` outputs come to, in the order in which the elements lie. */
+static char *reduce_lines(const cr__reducer *p, int64_t output, int64_t width,
+                          const reducer_places *at)
+{
+    const cr__reduce_kernel *k = &p->r.kernel;
+    const int64_t all = width * p->run;
+    elements e = elements_of(p, output);
+    const int64_t start = e.at;
+    for (int64_t i = 0; i < p->length; i += p->run)
+        for (int64_t j = 0, n; j < all; j += n) {
+            n = p->r.make ? less_of(p->r.tile, all - j) : all;
+            e.at = start + j;
+            find_elements(p, &e, i, n, at);
+            add_lines(p, at, e.x, i, j, n);
+        }
+    for (int64_t o = 0; o < width; o++) {
+        char *blocks = at->stack + o * p->blocks * k->part_size;
+        join_blocks(k, blocks, p->blocks);
+        memcpy(at->acc + o * k->part_size, blocks, k->part_size);
+    }
+    return at->acc;
+}
+
+/* What a strip, or some of its blocks, comes to. */
+static char *reduce_strip(const cr__reducer *p, int64_t output, int64_t width,
+                          int64_t from, int64_t to, const reducer_places *at,
+                          int64_t *pitch)
+{
+    *pitch = width;
+    return p->lined ? reduce_lines(p, output, width, at)
+                    : reduce_span(p, output, width, from, to, at, pitch);
+}
+
 /* The first output of a strip, and how many it has. */
 static int64_t strip_at(const cr__reducer *p, int64_t strip, int64_t *width)
 {
@@ -331,7 +408,7 @@ static void cut_spans(cr__reducer *p)
     const int64_t strip_bytes = p->strips * slot_bytes(p);
     const int64_t wanted = cr__chunks(cost, INT64_MAX, p->team);
     p->span = p->blocks;
-    if (wanted > p->strips && p->strips < 4 * cr__team_size(p->team)) {
+    if (!p->lined && wanted > p->strips && p->strips < 4 * cr__team_size(p->team)) {
         p->span = 1;
         for (int64_t n; p->span < p->blocks; p->span *= 2) {
             n = (p->blocks - 1) / p->span + 1;
@@ -359,9 +436,30 @@ static int64_t strip_width(const cr__reducer *p, int64_t line)
             LEAST_STRIP;
     width = less_of(width, MOST_STRIP);
     parts = 2 * cr__team_size(p->team) / (p->outputs / line * spans);
+    const int64_t least = p->r.make ? LEAST_MADE : LEAST_STRIP;
     if (cr__team_size(p->team) > 1 && parts > 1)
-        width = less_of(width, ((line - 1) / parts / LEAST_STRIP + 1) * LEAST_STRIP);
+        width = less_of(width, ((line - 1) / parts / least + 1) * least);
     return less_of(line, width);
+}
+
+/* The same of lines. */
+static int64_t lines_width(const cr__reducer *p, int64_t line)
+{
+    const cr__reduce_kernel *k = &p->r.kernel;
+    const int64_t blocks = (p->length - 1) / CR__BLOCK + 1;
+    const int64_t most = ACC_BYTES / (k->part_size * (k->lanes + blocks));
+    const int64_t parts = cr__team_size(p->team) > 1 ? 2 * cr__team_size(p->team) : 1;
+    return less_of(less_of(line, most), line > 2 ? (line - 1) / parts + 1 : line);
+}
+
+/* Whether outputs' runs lie one behind the other, for each index of the other reduced dim. */
+static bool lies_in_lines(const cr__reducer *p)
+{
+    const cr__reduce_kernel *k = &p->r.kernel;
+    const int inner = p->kept.ndim - 1;
+    return p->length && p->reduced.ndim == 2 && p->kept.dims[inner] > 1 && p->run > 1 &&
+           p->kept.strides[inner] == p->run && (p->r.make || p->run >= LONG_RUN) &&
+           k->operand == CR__REDUCES_ALONE && k->parts == 1 && lines_width(p, 2) == 2;
 }
 
 /* Strips of elements in memory. */
@@ -393,6 +491,11 @@ static void cut_strips(cr__reducer *p, int kept)
         p->dense = p->width == line && last == 0 && p->reduced.strides[0] == line &&
                    p->reduced_y.strides[0] == line && p->r.kernel.lanes > 1 &&
                    p->r.kernel.operand != CR__REDUCES_VALUE;
+    } else if (lies_in_lines(p)) {
+        p->lined = true;
+        p->width = lines_width(p, line);
+        p->row_strips = (line - 1) / p->width + 1;
+        p->strips = p->outputs / line * p->row_strips;
     } else if (!p->r.make) {
         p->gathered = p->run < LONG_RUN && p->length && p->length <= CR__BLOCK / 2;
         p->rows = p->gathered;
@@ -433,7 +536,7 @@ static void reduce_alone(const cr__reducer *p, int64_t output, cr__reduce_code c
     cr__reducer one = again_with(p, code);
     one.first = output;
     one.outputs = one.width = one.strips = one.spans = 1;
-    one.rows = one.gathered = false;
+    one.rows = one.gathered = one.lined = false;
     if (worker < 0) {
         cut_spans(&one);
         cr__parallel(one.team, one.chunks, cr__reducer_chunk, &one);
@@ -461,7 +564,7 @@ static void end_outputs(const cr__reducer *p, int64_t first, int64_t n, int work
         } else {
             const cr__reducer strip = again_with(p, again);
             if (again != have)
-                sums = reduce_span(&strip, first, n, 0, p->blocks, &at, &pitch);
+                sums = reduce_strip(&strip, first, n, 0, p->blocks, &at, &pitch);
             have = again;
             memcpy(out_of(p, o), element_of(p, sums, o - first), p->r.kernel.size);
         }
@@ -515,8 +618,8 @@ void cr__reducer_chunk(void *arg, int64_t chunk, int worker)
         const int64_t first = strip_at(p, task / p->spans, &width);
         const int64_t block = task % p->spans * p->span;
         int64_t pitch;
-        char *result = reduce_span(p, first, width, block,
-                                   less_of(block + p->span, p->blocks), &at, &pitch);
+        char *result = reduce_strip(p, first, width, block,
+                                    less_of(block + p->span, p->blocks), &at, &pitch);
         if (p->spans > 1) {
             copy_slot(p, shared + task * slot_bytes(p), result, pitch, width);
             continue;

@@ -254,12 +254,14 @@ struct cr__reduce_kernel {
 /* The kernel for elements of that type; false if there is none. */
 bool cr__reduce_find(cr__reduce_code code, cr_dtype in, cr__reduce_kernel *kernel);
 
-/* All n to the identity; a multiple of the lanes. */
+/* All n to the identity, and those behind them up to a multiple of CR__LANES. */
 void cr__reduce_begin(const cr__reduce_kernel *k, void *acc, int64_t n);
-/* Folds an array of `lanes` accumulators into its first; of lanes * width, lane l's of output
- * c at l*width + c, into the first `width`. */
+/* Folds an array of k->lanes accumulators into its first; of width times as many, lane l's of
+ * output c at l*width + c, into the first `width`, where lanes from that number on have had
+ * nothing. */
 void cr__reduce_fold(const cr__reduce_kernel *k, void *acc);
-void cr__reduce_fold_columns(const cr__reduce_kernel *k, void *acc, int64_t width);
+void cr__reduce_fold_columns(const cr__reduce_kernel *k, void *acc, int64_t width,
+                             int64_t lanes);
 /* The results of n accumulators of that pitch; `length` elements were reduced to each. */
 void cr__reduce_end(const cr__reduce_kernel *k, const void *acc, int64_t pitch, void *out,
                     int64_t n, int64_t length);

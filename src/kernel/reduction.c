@@ -101,11 +101,15 @@ void cr__reduce_fold(const cr__reduce_kernel *k, void *acc)
         k->join(k, acc, acc, at_part(k, acc, half), half, k->lanes);
 }
 
-void cr__reduce_fold_columns(const cr__reduce_kernel *k, void *acc, int64_t width)
+void cr__reduce_fold_columns(const cr__reduce_kernel *k, void *acc, int64_t width,
+                             int64_t lanes)
 {
-    const int64_t pitch = k->lanes * width;
-    for (int64_t half = k->lanes / 2 * width; half >= width; half /= 2)
-        k->join(k, acc, acc, at_part(k, acc, half), half, pitch);
+    for (int64_t half = k->lanes / 2; half >= 1; half /= 2) {
+        if (lanes > half)
+            k->join(k, acc, acc, at_part(k, acc, half * width), (lanes - half) * width,
+                    k->lanes * width);
+        lanes = lanes < half ? lanes : half;
+    }
 }
 
 /* One row after the other: for kernels that have no loop for it. */

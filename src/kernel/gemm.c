@@ -540,7 +540,7 @@ static void finish_rectangle(const plan *p, const product *part, const product *
                              int64_t i, int64_t j)
 {
     const rectangle r = { .from = some->c,
-                          .to = part->c + i * part->c_row,
+                          .to = part->c ? part->c + i * part->c_row : NULL,
                           .rows = some->m,
                           .column = part->places ? some->column : j,
                           .columns = some->n,

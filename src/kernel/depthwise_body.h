@@ -92,7 +92,7 @@ CR__T static void CR__V(depth_sum_lines)(const tap_list *t, const float *x, int6
     for (; done < n; done += CR__W)
         for (int64_t r = 0; r < lines; r++)
             CR__V(depth_sum_narrow)
-            (t, x + r * step + done, out + r * pitch + done, n - done);
+    (t, x + r * step + done, out + r * pitch + done, n - done);
 }
 
 /* Lanes [lane, lane + n) of one row of lanes, for every tap. */

@@ -203,7 +203,7 @@ FOLD(TIMES)
 #endif
 #undef FOLD
 
-/* Four rows are added in one pass over the accumulators. */
+/* Of sums four rows are added in one pass over the accumulators. */
 CR__FN void NAME(columns)(cr__reduce_code code, int join, cr__reduce_operand operand,
                           T *acc, const T *x, int64_t stride, const T *y,
                           int64_t y_stride, int64_t width, int64_t n)
@@ -218,7 +218,7 @@ CR__FN void NAME(columns)(cr__reduce_code code, int join, cr__reduce_operand ope
         const int64_t ahead = n < 8 ? 0 : 4 * stride;
         int64_t c = 0;
         VT a;
-        rows = n < 4 ? 1 : 4;
+        rows = code != CR__REDUCE_sum || n < 4 ? 1 : 4;
         for (; rows == 4 && c + N <= width; c += N) {
             a = F(load)(acc + c);
             ADD(F(load), 0);

@@ -40,7 +40,7 @@ static bool is_uniform(const cr__program *p, const cr__use *use)
 
 /* Whether what the member reads is still there where its reader stands: nothing in between is
  * stored in its place. */
-static bool stays(const cr__program *p, const cr__unit *in, const cr__unit *reader)
+static bool stays_joined(const cr__program *p, const cr__unit *in, const cr__unit *reader)
 {
     const cr__plan *plan = p->plan;
     for (uint32_t at = in->next; &plan->units[at - 1] != reader;
@@ -68,7 +68,8 @@ static bool look_inside(const cr__program *p, const cr__unit *reader, const cr__
     const bool turned = is_uniform(p, left);
     *varying = turned ? right : left;
     *uniform = turned ? left : right;
-    return varies(p, *varying) && is_uniform(p, *uniform) && stays(p, unit, reader);
+    return varies(p, *varying) && is_uniform(p, *uniform) &&
+           stays_joined(p, unit, reader);
 }
 
 /* Whether the row fits the map, and its operands then, as the kernel takes them. */

@@ -88,7 +88,7 @@ static const char *element_of(const cr__reducer *p, const void *data, int64_t of
 }
 
 /* Output o's value y. */
-static const char *value_of(const cr__reducer *p, int64_t o)
+static const char *value_at(const cr__reducer *p, int64_t o)
 {
     return p->r.kernel.operand == CR__REDUCES_VALUE ? element_of(p, p->r.values, o)
                                                     : NULL;
@@ -100,22 +100,22 @@ static char *out_of(const cr__reducer *p, int64_t o)
 }
 
 /* Where x and y of output o begin, and elements that are read from there. */
-typedef struct elements {
+typedef struct operands {
     int64_t at, at_y;
     const char *x, *y;
-} elements;
+} operands;
 
-static elements elements_of(const cr__reducer *p, int64_t o)
+static operands elements_of(const cr__reducer *p, int64_t o)
 {
     const bool array = p->r.kernel.operand == CR__REDUCES_ARRAY;
-    return (elements){ .at = cr__offset_of(&p->kept, o),
+    return (operands){ .at = cr__offset_of(&p->kept, o),
                        .at_y = array ? cr__offset_of(&p->kept_y, o) : 0,
-                       .y = value_of(p, o) };
+                       .y = value_at(p, o) };
 }
 
 /* x and y of element i of the reduction, and of n that lie behind it; at most a tile, if they
  * are made. */
-static void find_elements(const cr__reducer *p, elements *e, int64_t i, int64_t n,
+static void find_elements(const cr__reducer *p, operands *e, int64_t i, int64_t n,
                           const reducer_places *at)
 {
     const bool array = p->r.kernel.operand == CR__REDUCES_ARRAY;
@@ -149,7 +149,7 @@ static void add_row(const cr__reducer *p, int64_t output, int64_t from, int64_t 
                     const reducer_places *at)
 {
     const cr__reduce_kernel *k = &p->r.kernel;
-    elements e = elements_of(p, output);
+    operands e = elements_of(p, output);
     if (!p->r.make && p->run < LONG_RUN && p->run < p->length && p->run % CR__LANES) {
         e.x = gathered(&p->reduced, element_of(p, p->r.x.data, e.at), k->size, from,
                        to - from, at->gather);
@@ -168,7 +168,7 @@ static void add_row(const cr__reducer *p, int64_t output, int64_t from, int64_t 
 }
 
 /* Rows i .. i + n - 1 of a strip: those of a lane one after the other. */
-static void add_rows(const cr__reducer *p, char *acc, const elements *e, int64_t stride,
+static void add_rows(const cr__reducer *p, char *acc, const operands *e, int64_t stride,
                      int64_t y_stride, int64_t width, int64_t i, int64_t n)
 {
     const cr__reduce_kernel *k = &p->r.kernel;
@@ -183,7 +183,7 @@ static void add_rows(const cr__reducer *p, char *acc, const elements *e, int64_t
 
 /* Elements of a strip that is dense, from the i'th on: they are to their accumulators what rows
  * of all lanes are to columns. */
-static void add_dense(const cr__reducer *p, char *acc, const elements *e, int64_t i,
+static void add_dense(const cr__reducer *p, char *acc, const operands *e, int64_t i,
                       int64_t n)
 {
     const cr__reduce_kernel *k = &p->r.kernel;
@@ -205,7 +205,7 @@ static void add_made_rows(const cr__reducer *p, int64_t output, int64_t width,
     for (int64_t i = from; i < to; i++) {
         char *acc = at->acc + i % k->lanes * width * k->part_size;
         for (int64_t c = 0, n; c < width; c += n) {
-            elements e = elements_of(p, output + c);
+            operands e = elements_of(p, output + c);
             n = less_of(p->r.tile, width - c);
             find_elements(p, &e, i, n, at);
             k->columns(k, acc + c * k->part_size, k->lanes * width, e.x, 0, e.y, 0, n, i,
@@ -219,7 +219,7 @@ static void add_columns(const cr__reducer *p, int64_t output, int64_t width, int
 {
     const int last = p->reduced.ndim - 1;
     const int64_t all = p->dense ? (to - from) * width : 0;
-    elements e = elements_of(p, output);
+    operands e = elements_of(p, output);
     const int64_t start = e.at;
     if (p->r.make && !p->dense) {
         add_made_rows(p, output, width, from, to, at);
@@ -345,7 +345,7 @@ static char *reduce_lines(const cr__reducer *p, int64_t output, int64_t width,
 {
     const cr__reduce_kernel *k = &p->r.kernel;
     const int64_t all = width * p->run;
-    elements e = elements_of(p, output);
+    operands e = elements_of(p, output);
     const int64_t start = e.at;
     for (int64_t i = 0; i < p->length; i += p->run)
         for (int64_t j = 0, n; j < all; j += n) {
@@ -587,7 +587,7 @@ static void reduce_rows(const cr__reducer *p, int64_t begin, int64_t end, int wo
         n = less_of(many, end - o);
         const int64_t start = o * p->length, count = n * p->length;
         if (k->operand == CR__REDUCES_VALUE)
-            y = value_of(p, o);
+            y = value_at(p, o);
         else if (k->operand == CR__REDUCES_ARRAY && !p->r.make)
             y = p->gathered
                     ? gathered(&p->r.y, p->r.y.data, k->size, start, count, at.gather_y)

@@ -45,8 +45,8 @@ typedef struct cr__reducer {
     int64_t run;                   /* reduced elements that lie one after the other */
     bool rows, gathered;           /* whole outputs at once; from copies */
     int64_t width, row_strips;     /* strips of neighbouring outputs; in a row of them */
-    bool dense;                  /* a strip is all of a row, behind which lies the next; */
-    bool lined;                  /* or its outputs' runs lie one behind the other */
+    bool dense; /* a strip is all of a row, behind which lies the next; */
+    bool lined; /* or its outputs' runs lie one behind the other */
     int64_t strips, span, spans; /* spans of blocks that a strip is cut into */
     int64_t chunks;
 } cr__reducer;

@@ -64,8 +64,8 @@ static void add_to_blocks(const cr__reduce_kernel *k, char *acc, char *blocks,
 }
 
 /* The tree of neighbours; the odd one is carried. */
-static void join_blocks(const cr__reduce_kernel *k, char *blocks, int64_t total,
-                        void *out)
+static void join_row_blocks(const cr__reduce_kernel *k, char *blocks, int64_t total,
+                            void *out)
 {
     const int64_t pitch = row_blocks(total), size = k->part_size;
     for (int64_t n = pitch; n > 1; n = (n + 1) / 2)
@@ -186,7 +186,7 @@ static void end_rows(const cr__row_run *run, const cr__row_reduction *r, void *o
 {
     const cr__reduce_kernel *k = run->redo ? &run->kernel : &r->kernel;
     if (!at_once(run))
-        join_blocks(k, run->scratch + r->tree, run->p->row, out);
+        join_row_blocks(k, run->scratch + r->tree, run->p->row, out);
 }
 
 /* Row i of r, of elements that are scaled: the level's tiles once more. */
@@ -283,13 +283,13 @@ static void end_all(row_job *job, const cr__row_reduction *r)
 {
     void *out = cr__unit_data(job->p->plan, r->unit);
     cr__reduce_code again = r->ending.with;
-    join_blocks(&r->kernel, r->blocks, job->p->numel, out);
+    join_row_blocks(&r->kernel, r->blocks, job->p->numel, out);
     if (cr__ending_apply(&r->ending, out, 1, &again) == 1)
         return;
     job->again = r;
     cr__reduce_find(again, r->ending.dtype, &job->kernel);
     cr__parallel(job->team, job->chunks, row_chunk, job);
-    join_blocks(&job->kernel, r->blocks, job->p->numel, out);
+    join_row_blocks(&job->kernel, r->blocks, job->p->numel, out);
     cr__ending_scaled(&r->ending, again, out);
     job->again = NULL;
 }

@@ -176,7 +176,7 @@ static int64_t lay_out_weight(depth_phase *p, int64_t rows, int64_t columns)
     return p->dim[0].taps * p->parts * p->dim[2].taps * p->lines * p->pitch;
 }
 
-static int64_t weight_at(const depth_phase *p, int i, int j, int k)
+static int64_t tap_weight(const depth_phase *p, int i, int j, int k)
 {
     const depth_axis *h = &p->dim[1];
     const int64_t line = h->offset[j] - h->least, part = i * p->parts + line % h->step;
@@ -200,7 +200,7 @@ static void init_phase(const depthwise *d, int64_t phase, depth_phase *p)
     for (int i = 0; i < p->dim[0].taps; i++)
         for (int j = 0; j < p->dim[1].taps; j++)
             for (int k = 0; k < p->dim[2].taps; k++, n++) {
-                p->taps.at[n] = weight ? weight_at(p, i, j, k) : chain_at(p, i, j, k);
+                p->taps.at[n] = weight ? tap_weight(p, i, j, k) : chain_at(p, i, j, k);
                 p->weight[n] = p->dim[0].tap[i] * strides[0] +
                                p->dim[1].tap[j] * strides[1] +
                                p->dim[2].tap[k] * strides[2];
@@ -369,7 +369,7 @@ static void sum_tile(const depthwise *d, depth_phase *p, const depth_tile *t,
 }
 
 /* The tile with this number, of those that the first phase has; others may have less of it. */
-static bool tile_at(const depthwise *d, const depth_phase *p, int64_t i, depth_tile *t)
+static bool plane_tile(const depthwise *d, const depth_phase *p, int64_t i, depth_tile *t)
 {
     const depth_axis *h = &p->dim[1], *w = &p->dim[2];
     t->column = i % d->tiles[2] * d->columns, i /= d->tiles[2];
@@ -393,7 +393,7 @@ static void sum_chunk(void *arg, int64_t chunk, int worker)
     for (int64_t phase = 0; phase < d->phases; phase++) {
         init_phase(d, phase, &p);
         for (int64_t i = begin; i < end; i++)
-            if (tile_at(d, &p, i / d->planes, &t))
+            if (plane_tile(d, &p, i / d->planes, &t))
                 sum_tile(d, &p, &t, i % d->planes, scratch);
     }
 }
@@ -485,7 +485,7 @@ static void weight_chunk(void *arg, int64_t chunk, int worker)
         memset(s.lanes, 0, (size_t)p.taps.n * CR__LANES * sizeof(float));
         for (int64_t i = 0; i < c->images; i++)
             for (int64_t k = 0; k < tiles; k++)
-                if (tile_at(d, &p, k, &t))
+                if (plane_tile(d, &p, k, &t))
                     add_tile(
                         d, &p, &t,
                         (const float *)c->operand[0].data + i * x[0] + channel * x[1],

@@ -427,7 +427,7 @@ typedef struct direct_lines {
     int64_t group, image, first, lines;
 } direct_lines;
 
-static const float *source_of(const direct_plan *p, const direct_lines *l)
+static const float *sliding_source(const direct_plan *p, const direct_lines *l)
 {
     const cr__direct *d = p->d;
     return d->x + l->image * d->x_image + l->group * d->channels * d->x_channel;
@@ -438,7 +438,7 @@ CR__COLD static void run_lines(const direct_plan *p, const direct_lines *l,
 {
     const cr__direct *d = p->d;
     const cr__direct_copies *dims = p->layout.dims;
-    const cr__direct_piece piece = { source_of(p, l), l->first, l->lines, 0 };
+    const cr__direct_piece piece = { sliding_source(p, l), l->first, l->lines, 0 };
     direct_band band = { .a = p->packed + l->group * p->padded * p->k,
                          .lines = l->lines };
     band.c = (float *)d->result + l->image * d->c_image + l->group * d->rows * d->c_row +
@@ -452,7 +452,7 @@ CR__COLD static void run_lines(const direct_plan *p, const direct_lines *l,
         band.b = (const char *)copies;
         if (next->lines)
             band.next = cr__direct_fetch_of(
-                source_of(p, next) + next->first * d->dims[0].step * d->x_line,
+                sliding_source(p, next) + next->first * d->dims[0].step * d->x_line,
                 d->x_channel, next->lines * d->dims[0].step * d->x_line * 4, d->channels,
                 tiles_of(p, d->rows) * l->lines * p->layout.pitch / p->kernel->lanes /
                         p->vectors +

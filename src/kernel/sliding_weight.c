@@ -79,7 +79,7 @@ typedef struct weight_band {
 } weight_band;
 
 /* The lines that so many positions may touch, and of copies. */
-static int64_t lines_of(const weight_plan *p, int64_t blocks, int64_t *pieces)
+static int64_t weight_lines(const weight_plan *p, int64_t blocks, int64_t *pieces)
 {
     const cr__window *down = &p->d->dims[0];
     const int64_t n = p->d->dims[1].n, all = p->d->images * down->n,
@@ -350,18 +350,18 @@ CR__COLD static bool plan_weight_bands(weight_plan *p)
         return p->d->x_image < INT32_MAX / 4 && p->d->x_image > INT32_MIN / 4;
     }
     const int64_t line = p->layout.pitch * dims[0].n * dims[1].n;
-    lines = lines_of(p, 1, &pieces);
+    lines = weight_lines(p, 1, &pieces);
     if (pieces > MOST_PIECES)
         return false;
     const int64_t most = CR__BAND_ROOM / (lines * line);
     p->channels = p->channels < most ? p->channels : most;
     for (int64_t blocks = 2; blocks <= 8; blocks++) {
-        lines = lines_of(p, blocks, &pieces);
+        lines = weight_lines(p, blocks, &pieces);
         if (pieces > MOST_PIECES || lines * line * p->channels > CR__BAND_ROOM)
             break;
         p->blocks = blocks;
     }
-    lines = lines_of(p, p->blocks, &pieces);
+    lines = weight_lines(p, p->blocks, &pieces);
     cr__direct_size(lines, &p->layout);
     return p->channels >= 6 || p->channels == p->d->channels;
 }

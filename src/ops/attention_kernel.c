@@ -263,14 +263,14 @@ static double reduced_row(const attention *a, const cr__reduce_kernel *k, const 
 /* ---- heads and blocks ---- */
 
 /* Rows of a matrix, whose elements are neighbours. */
-typedef struct lines {
+typedef struct query_lines {
     const void *data;
     int64_t row; /* elements from one to the next */
-} lines;
+} query_lines;
 
-static lines lines_from(const attention *a, lines x, int64_t row)
+static query_lines lines_from(const attention *a, query_lines x, int64_t row)
 {
-    return (lines){ element(a, x.data, row * x.row), x.row };
+    return (query_lines){ element(a, x.data, row * x.row), x.row };
 }
 
 /* Where head h of an input begins. */
@@ -283,10 +283,10 @@ static const void *head(const attention *a, int input, int64_t h)
     return (const char *)x->data + at * (int64_t)cr_dtype_size(x->dtype);
 }
 
-static lines lines_of(const attention *a, int input, int64_t h)
+static query_lines query_lines_of(const attention *a, int input, int64_t h)
 {
     const cr_array *x = &a->kernel->in[input];
-    return (lines){ head(a, input, h), x->strides[x->dims.n - 2] };
+    return (query_lines){ head(a, input, h), x->strides[x->dims.n - 2] };
 }
 
 /* Of a head: queries first .. first + n - 1, and keys from .. from + keys - 1, of which the last
@@ -331,7 +331,7 @@ static void mask_row(const attention *a, const block *b, int64_t r, void *scores
                      int64_t n)
 {
     const cr_array *mask = &a->kernel->in[a->mask];
-    const lines of_head = lines_of(a, a->mask, b->head);
+    const query_lines of_head = query_lines_of(a, a->mask, b->head);
     const int64_t at = (b->first + r) * of_head.row + b->from;
     if (mask->dtype != CR_BOOL) {
         with_each(a->add, scores, element(a, of_head.data, at), n);
@@ -364,18 +364,19 @@ static void multiply_whole(const attention *a, int worker, void *c, int64_t m, i
     cr__gemm_by(&job, a->kernel->workers, worker);
 }
 
-static cr__reader by_rows(lines x)
+static cr__reader reads_rows(query_lines x)
 {
     return (cr__reader){ .data = x.data, .row = x.row, .col = 1 };
 }
 
-static cr__reader by_columns(lines x)
+static cr__reader by_columns(query_lines x)
 {
     return (cr__reader){ .data = x.data, .row = 1, .col = x.row };
 }
 
 /* Rows of keys, packed a sliver after another. */
-static void pack_keys(const attention *a, lines y, int64_t keys, int64_t width, void *to)
+static void pack_keys(const attention *a, query_lines y, int64_t keys, int64_t width,
+                      void *to)
 {
     const int64_t sliver = a->strips.sliver;
     for (int64_t j = 0; j < keys; j += sliver)
@@ -384,8 +385,9 @@ static void pack_keys(const attention *a, lines y, int64_t keys, int64_t width, 
 }
 
 /* c[:, j ..] = x y^T, of a sliver of keys that is packed. Rows that see none of them are left. */
-static void score_sliver(const attention *a, const block *b, lines x, const void *packed,
-                         int64_t width, int64_t j, void *c, int64_t pitch)
+static void score_sliver(const attention *a, const block *b, query_lines x,
+                         const void *packed, int64_t width, int64_t j, void *c,
+                         int64_t pitch)
 {
     const int64_t sliver = a->strips.sliver, r = first_to_see(a, b, j);
     cr__strip s = { .a_row = x.row,
@@ -405,8 +407,8 @@ static void score_sliver(const attention *a, const block *b, lines x, const void
 }
 
 /* to[n,width] = or += weights y, over the block's keys, CR__GEMM_BLOCK at most. */
-static void weigh(const attention *a, const block *b, lines weights, lines y, lines to,
-                  int64_t width)
+static void weigh(const attention *a, const block *b, query_lines weights, query_lines y,
+                  query_lines to, int64_t width)
 {
     const int64_t step = a->causal ? GROUP_ROWS : b->n;
     cr__strip s = { .a_row = weights.row,
@@ -429,8 +431,8 @@ static void weigh(const attention *a, const block *b, lines weights, lines y, li
 }
 
 /* to[keys,width] = or += weights^T x: what the block adds to a gradient of its keys. */
-static void weigh_back(const attention *a, const block *b, lines weights, lines x,
-                       lines to, int64_t width)
+static void weigh_back(const attention *a, const block *b, query_lines weights,
+                       query_lines x, query_lines to, int64_t width)
 {
     const int64_t step = a->causal ? GROUP_ROWS : b->keys;
     cr__strip s = { .a_row = 1,
@@ -514,16 +516,16 @@ static void weights_of_block(const attention *a, const block *b, void *scores,
 static void attend_whole(const attention *a, int worker, const block *b, void *scores,
                          of_rows *sums, void *out)
 {
-    const lines q = lines_from(a, lines_of(a, Q, b->head), b->first);
-    const lines weights = { scores, b->keys };
-    multiply_whole(a, worker, scores, b->n, b->keys, a->s.width, by_rows(q),
-                   by_columns(lines_of(a, K, b->head)));
+    const query_lines q = lines_from(a, query_lines_of(a, Q, b->head), b->first);
+    const query_lines weights = { scores, b->keys };
+    multiply_whole(a, worker, scores, b->n, b->keys, a->s.width, reads_rows(q),
+                   by_columns(query_lines_of(a, K, b->head)));
     weights_of_block(a, b, scores, b->keys, sums);
     for (int64_t r = 0; r < b->n; r++)
         clear_elements(a, element(a, scores, r * b->keys + seen(a, b, r)),
                        b->keys - seen(a, b, r));
-    multiply_whole(a, worker, out, b->n, a->s.values, b->keys, by_rows(weights),
-                   by_rows(lines_of(a, V, b->head)));
+    multiply_whole(a, worker, out, b->n, a->s.values, b->keys, reads_rows(weights),
+                   reads_rows(query_lines_of(a, V, b->head)));
 }
 
 static void attend_band(const attention *a, const block *b, char *scores, of_rows *sums,
@@ -531,8 +533,9 @@ static void attend_band(const attention *a, const block *b, char *scores, of_row
 {
     const cr__attention_sizes *s = &a->s;
     const int64_t sliver = a->strips.sliver;
-    const lines q = lines_from(a, lines_of(a, Q, b->head), b->first),
-                k = lines_of(a, K, b->head), v = lines_of(a, V, b->head);
+    const query_lines q = lines_from(a, query_lines_of(a, Q, b->head), b->first),
+                      k = query_lines_of(a, K, b->head),
+                      v = query_lines_of(a, V, b->head);
     void *packed = scores + room(a->band, a->pitch, a->size);
     for (int64_t j = 0; j < b->keys; j += sliver) {
         const int64_t left = b->keys - j;
@@ -542,11 +545,11 @@ static void attend_band(const attention *a, const block *b, char *scores, of_row
     }
     weights_of_block(a, b, scores, a->pitch, sums);
     for (block some = *b; some.from < b->keys; some.from += CR__GEMM_BLOCK) {
-        const lines weights = { element(a, scores, some.from), a->pitch };
+        const query_lines weights = { element(a, scores, some.from), a->pitch };
         const int64_t left = b->keys - some.from;
         some.keys = left < CR__GEMM_BLOCK ? left : CR__GEMM_BLOCK;
-        weigh(a, &some, weights, lines_from(a, v, some.from), (lines){ out, s->values },
-              s->values);
+        weigh(a, &some, weights, lines_from(a, v, some.from),
+              (query_lines){ out, s->values }, s->values);
     }
 }
 
@@ -598,7 +601,7 @@ enum { OF_QUERIES = 1, OF_KEYS = 2 };
 
 /* Of a head: what is read and written. */
 typedef struct head_back {
-    lines q, k, v, g, dq, dk, dv;
+    query_lines q, k, v, g, dq, dk, dv;
     const void *logs, *g_logs;
     backward room;
 } head_back;
@@ -612,9 +615,9 @@ static head_back head_back_at(const attention *a, int64_t h, char *room_at)
                   v_at = s->heads * (s->queries + s->keys) * s->width +
                          h * s->keys * s->values;
     void *to = a->kernel->out.data;
-    head_back b = { .q = lines_of(a, Q, h),
-                    .k = lines_of(a, K, h),
-                    .v = lines_of(a, V, h),
+    head_back b = { .q = query_lines_of(a, Q, h),
+                    .k = query_lines_of(a, K, h),
+                    .v = query_lines_of(a, V, h),
                     .g = { element(a, g->data, h * s->queries * s->values), s->values },
                     .dq = { element(a, to, h * s->queries * s->width), s->width },
                     .dk = { element(a, to, k_at * s->width), s->width },
@@ -664,12 +667,12 @@ static void slopes(const attention *a, const block *b, const head_back *x, void 
 
 /* What a block adds to the gradients of k or v: to += matrix^T x, of which the first block's is
  * written. */
-static void add_product(const attention *a, int worker, lines to, const block *b,
-                        const void *matrix, lines x, int64_t width, void *part)
+static void add_product(const attention *a, int worker, query_lines to, const block *b,
+                        const void *matrix, query_lines x, int64_t width, void *part)
 {
     void *c = b->first ? part : element(a, to.data, 0);
     multiply_whole(a, worker, c, b->keys, width, b->n,
-                   by_columns((lines){ matrix, b->keys }), by_rows(x));
+                   by_columns((query_lines){ matrix, b->keys }), reads_rows(x));
     if (b->first)
         with_each(a->add, element(a, to.data, 0), c, b->keys * width);
     else
@@ -682,13 +685,16 @@ static void attend_back_whole(const attention *a, int worker, const head_back *x
                               const block *b)
 {
     const cr__attention_sizes *s = &a->s;
-    const lines q = lines_from(a, x->q, b->first), g = lines_from(a, x->g, b->first);
+    const query_lines q = lines_from(a, x->q, b->first),
+                      g = lines_from(a, x->g, b->first);
     void *p = x->room.p, *ds = x->room.ds;
-    multiply_whole(a, worker, p, b->n, b->keys, s->width, by_rows(q), by_columns(x->k));
-    multiply_whole(a, worker, ds, b->n, b->keys, s->values, by_rows(g), by_columns(x->v));
+    multiply_whole(a, worker, p, b->n, b->keys, s->width, reads_rows(q),
+                   by_columns(x->k));
+    multiply_whole(a, worker, ds, b->n, b->keys, s->values, reads_rows(g),
+                   by_columns(x->v));
     slopes(a, b, x, p, ds, b->keys, b->keys);
     multiply_whole(a, worker, element(a, x->dq.data, b->first * s->width), b->n, s->width,
-                   b->keys, by_rows((lines){ ds, b->keys }), by_rows(x->k));
+                   b->keys, reads_rows((query_lines){ ds, b->keys }), reads_rows(x->k));
     add_product(a, worker, x->dk, b, ds, q, s->width, x->room.part);
     add_product(a, worker, x->dv, b, p, g, s->values, x->room.part);
 }
@@ -699,8 +705,9 @@ static void attend_back_block(const attention *a, const head_back *x, const bloc
 {
     const cr__attention_sizes *s = &a->s;
     const int64_t sliver = a->strips.sliver, pitch = a->pitch;
-    const lines q = lines_from(a, x->q, b->first), g = lines_from(a, x->g, b->first),
-                p = { x->room.p, pitch }, ds = { x->room.ds, pitch };
+    const query_lines q = lines_from(a, x->q, b->first),
+                      g = lines_from(a, x->g, b->first), p = { x->room.p, pitch },
+                      ds = { x->room.ds, pitch };
     for (int64_t j = 0; j < b->keys; j += sliver) {
         score_sliver(a, b, q, element(a, x->room.k, j * s->width), s->width, j, x->room.p,
                      pitch);

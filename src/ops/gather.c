@@ -198,7 +198,7 @@ static void scatter_chunk(void *arg, int64_t chunk, int worker)
 }
 
 /* Integers. */
-static void add_row(const cr__pick *w, cr__pick_place p, int64_t n)
+static void add_gathered_row(const cr__pick *w, cr__pick_place p, int64_t n)
 {
     const cr_array *out = &w->kernel->out;
     for (int64_t i = 0; i < n; i++)
@@ -219,7 +219,7 @@ static cr_status scatter_add_kernel(const cr_kernel *kernel)
                           index->dims, attrs->dim)
     };
     if (!cr__is_float(kernel->out.dtype)) {
-        cr__pick_all(&walk.pick, add_row);
+        cr__pick_all(&walk.pick, add_gathered_row);
         return CR_OK;
     }
     if (!walk.strip)

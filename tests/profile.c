@@ -61,7 +61,8 @@ static bool read_row(const char *at, row *r)
     snprintf(line, sizeof line, "%.*s", (int)strcspn(at, "\n"), at);
     if (strlen(line) <= LABELS_FROM)
         return false;
-    snprintf(r->label, sizeof r->label, "%s", line + LABELS_FROM);
+    snprintf(r->label, sizeof r->label, "%.*s", (int)sizeof r->label - 1,
+             line + LABELS_FROM);
     return sscanf(line, "%lf %lf %lf %lf %lf", &r->ms, &r->percent, &r->calls, &r->mb,
                   &r->gflop) >= 2;
 }

@@ -284,7 +284,7 @@ static void run_part(const weight_plan *p, const weight_part *whole, float *scra
     const int64_t all = p->d->images * p->positions;
     float *y = scratch + CR__BAND_ROOM + CR__BAND_SLOP;
     weight_part part = *whole;
-    for (int64_t left = whole->tiles, channels; left > 0;
+    for (int64_t left = whole->tiles, channels = 0; left > 0;
          left -= part.tiles, part.tile += part.tiles) {
         weight_band band;
         part.tiles = left;

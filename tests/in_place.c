@@ -1113,7 +1113,6 @@ static void test_rows_in_turn(void)
     enum { LONG = 40, WIDTH = 1000 };
     cr_ctx *ctx = cr_open(&(cr_options){ .threads = 1 });
     cr_tensor *x = cr_requires_grad(cr_detach(cr_rand(ctx, CR_DIMS(LONG, WIDTH))));
-    CR_SCOPE(ctx);
     cr_tensor *y = cr_mul(x, 2), *h = cr_zeros(ctx, CR_DIMS(WIDTH));
     for (int t = 0; t < LONG; t++)
         h = cr_add(cr_mul(h, 0.5), cr_select(y, 0, t));

@@ -64,11 +64,21 @@ static void free_slot(cr__plan *plan, cr__unit *unit)
     unit->flags |= CR__FREED;
 }
 
-/* Whether nothing reads the value behind the group at this place, 1 the first. */
-static bool dies(const cr__unit *unit, uint32_t place)
+/* Whether nothing reads the value behind the group at this place, 1 the first, and its memory is
+ * free then: that of old values, from the commit point on. */
+static bool dies(const cr__plan *plan, const cr__unit *unit, uint32_t place)
 {
     return unit->last == place && unit->slot &&
-           !(unit->flags & (CR__OUTLIVES | CR__PINNED | CR__FREED));
+           !(unit->flags & (CR__OUTLIVES | CR__PINNED | CR__FREED)) &&
+           (unit->kind != CR__UNIT_OLD || place > plan->commits);
+}
+
+/* The dying unit's slot, for a result of so many bytes. */
+static uint32_t take_slot(cr__plan *plan, cr__unit *unit, size_t bytes)
+{
+    unit->flags |= CR__FREED;
+    use_slot(&plan->slots[unit->slot - 1], bytes);
+    return unit->slot;
 }
 
 /* ---- operands that are overwritten ---- */
@@ -110,8 +120,7 @@ static int find_dying(const cr__plan *plan, const cr__group *group, uint32_t pla
             const cr__use *use = &plan->uses[unit->uses + k];
             cr__unit *read = &plan->units[use->unit];
             int i = 0;
-            if (use->kind != CR__USE_UNIT || !dies(read, place) ||
-                (read->kind == CR__UNIT_OLD && place <= plan->commits) ||
+            if (use->kind != CR__USE_UNIT || !dies(plan, read, place) ||
                 &plan->groups[read->group] == group)
                 continue;
             while (i < n && found[i].unit != read)
@@ -137,33 +146,33 @@ static uint32_t overwrite(cr__plan *plan, const cr__unit *by, uint32_t number,
         if (!found[i].by || found[i].by > number || unit->flags & CR__FREED ||
             cr__unit_bytes(unit) != bytes)
             continue;
-        unit->flags |= CR__FREED;
-        use_slot(&plan->slots[unit->slot - 1], bytes);
-        return unit->slot;
+        return take_slot(plan, unit, bytes);
     }
     return 0;
+}
+
+/* How many operands of the unit are values of that one. */
+static int times_read(const cr__plan *plan, const cr__unit *unit, uint32_t read)
+{
+    int n = 0;
+    for (uint32_t k = 0; k < unit->n_uses; k++) {
+        const cr__use *use = &plan->uses[unit->uses + k];
+        n += use->kind == CR__USE_UNIT && use->unit == read;
+    }
+    return n;
 }
 
 /* The slot of an operand that the result of an opaque unit may lie over; 0: there is none. */
 static uint32_t overwrite_input(cr__plan *plan, const cr__unit *unit, uint32_t place)
 {
+    const size_t bytes = cr__unit_bytes(unit);
     for (uint32_t k = 0; k < unit->n_uses && k < 32 && unit->op->overwrites >> k; k++) {
         const cr__use *use = &plan->uses[unit->uses + k];
         cr__unit *read = &plan->units[use->unit];
-        uint32_t others = 0;
-        if (!(unit->op->overwrites >> k & 1) || use->kind != CR__USE_UNIT || use->look ||
-            !dies(read, place) || cr__unit_bytes(read) != cr__unit_bytes(unit) ||
-            (read->kind == CR__UNIT_OLD && place <= plan->commits))
-            continue;
-        for (uint32_t i = 0; i < unit->n_uses; i++) {
-            const cr__use *other = &plan->uses[unit->uses + i];
-            others += i != k && other->kind == CR__USE_UNIT && other->unit == use->unit;
-        }
-        if (others)
-            continue;
-        read->flags |= CR__FREED;
-        use_slot(&plan->slots[read->slot - 1], cr__unit_bytes(unit));
-        return read->slot;
+        if (unit->op->overwrites >> k & 1 && use->kind == CR__USE_UNIT && !use->look &&
+            dies(plan, read, place) && cr__unit_bytes(read) == bytes &&
+            times_read(plan, unit, use->unit) == 1)
+            return take_slot(plan, read, bytes);
     }
     return 0;
 }
@@ -202,11 +211,10 @@ static void retire(cr__plan *plan, const cr__group *group, uint32_t place)
         for (uint32_t k = 0; k < unit->n_uses; k++) {
             const cr__use *use = &plan->uses[unit->uses + k];
             cr__unit *read = &plan->units[use->unit];
-            if (use->kind == CR__USE_UNIT && dies(read, place) &&
-                (read->kind != CR__UNIT_OLD || place > plan->commits))
+            if (use->kind == CR__USE_UNIT && dies(plan, read, place))
                 free_slot(plan, read);
         }
-        if (dies(unit, place))
+        if (dies(plan, unit, place))
             free_slot(plan, unit);
     }
 }

@@ -97,7 +97,7 @@ static void batch_groups(cr__gemm_job *job, const cr__conv *c, int64_t a, int64_
 /* ---- without matrices ---- */
 
 /* Whether elements are as sliding.h has them. */
-static bool is_direct(const cr__conv *c)
+static bool may_slide(const cr__conv *c)
 {
     bool is = c->dtype == CR_F32 && c->ndim <= CR__PLANE;
     for (int i = 0; i < 2; i++)
@@ -106,15 +106,15 @@ static bool is_direct(const cr__conv *c)
 }
 
 /* The sizes, without windows, which are those of one place. */
-CR__COLD static cr__direct direct_of(const cr__conv *c, int64_t rows, int64_t channels)
+CR__COLD static cr__sliding sliding_of(const cr__conv *c, int64_t rows, int64_t channels)
 {
     const cr__window one = { 1, 1, 1, 1, 0, 1 };
-    return (cr__direct){ .images = c->images,
-                         .groups = c->groups,
-                         .rows = rows,
-                         .channels = channels,
-                         .dims = { one, one },
-                         .memory = c->memory };
+    return (cr__sliding){ .images = c->images,
+                          .groups = c->groups,
+                          .rows = rows,
+                          .channels = channels,
+                          .dims = { one, one },
+                          .memory = c->memory };
 }
 
 /* The dim of a plane that a dim is. */
@@ -134,7 +134,7 @@ static cr__window window_of(const cr__conv *c, int d)
 }
 
 /* Of x by the first operand's strides; false if its places are not neighbours. */
-static bool read_direct(const cr__conv *c, cr__direct *d)
+static bool read_sliding(const cr__conv *c, cr__sliding *d)
 {
     const int64_t *x = c->strides[0];
     d->x = c->operand[0].data;
@@ -143,19 +143,19 @@ static bool read_direct(const cr__conv *c, cr__direct *d)
     return x[SPACE + c->ndim - 1] == 1;
 }
 
-static cr__direct direct_forward(const cr__conv *c)
+static cr__sliding sliding_forward(const cr__conv *c)
 {
-    cr__direct d = direct_of(c, c->outs, c->ins);
+    cr__sliding d = sliding_of(c, c->outs, c->ins);
     for (int i = 0; i < c->ndim; i++)
         d.dims[plane_dim(c, i)] = window_of(c, i);
     return d;
 }
 
-CR__COLD static bool forward_directly(cr__isa isa, const cr__conv *c, cr__team *team)
+CR__COLD static bool slide_forward(cr__isa isa, const cr__conv *c, cr__team *team)
 {
     const int64_t *w = c->strides[1];
-    cr__direct d = direct_forward(c);
-    if (!read_direct(c, &d))
+    cr__sliding d = sliding_forward(c);
+    if (!read_sliding(c, &d))
         return false;
     d.w = c->operand[1].data;
     d.w_group = c->outs * w[OUTER], d.w_row = w[OUTER], d.w_channel = w[CHANNEL];
@@ -165,16 +165,16 @@ CR__COLD static bool forward_directly(cr__isa isa, const cr__conv *c, cr__team *
     d.c_place[0] = d.dims[1].n, d.c_place[1] = 1;
     d.c_row = d.dims[0].n * d.dims[1].n;
     d.c_image = c->groups * c->outs * d.c_row;
-    return cr__direct_for(isa, &d, team);
+    return cr__sliding_for(isa, &d, team);
 }
 
-CR__COLD static bool phase_directly(cr__isa isa, const cr__conv *c,
-                                    const conv_phase *phases, cr__team *team)
+CR__COLD static bool slide_phase(cr__isa isa, const cr__conv *c, const conv_phase *phases,
+                                 cr__team *team)
 {
     const int64_t *w = c->strides[1];
-    cr__direct d = direct_of(c, c->ins, c->outs);
+    cr__sliding d = sliding_of(c, c->ins, c->outs);
     int64_t pitch = 1, first = 0, tap = 0;
-    if (!read_direct(c, &d))
+    if (!read_sliding(c, &d))
         return false;
     for (int i = c->ndim - 1; i >= 0; i--) {
         const conv_phase *p = &phases[i];
@@ -197,15 +197,15 @@ CR__COLD static bool phase_directly(cr__isa isa, const cr__conv *c,
     d.w_group = c->outs * w[OUTER], d.w_row = w[CHANNEL], d.w_channel = w[OUTER];
     d.result = (float *)c->result + first;
     d.c_row = pitch, d.c_image = c->groups * c->ins * pitch;
-    return cr__direct_for(isa, &d, team);
+    return cr__sliding_for(isa, &d, team);
 }
 
 /* Of several rows and columns: one alone would be a reduction. */
-CR__COLD static bool weight_directly(cr__isa isa, const cr__conv *c, cr__team *team)
+CR__COLD static bool slide_weight(cr__isa isa, const cr__conv *c, cr__team *team)
 {
     const int64_t *y = c->strides[1];
-    cr__direct d = direct_forward(c);
-    if (!read_direct(c, &d))
+    cr__sliding d = sliding_forward(c);
+    if (!read_sliding(c, &d))
         return false;
     d.c = c->operand[1].data;
     d.c_image = y[OUTER], d.c_row = y[CHANNEL];
@@ -213,23 +213,23 @@ CR__COLD static bool weight_directly(cr__isa isa, const cr__conv *c, cr__team *t
     for (int i = 0; i < c->ndim; i++)
         d.c_place[plane_dim(c, i)] = y[SPACE + i];
     d.result = c->result;
-    return cr__direct_weight_for(isa, &d, team);
+    return cr__sliding_weight_for(isa, &d, team);
 }
 
 size_t cr__conv_bytes(const cr__conv *c)
 {
-    cr__direct d;
-    if (!is_direct(c))
+    cr__sliding d;
+    if (!may_slide(c))
         return 0;
-    d = direct_forward(c);
+    d = sliding_forward(c);
     if (c->pass == CR__CONV_WEIGHT)
-        return cr__direct_weight_bytes(&d);
+        return cr__sliding_weight_bytes(&d);
     if (c->pass == CR__CONV_INPUT) { /* of which phases are parts */
         d.rows = c->ins, d.channels = c->outs;
         for (int i = 0; i < c->ndim; i++)
             d.dims[plane_dim(c, i)].n = c->size[i];
     }
-    return cr__direct_bytes(&d);
+    return cr__sliding_bytes(&d);
 }
 
 /* ---- as products ---- */
@@ -237,7 +237,7 @@ size_t cr__conv_bytes(const cr__conv *c)
 CR__COLD static void convolve_forward(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
                                       cr__team *team)
 {
-    if (c->memory && is_direct(c) && forward_directly(isa, c, team))
+    if (c->memory && may_slide(c) && slide_forward(isa, c, team))
         return;
     const int64_t *x = c->strides[0], *w = c->strides[1];
     cr__image weights = { .ndim = c->ndim }, patches = { .ndim = c->ndim };
@@ -274,7 +274,7 @@ CR__COLD static void input_phase(cr__isa isa, const cr__conv *c, const conv_phas
     cr__image weights = { .ndim = c->ndim }, patches = { .ndim = c->ndim };
     cr__places places = { .ndim = c->ndim, .row = volume_of(c->size, c->ndim) };
     int64_t pitch = 1, first = 0, tap = 0, pixels = 1, taps = 1;
-    if (c->memory && is_direct(c) && phase_directly(isa, c, phases, team))
+    if (c->memory && may_slide(c) && slide_phase(isa, c, phases, team))
         return;
     for (int d = c->ndim - 1; d >= 0; d--) {
         const conv_phase *p = &phases[d];
@@ -338,7 +338,7 @@ CR__COLD static void convolve_input(cr__isa isa, const cr__conv *c, cr__gemm_job
 CR__COLD static void convolve_weight(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
                                      cr__team *team)
 {
-    if (c->memory && is_direct(c) && weight_directly(isa, c, team))
+    if (c->memory && may_slide(c) && slide_weight(isa, c, team))
         return;
     const int64_t *x = c->strides[0], *y = c->strides[1];
     cr__image positions = { .ndim = c->ndim }, patches = { .ndim = c->ndim };

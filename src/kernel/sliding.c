@@ -6,8 +6,8 @@
 #define CR__TEMPLATE "sliding_body.h"
 #include "for_each_set.h"
 
-#define KERNEL(S) &direct_kernel##S
-const cr__direct_kernel *const cr__direct_kernels[CR__ISAS] = { CR__EACH_SET(KERNEL) };
+#define KERNEL(S) &sliding_kernel##S
+const cr__sliding_kernel *const cr__sliding_kernels[CR__ISAS] = { CR__EACH_SET(KERNEL) };
 
 /* ---- layouts ---- */
 
@@ -22,7 +22,7 @@ static int64_t between(int64_t x, int64_t low, int64_t high)
 }
 
 /* Which elements of the copies are there. */
-CR__COLD static void find_bounds(const cr__window *w, cr__direct_copies *c)
+CR__COLD static void find_bounds(const cr__window *w, cr__sliding_copies *c)
 {
     for (int i = 0; i < c->n; i++) {
         c->lo[i] = between(-floor_of(c->first[i], w->step), 0, c->length);
@@ -32,9 +32,9 @@ CR__COLD static void find_bounds(const cr__window *w, cr__direct_copies *c)
 }
 
 /* By remainders. */
-CR__COLD static void copy_remainders(const cr__window *w, cr__direct_copies *c)
+CR__COLD static void copy_remainders(const cr__window *w, cr__sliding_copies *c)
 {
-    int64_t remainders[CR__DIRECT_TAPS], least = 0, most = 0;
+    int64_t remainders[CR__SLIDING_TAPS], least = 0, most = 0;
     c->n = 0;
     for (int64_t j = 0; j < w->taps; j++) {
         const int64_t at = j * w->tap_step + w->origin, q = floor_of(at, w->step),
@@ -56,7 +56,7 @@ CR__COLD static void copy_remainders(const cr__window *w, cr__direct_copies *c)
     find_bounds(w, c);
 }
 
-CR__COLD static void copy_taps(const cr__window *w, cr__direct_copies *c)
+CR__COLD static void copy_taps(const cr__window *w, cr__sliding_copies *c)
 {
     c->n = (int)w->taps;
     for (int j = 0; j < c->n; j++) {
@@ -69,7 +69,7 @@ CR__COLD static void copy_taps(const cr__window *w, cr__direct_copies *c)
 
 /* Zeros in front of every line that those behind the one before may be; of so many places, which
  * remain apart. */
-CR__COLD static int64_t overlap_of(const cr__direct_copies *c, int64_t n)
+CR__COLD static int64_t overlap_of(const cr__sliding_copies *c, int64_t n)
 {
     int64_t least = c->length - n;
     for (int i = 0; i < c->n; i++) {
@@ -80,7 +80,7 @@ CR__COLD static int64_t overlap_of(const cr__direct_copies *c, int64_t n)
     return least;
 }
 
-CR__COLD static bool lies_so(const cr__direct *d, const cr__direct_copies *dims)
+CR__COLD static bool lies_so(const cr__sliding *d, const cr__sliding_copies *dims)
 {
     for (int i = 0; i < CR__PLANE; i++)
         if (d->dims[i].step != 1 || dims[i].lo[0] > 0 || dims[i].hi[0] < dims[i].length)
@@ -89,10 +89,10 @@ CR__COLD static bool lies_so(const cr__direct *d, const cr__direct_copies *dims)
            d->x_channel < INT32_MAX / 4 / d->channels - d->x_line * dims[0].length;
 }
 
-CR__COLD void cr__direct_lay_out(const cr__direct *d, int lanes,
-                                 cr__direct_layout *layout)
+CR__COLD void cr__sliding_lay_out(const cr__sliding *d, int lanes,
+                                  cr__sliding_layout *layout)
 {
-    cr__direct_copies *along = &layout->dims[1];
+    cr__sliding_copies *along = &layout->dims[1];
     const cr__window *w = &d->dims[1];
     for (int i = 0; i < CR__PLANE; i++)
         copy_remainders(&d->dims[i], &layout->dims[i]);
@@ -113,7 +113,7 @@ CR__COLD void cr__direct_lay_out(const cr__direct *d, int lanes,
     }
 }
 
-void cr__direct_size(int64_t lines, cr__direct_layout *layout)
+void cr__sliding_size(int64_t lines, cr__sliding_layout *layout)
 {
     if (layout->in_place)
         return;
@@ -122,26 +122,27 @@ void cr__direct_size(int64_t lines, cr__direct_layout *layout)
     layout->channel = layout->copy * layout->dims[0].n * layout->dims[1].n;
 }
 
-int64_t cr__direct_tap(const cr__direct_layout *layout, int64_t down, int64_t along)
+int64_t cr__sliding_tap(const cr__sliding_layout *layout, int64_t down, int64_t along)
 {
-    const cr__direct_copies *dims = layout->dims;
+    const cr__sliding_copies *dims = layout->dims;
     return (dims[0].copy[down] * dims[1].n + dims[1].copy[along]) * layout->copy +
            dims[0].shift[down] * layout->pitch + dims[1].shift[along];
 }
 
 /* Copies lie one behind the other, so that what lines write behind themselves is written over. */
-void cr__direct_fill(cr__isa isa, const cr__direct *d, const cr__direct_layout *layout,
-                     const cr__direct_piece *pieces, int n, int64_t channels, float *band)
+void cr__sliding_fill(cr__isa isa, const cr__sliding *d, const cr__sliding_layout *layout,
+                      const cr__sliding_piece *pieces, int n, int64_t channels,
+                      float *band)
 {
-    const cr__direct_kernel *kernel = cr__direct_kernels[isa];
-    const cr__direct_copies *down = &layout->dims[0], *along = &layout->dims[1];
+    const cr__sliding_kernel *kernel = cr__sliding_kernels[isa];
+    const cr__sliding_copies *down = &layout->dims[0], *along = &layout->dims[1];
     const int64_t step = d->dims[1].step, more = down->length - d->dims[0].n;
     const int64_t copies = channels * down->n * along->n;
     for (int64_t i = 0; i < copies; i++, band += layout->copy) {
         const int64_t j = i % along->n, k = i / along->n % down->n,
                       channel = i / along->n / down->n;
         const int64_t lo = along->lo[j], hi = along->hi[j];
-        for (const cr__direct_piece *p = pieces; p < pieces + n; p++) {
+        for (const cr__sliding_piece *p = pieces; p < pieces + n; p++) {
             const float *from =
                 p->image + channel * d->x_channel + along->first[j] + lo * step;
             float *to = band + p->at * layout->pitch;
@@ -158,16 +159,16 @@ void cr__direct_fill(cr__isa isa, const cr__direct *d, const cr__direct_layout *
     }
 }
 
-CR__COLD cr__direct_fetch cr__direct_fetch_of(const float *from, int64_t step,
-                                              int64_t bytes, int64_t channels,
-                                              int64_t times)
+CR__COLD cr__sliding_fetch cr__sliding_fetch_of(const float *from, int64_t step,
+                                                int64_t bytes, int64_t channels,
+                                                int64_t times)
 {
     const int64_t lines = (bytes + 63) / 64;
-    return (cr__direct_fetch){ .from = (const char *)from,
-                               .step = step * 4,
-                               .lines = lines,
-                               .channels = channels,
-                               .each = channels * lines / times + 1 };
+    return (cr__sliding_fetch){ .from = (const char *)from,
+                                .step = step * 4,
+                                .lines = lines,
+                                .channels = channels,
+                                .each = channels * lines / times + 1 };
 }
 
 /* ---- rows ---- */
@@ -183,11 +184,11 @@ CR__COLD cr__direct_fetch cr__direct_fetch_of(const float *from, int64_t step,
 _Static_assert((CR__BAND_ROOM + CR__BAND_SLOP + GROUP_ROWS * 32) * 4 <= CR__SCRATCH_BYTES,
                "room for rows aside");
 
-typedef struct direct_plan {
-    const cr__direct *d;
-    const cr__direct_kernel *kernel;
+typedef struct sliding_plan {
+    const cr__sliding *d;
+    const cr__sliding_kernel *kernel;
     cr__isa isa;
-    cr__direct_layout layout;
+    cr__sliding_layout layout;
     int64_t k, padded;  /* rows of all tiles */
     int64_t group_rows; /* of tiles whose weights stay in the second level cache */
     int64_t lines;      /* of positions that a band has, at most */
@@ -197,13 +198,13 @@ typedef struct direct_plan {
     int32_t *taps;
     float *packed;
     cr__team *team;
-} direct_plan;
+} sliding_plan;
 
 /* The tile that is next where so many rows are left. */
-static int64_t tile_rows(const direct_plan *p, int64_t left, cr__direct_fn **tile)
+static int64_t tile_rows(const sliding_plan *p, int64_t left, cr__sliding_fn **tile)
 {
     const int *heights = p->kernel->heights;
-    int i = CR__DIRECT_HEIGHTS - 1;
+    int i = CR__SLIDING_HEIGHTS - 1;
     if (p->vectors > 2) {
         *tile = p->kernel->few;
         return FEW_TILED;
@@ -217,9 +218,9 @@ static int64_t tile_rows(const direct_plan *p, int64_t left, cr__direct_fn **til
     return heights[i];
 }
 
-static void pack_rows(const direct_plan *p, int64_t group, int64_t first, int64_t rows)
+static void pack_rows(const sliding_plan *p, int64_t group, int64_t first, int64_t rows)
 {
-    const cr__direct *d = p->d;
+    const cr__sliding *d = p->d;
     float *to = p->packed + (group * p->padded + first) * p->k;
     const float *w = d->w + group * d->w_group;
     int64_t at[16];
@@ -236,8 +237,8 @@ static void pack_rows(const direct_plan *p, int64_t group, int64_t first, int64_
 
 CR__COLD static void pack_part(void *arg, int64_t part, int worker)
 {
-    const direct_plan *p = arg;
-    cr__direct_fn *tile;
+    const sliding_plan *p = arg;
+    cr__sliding_fn *tile;
     int64_t i = 0;
     (void)worker;
     for (int64_t group = 0; group < p->d->groups; group++)
@@ -251,27 +252,27 @@ CR__COLD static void pack_part(void *arg, int64_t part, int worker)
 /* ---- positions ---- */
 
 /* Lines of an image, at b, that become lines at c. */
-typedef struct direct_band {
+typedef struct sliding_band {
     const char *b;
     const float *a;
     float *c, *aside;
     int64_t lines;
-    cr__direct_fetch next; /* what the next band is copied of */
-} direct_band;
+    cr__sliding_fetch next; /* what the next band is copied of */
+} sliding_band;
 
 /* What a tile's vectors are. */
-typedef struct direct_vectors {
-    const char *b[CR__DIRECT_VECTORS];
-    cr__direct_lanes to;
+typedef struct sliding_vectors {
+    const char *b[CR__SLIDING_VECTORS];
+    cr__sliding_lanes to;
     bool whole; /* all of their elements are there, in order */
     bool one_line
-        [CR__DIRECT_VECTORS]; /* strided results are of one line, and all there; */
-    int64_t at[4 * 16];       /* or where they are, or -1 */
-} direct_vectors;
+        [CR__SLIDING_VECTORS]; /* strided results are of one line, and all there; */
+    int64_t at[4 * 16];        /* or where they are, or -1 */
+} sliding_vectors;
 
 /* The vector v of the tile, which begins at *next. */
-static void next_vector(const direct_plan *p, const direct_band *band, int64_t *next,
-                        int v, direct_vectors *t)
+static void next_vector(const sliding_plan *p, const sliding_band *band, int64_t *next,
+                        int v, sliding_vectors *t)
 {
     const int64_t n = p->d->dims[1].n, pitch = p->layout.pitch,
                   total = (band->lines - 1) * pitch + n, lanes = p->kernel->lanes,
@@ -310,7 +311,7 @@ static void next_vector(const direct_plan *p, const direct_band *band, int64_t *
 }
 
 /* Results that are no neighbours. */
-static void give_apart(const direct_plan *p, const direct_vectors *t, const float *from,
+static void give_apart(const sliding_plan *p, const sliding_vectors *t, const float *from,
                        int64_t row, int64_t rows, float *c)
 {
     const int64_t lanes = p->kernel->lanes, step = p->d->c_place[1];
@@ -329,7 +330,7 @@ static void give_apart(const direct_plan *p, const direct_vectors *t, const floa
 }
 
 /* To be written soon. */
-static void expect(const direct_plan *p, float *const *c, int64_t rows)
+static void expect(const sliding_plan *p, float *const *c, int64_t rows)
 {
     for (int v = 0; v < p->vectors; v++)
         for (int64_t r = 0; r < rows; r++)
@@ -337,22 +338,22 @@ static void expect(const direct_plan *p, float *const *c, int64_t rows)
 }
 
 /* Rows at a tile's vectors: block by block of k, which of b stays in the first level cache. */
-static void run_rows(const direct_plan *p, direct_band *band, const direct_vectors *v,
+static void run_rows(const sliding_plan *p, sliding_band *band, const sliding_vectors *v,
                      int64_t begin, int64_t end)
 {
-    const cr__direct *d = p->d;
+    const cr__sliding *d = p->d;
     const int64_t width = p->vectors * p->kernel->lanes;
-    cr__direct_tile t;
+    cr__sliding_tile t;
     memcpy(t.b, v->b, sizeof t.b);
     for (int64_t k = 0; k < p->k; k += CR__GEMM_BLOCK) {
         t.k = p->k - k < CR__GEMM_BLOCK ? p->k - k : CR__GEMM_BLOCK;
         t.taps = p->taps + k, t.add = k > 0;
         for (int64_t row = begin, n; row < end; row += n) {
-            cr__direct_fn *tile;
+            cr__sliding_fn *tile;
             n = tile_rows(p, d->rows - row, &tile);
             const int64_t there = n < d->rows - row ? n : d->rows - row;
             const bool whole = v->whole && there == n, last = k + t.k == p->k;
-            cr__direct_lanes to = v->to;
+            cr__sliding_lanes to = v->to;
             float *aside = band->aside + (row - begin) * width;
             for (int i = 0; i < p->vectors; i++) {
                 to.c[i] += row * d->c_row;
@@ -362,7 +363,7 @@ static void run_rows(const direct_plan *p, direct_band *band, const direct_vecto
             t.a = band->a + row * p->k + k * n;
             if (whole ? k == 0 : last)
                 expect(p, to.c, there);
-            cr__direct_fetch_some(&band->next);
+            cr__sliding_fetch_some(&band->next);
             tile(&t);
             if (last && p->strided)
                 give_apart(p, v, aside, row, there, band->c);
@@ -373,12 +374,12 @@ static void run_rows(const direct_plan *p, direct_band *band, const direct_vecto
 }
 
 /* Behind the tiles from a row on whose weights stay in the second level cache. */
-CR__COLD static int64_t end_of_group(const direct_plan *p, int64_t row)
+CR__COLD static int64_t end_of_group(const sliding_plan *p, int64_t row)
 {
     const int64_t fits = GROUP_BYTES / 4 / p->k,
                   wanted = p->layout.in_place ? 64 : GROUP_ROWS,
                   most = fits < wanted ? fits : wanted;
-    cr__direct_fn *tile;
+    cr__sliding_fn *tile;
     int64_t end = row, n = 0;
     do
         end += n, n = tile_rows(p, p->d->rows - end, &tile);
@@ -387,19 +388,19 @@ CR__COLD static int64_t end_of_group(const direct_plan *p, int64_t row)
 }
 
 /* How many tiles such rows are, in all blocks of k. */
-static int64_t tiles_of(const direct_plan *p, int64_t rows)
+static int64_t tiles_of(const sliding_plan *p, int64_t rows)
 {
-    const int64_t height = p->vectors > 2 ? FEW_TILED : 2 * CR__DIRECT_HEIGHTS;
+    const int64_t height = p->vectors > 2 ? FEW_TILED : 2 * CR__SLIDING_HEIGHTS;
     return (rows + height - 1) / height * ((p->k + CR__GEMM_BLOCK - 1) / CR__GEMM_BLOCK);
 }
 
-static void run_band(const direct_plan *p, direct_band *band)
+static void run_band(const sliding_plan *p, sliding_band *band)
 {
     const int64_t width = p->vectors * p->kernel->lanes;
     const int64_t total = (band->lines - 1) * p->layout.pitch + p->d->dims[1].n;
     for (int64_t row = 0, end; row < p->d->rows; row = end) {
         end = end_of_group(p, row);
-        direct_vectors t = { .to.c_row = p->d->c_row };
+        sliding_vectors t = { .to.c_row = p->d->c_row };
         for (int64_t next = 0; next < total;) {
             t.whole = !p->strided;
             for (int v = 0; v < p->vectors; v++) {
@@ -414,7 +415,7 @@ static void run_band(const direct_plan *p, direct_band *band)
                 t.one_line[v] = t.one_line[v - 1];
             }
             if (p->layout.in_place)
-                band->next = cr__direct_fetch_of(
+                band->next = cr__sliding_fetch_of(
                     (const float *)(const void *)t.b[0] + width, p->d->x_channel,
                     next < total ? width * 4 : 0, p->d->channels, tiles_of(p, end - row));
             run_rows(p, band, &t, row, end);
@@ -423,24 +424,24 @@ static void run_band(const direct_plan *p, direct_band *band)
 }
 
 /* Lines of an image of a group. */
-typedef struct direct_lines {
+typedef struct sliding_lines {
     int64_t group, image, first, lines;
-} direct_lines;
+} sliding_lines;
 
-static const float *sliding_source(const direct_plan *p, const direct_lines *l)
+static const float *sliding_source(const sliding_plan *p, const sliding_lines *l)
 {
-    const cr__direct *d = p->d;
+    const cr__sliding *d = p->d;
     return d->x + l->image * d->x_image + l->group * d->channels * d->x_channel;
 }
 
-CR__COLD static void run_lines(const direct_plan *p, const direct_lines *l,
-                               const direct_lines *next, float *copies)
+CR__COLD static void run_lines(const sliding_plan *p, const sliding_lines *l,
+                               const sliding_lines *next, float *copies)
 {
-    const cr__direct *d = p->d;
-    const cr__direct_copies *dims = p->layout.dims;
-    const cr__direct_piece piece = { sliding_source(p, l), l->first, l->lines, 0 };
-    direct_band band = { .a = p->packed + l->group * p->padded * p->k,
-                         .lines = l->lines };
+    const cr__sliding *d = p->d;
+    const cr__sliding_copies *dims = p->layout.dims;
+    const cr__sliding_piece piece = { sliding_source(p, l), l->first, l->lines, 0 };
+    sliding_band band = { .a = p->packed + l->group * p->padded * p->k,
+                          .lines = l->lines };
     band.c = (float *)d->result + l->image * d->c_image + l->group * d->rows * d->c_row +
              l->first * d->c_place[0];
     band.aside = copies + CR__BAND_ROOM + CR__BAND_SLOP;
@@ -448,10 +449,10 @@ CR__COLD static void run_lines(const direct_plan *p, const direct_lines *l,
         band.b = (const char *)(piece.image + (dims[0].first[0] + l->first) * d->x_line +
                                 dims[1].first[0]);
     } else {
-        cr__direct_fill(p->isa, d, &p->layout, &piece, 1, d->channels, copies);
+        cr__sliding_fill(p->isa, d, &p->layout, &piece, 1, d->channels, copies);
         band.b = (const char *)copies;
         if (next->lines)
-            band.next = cr__direct_fetch_of(
+            band.next = cr__sliding_fetch_of(
                 sliding_source(p, next) + next->first * d->dims[0].step * d->x_line,
                 d->x_channel, next->lines * d->dims[0].step * d->x_line * 4, d->channels,
                 tiles_of(p, d->rows) * l->lines * p->layout.pitch / p->kernel->lanes /
@@ -462,19 +463,19 @@ CR__COLD static void run_lines(const direct_plan *p, const direct_lines *l,
 }
 
 /* What a part has left: units, and lines of the image where it is. */
-typedef struct direct_rest {
+typedef struct sliding_rest {
     int64_t at, end, outer, from, last;
-} direct_rest;
+} sliding_rest;
 
 /* The next lines, none at the end. */
-CR__COLD static direct_lines next_lines(const direct_plan *p, direct_rest *rest)
+CR__COLD static sliding_lines next_lines(const sliding_plan *p, sliding_rest *rest)
 {
-    const cr__direct *d = p->d;
+    const cr__sliding *d = p->d;
     if (rest->from == rest->last) {
         const int64_t unit = rest->at % p->units, most = p->units - unit;
         const int64_t n = most < rest->end - rest->at ? most : rest->end - rest->at;
         if (n == 0)
-            return (direct_lines){ 0 };
+            return (sliding_lines){ 0 };
         rest->outer = rest->at / p->units;
         rest->from = unit * p->unit;
         rest->last = unit + n == p->units ? d->dims[0].n : (unit + n) * p->unit;
@@ -482,20 +483,20 @@ CR__COLD static direct_lines next_lines(const direct_plan *p, direct_rest *rest)
     }
     const int64_t left = rest->last - rest->from,
                   bands = (left + p->lines - 1) / p->lines;
-    const direct_lines lines = { rest->outer / d->images, rest->outer % d->images,
-                                 rest->from, (left + bands - 1) / bands };
+    const sliding_lines lines = { rest->outer / d->images, rest->outer % d->images,
+                                  rest->from, (left + bands - 1) / bands };
     rest->from += lines.lines;
     return lines;
 }
 
-static void direct_part(void *arg, int64_t i, int worker)
+static void sliding_part(void *arg, int64_t i, int worker)
 {
-    const direct_plan *p = arg;
-    direct_rest rest = { 0 };
+    const sliding_plan *p = arg;
+    sliding_rest rest = { 0 };
     cr__part(p->d->groups * p->d->images * p->units, 1, i, p->parts, &rest.at, &rest.end);
-    direct_lines lines = next_lines(p, &rest);
+    sliding_lines lines = next_lines(p, &rest);
     while (lines.lines) {
-        const direct_lines next = next_lines(p, &rest);
+        const sliding_lines next = next_lines(p, &rest);
         run_lines(p, &lines, &next, cr__team_scratch(p->team, worker));
         lines = next;
     }
@@ -504,11 +505,11 @@ static void direct_part(void *arg, int64_t i, int worker)
 /* ---- a convolution ---- */
 
 #define FLOPS_PER_PART 150e3
-size_t cr__direct_bytes(const cr__direct *d)
+size_t cr__sliding_bytes(const cr__sliding *d)
 {
     int64_t k = d->channels, positions = d->images, bytes;
     for (int i = 0; i < CR__PLANE; i++) {
-        if (d->dims[i].taps > CR__DIRECT_TAPS)
+        if (d->dims[i].taps > CR__SLIDING_TAPS)
             return 0;
         k *= d->dims[i].taps, positions *= d->dims[i].n;
     }
@@ -517,16 +518,16 @@ size_t cr__direct_bytes(const cr__direct *d)
         return 0;
     return __builtin_mul_overflow(d->groups * (d->rows + ADDED_ROWS) + 1, k * 4,
                                   &bytes) ||
-                   bytes > CR__DIRECT_BYTES
+                   bytes > CR__SLIDING_BYTES
                ? 0
                : (size_t)bytes + 64;
 }
 
 /* Whether a band has room. */
-CR__COLD static bool plan_bands(direct_plan *p)
+CR__COLD static bool plan_bands(sliding_plan *p)
 {
-    const cr__direct *d = p->d;
-    const cr__direct_copies *dims = p->layout.dims;
+    const cr__sliding *d = p->d;
+    const cr__sliding_copies *dims = p->layout.dims;
     const int64_t all = d->dims[0].n, more = dims[0].length - all;
     p->unit = 1, p->lines = all;
     if (p->layout.in_place) {
@@ -539,35 +540,35 @@ CR__COLD static bool plan_bands(direct_plan *p)
             CR__BAND_ROOM / (d->channels * dims[0].n * dims[1].n * p->layout.pitch) -
             more;
         p->lines = p->lines < all ? p->lines : all;
-        cr__direct_size(p->lines + more, &p->layout);
+        cr__sliding_size(p->lines + more, &p->layout);
     }
     p->units = all / p->unit;
     return p->lines > 0;
 }
 
-static void find_taps(const direct_plan *p)
+static void find_taps(const sliding_plan *p)
 {
     int32_t *to = p->taps;
     for (int64_t channel = 0; channel < p->d->channels; channel++)
         for (int64_t i = 0; i < p->d->dims[0].taps; i++)
             for (int64_t j = 0; j < p->d->dims[1].taps; j++)
                 *to++ = (int32_t)(4 * (channel * p->layout.channel +
-                                       cr__direct_tap(&p->layout, i, j)));
+                                       cr__sliding_tap(&p->layout, i, j)));
 }
 
-CR__COLD bool cr__direct_for(cr__isa isa, const cr__direct *d, cr__team *team)
+CR__COLD bool cr__sliding_for(cr__isa isa, const cr__sliding *d, cr__team *team)
 {
-    direct_plan p = {
-        .d = d, .kernel = cr__direct_kernels[isa], .isa = isa, .team = team
+    sliding_plan p = {
+        .d = d, .kernel = cr__sliding_kernels[isa], .isa = isa, .team = team
     };
     p.k = d->channels * d->dims[0].taps * d->dims[1].taps;
-    if (!cr__direct_bytes(d))
+    if (!cr__sliding_bytes(d))
         return false;
     p.strided = d->c_place[1] != 1 || d->c_place[0] != d->dims[1].n;
-    cr__direct_lay_out(d, p.kernel->lanes, &p.layout);
+    cr__sliding_lay_out(d, p.kernel->lanes, &p.layout);
     if (!plan_bands(&p))
         return false;
-    p.vectors = d->rows <= FEW_TILED && p.kernel->few ? CR__DIRECT_VECTORS : 2;
+    p.vectors = d->rows <= FEW_TILED && p.kernel->few ? CR__SLIDING_VECTORS : 2;
     p.padded = d->rows + ADDED_ROWS;
     p.taps = d->memory;
     p.packed = (float *)d->memory + (p.k + 15) / 16 * 16;
@@ -579,6 +580,6 @@ CR__COLD bool cr__direct_for(cr__isa isa, const cr__direct *d, cr__team *team)
     p.parts = flops < FLOPS_PER_PART * (double)p.parts ? 1 : p.parts;
     p.parts = p.parts < units ? p.parts : units;
     cr__parallel(team, p.parts, pack_part, &p);
-    cr__parallel(team, p.parts, direct_part, &p);
+    cr__parallel(team, p.parts, sliding_part, &p);
     return true;
 }

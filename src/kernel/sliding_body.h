@@ -12,19 +12,19 @@
 #define D_EACH(X) X(4)
 #endif
 #define D_FEW   CR__HAS_FMA
-#define D(name) CR__V(direct_##name)
+#define D(name) CR__V(sliding_##name)
 
 /* ---- positions ---- */
 
 /* Of rows and vectors the fewer are held, and the others pass. */
-CR__FN void D(tile)(const cr__direct_tile *t, const int rows, const int vectors)
+CR__FN void D(tile)(const cr__sliding_tile *t, const int rows, const int vectors)
 {
-    vf acc[28], held[CR__DIRECT_VECTORS], one;
+    vf acc[28], held[CR__SLIDING_VECTORS], one;
     const bool high = rows > vectors || CR__REGISTERS == 32;
     const int hold = high ? vectors : rows, pass = high ? rows : vectors;
     const float *a = t->a;
     const int32_t *tap = t->taps;
-    const char *b[CR__DIRECT_VECTORS];
+    const char *b[CR__SLIDING_VECTORS];
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++)
         b[v] = t->b[v];
@@ -68,21 +68,21 @@ CR__FN void D(tile)(const cr__direct_tile *t, const int rows, const int vectors)
     }
 }
 
-#define D_TILE(R)                                           \
-    CR__T static void D(tile_##R)(const cr__direct_tile *t) \
-    {                                                       \
-        D(tile)(t, R, 2);                                   \
+#define D_TILE(R)                                            \
+    CR__T static void D(tile_##R)(const cr__sliding_tile *t) \
+    {                                                        \
+        D(tile)(t, R, 2);                                    \
     }
 D_EACH(D_TILE)
 #if D_FEW
-CR__T static void D(few)(const cr__direct_tile *t)
+CR__T static void D(few)(const cr__sliding_tile *t)
 {
-    D(tile)(t, 3, CR__DIRECT_VECTORS);
+    D(tile)(t, 3, CR__SLIDING_VECTORS);
 }
 #endif
 
 /* What is not all there. */
-CR__T static void D(give)(const cr__direct_lanes *to, const float *from, int64_t rows,
+CR__T static void D(give)(const cr__sliding_lanes *to, const float *from, int64_t rows,
                           int vectors)
 {
     for (int v = 0; v < vectors; v++) {
@@ -127,7 +127,7 @@ CR__T static void D(square)(float *to, int64_t pitch, const float *from, int64_t
 
 /* ---- weights ---- */
 
-CR__FN void D(weights)(const cr__direct_threes *t, const int vectors)
+CR__FN void D(weights)(const cr__sliding_threes *t, const int vectors)
 {
     vf acc[6 * D_THREES];
     const char *a[D_THREES];
@@ -170,18 +170,18 @@ CR__FN void D(weights)(const cr__direct_threes *t, const int vectors)
         v_store(sum + i * CR__W, acc[i]);
 }
 
-CR__T static void D(weights_1)(const cr__direct_threes *t)
+CR__T static void D(weights_1)(const cr__sliding_threes *t)
 {
     D(weights)(t, 1);
 }
-CR__T static void D(weights_2)(const cr__direct_threes *t)
+CR__T static void D(weights_2)(const cr__sliding_threes *t)
 {
     D(weights)(t, 2);
 }
 
 #define D_HEIGHT(R) R,
 #define D_NAME(R)   D(tile_##R),
-static const cr__direct_kernel D(kernel) = {
+static const cr__sliding_kernel D(kernel) = {
     .lanes = CR__W,
     .threes = D_THREES,
     .heights = { D_EACH(D_HEIGHT) },

@@ -15,10 +15,10 @@ _Static_assert((CR__BAND_ROOM + CR__BAND_SLOP + Y_ELEMENTS) * 4 <=
 typedef enum three_kind { BY_CHANNEL, BY_LINE, BY_PLACE } three_kind;
 
 typedef struct weight_plan {
-    const cr__direct *d;
-    const cr__direct_kernel *kernel;
+    const cr__sliding *d;
+    const cr__sliding_kernel *kernel;
     cr__isa isa;
-    cr__direct_layout layout;
+    cr__sliding_layout layout;
     three_kind kind;
     int64_t taps, threes, tiles, slivers; /* of a group */
     int64_t positions;                    /* of an image */
@@ -35,12 +35,12 @@ typedef struct three {
     int64_t channel, tap, seen;
 } three;
 
-static three_kind kind_of(const cr__direct *d)
+static three_kind kind_of(const cr__sliding *d)
 {
     return d->dims[1].taps == 3 ? BY_PLACE : d->dims[0].taps == 3 ? BY_LINE : BY_CHANNEL;
 }
 
-static int64_t count_threes(const cr__direct *d)
+static int64_t count_threes(const cr__sliding *d)
 {
     const int64_t taps = d->dims[0].taps * d->dims[1].taps;
     return kind_of(d) == BY_CHANNEL ? (d->channels + 2) / 3 * taps
@@ -65,7 +65,7 @@ static int64_t tap_of(const weight_plan *p, int64_t channel, int64_t tap)
 {
     const int64_t along = p->d->dims[1].taps;
     return channel * p->layout.channel +
-           cr__direct_tap(&p->layout, tap / along, tap % along);
+           cr__sliding_tap(&p->layout, tap / along, tap % along);
 }
 
 /* ---- bands ---- */
@@ -75,7 +75,7 @@ typedef struct weight_band {
     const float *x; /* of the first channel */
     int64_t line;
     int n;
-    cr__direct_piece pieces[MOST_PIECES];
+    cr__sliding_piece pieces[MOST_PIECES];
 } weight_band;
 
 /* The lines that so many positions may touch, and of copies. */
@@ -93,7 +93,7 @@ CR__COLD static void open_band(const weight_plan *p, int64_t group, int64_t chan
                                int64_t channels, int64_t position, int64_t end,
                                float *copies, weight_band *band)
 {
-    const cr__direct *d = p->d;
+    const cr__sliding *d = p->d;
     const int64_t n = d->dims[1].n, down = d->dims[0].n, last = (end - 1) / n,
                   more = p->layout.dims[0].length - down;
     const float *x = d->x + (group * d->channels + channel) * d->x_channel;
@@ -105,7 +105,7 @@ CR__COLD static void open_band(const weight_plan *p, int64_t group, int64_t chan
         return;
     }
     for (int64_t line = band->line; line <= last; band->n++) {
-        cr__direct_piece *piece = &band->pieces[band->n];
+        cr__sliding_piece *piece = &band->pieces[band->n];
         const int64_t image = line / down, behind = (image + 1) * down;
         piece->image = x + image * d->x_image;
         piece->first = line % down;
@@ -114,18 +114,18 @@ CR__COLD static void open_band(const weight_plan *p, int64_t group, int64_t chan
         at += piece->lines + more;
         line += piece->lines;
     }
-    cr__direct_fill(p->isa, d, &p->layout, band->pieces, band->n, channels, copies);
+    cr__sliding_fill(p->isa, d, &p->layout, band->pieces, band->n, channels, copies);
     band->x = copies;
 }
 
 /* Where a line's first position is. */
 static int64_t line_at(const weight_plan *p, const weight_band *band, int64_t line)
 {
-    const cr__direct *d = p->d;
+    const cr__sliding *d = p->d;
     const int64_t down = d->dims[0].n, image = line / down;
     if (p->layout.in_place)
         return image * d->x_image + line % down * d->x_line;
-    const cr__direct_piece *piece = &band->pieces[image - band->line / down];
+    const cr__sliding_piece *piece = &band->pieces[image - band->line / down];
     return (piece->at + line % down - piece->first) * p->layout.pitch;
 }
 
@@ -153,7 +153,7 @@ static int64_t find_hops(const weight_plan *p, const weight_band *band, int64_t 
 /* ---- a block ---- */
 
 /* to[l*pitch + i] = from[i*step + l]. */
-static void transpose_part(const cr__direct_kernel *kernel, float *to, int64_t pitch,
+static void transpose_part(const cr__sliding_kernel *kernel, float *to, int64_t pitch,
                            const float *from, int64_t step, int64_t lines, int64_t lanes)
 {
     for (int64_t i = 0; i < lanes; i += 8)
@@ -174,7 +174,7 @@ static void transpose_part(const cr__direct_kernel *kernel, float *to, int64_t p
 static void transpose_rows(const weight_plan *p, int64_t row, int64_t lanes,
                            int64_t width, int64_t position, int64_t k, float *y)
 {
-    const cr__direct *d = p->d;
+    const cr__sliding *d = p->d;
     if (lanes < width)
         memset(y, 0, (size_t)(k * width) * 4);
     for (int64_t n; k > 0; k -= n, position += n, y += n * width) {
@@ -209,13 +209,13 @@ static void run_block(const weight_plan *p, const weight_part *part,
     int32_t hops[CR__GEMM_BLOCK];
     const int64_t channel = three_of(p, part->tile * threes).channel,
                   first = find_hops(p, band, position, k, hops);
-    int64_t at[CR__DIRECT_GROUPS];
-    cr__direct_threes t = { .x = (const char *)(band->x + first),
-                            .at = at,
-                            .hops = hops,
-                            .y = y,
-                            .k = k,
-                            .apart = { p->apart[0], p->apart[1] } };
+    int64_t at[CR__SLIDING_GROUPS];
+    cr__sliding_threes t = { .x = (const char *)(band->x + first),
+                             .at = at,
+                             .hops = hops,
+                             .y = y,
+                             .k = k,
+                             .apart = { p->apart[0], p->apart[1] } };
     t.add = position > 0;
     for (int64_t s = part->sliver; s < part->sliver + part->slivers; s++) {
         const int64_t lanes = lanes_of(p, s);
@@ -320,21 +320,21 @@ static void weight_body(void *arg, int64_t i, int worker)
 
 #define FLOPS_PER_PART 150e3
 
-size_t cr__direct_weight_bytes(const cr__direct *d)
+size_t cr__sliding_weight_bytes(const cr__sliding *d)
 {
     int64_t bytes;
     const int64_t positions = d->images * d->dims[0].n * d->dims[1].n;
     for (int i = 0; i < CR__PLANE; i++)
-        if (d->dims[i].taps > CR__DIRECT_TAPS)
+        if (d->dims[i].taps > CR__SLIDING_TAPS)
             return 0;
     if (d->rows < 8 || positions < 32 || (kind_of(d) == BY_CHANNEL && d->channels < 3))
         return 0;
-    const int64_t threes = (count_threes(d) + CR__DIRECT_GROUPS - 1) / CR__DIRECT_GROUPS *
-                           CR__DIRECT_GROUPS,
+    const int64_t threes = (count_threes(d) + CR__SLIDING_GROUPS - 1) /
+                           CR__SLIDING_GROUPS * CR__SLIDING_GROUPS,
                   lanes = (d->rows + Y_LANES - 1) / Y_LANES * Y_LANES;
     return threes == 0 ||
                    __builtin_mul_overflow(d->groups * threes, 12 * lanes, &bytes) ||
-                   bytes > CR__DIRECT_BYTES
+                   bytes > CR__SLIDING_BYTES
                ? 0
                : (size_t)bytes;
 }
@@ -342,7 +342,7 @@ size_t cr__direct_weight_bytes(const cr__direct *d)
 /* How much a band has. */
 CR__COLD static bool plan_weight_bands(weight_plan *p)
 {
-    const cr__direct_copies *dims = p->layout.dims;
+    const cr__sliding_copies *dims = p->layout.dims;
     int64_t pieces, lines;
     p->blocks = 1, p->channels = p->d->channels;
     if (p->layout.in_place) {
@@ -362,7 +362,7 @@ CR__COLD static bool plan_weight_bands(weight_plan *p)
         p->blocks = blocks;
     }
     lines = weight_lines(p, p->blocks, &pieces);
-    cr__direct_size(lines, &p->layout);
+    cr__sliding_size(lines, &p->layout);
     return p->channels >= 6 || p->channels == p->d->channels;
 }
 
@@ -381,12 +381,12 @@ CR__COLD static void plan_weight_parts(weight_plan *p)
         p->parts = (int)all[p->cut];
 }
 
-CR__COLD bool cr__direct_weight_for(cr__isa isa, const cr__direct *d, cr__team *team)
+CR__COLD bool cr__sliding_weight_for(cr__isa isa, const cr__sliding *d, cr__team *team)
 {
     weight_plan p = {
-        .d = d, .kernel = cr__direct_kernels[isa], .isa = isa, .team = team
+        .d = d, .kernel = cr__sliding_kernels[isa], .isa = isa, .team = team
     };
-    if (!cr__direct_weight_bytes(d) || d->c_place[1] != 1 ||
+    if (!cr__sliding_weight_bytes(d) || d->c_place[1] != 1 ||
         d->c_place[0] != d->dims[1].n)
         return false;
     p.kind = kind_of(d);
@@ -396,15 +396,15 @@ CR__COLD bool cr__direct_weight_for(cr__isa isa, const cr__direct *d, cr__team *
     p.tiles = (p.threes + p.kernel->threes - 1) / p.kernel->threes;
     p.slivers = (d->rows + 2 * p.kernel->lanes - 1) / (2 * p.kernel->lanes);
     p.sums = p.tiles * p.kernel->threes * 3 * 2 * p.kernel->lanes;
-    cr__direct_lay_out(d, 0, &p.layout);
+    cr__sliding_lay_out(d, 0, &p.layout);
     if (!plan_weight_bands(&p))
         return false;
     for (int i = 0; i < 2; i++)
         p.apart[i] = 4 * (p.kind == BY_CHANNEL
                               ? (i + 1) * p.layout.channel
-                              : cr__direct_tap(&p.layout, p.kind == BY_LINE ? i + 1 : 0,
-                                               p.kind == BY_LINE ? 0 : i + 1) -
-                                    cr__direct_tap(&p.layout, 0, 0));
+                              : cr__sliding_tap(&p.layout, p.kind == BY_LINE ? i + 1 : 0,
+                                                p.kind == BY_LINE ? 0 : i + 1) -
+                                    cr__sliding_tap(&p.layout, 0, 0));
     plan_weight_parts(&p);
     cr__parallel(team, p.parts, weight_body, &p);
     return true;

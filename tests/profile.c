@@ -90,6 +90,16 @@ static double sum_of(const char *at, row *all)
     return NAN;
 }
 
+/* 4 images, 16 channels, 9 taps, 900 places. */
+#define CONV_FLOPS (2. * 4 * 16 * 16 * 9 * 900)
+static void convolve(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = cr_randn(ctx, CR_DIMS(4, 16, 32, 32)),
+              *weight = cr_randn(ctx, CR_DIMS(16, 16, 3, 3));
+    cr_eval(cr_conv2d(x, weight, NULL));
+}
+
 static void test_counts(void)
 {
     work k;
@@ -99,6 +109,7 @@ static void test_counts(void)
     is_int(cr_profile_start(k.ctx), CR_OK, "a profile begins");
     for (int i = 0; i < STEPS; i++)
         step(&k);
+    convolve(k.ctx);
     is_int(cr_profile_stop(k.ctx), CR_OK, "and ends");
     step(&k);
     char *text = table_of(k.ctx);
@@ -110,6 +121,8 @@ static void test_counts(void)
     ok(lines && find_row(lines, line, &other) && other.calls >= r.calls &&
            other.ms >= 0.99 * r.ms,
        "the line that they are of: %g calls in %g ms", other.calls, other.ms);
+    ok(find_row(text, "conv2d", &other), "a convolution");
+    is_near(other.gflop, 1e-9 * CONV_FLOPS, 6e-4, "its operations");
     ok(find_row(text, "relu", &other) && other.calls > 0 && other.mb > 0, "maps");
     double sum = sum_of(strstr(text, "by operation"), &other);
     is_near(sum, other.ms, 0.05, "rows add up to %g ms", other.ms);

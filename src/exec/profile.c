@@ -115,7 +115,7 @@ CR__COLD static double flops_of(const cr__plan *plan, const cr__unit *unit)
         return 2.0 * (double)unit->shape->numel * (double)job.k;
     }
     cr__conv conv = { .dtype = (cr_dtype)unit->dtype };
-    info->conv(unit->node, a.strides, b.strides, &conv);
+    info->conv(unit->node, a.dims, b.dims, &conv);
     double flops = 2.0 * (double)(conv.images * conv.groups * conv.ins * conv.outs);
     for (int d = 0; d < conv.ndim; d++)
         flops *= (double)(conv.out[d] * conv.kernel[d]);

@@ -211,6 +211,28 @@ static void test_versions(cr_ctx *ctx)
     is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
 }
 
+/* Behind a sum the gradient of a factor is the other one, as it was then, and leads nowhere. */
+static void test_factors(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *a = cr_requires_grad(cr_full(ctx, CR_DIMS(2, 3), 3)),
+              *b = cr_requires_grad(cr_full(ctx, CR_DIMS(2, 3), 5));
+    cr_tensor *loss = cr_sum(cr_mul(a, b)), *of[2] = { NULL, NULL };
+    cr_backward(loss, .retain_graph = true);
+    cr_assign(b, cr_zeros_like(b));
+    is_near(cr_item(cr_sum(cr_grad(a))), 30, 0, "the gradient stays when b changes");
+    cr_backward(loss);
+    is_near(cr_item(cr_sum(cr_grad(a))), 60, 0, "and grows");
+    is_near(cr_item(cr_sum(cr_grad(b))), 36, 0, "as that of b does");
+    cr_tensor *squares = cr_sum(cr_mul(a, a)), *xs[] = { a };
+    cr_gradients(&squares, 1, xs, 1, of, .create_graph = true);
+    cr_tensor *twice = cr_sum(of[0]);
+    cr_gradients(&twice, 1, xs, 1, &of[1]);
+    is_near(cr_item(cr_sum(of[0])) + cr_item(cr_sum(of[1])), 36 + 12, 0,
+            "a factor twice, and again: 2 a, and 2");
+    is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
+}
+
 static void test_watched(cr_ctx *ctx)
 {
     CR_SCOPE(ctx);
@@ -808,10 +830,10 @@ static void test_carried(cr_ctx *ctx)
 int main(void)
 {
     static void (*const tests[])(cr_ctx *) = {
-        test_first_order, test_sharing,      test_accumulation, test_versions,
-        test_watched,     test_none,         test_functional,   test_pruning,
-        test_hessian,     test_relu_network, test_higher_order, test_cuts,
-        test_errors,      test_gradcheck
+        test_first_order, test_sharing, test_accumulation, test_versions,
+        test_factors,     test_watched, test_none,         test_functional,
+        test_pruning,     test_hessian, test_relu_network, test_higher_order,
+        test_cuts,        test_errors,  test_gradcheck
     };
     cr_ctx *ctx = cr_open(NULL);
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)

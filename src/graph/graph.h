@@ -398,15 +398,8 @@ bool cr__broadcast_dims(cr_dims a, cr_dims b, cr_dims *out);
 cr_tensor *cr__expand_to(cr_tensor *x, cr_dims dims);
 extern const cr_op cr__op_expand;
 
-/* Whether x is zeros as cr_zeros_like() makes them: a number, expanded. */
-CR__INLINE bool cr__is_zeros(const cr_tensor *x)
-{
-    const cr_tensor *number = x->op == &cr__op_expand ? cr__input(x, 0) : NULL;
-    static const uint64_t zero = 0;
-    return number && !(x->flags & CR__NEEDS_GRAD) && number->flags & CR__KNOWN &&
-           number->shape->numel == 1 &&
-           !memcmp(&number->value.scalar, &zero, cr_dtype_size((cr_dtype)x->dtype));
-}
+/* Whether x is a number everywhere, as cr_full_like() makes it, this one. */
+bool cr__is_filled(const cr_tensor *x, int number);
 /* A view of everything, through which no gradient flows. */
 extern const cr_op cr__op_detach;
 

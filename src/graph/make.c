@@ -142,6 +142,16 @@ bool cr__number_store(cr_arg number, cr_dtype dtype, void *dst)
     return true;
 }
 
+bool cr__is_filled(const cr_tensor *x, int number)
+{
+    const cr_tensor *each = x->op == &cr__op_expand ? cr__input(x, 0) : NULL;
+    uint64_t as_stored = 0;
+    return each && !(x->flags & CR__NEEDS_GRAD) && each->flags & CR__KNOWN &&
+           each->shape->numel == 1 &&
+           cr__number_store(cr_arg_int(number), (cr_dtype)x->dtype, &as_stored) &&
+           !memcmp(&each->value.scalar, &as_stored, cr_dtype_size((cr_dtype)x->dtype));
+}
+
 /* ---- types of C ---- */
 
 enum { FLOATING, FLOATING16, SIGNED, UNSIGNED, BYTE, TRUTH };

@@ -157,7 +157,7 @@ static void slice_scatter_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
  * adds to that slice alone. However many there are, they cost what they hold. */
 static cr_tensor *slice_scatter_add_to(cr_tensor *sum, cr_tensor *x)
 {
-    if (!cr__is_zeros(cr__input(x, 0)))
+    if (!cr__is_filled(cr__input(x, 0), 0))
         return NULL;
     cr_tensor *part = cr__record_1(&cr__op_slice, sum, x->attrs, x->site);
     return replaced(sum, cr_add(part, cr__input(x, 1)), x->attrs);

@@ -487,10 +487,10 @@ static void test_large(cr_dtype t, cr__team *one, cr__team *four)
 {
     static const int64_t shapes[][5] = {
         /* m, n, k, layouts of a and b */
-        { 1030, 70, 300, ROWS, ROWS },      { 600, 300, 513, PAGES, ROWS },
-        { 600, 300, 513, PAGES, COLUMNS },  { 128, 512, 784, ROWS, COLUMNS },
-        { 512, 784, 128, COLUMNS, ROWS },   { 128, 784, 512, ROWS, ROWS },
-        { 513, 513, 513, COLUMNS, COLUMNS }
+        { 1030, 70, 300, ROWS, ROWS },       { 600, 300, 513, PAGES, ROWS },
+        { 600, 300, 513, PAGES, COLUMNS },   { 128, 512, 784, ROWS, COLUMNS },
+        { 512, 784, 128, COLUMNS, ROWS },    { 128, 784, 512, ROWS, ROWS },
+        { 513, 513, 513, COLUMNS, COLUMNS }, { 1024, 70, 1037, COLUMNS, ROWS },
     };
     bool passed = true;
     for (int i = 0; passed && i < CR__COUNT(shapes); i++) {

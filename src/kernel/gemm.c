@@ -20,6 +20,8 @@
  * apart share their place in the first. */
 #define CACHE_BYTES (1 << 20)
 #define PAGE        4096
+#define WAYS        8
+#define FAR_BYTES   (4 << 20) /* no cache has kept them */
 /* A block of a vector, in order. */
 #define BLOCK_BYTES (CR__BLOCK * 8)
 /* Subtrees of block results: more than 2^48 elements there are not. */
@@ -271,8 +273,9 @@ static void plan_batches(plan *p, const cr__gemm_job *job, int64_t a_size, int64
 /* What is no plain array must be packed, and b where its rows are not contiguous. Packing a
  * costs little where it serves many slivers; it pays where its columns are contiguous, and
  * where the operands exceed the second level cache: packed tiles fetch, and drip. Then also
- * b is packed if its rows are pages apart. What is only to be scaled is copied as it lies, if
- * nothing else is to be said for another order. */
+ * b is packed if its rows are pages apart. Of two slivers it pays if a is large and columns are
+ * pages apart: each tile would read its lines of memory again. What is only to be scaled is copied
+ * as it lies, if nothing else is to be said for another order. */
 static void plan_packing(plan *p)
 {
     product *w = &p->whole;
@@ -281,8 +284,10 @@ static void plan_packing(plan *p)
     w->pack_b = w->b_read || w->b_col != size;
     w->pack_a =
         p->kernel->packs &&
-        (w->n >= 256 ? bytes > CACHE_BYTES || w->a_row % PAGE == 0 || w->a_col != size
-                     : w->n >= 128 && w->a_col != size);
+        (w->n >= 256   ? bytes > CACHE_BYTES || w->a_row % PAGE == 0 || w->a_col != size
+         : w->n >= 128 ? w->a_col != size
+                       : w->n > w->sliver && w->a_row == size && w->a_col % PAGE == 0 &&
+                             w->k * w->a_col >= FAR_BYTES);
     if (w->pack_a && w->m >= 96 && w->b_row % PAGE == 0)
         w->pack_b = true;
     w->copy_a = !w->pack_a && w->a_read && w->a_read->plain &&

@@ -16,6 +16,8 @@
 #define G_TRANSPOSE  CR__L(G_L, _square)
 #define G_SLIVER     (2 * G_N)
 #define G_MOST_ROWS  (G_ROWS > G_ROWS_1 ? G_ROWS : G_ROWS_1)
+/* Rows that are pages apart share their places in the first level cache. */
+#define G_MOST_WAYS (G_ROWS < WAYS ? G_ROWS : WAYS)
 /* Elements of a line of packed rows of a: a tile's. */
 #define G_LINE (G_ROWS > CR__W ? 16 : CR__W)
 /* Columns that a tile packs while it computes. */
@@ -446,18 +448,23 @@ CR__FN void G(pack_operand)(const operand *o, const pack *what, G_T *to)
     G(pack_scaled)(&packed, to, o->scale);
 }
 
-/* Rows of a that lie one after the other: each line for all tiles, so that memory is read
- * in order. A tile's rows are one vector at most. */
+/* Rows of a that lie one after the other: some lines for all tiles, so that memory is read in
+ * order, and those of a tile, which lie one behind the other, are written together. A tile's
+ * rows are one vector at most. */
 #if G_PACKS
+#define G_TOGETHER 8
 CR__FN void G(pack_lines)(const pack *p, const tiling *rows, G_T *to)
 {
-    for (int64_t k = 0; k < p->lines; k++) {
-        const G_T *from = (const G_T *)(p->from + k * p->line_step);
-        G_T *line = to + k * G_LINE;
-        for (int64_t i = 0, n; i < rows->tiles; i++, from += n) {
+    for (int64_t k = 0, some; k < p->lines; k += some, to += some * G_LINE) {
+        const char *from = p->from + k * p->line_step;
+        some = p->lines - k < G_TOGETHER ? p->lines - k : G_TOGETHER;
+        for (int64_t i = 0, n; i < rows->tiles; i++, from += n * G_SIZE) {
+            G_T *line = to + i * (G_TILE_BYTES / G_SIZE);
             n = rows_of(rows, i);
-            G_STORE(line, G_LOAD_PART(from, G_FIRST(n)));
-            line += G_TILE_BYTES / G_SIZE;
+            const G_M mask = G_FIRST(n);
+            for (int64_t l = 0; l < some; l++)
+                G_STORE(line + l * G_LINE,
+                        G_LOAD_PART((const G_T *)(from + l * p->line_step), mask));
         }
     }
 }
@@ -513,7 +520,8 @@ CR__FN void G(copy_panel)(const product *p, const place *at, char *to, tile *t)
 CR__FN void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
 {
     const int wide = columns > G_N;
-    const tiling by = cut_rows(rows, wide ? G_ROWS : G_ROWS_1);
+    const int64_t high = t->a_row % PAGE ? G_ROWS : G_MOST_WAYS;
+    const tiling by = cut_rows(rows, wide ? high : G_ROWS_1);
     tile_fn *const(*of)[2] = G(tiles)[wide];
     t->rest = columns - wide * G_N;
     t->a = a;

@@ -231,7 +231,29 @@ CR__INLINE void cr__run_tile(const cr__program *p, char *scratch, int64_t start,
     cr__run_tile_of(p, scratch, start, n, NULL);
 }
 
+/* ---- ahead.c ---- */
+
+/* What comes next, for one worker: `elements` from `start` on of each register that is memory. */
+#define CR__AHEAD 12
+typedef struct cr__ahead {
+    const cr__reg *regs[CR__AHEAD];
+    int n, lines; /* with each instruction */
+    int64_t numel, start, elements;
+    int at;                 /* the next register; of the one before */
+    const char *line, *end; /* what is left */
+} cr__ahead;
+
+/* For a program that computes so many elements at a time, in so many instructions. */
+void cr__ahead_find(cr__ahead *ahead, const cr__program *p, int64_t elements,
+                    int64_t instructions);
+/* Elements start.. are next, n of them; the next instruction runs. */
+void cr__ahead_begin(cr__ahead *ahead, int64_t start, int64_t n);
+void cr__ahead_fetch(cr__ahead *ahead);
+
 /* ---- rows.c ---- */
+
+/* A worker runs an instruction. */
+void cr__row_step(cr__row_run *run);
 
 /* Instructions of row programs: n elements from `start` on are reduced, into what is the
  * worker's; and n equal ones. */

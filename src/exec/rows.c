@@ -16,6 +16,7 @@ typedef struct row_job {
     int64_t chunks, grain;          /* rows */
     const cr__row_reduction *again; /* of everything: it is computed again, */
     cr__reduce_kernel kernel;       /* by that */
+    cr__ahead ahead;
 } row_job;
 
 /* What a worker is at. */
@@ -27,11 +28,17 @@ struct cr__row_run {
     const cr__row_reduction *redo; /* of rows: only it is computed, */
     cr__reduce_kernel kernel;      /* by that, */
     char redone[256 * 8];          /* to that */
+    cr__ahead ahead;
 };
 
 static int64_t lesser(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+void cr__row_step(cr__row_run *run)
+{
+    cr__ahead_fetch(&run->ahead);
 }
 
 /* ---- reductions ---- */
@@ -252,7 +259,8 @@ static void row_chunk(void *arg, int64_t chunk, int worker)
     char *where[CR__MAX_REGS];
     cr__row_run run = { .job = job,
                         .p = p,
-                        .scratch = cr__team_scratch(job->team, worker) };
+                        .scratch = cr__team_scratch(job->team, worker),
+                        .ahead = job->ahead };
     int64_t row, end;
     cr__part(p->rows, job->grain, chunk, job->chunks, &row, &end);
     place_fixed(p, run.scratch, where);
@@ -260,6 +268,7 @@ static void row_chunk(void *arg, int64_t chunk, int worker)
         run.start = row * p->row;
         run.rows = lesser(rows_at(p, run.start), end - row);
         run.n = lesser(run.rows * p->row, p->numel - run.start);
+        cr__ahead_begin(&run.ahead, run.start + run.n, run.n);
         for (int i = 0; i < p->level; i++)
             run_level(&run, &p->levels[i], where);
     }
@@ -294,11 +303,23 @@ static void end_all(row_job *job, const cr__row_reduction *r)
     job->again = NULL;
 }
 
+static void find_ahead(row_job *job)
+{
+    const cr__program *p = job->p;
+    const int64_t elements = p->batch * p->row;
+    int64_t instructions = 0;
+    for (int i = 0; i < p->level; i++)
+        instructions += p->levels[i].row_code - p->levels[i].code;
+    cr__ahead_find(&job->ahead, p, elements,
+                   instructions * ((elements - 1) / p->tile + 1));
+}
+
 void cr__run_rows(cr__plan *plan, const cr__group *group)
 {
     cr__program p;
     cr__emit(&p, plan, group, plan->ctx->run_lists[CR__PROGRAM].at);
     row_job job = { .p = &p, .team = plan->ctx->team, .grain = row_grain(&p) };
+    find_ahead(&job);
     job.chunks = cr__chunks(cr__program_cost(&p), (p.rows - 1) / job.grain + 1, job.team);
     cr__parallel(job.team, job.chunks, row_chunk, &job);
     for (int i = 0; i < p.n_reductions; i++)

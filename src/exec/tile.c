@@ -43,6 +43,8 @@ void cr__run_code(const cr__program *p, int from, int to, char *const *where,
         const cr__instruction *code = &p->code[i];
         const void *src[4];
         char *dst = where[code->dst];
+        if (run)
+            cr__row_step(run);
         for (int k = 0; k < code->n_src; k++)
             src[k] = where[code->src[k]];
         switch (code->kind) {

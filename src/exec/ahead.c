@@ -1,0 +1,51 @@
+/* Fetches what a program is about to read and to write, while it computes what comes before:
+ * with each instruction a few lines, into the second level of the cache. The processor itself
+ * does not follow several rows that are read one after the other, with pauses. */
+#include "program.h"
+
+/* Fetched at a time, at most. */
+#define AHEAD_BYTES ((int64_t)256 << 10)
+#define LINE        64
+
+void cr__ahead_find(cr__ahead *ahead, const cr__program *p, int64_t elements,
+                    int64_t instructions)
+{
+    int64_t bytes = 0;
+    *ahead = (cr__ahead){ .numel = p->numel };
+    for (int i = 0; i < p->n_regs && ahead->n < CR__AHEAD; i++) {
+        const cr__reg *reg = &p->regs[i];
+        int known = ahead->n;
+        while (known > 0 && ahead->regs[known - 1]->data != reg->data)
+            known--;
+        if (reg->kind != CR__REG_BOUND || known)
+            continue;
+        ahead->regs[ahead->n++] = reg;
+        bytes += elements * reg->size;
+    }
+    if (bytes > AHEAD_BYTES || instructions == 0)
+        ahead->n = 0;
+    else
+        ahead->lines = (int)((bytes / LINE - 1) / instructions) + 1;
+}
+
+void cr__ahead_begin(cr__ahead *ahead, int64_t start, int64_t n)
+{
+    ahead->at = 0;
+    ahead->line = ahead->end = NULL;
+    ahead->start = start;
+    ahead->elements = n < ahead->numel - start ? n : ahead->numel - start;
+}
+
+void cr__ahead_fetch(cr__ahead *ahead)
+{
+    for (int i = 0; i < ahead->lines; i++, ahead->line += LINE) {
+        if (ahead->line >= ahead->end) {
+            if (ahead->at == ahead->n || ahead->elements == 0)
+                return;
+            const cr__reg *reg = ahead->regs[ahead->at++];
+            ahead->line = reg->data + ahead->start * reg->size;
+            ahead->end = ahead->line + ahead->elements * reg->size;
+        }
+        __builtin_prefetch(ahead->line, 0, 2);
+    }
+}

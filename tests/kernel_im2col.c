@@ -122,7 +122,7 @@ static conv random_plane(void)
                .outs = 1 + below(below(2) ? 40 : 6) };
     for (int d = 0; d < c.ndim; d++) {
         c.kernel[d] = below(2) ? 3 : 1 + below(7);
-        c.stride[d] = below(2) ? 1 : 1 + below(3);
+        c.stride[d] = below(2) ? 1 : 1 + below(6);
         c.dilation[d] = below(3) ? 1 : 1 + below(3);
         c.padding[d] = below(2) ? c.kernel[d] / 2 : below(4);
         const int64_t least = c.dilation[d] * (c.kernel[d] - 1) + 1 - 2 * c.padding[d];

@@ -13,11 +13,12 @@ static int64_t volume_of(const int64_t *v, int n)
     return product;
 }
 
-/* Of one dim, the taps that meet pixels whose place, by the stride, leaves a remainder: first,
- * first + step, ..; pixel first_pixel + i * stride meets tap first + j * step at position
- * i - j * back + origin. */
+/* Of one dim, what a result is made of: places first, first + step, .. of it are the positions of
+ * a window on the operand, whose taps are the weight's tap, tap + tap_step, .. Results of forward
+ * are one such phase, pixels one for each remainder by the stride. */
 typedef struct conv_phase {
-    int64_t pixel, pixels, tap, taps, tap_step, back, origin;
+    int64_t first, step, tap, tap_step;
+    cr__window window;
 } conv_phase;
 
 static int64_t divisor_of(int64_t a, int64_t b)
@@ -29,18 +30,35 @@ static int64_t divisor_of(int64_t a, int64_t b)
     return a;
 }
 
-CR__COLD static conv_phase phase_of(const cr__conv *c, int d, int64_t pixel)
+static conv_phase forward_phase(const cr__conv *c, int d)
+{
+    return (conv_phase){ .step = 1,
+                         .tap_step = 1,
+                         .window = { .n = c->out[d],
+                                     .step = c->stride[d],
+                                     .taps = c->kernel[d],
+                                     .tap_step = c->dilation[d],
+                                     .origin = -c->padding[d],
+                                     .size = c->size[d] } };
+}
+
+/* Of the pixels that leave this remainder. */
+CR__COLD static conv_phase pixel_phase(const cr__conv *c, int d, int64_t pixel)
 {
     const int64_t stride = c->stride[d], dilation = c->dilation[d];
-    conv_phase p = { .pixel = pixel, .tap_step = stride / divisor_of(stride, dilation) };
-    p.pixels = (c->size[d] - pixel - 1) / stride + 1;
-    p.back = dilation * p.tap_step / stride;
+    conv_phase p = { .first = pixel,
+                     .step = stride,
+                     .tap_step = stride / divisor_of(stride, dilation),
+                     .window = { .n = (c->size[d] - pixel - 1) / stride + 1,
+                                 .step = 1,
+                                 .size = c->out[d] } };
+    p.window.tap_step = -dilation * p.tap_step / stride;
     while (p.tap < p.tap_step && p.tap < c->kernel[d] &&
            (pixel + c->padding[d] - p.tap * dilation) % stride)
         p.tap++;
     if (p.tap < p.tap_step && p.tap < c->kernel[d]) {
-        p.taps = (c->kernel[d] - p.tap - 1) / p.tap_step + 1;
-        p.origin = (pixel + c->padding[d] - p.tap * dilation) / stride;
+        p.window.taps = (c->kernel[d] - p.tap - 1) / p.tap_step + 1;
+        p.window.origin = (pixel + c->padding[d] - p.tap * dilation) / stride;
     }
     return p;
 }
@@ -105,32 +123,26 @@ static bool may_slide(const cr__conv *c)
     return is;
 }
 
-/* The sizes, without windows, which are those of one place. */
-CR__COLD static cr__sliding sliding_of(const cr__conv *c, int64_t rows, int64_t channels)
-{
-    const cr__window one = { 1, 1, 1, 1, 0, 1 };
-    return (cr__sliding){ .images = c->images,
-                          .groups = c->groups,
-                          .rows = rows,
-                          .channels = channels,
-                          .dims = { one, one },
-                          .memory = c->memory };
-}
-
 /* The dim of a plane that a dim is. */
 static int plane_dim(const cr__conv *c, int d)
 {
     return d + CR__PLANE - c->ndim;
 }
 
-static cr__window window_of(const cr__conv *c, int d)
+/* The sizes, with windows of one place where none are given. */
+CR__COLD static cr__sliding sliding_of(const cr__conv *c, const conv_phase *phases)
 {
-    return (cr__window){ .n = c->out[d],
-                         .step = c->stride[d],
-                         .taps = c->kernel[d],
-                         .tap_step = c->dilation[d],
-                         .origin = -c->padding[d],
-                         .size = c->size[d] };
+    const cr__window one = { 1, 1, 1, 1, 0, 1 };
+    const bool input = c->pass == CR__CONV_INPUT;
+    cr__sliding d = { .images = c->images,
+                      .groups = c->groups,
+                      .rows = input ? c->ins : c->outs,
+                      .channels = input ? c->outs : c->ins,
+                      .dims = { one, one },
+                      .memory = c->memory };
+    for (int i = 0; i < c->ndim; i++)
+        d.dims[plane_dim(c, i)] = phases[i].window;
+    return d;
 }
 
 /* Of x by the first operand's strides; false if its places are not neighbours. */
@@ -143,68 +155,48 @@ static bool read_sliding(const cr__conv *c, cr__sliding *d)
     return x[SPACE + c->ndim - 1] == 1;
 }
 
-static cr__sliding sliding_forward(const cr__conv *c)
+/* The result's sizes, and strides of weights from row to row and from term to term. */
+static const int64_t *result_dims(const cr__conv *c)
 {
-    cr__sliding d = sliding_of(c, c->outs, c->ins);
-    for (int i = 0; i < c->ndim; i++)
-        d.dims[plane_dim(c, i)] = window_of(c, i);
-    return d;
+    return c->pass == CR__CONV_INPUT ? c->size : c->out;
+}
+static int row_dim(const cr__conv *c)
+{
+    return c->pass == CR__CONV_INPUT ? CHANNEL : OUTER;
 }
 
-CR__COLD static bool slide_forward(cr__isa isa, const cr__conv *c, cr__team *team)
+CR__COLD static void slide_over(const cr__conv *c, const conv_phase *phases,
+                                cr__sliding *d)
 {
-    const int64_t *w = c->strides[1];
-    cr__sliding d = sliding_forward(c);
-    if (!read_sliding(c, &d))
-        return false;
-    d.w = c->operand[1].data;
-    d.w_group = c->outs * w[OUTER], d.w_row = w[OUTER], d.w_channel = w[CHANNEL];
-    for (int i = 0; i < c->ndim; i++)
-        d.w_tap[plane_dim(c, i)] = w[SPACE + i];
-    d.result = c->result;
-    d.c_place[0] = d.dims[1].n, d.c_place[1] = 1;
-    d.c_row = d.dims[0].n * d.dims[1].n;
-    d.c_image = c->groups * c->outs * d.c_row;
-    return cr__sliding_for(isa, &d, team);
-}
-
-CR__COLD static bool slide_phase(cr__isa isa, const cr__conv *c, const conv_phase *phases,
-                                 cr__team *team)
-{
-    const int64_t *w = c->strides[1];
-    cr__sliding d = sliding_of(c, c->ins, c->outs);
+    const int64_t *w = c->strides[1], *dims = result_dims(c);
     int64_t pitch = 1, first = 0, tap = 0;
-    if (!read_sliding(c, &d))
-        return false;
+    *d = sliding_of(c, phases);
     for (int i = c->ndim - 1; i >= 0; i--) {
         const conv_phase *p = &phases[i];
         const int at = plane_dim(c, i);
-        d.dims[at] = (cr__window){ .n = p->pixels,
-                                   .step = 1,
-                                   .taps = p->taps,
-                                   .tap_step = -p->back,
-                                   .origin = p->origin,
-                                   .size = c->out[i] };
-        d.w_tap[at] = w[SPACE + i] * p->tap_step;
-        d.c_place[at] = pitch * c->stride[i];
-        first += p->pixel * pitch;
+        d->w_tap[at] = w[SPACE + i] * p->tap_step;
+        d->c_place[at] = pitch * p->step;
+        first += p->first * pitch;
         tap += p->tap * w[SPACE + i];
-        pitch *= c->size[i];
+        pitch *= dims[i];
     }
     if (c->ndim == 1)
-        d.c_place[0] = d.dims[1].n * d.c_place[1];
-    d.w = (const float *)c->operand[1].data + tap;
-    d.w_group = c->outs * w[OUTER], d.w_row = w[CHANNEL], d.w_channel = w[OUTER];
-    d.result = (float *)c->result + first;
-    d.c_row = pitch, d.c_image = c->groups * c->ins * pitch;
-    return cr__sliding_for(isa, &d, team);
+        d->c_place[0] = d->dims[1].n * d->c_place[1];
+    d->w = (const float *)c->operand[1].data + tap;
+    d->w_group = c->outs * w[OUTER];
+    d->w_row = w[row_dim(c)], d->w_channel = w[!row_dim(c)];
+    d->result = (float *)c->result + first;
+    d->c_row = pitch, d->c_image = c->groups * d->rows * pitch;
 }
 
 /* Of several rows and columns: one alone would be a reduction. */
 CR__COLD static bool slide_weight(cr__isa isa, const cr__conv *c, cr__team *team)
 {
     const int64_t *y = c->strides[1];
-    cr__sliding d = sliding_forward(c);
+    conv_phase phases[CR__IMAGE_DIMS];
+    for (int i = 0; i < c->ndim; i++)
+        phases[i] = forward_phase(c, i);
+    cr__sliding d = sliding_of(c, phases);
     if (!read_sliding(c, &d))
         return false;
     d.c = c->operand[1].data;
@@ -216,128 +208,122 @@ CR__COLD static bool slide_weight(cr__isa isa, const cr__conv *c, cr__team *team
     return cr__sliding_weight_for(isa, &d, team);
 }
 
+/* Of an input's gradient, as if all taps met all pixels. */
 size_t cr__conv_bytes(const cr__conv *c)
 {
-    cr__sliding d;
+    conv_phase phases[CR__IMAGE_DIMS];
     if (!may_slide(c))
         return 0;
-    d = sliding_forward(c);
-    if (c->pass == CR__CONV_WEIGHT)
-        return cr__sliding_weight_bytes(&d);
-    if (c->pass == CR__CONV_INPUT) { /* of which phases are parts */
-        d.rows = c->ins, d.channels = c->outs;
-        for (int i = 0; i < c->ndim; i++)
-            d.dims[plane_dim(c, i)].n = c->size[i];
+    for (int i = 0; i < c->ndim; i++) {
+        phases[i] = forward_phase(c, i);
+        phases[i].window.n = c->pass == CR__CONV_INPUT ? c->size[i] : c->out[i];
     }
-    return cr__sliding_bytes(&d);
+    const cr__sliding d = sliding_of(c, phases);
+    return c->pass == CR__CONV_WEIGHT ? cr__sliding_weight_bytes(&d)
+                                      : cr__sliding_bytes(&d);
 }
 
 /* ---- as products ---- */
 
-CR__COLD static void convolve_forward(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
-                                      cr__team *team)
+CR__COLD static void multiply_phase(cr__isa isa, const cr__conv *c,
+                                    const conv_phase *phases, cr__team *team)
 {
-    if (c->memory && may_slide(c) && slide_forward(isa, c, team))
-        return;
-    const int64_t *x = c->strides[0], *w = c->strides[1];
+    const int64_t *x = c->strides[0], *w = c->strides[1], *dims = result_dims(c);
+    const bool input = c->pass == CR__CONV_INPUT;
+    const int64_t rows = input ? c->ins : c->outs, terms = input ? c->outs : c->ins;
+    cr__gemm_job job = { .dtype = c->dtype };
     cr__image weights = { .ndim = c->ndim }, patches = { .ndim = c->ndim };
-    cr__places places = { .ndim = c->ndim, .row = volume_of(c->out, c->ndim) };
-    int64_t pitch = 1;
-    for (int d = c->ndim - 1; d >= 0; d--) {
-        weights.dims[d] = (cr__image_dim){ .stride = w[SPACE + d], .cols = c->kernel[d] };
-        patches.dims[d] = (cr__image_dim){ .size = c->size[d],
-                                           .stride = x[SPACE + d],
-                                           .rows = c->kernel[d],
-                                           .row_step = c->dilation[d],
-                                           .cols = c->out[d],
-                                           .col_step = c->stride[d],
-                                           .padding = c->padding[d] };
-        places.dims[d] = c->out[d], places.strides[d] = pitch;
-        pitch *= c->out[d];
-    }
-    batch_groups(job, c, c->outs * w[OUTER], c->ins * x[CHANNEL], &places, c->outs);
-    job->k = c->ins * volume_of(c->kernel, c->ndim);
-    job->n = c->images * places.row;
-    job->a = reader_at(c, 1, 0);
-    read_weights(job, w[OUTER], w[CHANNEL], &weights);
-    job->b = reader_at(c, 0, 0);
-    job->b.row = x[CHANNEL], job->b.col = x[OUTER], job->b.image = &patches;
-    cr__gemm_for(isa, job, team);
-}
-
-/* Of the pixels of one phase. */
-CR__COLD static void input_phase(cr__isa isa, const cr__conv *c, const conv_phase *phases,
-                                 cr__gemm_job *job, cr__team *team)
-{
-    const int64_t *y = c->strides[0], *w = c->strides[1];
-    const int64_t size = (int64_t)cr_dtype_size(job->dtype);
-    cr__image weights = { .ndim = c->ndim }, patches = { .ndim = c->ndim };
-    cr__places places = { .ndim = c->ndim, .row = volume_of(c->size, c->ndim) };
-    int64_t pitch = 1, first = 0, tap = 0, pixels = 1, taps = 1;
-    if (c->memory && may_slide(c) && slide_phase(isa, c, phases, team))
-        return;
+    cr__places places = { .ndim = c->ndim, .row = volume_of(dims, c->ndim) };
+    int64_t pitch = 1, first = 0, tap = 0, places_all = 1, taps = 1;
     for (int d = c->ndim - 1; d >= 0; d--) {
         const conv_phase *p = &phases[d];
-        weights.dims[d] =
-            (cr__image_dim){ .stride = w[SPACE + d] * p->tap_step, .cols = p->taps };
-        patches.dims[d] = (cr__image_dim){ .size = c->out[d],
-                                           .stride = y[SPACE + d],
-                                           .rows = p->taps,
-                                           .row_step = -p->back,
-                                           .cols = p->pixels,
-                                           .col_step = 1,
-                                           .padding = -p->origin };
-        places.dims[d] = p->pixels, places.strides[d] = pitch * c->stride[d];
-        first += p->pixel * pitch;
+        weights.dims[d] = (cr__image_dim){ .stride = w[SPACE + d] * p->tap_step,
+                                           .cols = p->window.taps };
+        patches.dims[d] = (cr__image_dim){ .size = p->window.size,
+                                           .stride = x[SPACE + d],
+                                           .rows = p->window.taps,
+                                           .row_step = p->window.tap_step,
+                                           .cols = p->window.n,
+                                           .col_step = p->window.step,
+                                           .padding = -p->window.origin };
+        places.dims[d] = p->window.n, places.strides[d] = pitch * p->step;
+        first += p->first * pitch;
         tap += p->tap * w[SPACE + d];
-        pixels *= p->pixels, taps *= p->taps;
-        pitch *= c->size[d];
+        places_all *= p->window.n, taps *= p->window.taps;
+        pitch *= dims[d];
     }
-    batch_groups(job, c, c->outs * w[OUTER], c->outs * y[CHANNEL], &places, c->ins);
-    job->k = c->outs * taps;
-    job->n = c->images * pixels;
-    job->c = (char *)c->result + first * size;
-    job->a = reader_at(c, 1, tap);
-    read_weights(job, w[CHANNEL], w[OUTER], &weights);
-    job->b = reader_at(c, 0, 0);
-    job->b.row = y[CHANNEL], job->b.col = y[OUTER], job->b.image = &patches;
-    cr__gemm_for(isa, job, team);
+    batch_groups(&job, c, c->outs * w[OUTER], terms * x[CHANNEL], &places, rows);
+    job.k = terms * taps;
+    job.n = c->images * places_all;
+    job.c = (char *)c->result + first * (int64_t)cr_dtype_size(c->dtype);
+    job.a = reader_at(c, 1, tap);
+    read_weights(&job, w[row_dim(c)], w[!row_dim(c)], &weights);
+    job.b = reader_at(c, 0, 0);
+    job.b.row = x[CHANNEL], job.b.col = x[OUTER], job.b.image = &patches;
+    cr__gemm_for(isa, &job, team);
 }
 
-/* Only phases that taps meet are products; other pixels are 0. */
-CR__COLD static void convolve_input(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
-                                    cr__team *team)
+/* Some phases, in one way or the other. */
+CR__COLD static void convolve_phases(cr__isa isa, const cr__conv *c,
+                                     conv_phase (*phases)[CR__IMAGE_DIMS], int n,
+                                     cr__team *team)
 {
-    const cr__gemm_job plain = *job;
+    cr__sliding d[CR__SLIDING_PHASES];
+    bool slides = c->memory && may_slide(c);
+    for (int i = 0; i < n && slides; i++) {
+        slide_over(c, phases[i], &d[i]);
+        slides = read_sliding(c, &d[i]);
+    }
+    if (slides && cr__sliding_for(isa, d, n, team))
+        return;
+    for (int i = 0; i < n; i++)
+        multiply_phase(isa, c, phases[i], team);
+}
+
+CR__COLD static void convolve_forward(cr__isa isa, const cr__conv *c, cr__team *team)
+{
+    conv_phase phases[1][CR__IMAGE_DIMS];
+    for (int d = 0; d < c->ndim; d++)
+        phases[0][d] = forward_phase(c, d);
+    convolve_phases(isa, c, phases, 1, team);
+}
+
+/* Only phases that taps meet are computed; other pixels are 0. */
+CR__COLD static void convolve_input(cr__isa isa, const cr__conv *c, cr__team *team)
+{
     int64_t remainders[CR__IMAGE_DIMS];
     bool sparse = false;
-    conv_phase p[CR__IMAGE_DIMS];
+    conv_phase p[CR__SLIDING_PHASES][CR__IMAGE_DIMS];
+    int n = 0;
     for (int d = 0; d < c->ndim; d++) {
         remainders[d] = c->stride[d] < c->size[d] ? c->stride[d] : c->size[d];
         for (int64_t i = 0; i < remainders[d]; i++)
-            sparse |= phase_of(c, d, i).taps == 0;
+            sparse |= pixel_phase(c, d, i).window.taps == 0;
     }
     if (sparse)
         memset(c->result, 0,
                (size_t)(c->images * c->groups * c->ins * volume_of(c->size, c->ndim)) *
                    cr_dtype_size(c->dtype));
-    for (int64_t i = 0; i < volume_of(remainders, c->ndim); i++) {
+    const int64_t all = volume_of(remainders, c->ndim);
+    for (int64_t i = 0; i < all; i++) {
         bool met = true;
         int64_t rest = i;
         for (int d = c->ndim - 1; d >= 0; d--) {
-            p[d] = phase_of(c, d, rest % remainders[d]);
+            p[n][d] = pixel_phase(c, d, rest % remainders[d]);
             rest /= remainders[d];
-            met &= p[d].taps > 0;
+            met &= p[n][d].window.taps > 0;
         }
-        *job = plain;
-        if (met)
-            input_phase(isa, c, p, job, team);
+        n += met;
+        if (n == CR__SLIDING_PHASES || (i + 1 == all && n)) {
+            convolve_phases(isa, c, p, n, team);
+            n = 0;
+        }
     }
 }
 
-CR__COLD static void convolve_weight(cr__isa isa, const cr__conv *c, cr__gemm_job *job,
-                                     cr__team *team)
+CR__COLD static void convolve_weight(cr__isa isa, const cr__conv *c, cr__team *team)
 {
+    cr__gemm_job job = { .dtype = c->dtype, .c = c->result };
     if (c->memory && may_slide(c) && slide_weight(isa, c, team))
         return;
     const int64_t *x = c->strides[0], *y = c->strides[1];
@@ -356,27 +342,26 @@ CR__COLD static void convolve_weight(cr__isa isa, const cr__conv *c, cr__gemm_jo
                                            .col_step = c->dilation[d],
                                            .padding = c->padding[d] };
     }
-    job->m = c->outs;
-    job->k = c->images * volume_of(c->out, c->ndim);
-    job->n = c->ins * volume_of(c->kernel, c->ndim);
-    job->a = reader_at(c, 1, 0);
-    job->a.row = y[CHANNEL], job->a.col = y[OUTER], job->a.image = &positions;
-    job->b = reader_at(c, 0, 0);
-    job->b.row = x[OUTER], job->b.col = x[CHANNEL], job->b.image = &patches;
-    job->batch_ndim = 1;
-    job->batch_dims[0] = c->groups;
-    job->a_batch[0] = c->outs * y[CHANNEL], job->b_batch[0] = c->ins * x[CHANNEL];
-    cr__gemm_for(isa, job, team);
+    job.m = c->outs;
+    job.k = c->images * volume_of(c->out, c->ndim);
+    job.n = c->ins * volume_of(c->kernel, c->ndim);
+    job.a = reader_at(c, 1, 0);
+    job.a.row = y[CHANNEL], job.a.col = y[OUTER], job.a.image = &positions;
+    job.b = reader_at(c, 0, 0);
+    job.b.row = x[OUTER], job.b.col = x[CHANNEL], job.b.image = &patches;
+    job.batch_ndim = 1;
+    job.batch_dims[0] = c->groups;
+    job.a_batch[0] = c->outs * y[CHANNEL], job.b_batch[0] = c->ins * x[CHANNEL];
+    cr__gemm_for(isa, &job, team);
 }
 
 void cr__convolve_for(cr__isa isa, const cr__conv *conv, cr__team *team)
 {
-    static void (*const passes[])(cr__isa, const cr__conv *, cr__gemm_job *,
+    static void (*const passes[])(cr__isa, const cr__conv *,
                                   cr__team *) = { convolve_forward, convolve_input,
                                                   convolve_weight };
-    cr__gemm_job job = { .dtype = conv->dtype, .c = conv->result };
     if (!cr__depthwise_for(isa, conv, team))
-        passes[conv->pass](isa, conv, &job, team);
+        passes[conv->pass](isa, conv, team);
 }
 
 void cr__convolve(const cr__conv *conv, cr__team *team)

@@ -31,29 +31,45 @@ CR__COLD static void find_bounds(const cr__window *w, cr__sliding_copies *c)
     }
 }
 
-/* By remainders. */
-CR__COLD static void copy_remainders(const cr__window *w, cr__sliding_copies *c)
+/* Where taps read, of copies by remainders. */
+CR__COLD static void find_shifts(const cr__window *w, cr__sliding_copies *c)
 {
-    int64_t remainders[CR__SLIDING_TAPS], least = 0, most = 0;
-    c->n = 0;
     for (int64_t j = 0; j < w->taps; j++) {
-        const int64_t at = j * w->tap_step + w->origin, q = floor_of(at, w->step),
-                      remainder = at - q * w->step;
-        least = j == 0 || q < least ? q : least;
-        most = j == 0 || q > most ? q : most;
+        const int64_t at = j * w->tap_step + w->origin;
         c->copy[j] = 0;
-        while (c->copy[j] < c->n && remainders[c->copy[j]] != remainder)
+        while ((at - c->first[c->copy[j]]) % w->step)
             c->copy[j]++;
-        if (c->copy[j] == c->n)
-            remainders[c->n++] = remainder;
-        c->shift[j] = q;
+        c->shift[j] = (at - c->first[c->copy[j]]) / w->step;
     }
-    for (int64_t j = 0; j < w->taps; j++)
-        c->shift[j] -= least;
-    for (int i = 0; i < c->n; i++)
-        c->first[i] = remainders[i] + least * w->step;
-    c->length = w->n + most - least;
+}
+
+/* By remainders, of n windows; taps of the first one. */
+CR__COLD static void copy_remainders(const cr__sliding *d, int n, int dim,
+                                     cr__sliding_copies *c)
+{
+    const cr__window *w = &d->dims[dim];
+    int64_t remainders[CR__SLIDING_TAPS], least = INT64_MAX, most = INT64_MIN, all = 0;
+    c->n = 0;
+    for (int i = 0; i < n; i++) {
+        const cr__window *of = &d[i].dims[dim];
+        for (int64_t j = 0; j < of->taps; j++) {
+            const int64_t at = j * of->tap_step + of->origin, q = floor_of(at, w->step);
+            int k = 0;
+            least = q < least ? q : least;
+            most = q > most ? q : most;
+            while (k < c->n && remainders[k] != at - q * w->step)
+                k++;
+            if (k == c->n)
+                remainders[c->n++] = at - q * w->step;
+        }
+        all = of->n > all ? of->n : all;
+    }
+    for (int k = 0; k < c->n; k++)
+        c->first[k] = remainders[k] + least * w->step;
+    c->more = most - least;
+    c->length = all + c->more;
     find_bounds(w, c);
+    find_shifts(w, c);
 }
 
 CR__COLD static void copy_taps(const cr__window *w, cr__sliding_copies *c)
@@ -63,15 +79,14 @@ CR__COLD static void copy_taps(const cr__window *w, cr__sliding_copies *c)
         c->first[j] = j * w->tap_step + w->origin;
         c->copy[j] = j, c->shift[j] = 0;
     }
-    c->length = w->n;
+    c->length = w->n, c->more = 0;
     find_bounds(w, c);
 }
 
-/* Zeros in front of every line that those behind the one before may be; of so many places, which
- * remain apart. */
-CR__COLD static int64_t overlap_of(const cr__sliding_copies *c, int64_t n)
+/* Zeros in front of every line that those behind the one before may be; places remain apart. */
+CR__COLD static int64_t overlap_of(const cr__sliding_copies *c)
 {
-    int64_t least = c->length - n;
+    int64_t least = c->more;
     for (int i = 0; i < c->n; i++) {
         const int64_t behind = c->length - c->hi[i];
         least = c->lo[i] < least ? c->lo[i] : least;
@@ -89,24 +104,24 @@ CR__COLD static bool lies_so(const cr__sliding *d, const cr__sliding_copies *dim
            d->x_channel < INT32_MAX / 4 / d->channels - d->x_line * dims[0].length;
 }
 
-CR__COLD void cr__sliding_lay_out(const cr__sliding *d, int lanes,
+CR__COLD void cr__sliding_lay_out(const cr__sliding *d, int n, int lanes,
                                   cr__sliding_layout *layout)
 {
     cr__sliding_copies *along = &layout->dims[1];
     const cr__window *w = &d->dims[1];
     for (int i = 0; i < CR__PLANE; i++)
-        copy_remainders(&d->dims[i], &layout->dims[i]);
+        copy_remainders(d, n, i, &layout->dims[i]);
     layout->overlap = 0;
-    layout->in_place =
-        lies_so(d, layout->dims) && (d->dims[0].n - 1) * d->x_line + w->n >= lanes;
+    layout->in_place = n == 1 && lies_so(d, layout->dims) &&
+                       (d->dims[0].n - 1) * d->x_line + w->n >= lanes;
     if (layout->in_place) {
         layout->pitch = d->x_line, layout->copy = 0, layout->channel = d->x_channel;
         return;
     }
-    layout->overlap = overlap_of(along, w->n);
+    layout->overlap = overlap_of(along);
     layout->pitch = along->length - layout->overlap;
     /* Copying costs about as much as half a row of c at 16 positions. */
-    if (lanes && w->n % lanes &&
+    if (n == 1 && lanes && w->n % lanes &&
         (layout->pitch - w->n) * d->rows * d->dims[0].taps > 8 * w->n) {
         copy_taps(w, along);
         layout->pitch = w->n, layout->overlap = 0;
@@ -136,7 +151,7 @@ void cr__sliding_fill(cr__isa isa, const cr__sliding *d, const cr__sliding_layou
 {
     const cr__sliding_kernel *kernel = cr__sliding_kernels[isa];
     const cr__sliding_copies *down = &layout->dims[0], *along = &layout->dims[1];
-    const int64_t step = d->dims[1].step, more = down->length - d->dims[0].n;
+    const int64_t step = d->dims[1].step, more = down->more;
     const int64_t copies = channels * down->n * along->n;
     for (int64_t i = 0; i < copies; i++, band += layout->copy) {
         const int64_t j = i % along->n, k = i / along->n % down->n,
@@ -184,21 +199,32 @@ CR__COLD cr__sliding_fetch cr__sliding_fetch_of(const float *from, int64_t step,
 _Static_assert((CR__BAND_ROOM + CR__BAND_SLOP + GROUP_ROWS * 32) * 4 <= CR__SCRATCH_BYTES,
                "room for rows aside");
 
-typedef struct sliding_plan {
+/* One of the convolutions that share copies: rows of all tiles, and where taps are. */
+typedef struct sliding_phase {
     const cr__sliding *d;
+    int64_t k;
+    int32_t *taps;
+    float *packed;
+} sliding_phase;
+
+typedef struct sliding_plan {
+    const cr__sliding *d; /* the first; what all have in common */
     const cr__sliding_kernel *kernel;
     cr__isa isa;
     cr__sliding_layout layout;
-    int64_t k, padded;  /* rows of all tiles */
-    int64_t group_rows; /* of tiles whose weights stay in the second level cache */
-    int64_t lines;      /* of positions that a band has, at most */
+    sliding_phase phases[CR__SLIDING_PHASES];
+    int n_phases;
+    int64_t lines;              /* of positions that a band has, at most */
     int64_t units, unit, parts; /* of an image; lines of a unit; parts of the work */
     int vectors;                /* of a tile */
     bool strided;               /* places of the result are not neighbours */
-    int32_t *taps;
-    float *packed;
     cr__team *team;
 } sliding_plan;
+
+static int64_t padded_rows(const sliding_plan *p)
+{
+    return p->d->rows + ADDED_ROWS;
+}
 
 /* The tile that is next where so many rows are left. */
 static int64_t tile_rows(const sliding_plan *p, int64_t left, cr__sliding_fn **tile)
@@ -218,10 +244,11 @@ static int64_t tile_rows(const sliding_plan *p, int64_t left, cr__sliding_fn **t
     return heights[i];
 }
 
-static void pack_rows(const sliding_plan *p, int64_t group, int64_t first, int64_t rows)
+static void pack_rows(const sliding_plan *p, const sliding_phase *f, int64_t group,
+                      int64_t first, int64_t rows)
 {
-    const cr__sliding *d = p->d;
-    float *to = p->packed + (group * p->padded + first) * p->k;
+    const cr__sliding *d = f->d;
+    float *to = f->packed + (group * padded_rows(p) + first) * f->k;
     const float *w = d->w + group * d->w_group;
     int64_t at[16];
     for (int64_t r = 0; r < rows; r++)
@@ -241,18 +268,20 @@ CR__COLD static void pack_part(void *arg, int64_t part, int worker)
     cr__sliding_fn *tile;
     int64_t i = 0;
     (void)worker;
-    for (int64_t group = 0; group < p->d->groups; group++)
-        for (int64_t row = 0, n; row < p->d->rows; row += n, i++) {
-            n = tile_rows(p, p->d->rows - row, &tile);
-            if (i % p->parts == part)
-                pack_rows(p, group, row, n);
-        }
+    for (const sliding_phase *f = p->phases; f < p->phases + p->n_phases; f++)
+        for (int64_t group = 0; group < p->d->groups; group++)
+            for (int64_t row = 0, n; row < p->d->rows; row += n, i++) {
+                n = tile_rows(p, p->d->rows - row, &tile);
+                if (i % p->parts == part)
+                    pack_rows(p, f, group, row, n);
+            }
 }
 
 /* ---- positions ---- */
 
 /* Lines of an image, at b, that become lines at c. */
 typedef struct sliding_band {
+    const sliding_phase *f;
     const char *b;
     const float *a;
     float *c, *aside;
@@ -264,17 +293,16 @@ typedef struct sliding_band {
 typedef struct sliding_vectors {
     const char *b[CR__SLIDING_VECTORS];
     cr__sliding_lanes to;
+    int64_t line[CR__SLIDING_VECTORS], column[CR__SLIDING_VECTORS];
     bool whole; /* all of their elements are there, in order */
-    bool one_line
-        [CR__SLIDING_VECTORS]; /* strided results are of one line, and all there; */
-    int64_t at[4 * 16];        /* or where they are, or -1 */
 } sliding_vectors;
 
 /* The vector v of the tile, which begins at *next. */
 static void next_vector(const sliding_plan *p, const sliding_band *band, int64_t *next,
                         int v, sliding_vectors *t)
 {
-    const int64_t n = p->d->dims[1].n, pitch = p->layout.pitch,
+    const cr__sliding *d = band->f->d;
+    const int64_t n = d->dims[1].n, pitch = p->layout.pitch,
                   total = (band->lines - 1) * pitch + n, lanes = p->kernel->lanes,
                   all = band->lines * n;
     const int64_t at =
@@ -283,14 +311,15 @@ static void next_vector(const sliding_plan *p, const sliding_band *band, int64_t
                   place = line * n + (column < n ? column : n);
     int32_t *order = t->to.order[v];
     t->b[v] = band->b + at * 4;
-    t->to.c[v] = band->c + place;
+    t->to.c[v] = p->strided ? band->c + line * d->c_place[0] + column * d->c_place[1]
+                            : band->c + place;
+    t->line[v] = line, t->column[v] = column;
     *next = at + lanes;
     if (column + lanes == n && n % lanes == 0)
         *next += pitch - n;
     if (p->strided)
-        t->to.c[v] = band->c + line * p->d->c_place[0] + column * p->d->c_place[1];
-    t->one_line[v] = column + lanes <= n;
-    if (t->one_line[v] || (pitch == n && at + lanes <= total && !p->strided)) {
+        return;
+    if (column + lanes <= n || (pitch == n && at + lanes <= total)) {
         for (int32_t i = 0; i < lanes; i++)
             order[i] = i;
         t->to.n[v] = lanes;
@@ -299,10 +328,8 @@ static void next_vector(const sliding_plan *p, const sliding_band *band, int64_t
     int64_t count = 0, l = line, c = column;
     memset(order, 0, sizeof t->to.order[v]);
     for (int32_t i = 0; i < lanes; i++) {
-        const bool there = c < n && l < band->lines;
-        if (there)
+        if (c < n && l < band->lines)
             order[count++] = i;
-        t->at[v * lanes + i] = there ? l * p->d->c_place[0] + c * p->d->c_place[1] : -1;
         if (++c == pitch)
             c = 0, l++;
     }
@@ -310,22 +337,24 @@ static void next_vector(const sliding_plan *p, const sliding_band *band, int64_t
     t->whole = t->whole && count == lanes;
 }
 
-/* Results that are no neighbours. */
-static void give_apart(const sliding_plan *p, const sliding_vectors *t, const float *from,
-                       int64_t row, int64_t rows, float *c)
+/* Results that are no neighbours: line by line of what the vectors have of each. */
+static void give_apart(const sliding_plan *p, const sliding_band *band,
+                       const sliding_vectors *t, const float *from, int64_t row,
+                       int64_t rows)
 {
-    const int64_t lanes = p->kernel->lanes, step = p->d->c_place[1];
+    const cr__sliding *d = band->f->d;
+    const int64_t lanes = p->kernel->lanes, n = d->dims[1].n, step = d->c_place[1];
     for (int64_t r = row; r < row + rows; r++)
         for (int v = 0; v < p->vectors; v++, from += lanes) {
-            const int64_t *at = &t->at[v * lanes];
-            float *to = (t->one_line[v] ? t->to.c[v] : c) + r * p->d->c_row;
-            if (t->one_line[v])
-                for (int64_t i = 0; i < lanes; i++)
-                    to[i * step] = from[i];
-            else
-                for (int64_t i = 0; i < lanes; i++)
-                    if (at[i] >= 0)
-                        to[at[i]] = from[i];
+            int64_t line = t->line[v], column = t->column[v];
+            for (int64_t i = 0; i < lanes && line < band->lines; line++, column = 0) {
+                const int64_t left = lanes - i,
+                              some = n - column < left ? n - column : left;
+                float *to = band->c + r * d->c_row + line * d->c_place[0] + column * step;
+                if (some > 0)
+                    p->kernel->spread(to, step, from + i, some);
+                i += p->layout.pitch - column;
+            }
         }
 }
 
@@ -342,17 +371,18 @@ static void run_rows(const sliding_plan *p, sliding_band *band, const sliding_ve
                      int64_t begin, int64_t end)
 {
     const cr__sliding *d = p->d;
+    const sliding_phase *f = band->f;
     const int64_t width = p->vectors * p->kernel->lanes;
     cr__sliding_tile t;
     memcpy(t.b, v->b, sizeof t.b);
-    for (int64_t k = 0; k < p->k; k += CR__GEMM_BLOCK) {
-        t.k = p->k - k < CR__GEMM_BLOCK ? p->k - k : CR__GEMM_BLOCK;
-        t.taps = p->taps + k, t.add = k > 0;
+    for (int64_t k = 0; k < f->k; k += CR__GEMM_BLOCK) {
+        t.k = f->k - k < CR__GEMM_BLOCK ? f->k - k : CR__GEMM_BLOCK;
+        t.taps = f->taps + k, t.add = k > 0;
         for (int64_t row = begin, n; row < end; row += n) {
             cr__sliding_fn *tile;
             n = tile_rows(p, d->rows - row, &tile);
             const int64_t there = n < d->rows - row ? n : d->rows - row;
-            const bool whole = v->whole && there == n, last = k + t.k == p->k;
+            const bool whole = v->whole && there == n, last = k + t.k == f->k;
             cr__sliding_lanes to = v->to;
             float *aside = band->aside + (row - begin) * width;
             for (int i = 0; i < p->vectors; i++) {
@@ -360,13 +390,13 @@ static void run_rows(const sliding_plan *p, sliding_band *band, const sliding_ve
                 t.c[i] = whole ? to.c[i] : aside + i * p->kernel->lanes;
             }
             t.c_row = whole ? d->c_row : width;
-            t.a = band->a + row * p->k + k * n;
+            t.a = band->a + row * f->k + k * n;
             if (whole ? k == 0 : last)
                 expect(p, to.c, there);
             cr__sliding_fetch_some(&band->next);
             tile(&t);
             if (last && p->strided)
-                give_apart(p, v, aside, row, there, band->c);
+                give_apart(p, band, v, aside, row, there);
             else if (last && !whole)
                 p->kernel->give(&to, aside, there, p->vectors);
         }
@@ -374,9 +404,9 @@ static void run_rows(const sliding_plan *p, sliding_band *band, const sliding_ve
 }
 
 /* Behind the tiles from a row on whose weights stay in the second level cache. */
-CR__COLD static int64_t end_of_group(const sliding_plan *p, int64_t row)
+CR__COLD static int64_t end_of_group(const sliding_plan *p, int64_t k, int64_t row)
 {
-    const int64_t fits = GROUP_BYTES / 4 / p->k,
+    const int64_t fits = GROUP_BYTES / 4 / k,
                   wanted = p->layout.in_place ? 64 : GROUP_ROWS,
                   most = fits < wanted ? fits : wanted;
     cr__sliding_fn *tile;
@@ -388,18 +418,18 @@ CR__COLD static int64_t end_of_group(const sliding_plan *p, int64_t row)
 }
 
 /* How many tiles such rows are, in all blocks of k. */
-static int64_t tiles_of(const sliding_plan *p, int64_t rows)
+static int64_t tiles_of(const sliding_plan *p, int64_t k, int64_t rows)
 {
     const int64_t height = p->vectors > 2 ? FEW_TILED : 2 * CR__SLIDING_HEIGHTS;
-    return (rows + height - 1) / height * ((p->k + CR__GEMM_BLOCK - 1) / CR__GEMM_BLOCK);
+    return (rows + height - 1) / height * ((k + CR__GEMM_BLOCK - 1) / CR__GEMM_BLOCK);
 }
 
 static void run_band(const sliding_plan *p, sliding_band *band)
 {
     const int64_t width = p->vectors * p->kernel->lanes;
-    const int64_t total = (band->lines - 1) * p->layout.pitch + p->d->dims[1].n;
+    const int64_t total = (band->lines - 1) * p->layout.pitch + band->f->d->dims[1].n;
     for (int64_t row = 0, end; row < p->d->rows; row = end) {
-        end = end_of_group(p, row);
+        end = end_of_group(p, band->f->k, row);
         sliding_vectors t = { .to.c_row = p->d->c_row };
         for (int64_t next = 0; next < total;) {
             t.whole = !p->strided;
@@ -408,16 +438,15 @@ static void run_band(const sliding_plan *p, sliding_band *band)
                     next_vector(p, band, &next, v, &t);
                     continue;
                 }
-                const int64_t lanes = p->kernel->lanes;
                 t.b[v] = t.b[v - 1], t.to.c[v] = t.to.c[v - 1], t.to.n[v] = t.to.n[v - 1];
                 memcpy(t.to.order[v], t.to.order[v - 1], sizeof t.to.order[v]);
-                memcpy(&t.at[v * lanes], &t.at[(v - 1) * lanes], (size_t)lanes * 8);
-                t.one_line[v] = t.one_line[v - 1];
+                t.line[v] = t.line[v - 1], t.column[v] = t.column[v - 1];
             }
             if (p->layout.in_place)
                 band->next = cr__sliding_fetch_of(
                     (const float *)(const void *)t.b[0] + width, p->d->x_channel,
-                    next < total ? width * 4 : 0, p->d->channels, tiles_of(p, end - row));
+                    next < total ? width * 4 : 0, p->d->channels,
+                    tiles_of(p, band->f->k, end - row));
             run_rows(p, band, &t, row, end);
         }
     }
@@ -434,32 +463,52 @@ static const float *sliding_source(const sliding_plan *p, const sliding_lines *l
     return d->x + l->image * d->x_image + l->group * d->channels * d->x_channel;
 }
 
+/* While that many lines' tiles run, those of the next are fetched. */
+CR__COLD static cr__sliding_fetch fetch_lines(const sliding_plan *p,
+                                              const sliding_lines *next, int64_t lines)
+{
+    const cr__sliding *d = p->d;
+    const int64_t down = d->dims[0].step * d->x_line;
+    int64_t tiles = 0;
+    for (int i = 0; i < p->n_phases; i++)
+        tiles += tiles_of(p, p->phases[i].k, d->rows);
+    tiles = tiles * lines * p->layout.pitch / (p->kernel->lanes * p->vectors) + 1;
+    return cr__sliding_fetch_of(sliding_source(p, next) + next->first * down,
+                                d->x_channel, next->lines * down * 4, d->channels, tiles);
+}
+
 CR__COLD static void run_lines(const sliding_plan *p, const sliding_lines *l,
                                const sliding_lines *next, float *copies)
 {
     const cr__sliding *d = p->d;
     const cr__sliding_copies *dims = p->layout.dims;
     const cr__sliding_piece piece = { sliding_source(p, l), l->first, l->lines, 0 };
-    sliding_band band = { .a = p->packed + l->group * p->padded * p->k,
-                          .lines = l->lines };
-    band.c = (float *)d->result + l->image * d->c_image + l->group * d->rows * d->c_row +
-             l->first * d->c_place[0];
-    band.aside = copies + CR__BAND_ROOM + CR__BAND_SLOP;
+    sliding_band band = { .b = (const char *)copies,
+                          .aside = copies + CR__BAND_ROOM + CR__BAND_SLOP };
     if (p->layout.in_place) {
         band.b = (const char *)(piece.image + (dims[0].first[0] + l->first) * d->x_line +
                                 dims[1].first[0]);
     } else {
         cr__sliding_fill(p->isa, d, &p->layout, &piece, 1, d->channels, copies);
-        band.b = (const char *)copies;
         if (next->lines)
-            band.next = cr__sliding_fetch_of(
-                sliding_source(p, next) + next->first * d->dims[0].step * d->x_line,
-                d->x_channel, next->lines * d->dims[0].step * d->x_line * 4, d->channels,
-                tiles_of(p, d->rows) * l->lines * p->layout.pitch / p->kernel->lanes /
-                        p->vectors +
-                    1);
+            band.next = fetch_lines(p, next, l->lines);
     }
-    run_band(p, &band);
+    for (const sliding_phase *f = p->phases; f < p->phases + p->n_phases; f++) {
+        const int64_t left = f->d->dims[0].n - l->first;
+        band.f = f;
+        band.lines = left < l->lines ? left : l->lines;
+        band.a = f->packed + l->group * padded_rows(p) * f->k;
+        band.c = (float *)f->d->result + l->image * d->c_image +
+                 l->group * d->rows * d->c_row + l->first * d->c_place[0];
+        if (left > 0)
+            run_band(p, &band);
+    }
+}
+
+/* Of an image, in the phase that has most. */
+static int64_t all_lines(const sliding_plan *p)
+{
+    return p->layout.dims[0].length - p->layout.dims[0].more;
 }
 
 /* What a part has left: units, and lines of the image where it is. */
@@ -478,7 +527,7 @@ CR__COLD static sliding_lines next_lines(const sliding_plan *p, sliding_rest *re
             return (sliding_lines){ 0 };
         rest->outer = rest->at / p->units;
         rest->from = unit * p->unit;
-        rest->last = unit + n == p->units ? d->dims[0].n : (unit + n) * p->unit;
+        rest->last = unit + n == p->units ? all_lines(p) : (unit + n) * p->unit;
         rest->at += n;
     }
     const int64_t left = rest->last - rest->from,
@@ -528,7 +577,7 @@ CR__COLD static bool plan_bands(sliding_plan *p)
 {
     const cr__sliding *d = p->d;
     const cr__sliding_copies *dims = p->layout.dims;
-    const int64_t all = d->dims[0].n, more = dims[0].length - all;
+    const int64_t all = all_lines(p), more = dims[0].more;
     p->unit = 1, p->lines = all;
     if (p->layout.in_place) {
         while ((p->unit - 1) * p->layout.pitch + d->dims[1].n < p->kernel->lanes)
@@ -546,35 +595,57 @@ CR__COLD static bool plan_bands(sliding_plan *p)
     return p->lines > 0;
 }
 
-static void find_taps(const sliding_plan *p)
+/* Where the phase's taps are, and its rows will be, from *memory on. */
+CR__COLD static void find_taps(sliding_plan *p, const sliding_phase *f)
 {
-    int32_t *to = p->taps;
+    int32_t *to = f->taps;
+    for (int i = 0; i < CR__PLANE && p->n_phases > 1; i++)
+        find_shifts(&f->d->dims[i], &p->layout.dims[i]);
     for (int64_t channel = 0; channel < p->d->channels; channel++)
-        for (int64_t i = 0; i < p->d->dims[0].taps; i++)
-            for (int64_t j = 0; j < p->d->dims[1].taps; j++)
+        for (int64_t i = 0; i < f->d->dims[0].taps; i++)
+            for (int64_t j = 0; j < f->d->dims[1].taps; j++)
                 *to++ = (int32_t)(4 * (channel * p->layout.channel +
                                        cr__sliding_tap(&p->layout, i, j)));
 }
 
-CR__COLD bool cr__sliding_for(cr__isa isa, const cr__sliding *d, cr__team *team)
+/* The taps of all phases lie in front of the rows of all. */
+CR__COLD static double plan_phases(sliding_plan *p, const cr__sliding *d)
 {
-    sliding_plan p = {
-        .d = d, .kernel = cr__sliding_kernels[isa], .isa = isa, .team = team
-    };
-    p.k = d->channels * d->dims[0].taps * d->dims[1].taps;
-    if (!cr__sliding_bytes(d))
-        return false;
+    double flops = 0;
+    int64_t k = 0;
+    for (int i = 0; i < p->n_phases; i++) {
+        sliding_phase *f = &p->phases[i];
+        f->d = &d[i];
+        f->k = d->channels * d[i].dims[0].taps * d[i].dims[1].taps;
+        f->taps = (int32_t *)d->memory + k;
+        k += f->k;
+        find_taps(p, f);
+        flops += (double)(f->k * d[i].dims[0].n * d[i].dims[1].n);
+    }
+    float *rows = (float *)d->memory + (k + 15) / 16 * 16;
+    for (int i = 0; i < p->n_phases; i++) {
+        p->phases[i].packed = rows;
+        rows += d->groups * padded_rows(p) * p->phases[i].k;
+    }
+    return 2 * flops * (double)(d->groups * d->rows * d->images);
+}
+
+CR__COLD bool cr__sliding_for(cr__isa isa, const cr__sliding *d, int n, cr__team *team)
+{
+    sliding_plan p = { .d = d,
+                       .kernel = cr__sliding_kernels[isa],
+                       .isa = isa,
+                       .n_phases = n,
+                       .team = team };
+    for (int i = 0; i < n; i++)
+        if (!cr__sliding_bytes(&d[i]))
+            return false;
     p.strided = d->c_place[1] != 1 || d->c_place[0] != d->dims[1].n;
-    cr__sliding_lay_out(d, p.kernel->lanes, &p.layout);
+    cr__sliding_lay_out(d, n, p.kernel->lanes, &p.layout);
     if (!plan_bands(&p))
         return false;
     p.vectors = d->rows <= FEW_TILED && p.kernel->few ? CR__SLIDING_VECTORS : 2;
-    p.padded = d->rows + ADDED_ROWS;
-    p.taps = d->memory;
-    p.packed = (float *)d->memory + (p.k + 15) / 16 * 16;
-    find_taps(&p);
-    const double flops = 2.0 * (double)(d->groups * d->rows * d->images * p.k) *
-                         (double)(d->dims[0].n * d->dims[1].n);
+    const double flops = plan_phases(&p, d);
     const int64_t units = d->groups * d->images * p.units;
     p.parts = cr__team_size(team);
     p.parts = flops < FLOPS_PER_PART * (double)p.parts ? 1 : p.parts;

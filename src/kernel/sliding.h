@@ -34,8 +34,11 @@ typedef struct cr__sliding {
 #define CR__SLIDING_BYTES ((int64_t)1 << 30)
 size_t cr__sliding_bytes(const cr__sliding *d);
 size_t cr__sliding_weight_bytes(const cr__sliding *d);
-/* False: it is not for them after all. */
-bool cr__sliding_for(cr__isa isa, const cr__sliding *d, cr__team *team);
+/* False: it is not for them after all. Several on one x, which differ in windows of step 1 alone, in
+ * what of the weights they take and in where results are, share its copies, and the memory of one
+ * that has all their taps. Of so many at most: */
+#define CR__SLIDING_PHASES 16
+bool cr__sliding_for(cr__isa isa, const cr__sliding *d, int n, cr__team *team);
 bool cr__sliding_weight_for(cr__isa isa, const cr__sliding *d, cr__team *team);
 
 /* ---- where elements are ---- */
@@ -50,7 +53,7 @@ typedef struct cr__sliding_copies {
     int64_t lo[CR__SLIDING_TAPS], hi[CR__SLIDING_TAPS]; /* elements that are there */
     int copy[CR__SLIDING_TAPS];                         /* that a tap reads, */
     int64_t shift[CR__SLIDING_TAPS];                    /* and from where */
-    int64_t length;
+    int64_t length, more; /* of it, behind as many as there are positions */
 } cr__sliding_copies;
 
 /* Element of channel, copies, line, place: strides. In place there is one copy. */
@@ -65,8 +68,10 @@ typedef struct cr__sliding_layout {
 #define CR__BAND_SLOP 64
 #define CR__BAND_ROOM ((int64_t)(384 << 10) / 4 - CR__BAND_SLOP)
 
-/* The layout; for vectors of so many lanes, or 0: what lies between lines costs nothing. */
-void cr__sliding_lay_out(const cr__sliding *d, int lanes, cr__sliding_layout *layout);
+/* The layout; for vectors of so many lanes, or 0: what lies between lines costs nothing. Taps are
+ * those of the first one. */
+void cr__sliding_lay_out(const cr__sliding *d, int n, int lanes,
+                         cr__sliding_layout *layout);
 /* Of so many lines. */
 void cr__sliding_size(int64_t lines, cr__sliding_layout *layout);
 /* Where tap (down, along) of a channel begins. */
@@ -144,6 +149,8 @@ typedef struct cr__sliding_kernel {
     cr__sliding_fn *few; /* three rows, four vectors; or NULL */
     void (*give)(const cr__sliding_lanes *to, const float *from, int64_t rows,
                  int vectors);
+    /* n <= lanes elements, to places `step` apart; what lies between them stays. */
+    void (*spread)(float *to, int64_t step, const float *from, int64_t n);
     void (*line)(float *to, const float *from, int64_t lo, int64_t hi, int64_t step,
                  int64_t pitch);
     /* Transposes eight rows, or is NULL. */

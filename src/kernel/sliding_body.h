@@ -94,6 +94,23 @@ CR__T static void D(give)(const cr__sliding_lanes *to, const float *from, int64_
     }
 }
 
+/* Each second place: what is between them goes out, and in again. */
+CR__T static void D(spread)(float *to, int64_t step, const float *from, int64_t n)
+{
+    if (step == 2) {
+        const int64_t low = 2 * n - 1, high = low - CR__W;
+        vf both[2];
+        v_split(v_take(to, low), high > 0 ? v_take(to + CR__W, high) : v_set(0), both);
+        v_weave(v_take(from, n), both[1], both);
+        v_give(to, low, both[0]);
+        if (high > 0)
+            v_give(to + CR__W, high, both[1]);
+    } else {
+        for (int64_t i = 0; i < n; i++)
+            to[i * step] = from[i];
+    }
+}
+
 /* ---- copies ---- */
 
 /* A line of a copy: what is written behind it is of the next, or of no line. */
@@ -109,6 +126,14 @@ CR__T static void D(line)(float *to, const float *from, int64_t lo, int64_t hi,
         if (i < hi) {
             v_store(to + i, v_load_part(from, v_first(hi - i)));
             i += CR__W;
+        }
+    } else if (step == 2) {
+        for (int64_t left; (left = hi - i) > 0; i += CR__W, from += 2 * CR__W) {
+            const int64_t high = 2 * left - 1 - CR__W;
+            vf parts[2];
+            v_split(v_take(from, 2 * left - 1),
+                    high > 0 ? v_take(from + CR__W, high) : v_set(0), parts);
+            v_store(to + i, parts[0]);
         }
     } else {
         for (; i < hi; i++, from += step)
@@ -190,6 +215,7 @@ static const cr__sliding_kernel D(kernel) = {
     .few = D(few),
 #endif
     .give = D(give),
+    .spread = D(spread),
     .line = D(line),
 #if CR__HAS_SQUARES
     .square = D(square),

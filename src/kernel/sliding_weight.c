@@ -86,7 +86,7 @@ static int64_t weight_lines(const weight_plan *p, int64_t blocks, int64_t *piece
                   touched = (blocks * CR__GEMM_BLOCK - 1) / n + 2,
                   lines = touched < all ? touched : all;
     *pieces = (lines - 1) / down->n + 2;
-    return lines + *pieces * (p->layout.dims[0].length - down->n);
+    return lines + *pieces * p->layout.dims[0].more;
 }
 
 CR__COLD static void open_band(const weight_plan *p, int64_t group, int64_t channel,
@@ -95,7 +95,7 @@ CR__COLD static void open_band(const weight_plan *p, int64_t group, int64_t chan
 {
     const cr__sliding *d = p->d;
     const int64_t n = d->dims[1].n, down = d->dims[0].n, last = (end - 1) / n,
-                  more = p->layout.dims[0].length - down;
+                  more = p->layout.dims[0].more;
     const float *x = d->x + (group * d->channels + channel) * d->x_channel;
     int64_t at = 0;
     band->line = position / n;
@@ -396,7 +396,7 @@ CR__COLD bool cr__sliding_weight_for(cr__isa isa, const cr__sliding *d, cr__team
     p.tiles = (p.threes + p.kernel->threes - 1) / p.kernel->threes;
     p.slivers = (d->rows + 2 * p.kernel->lanes - 1) / (2 * p.kernel->lanes);
     p.sums = p.tiles * p.kernel->threes * 3 * 2 * p.kernel->lanes;
-    cr__sliding_lay_out(d, 0, &p.layout);
+    cr__sliding_lay_out(d, 1, 0, &p.layout);
     if (!plan_weight_bands(&p))
         return false;
     for (int i = 0; i < 2; i++)

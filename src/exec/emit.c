@@ -23,9 +23,17 @@ static char *carve(char **at, size_t bytes)
     return memory;
 }
 
-static size_t blocks_of_all(const cr__group *group)
+/* Of one reduction of everything; and of all of columns, for each byte of their elements. */
+static size_t block_bytes(const cr__group *group)
 {
-    return (size_t)((group->shape->numel - 1) / CR__BLOCK + 1);
+    const size_t bytes = (size_t)cr__row_blocks(group->shape->numel) * CR__ACCUMULATOR;
+    return (bytes + 63) / 64 * 64;
+}
+
+static size_t column_bytes(const cr__group *group)
+{
+    const int64_t rows = group->columns ? group->shape->numel / group->columns : 0;
+    return rows ? (size_t)cr__row_blocks(rows) * CR__LANES * group->columns : 0;
 }
 
 /* Of each use and each result there are at most one load and one number, three instructions,
@@ -48,7 +56,8 @@ static size_t divide(cr__program *p, char **at, const cr__group *group)
         p->levels = (cr__level *)(void *)carve(at, (members + 1) * sizeof *p->levels);
         p->reductions = (cr__row_reduction *)(void *)carve(at, group->reductions *
                                                                    sizeof *p->reductions);
-        p->blocks = carve(at, group->of_all * blocks_of_all(group) * CR__ACCUMULATOR);
+        p->blocks = carve(at, group->of_all * block_bytes(group) +
+                                  group->column_bytes * column_bytes(group));
     }
     return (size_t)(*at - begin);
 }
@@ -280,7 +289,7 @@ static void begin_row_code(cr__program *p)
         return;
     level->row_code = p->n_code;
     for (int i = level->reduction; i < p->n_reductions; i++)
-        if (!p->reductions[i].of_all)
+        if (p->reductions[i].role == CR__ROW)
             spread_values(p, p->reductions[i].unit);
 }
 
@@ -323,11 +332,13 @@ static void emit_reduction(cr__program *p, cr__unit *unit)
     cr__row_reduction *r = &p->reductions[p->n_reductions++];
     *r = (cr__row_reduction){ .unit = unit,
                               .ending = cr__ending_of(unit->node),
-                              .of_all = unit->role == CR__ALL };
+                              .role = (cr__role)unit->role };
     cr__reduce_find(info->code, dtype, &r->kernel);
-    if (r->of_all) {
+    if (r->role != CR__ROW) {
         r->blocks = p->blocks;
-        p->blocks += blocks_of_all(p->group) * CR__ACCUMULATOR;
+        p->blocks += r->role == CR__ALL
+                         ? block_bytes(p->group)
+                         : column_bytes(p->group) * cr_dtype_size((cr_dtype)unit->dtype);
         unit->reg = src;
     } else {
         unit->reg = unit->flags & CR__STORED ? bound(p, unit)
@@ -405,7 +416,7 @@ static void choose_rows(cr__program *p)
         p->batch = fewer(p->batch, (int64_t)CR__TEMP_BYTES / (bytes * (p->n_temps + 1)));
         p->batch = p->batch < 1 ? 1 : p->batch;
         p->tile = (p->batch * p->row + 31) / 32 * 32;
-    } else if (p->group->length && p->row <= CR__BLOCK) {
+    } else if ((p->group->length || p->group->columns) && p->row <= CR__BLOCK) {
         int64_t pieces =
             p->row * size * p->n_temps <= ROW_BYTES ? 1 : (p->row - 1) / p->tile + 1;
         p->tile = ((p->row - 1) / pieces / 32 + 1) * 32;
@@ -473,7 +484,9 @@ void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memo
         emit_maps(p);
         choose_tile(p);
     } else {
-        p->row = group->length ? group->length : CR__BLOCK;
+        p->row = group->columns  ? group->columns
+                 : group->length ? group->length
+                                 : CR__BLOCK;
         p->rows = (numel - 1) / p->row + 1;
         p->is_short = p->row < CR__SHORT_ROW;
         emit_rows(p);

@@ -42,13 +42,16 @@ enum {
     CR__CAN_FAIL = 64,
     CR__FREED = 128,  /* its slot is another's from now on */
     CR__TRACED = 256, /* that it is finite */
+    CR__ACROSS = 512, /* a reduction over the outer dims: of columns */
 };
 
 /* What a unit has of the domain of its group, whose elements are rows of the group's length. */
 typedef enum cr__role {
     CR__EACH, /* an element for each: maps of the group's shape */
     CR__ROW,  /* one for each row: reductions over rows, and maps of such */
-    CR__ALL /* one for all: reductions of everything, which nothing in the group reads */
+    /* Reductions that nothing in the group reads: */
+    CR__COLUMN, /* over all rows, one for each column; */
+    CR__ALL     /* and of everything */
 } cr__role;
 
 /* How the elements of a value are looked at. */
@@ -83,7 +86,8 @@ typedef struct cr__unit {
     union {
         cr__map_fn *map;        /* CR__UNIT_MAP: the kernel */
         const cr__shape *inner; /* CR__UNIT_REDUCE: what it is of, if over the innermost
-                                   dims, and a group may end in it; or NULL */
+                                   dims, or across others, and a group of maps may hold
+                                   it; or NULL */
         cr_tensor *name;        /* CR__UNIT_OLD: what it is another name for, or NULL */
     };
     uint32_t uses; /* its operands, then a map's parameters: place of the first */
@@ -109,9 +113,10 @@ typedef struct cr__unit {
  * - maps of one shape, which may end in one reduction, the root, that nothing in the group
  *   reads and that all others are for: reducer.c asks for its elements, tile by tile;
  * - a row program, if it has `reductions` or `length`: maps of one shape, which is the domain,
- *   and any number of reductions, over its rows of `length` or over all of it; and maps of the
- *   rows' values. It runs row by row, and a row level by level: a unit's level is that of its
- *   operands in the group, and one more behind a reduction over rows. There is no root. */
+ *   and any number of reductions, over its rows of `length`, over its columns, as many as a row
+ *   has elements, or over all of it; and maps of the rows' values. It runs row by row, and a row
+ *   level by level: a unit's level is that of its operands in the group, and one more behind a
+ *   reduction over rows. There is no root. */
 typedef struct cr__group {
     const cr__shape *shape; /* of the maps, or what the reduction is of; NULL: no maps */
     uint32_t root;          /* the unit that has code of its own: place plus 1, or 0 */
@@ -123,10 +128,12 @@ typedef struct cr__group {
     uint32_t next;   /* the next of those that wait for the same; 0: none. Before: what it
                         waits for */
     uint32_t length; /* of rows that have values; 0: none have */
-    uint16_t reductions; /* that are not the root; */
-    uint16_t of_all;     /* and of these over everything */
-    uint16_t width;      /* bytes of all elements in registers, of one place */
-    bool crosses;        /* maps of the shape read rows' values */
+    uint32_t columns;      /* that are reduced; 0: none are */
+    uint16_t column_bytes; /* of elements, one of each reduction of columns */
+    uint16_t reductions;   /* that are not the root; */
+    uint16_t of_all;       /* and of these over everything */
+    uint16_t width;        /* bytes of all elements in registers, of one place */
+    bool crosses;          /* maps of the shape read rows' values */
     bool waits;
 #ifdef CR_DEBUG
     uint32_t ran; /* the place at which it does: verify.c */
@@ -197,6 +204,9 @@ typedef struct cr__plan {
 
 /* Row buffers of a worker, at most: what one level makes and another reads. */
 #define CR__ROW_BYTES ((size_t)192 << 10)
+
+/* The accumulators of columns, at most, of CR__BLOCK rows. */
+#define CR__COLUMN_BYTES ((size_t)512 << 10)
 
 /* A program's size, in units: long enough to fuse whatever occurs, short enough for its code
  * and registers to stay in the cache. */
@@ -403,8 +413,9 @@ CR__INLINE void cr__find_use(const cr__plan *plan, const cr_tensor *x, uint32_t 
 /* Operand k of the unit, as kernels take it: with the look's offset added. */
 cr__strided cr__operand_of(const cr__plan *plan, const cr__unit *unit, int k);
 
-/* Whether a reduction may end a group of maps: over the innermost dims. */
-bool cr__reduces_inner(const cr_tensor *x);
+/* Whether a reduction may be in a group of maps: over the innermost dims, or, being of floats,
+ * *across them. */
+bool cr__reduces_maps(const cr_tensor *x, bool *across);
 
 /* Whether it is the mean of integers, which is no sum that ends. */
 bool cr__means_integers(const cr_tensor *x);

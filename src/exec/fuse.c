@@ -17,6 +17,9 @@
  * have all of them at once, where added in portions they die early. */
 #define MAX_READS 8
 
+/* A reduction is put where the maps that it reduces read what others do, so many deep. */
+#define REDUCED_DEPTH 3
+
 /* Reductions of one program. */
 #define MAX_REDUCTIONS 16
 
@@ -95,6 +98,12 @@ static bool takes(const cr__plan *plan, const cr__group *group, const cr__unit *
     return reader->kind == CR__UNIT_MAP && cr__looks_by_rows(look, unit->shape->numel);
 }
 
+/* A row's value, or a column's. */
+static bool is_smaller(const cr__unit *unit, const cr__shape *shape)
+{
+    return shape && unit->shape->numel < shape->numel;
+}
+
 /* The reader, in that group, reads a value. */
 static void read_by(fusion *f, const cr__unit *reader, const cr__use *use, uint32_t group)
 {
@@ -107,7 +116,8 @@ static void read_by(fusion *f, const cr__unit *reader, const cr__use *use, uint3
         note_reader(f, found, group);
     if (use->kind != CR__USE_UNIT || unit->kind == CR__UNIT_OLD)
         return;
-    plan->groups[group].reads += unit->kind != CR__UNIT_MAP && unit->shape->numel > 1;
+    plan->groups[group].reads += unit->kind != CR__UNIT_MAP && unit->shape->numel > 1 &&
+                                 !is_smaller(unit, plan->groups[group].shape);
     bool direct = takes(plan, &plan->groups[group], reader, use, &role);
     if (unit->group && group != unit->group)
         unit->flags |= CR__STORED | CR__READ_BY_OTHERS;
@@ -126,9 +136,11 @@ static void read_by(fusion *f, const cr__unit *reader, const cr__use *use, uint3
 
 /* What of a group changes when a unit joins it. */
 typedef struct joining {
-    cr__role role;  /* of the unit */
-    bool by_rows;   /* it becomes a row program */
-    int64_t length; /* of its rows */
+    cr__role role;       /* of the unit */
+    bool by_rows;        /* it becomes a row program */
+    int64_t length;      /* of its rows, */
+    int64_t columns;     /* and of such that are reduced to one; */
+    size_t column_bytes; /* of elements of all such reductions */
     bool of_all, crosses;
 } joining;
 
@@ -159,7 +171,28 @@ static size_t register_size(const cr__unit *unit)
 
 static cr__role reduction_role(const cr__unit *unit)
 {
-    return unit->shape->numel == 1 ? CR__ALL : CR__ROW;
+    return unit->shape->numel == 1    ? CR__ALL
+           : unit->flags & CR__ACROSS ? CR__COLUMN
+                                      : CR__ROW;
+}
+
+/* What becomes of the group if it holds the reduction of columns: there may be others of as
+ * many. */
+static bool finds_columns(const cr__unit *unit, joining *to)
+{
+    const int64_t n = unit->shape->numel;
+    to->column_bytes += cr_dtype_size((cr_dtype)unit->dtype);
+    if (to->columns && to->columns != n)
+        return false;
+    to->columns = n;
+    return (size_t)n * CR__LANES * to->column_bytes <= CR__COLUMN_BYTES;
+}
+
+/* Whether blocks of rows, or lanes of them, can be shared by threads. */
+static bool shares_columns(const joining *to, int64_t numel)
+{
+    return !to->of_all || numel <= 16 * CR__BLOCK || to->columns % 256 == 0 ||
+           numel / to->columns >= 16 * CR__BLOCK;
 }
 
 /* Whether the unit reads a contraction that could be the root of its group. */
@@ -173,6 +206,16 @@ static bool reads_product(const cr__plan *plan, const cr__unit *unit)
             return true;
     }
     return false;
+}
+
+/* Whether maps of the group do so, and it has no root. */
+static bool awaits_product(const cr__plan *plan, const cr__group *group)
+{
+    bool found = false;
+    for (uint32_t at = group->root ? 0 : group->first; at && !found;
+         at = plan->units[at - 1].next)
+        found = reads_product(plan, &plan->units[at - 1]);
+    return found;
 }
 
 /* Whether the unit can be computed in the group, which reads it as it is, or not at all; and
@@ -194,30 +237,45 @@ static bool fits_group(const cr__plan *plan, const cr__unit *unit, uint32_t g,
                              : is_read ? (cr__role)unit->role
                                        : CR__EACH,
                      .length = group->length,
+                     .columns = group->columns,
+                     .column_bytes = group->column_bytes,
                      .of_all = group->of_all,
                      .crosses = group->crosses };
-    if (reduces ? unit->inner != group->shape || (is_read && unit->role != CR__ROW)
+    if (reduces ? unit->inner != group->shape ||
+                      (is_read && (unit->role != CR__ROW || to->role != CR__ROW))
                 : to->role == CR__EACH && unit->shape != group->shape)
         return false;
-    to->by_rows = group->reductions || to->role != CR__EACH || (root && !is_read);
+    to->by_rows = group->reductions || to->role != CR__EACH ||
+                  (root && (!is_read || root->flags & CR__ACROSS));
     if (to->by_rows && group->shape->numel == 1)
         return false;
     /* A group that has a product for its root waits for no other one. */
     if (cr__is_epilogue(plan, group))
         return !to->by_rows && !reads_product(plan, unit);
     if (root && to->by_rows) {
-        to->of_all |= root->shape->numel == 1;
-        if (root->shape->numel != 1 && !finds_rows(group, root, &to->length))
+        const cr__role role = reduction_role(root);
+        to->of_all |= role == CR__ALL;
+        if ((role == CR__ROW && !finds_rows(group, root, &to->length)) ||
+            (role == CR__COLUMN && !finds_columns(root, to)))
             return false;
     }
     to->of_all |= to->role == CR__ALL;
-    if (to->role == CR__ROW && !finds_rows(group, unit, &to->length))
+    if ((to->role == CR__ROW && !finds_rows(group, unit, &to->length)) ||
+        (to->role == CR__COLUMN && !finds_columns(unit, to)))
         return false;
     to->crosses |= to->role == CR__ROW && is_read;
     const size_t width = group->width + (to->role == CR__EACH ? register_size(unit) : 0);
     if (to->crosses && width * (size_t)to->length > CR__ROW_BYTES)
         return false;
-    return !to->of_all || !to->length || splits(to->length, group->shape->numel);
+    if (!to->columns)
+        return !to->of_all || !to->length || splits(to->length, group->shape->numel);
+    if (to->length && to->length != to->columns)
+        return false;
+    /* Maps that wait for a product are for its panels. */
+    if (!to->length && (reads_product(plan, unit) ||
+                        (!cr__is_row_program(group) && awaits_product(plan, group))))
+        return false;
+    return shares_columns(to, group->shape->numel);
 }
 
 static void make_row_program(cr__plan *plan, cr__group *group)
@@ -237,6 +295,8 @@ static uint32_t join_group(cr__plan *plan, cr__unit *unit, uint32_t g, const joi
         make_row_program(plan, group);
     group->length = (uint32_t)to->length;
     group->crosses = to->crosses;
+    group->columns = (uint32_t)to->columns;
+    group->column_bytes = (uint16_t)to->column_bytes;
     if (unit->kind == CR__UNIT_REDUCE)
         group->reductions++;
     if (to->role == CR__ALL)
@@ -315,23 +375,28 @@ static uint32_t join_by(fusion *f, cr__unit *unit, const cr__use *use)
     return join_group(f->plan, unit, g, &to);
 }
 
-/* A group that reads an operand of the unit, or of the map that it reduces. */
+/* The same of an operand of `of`, or of the maps that make that, so many deep. */
+static uint32_t join_by_maps(fusion *f, cr__unit *unit, const cr__unit *of, int deep)
+{
+    const cr__use *uses = &f->plan->uses[of->uses];
+    uint32_t g = 0;
+    for (uint32_t k = 0; k < of->n_uses && !g; k++)
+        g = join_by(f, unit, &uses[k]);
+    for (uint32_t k = 0; k < of->n_uses && !g && deep; k++) {
+        const cr__unit *made = &f->plan->units[uses[k].unit];
+        if (uses[k].kind == CR__USE_UNIT && !uses[k].look && made->kind == CR__UNIT_MAP)
+            g = join_by_maps(f, unit, made, deep - 1);
+    }
+    return g;
+}
+
+/* A group that reads an operand of the unit, or what the maps are made of that it reduces. */
 static uint32_t join_sibling(fusion *f, cr__unit *unit)
 {
-    const cr__plan *plan = f->plan;
-    const cr__use *uses = &plan->uses[unit->uses];
     const bool reduces = unit->kind == CR__UNIT_REDUCE && unit->inner;
-    uint32_t g = 0;
     if (unit->shape->numel == 1 && !reduces)
         return 0;
-    for (uint32_t k = 0; k < unit->n_uses && !g; k++)
-        g = join_by(f, unit, &uses[k]);
-    if (g || !reduces || uses[0].look || uses[0].kind != CR__USE_UNIT)
-        return g;
-    const cr__unit *of = &plan->units[uses[0].unit];
-    for (uint32_t k = 0; k < of->n_uses && !g && of->kind == CR__UNIT_MAP; k++)
-        g = join_by(f, unit, &plan->uses[of->uses + k]);
-    return g;
+    return join_by_maps(f, unit, unit, reduces ? REDUCED_DEPTH : 0);
 }
 
 static uint32_t (*const rules[])(fusion *, cr__unit *) = { join_reader, lead_reader,
@@ -351,8 +416,8 @@ static bool place_unit(fusion *f, cr__unit *unit)
     cr__group *group = &plan->groups[g];
     if (read_by_first && read_by_first != g)
         unit->flags |= CR__STORED | CR__READ_BY_OTHERS;
-    if (unit->kind != CR__UNIT_MAP && unit->role == CR__EACH &&
-        !cr__is_epilogue(plan, group))
+    if (unit->kind != CR__UNIT_MAP && !cr__is_epilogue(plan, group) &&
+        (unit->role == CR__EACH || unit->role == CR__COLUMN))
         unit->flags |= CR__STORED;
     unit->group = g;
     unit->next = group->first;

@@ -81,8 +81,10 @@ typedef struct cr__row_reduction {
     const cr__unit *unit;
     cr__reduce_kernel kernel;
     cr__ending ending;
-    bool of_all;  /* of everything: */
-    char *blocks; /* what its blocks have come to, parts behind each other */
+    cr__role role;
+    char *
+        blocks; /* of everything: what its blocks have come to, parts behind each other; of
+                     columns: the accumulators of each block */
     size_t acc;   /* the accumulators' offset in the worker's memory: of lanes, */
     size_t tree;  /* and of a row's blocks */
     uint16_t reg; /* of the rows' results */
@@ -122,7 +124,7 @@ typedef struct cr__program {
     int64_t batch;     /* rows at a time: 1, unless they are short */
     cr__level *levels;
     cr__row_reduction *reductions;
-    char *blocks; /* of reductions of everything */
+    char *blocks; /* of reductions of columns and of everything */
     uint16_t *
         spread; /* a member's value that is one for each row: as maps of the shape read it */
     int level; /* that is emitted; how many there are */
@@ -139,6 +141,12 @@ typedef struct cr__program {
 /* Row programs take no longer ones; and what the blocks of one come to. */
 #define CR__LONG_ROW ((int64_t)CR__BLOCK * 64)
 #define CR__ROW_TREE ((size_t)64 * CR__ACCUMULATOR)
+
+/* Blocks of so many elements. */
+CR__INLINE int64_t cr__row_blocks(int64_t total)
+{
+    return (total - 1) / CR__BLOCK + 1;
+}
 
 /* Of the row buffers, one. */
 CR__INLINE size_t cr__buffer_bytes(const cr__program *p)

@@ -24,16 +24,28 @@ bool cr__means_integers(const cr_tensor *x)
     return info->ending == CR__AS_MEAN && dtype != CR_F32 && dtype != CR_F64;
 }
 
-bool cr__reduces_inner(const cr_tensor *x)
+bool cr__reduces_maps(const cr_tensor *x, bool *across)
 {
-    const cr__reduce_attrs *attrs = x->attrs;
-    int ndim = cr__input(x, 0)->shape->ndim;
-    if (cr__input(x, 0)->shape->numel == 0 || cr__means_integers(x))
+    const cr__reduce_info *info = x->op->internal;
+    const cr_dims *dims = &((const cr__reduce_attrs *)x->attrs)->dim;
+    const cr__shape *shape = cr__input(x, 0)->shape;
+    const cr_dtype dtype = (cr_dtype)cr__input(x, 0)->dtype;
+    bool reduced[CR_MAX_DIMS] = { false };
+    int changes = 0, last = -1; /* from reduced dims to kept ones, or back */
+    if (shape->numel == 0 || cr__means_integers(x))
         return false;
-    for (int i = 0; i < attrs->dim.n; i++)
-        if (attrs->dim.v[i] != ndim - attrs->dim.n + i)
-            return false;
-    return true;
+    for (int i = 0; i < dims->n; i++)
+        reduced[dims->v[i]] = true;
+    for (int d = 0; d < shape->ndim; d++) {
+        if (shape->dims[d] == 1)
+            continue;
+        changes += last >= 0 && last != reduced[d];
+        last = reduced[d];
+    }
+    *across = changes == 1 && !last;
+    if (*across && (info->ending == CR__AS_IT_IS || (dtype != CR_F32 && dtype != CR_F64)))
+        return false;
+    return changes <= 1;
 }
 
 /* The dims of a reduction's input with the kept ones first. */

@@ -1,11 +1,11 @@
 /* Runs a row program: rows one after the other, of short ones several at a time, and of each
  * one level after the other: its maps and reductions tile by tile, then what is computed of
- * the rows' values. Threads own rows, and where everything is reduced whole blocks of it. Sums
- * are in the order that kernel.h defines.
+ * the rows' values. Threads own rows, and where everything is reduced whole blocks of it; where
+ * columns are, blocks of rows, or lanes of such. Sums are in the order that kernel.h defines.
  *
  * A row's sum that is infinite, or has vanished, is computed again from what its level reads,
- * which no level up to this one writes over; a sum of everything, by the whole program, which
- * then writes over nothing (slots.c). */
+ * which no level up to this one writes over; a column's, or that of everything, by the whole
+ * program, which then writes over nothing (slots.c). */
 #include "launch.h"
 
 #include <string.h>
@@ -13,8 +13,9 @@
 typedef struct row_job {
     const cr__program *p;
     cr__team *team;
-    int64_t chunks, grain;          /* rows */
-    const cr__row_reduction *again; /* of everything: it is computed again, */
+    int64_t chunks, grain;          /* rows; of columns, */
+    int64_t shares, together;       /* the shares of a block, of so many rows each time */
+    const cr__row_reduction *again; /* of columns or everything: it is computed again, */
     cr__reduce_kernel kernel;       /* by that */
     cr__ahead ahead;
 } row_job;
@@ -43,18 +44,12 @@ void cr__row_step(cr__row_run *run)
 
 /* ---- reductions ---- */
 
-/* What the blocks of `total` elements come to, each part's one behind the other. */
-static int64_t row_blocks(int64_t total)
-{
-    return (total - 1) / CR__BLOCK + 1;
-}
-
 /* n elements, the first of which is `at` of `total`, to the block's accumulators; blocks that
  * end are put with the others. */
 static void add_to_blocks(const cr__reduce_kernel *k, char *acc, char *blocks,
                           const char *x, int64_t at, int64_t n, int64_t total)
 {
-    const int64_t pitch = row_blocks(total);
+    const int64_t pitch = cr__row_blocks(total);
     for (int64_t some; n > 0; n -= some, at += some, x += some * k->size) {
         const int64_t in_block = at % CR__BLOCK;
         some = lesser(n, CR__BLOCK - in_block);
@@ -70,11 +65,25 @@ static void add_to_blocks(const cr__reduce_kernel *k, char *acc, char *blocks,
     }
 }
 
+/* n elements, the first of which is `at` of all, to their columns: what lies in all lanes of a
+ * block lies like its rows, one lane behind the other. */
+static void add_to_columns(const cr__reduce_kernel *k, char *blocks, const char *x,
+                           int64_t at, int64_t n, int64_t columns)
+{
+    const int64_t line = k->lanes * columns;
+    for (int64_t some; n > 0; n -= some, at += some, x += some * k->size) {
+        char *acc =
+            blocks + (at / (CR__BLOCK * columns) * line + at % line) * k->part_size;
+        some = lesser(n, line - at % line);
+        k->columns(k, acc, line, x, 0, NULL, 0, some, 0, 1);
+    }
+}
+
 /* The tree of neighbours; the odd one is carried. */
 static void join_row_blocks(const cr__reduce_kernel *k, char *blocks, int64_t total,
                             void *out)
 {
-    const int64_t pitch = row_blocks(total), size = k->part_size;
+    const int64_t pitch = cr__row_blocks(total), size = k->part_size;
     for (int64_t n = pitch; n > 1; n = (n + 1) / 2)
         for (int64_t i = 0; i < n; i += 2) {
             char *to = blocks + i / 2 * size;
@@ -104,9 +113,14 @@ void cr__reduce_piece(cr__row_run *run, const cr__row_reduction *r, void *out,
     char *acc = run->scratch + r->acc;
     if (run->redo && run->redo != r)
         return;
-    if (r->of_all) {
-        k = run->job->again == r ? &run->job->kernel : k;
-        add_to_blocks(k, acc, r->blocks, x, start, n, p->numel);
+    if (r->role != CR__ROW) {
+        if (run->job->again && run->job->again != r)
+            return;
+        k = run->job->again ? &run->job->kernel : k;
+        if (r->role == CR__ALL)
+            add_to_blocks(k, acc, r->blocks, x, start, n, p->numel);
+        else
+            add_to_columns(k, r->blocks, x, start, n, p->group->columns);
         return;
     }
     if (at_once(run))
@@ -216,7 +230,7 @@ static void end_reductions(cr__row_run *run, const cr__level *level, char **wher
     for (int at = level->reduction; at < level->reduction_end; at++) {
         const cr__row_reduction *r = &run->p->reductions[at];
         cr__reduce_code again = r->ending.with;
-        if (r->of_all)
+        if (r->role != CR__ROW)
             continue;
         end_rows(run, r, where[r->reg]);
         for (int64_t i = 0; i < run->rows; i++) {
@@ -252,6 +266,30 @@ static int64_t rows_at(const cr__program *p, int64_t start)
     return rows;
 }
 
+static void run_some(cr__row_run *run, int64_t row, int64_t end, char **where)
+{
+    const cr__program *p = run->p;
+    for (; row < end; row += run->rows) {
+        run->start = row * p->row;
+        run->rows = lesser(rows_at(p, run->start), end - row);
+        run->n = lesser(run->rows * p->row, p->numel - run->start);
+        cr__ahead_begin(&run->ahead, run->start + run->n, run->n);
+        for (int i = 0; i < p->level; i++)
+            run_level(run, &p->levels[i], where);
+    }
+}
+
+/* The rows of a block that are that share: neighbours, so many lanes of them. */
+static void run_share(cr__row_run *run, int64_t share, char **where)
+{
+    const row_job *job = run->job;
+    const int64_t block = share / job->shares * CR__BLOCK;
+    const int64_t end = lesser(block + CR__BLOCK, run->p->rows);
+    int64_t row = block + share % job->shares * job->together;
+    for (; row < end; row += job->shares * job->together)
+        run_some(run, row, lesser(row + job->together, end), where);
+}
+
 static void row_chunk(void *arg, int64_t chunk, int worker)
 {
     const row_job *job = arg;
@@ -261,17 +299,16 @@ static void row_chunk(void *arg, int64_t chunk, int worker)
                         .p = p,
                         .scratch = cr__team_scratch(job->team, worker),
                         .ahead = job->ahead };
-    int64_t row, end;
-    cr__part(p->rows, job->grain, chunk, job->chunks, &row, &end);
+    int64_t from, end;
     place_fixed(p, run.scratch, where);
-    for (; row < end; row += run.rows) {
-        run.start = row * p->row;
-        run.rows = lesser(rows_at(p, run.start), end - row);
-        run.n = lesser(run.rows * p->row, p->numel - run.start);
-        cr__ahead_begin(&run.ahead, run.start + run.n, run.n);
-        for (int i = 0; i < p->level; i++)
-            run_level(&run, &p->levels[i], where);
+    if (!p->group->columns) {
+        cr__part(p->rows, job->grain, chunk, job->chunks, &from, &end);
+        run_some(&run, from, end, where);
+        return;
     }
+    cr__part(cr__row_blocks(p->rows) * job->shares, 1, chunk, job->chunks, &from, &end);
+    for (; from < end; from++)
+        run_share(&run, from, where);
 }
 
 /* Rows that a thread owns together: whole blocks, if everything is reduced; and not less than
@@ -287,6 +324,95 @@ static int64_t row_grain(const cr__program *p)
     return grain;
 }
 
+/* ---- columns ---- */
+
+/* Lanes of a block of rows that have elements. */
+static int64_t lanes_of(const row_job *job, int64_t block)
+{
+    return lesser(job->p->rows - block * CR__BLOCK, CR__LANES);
+}
+
+static char *block_of(const row_job *job, const cr__row_reduction *r, int64_t block)
+{
+    return r->blocks + block * CR__LANES * job->p->row * r->kernel.part_size;
+}
+
+static void begin_columns(const row_job *job, const cr__row_reduction *r,
+                          const cr__reduce_kernel *k)
+{
+    for (int64_t b = 0; b < cr__row_blocks(job->p->rows); b++)
+        cr__reduce_begin(k, block_of(job, r, b), lanes_of(job, b) * job->p->row);
+}
+
+/* What the columns come to, at r->blocks: lanes are folded, then blocks are joined by the tree
+ * of neighbours, the odd one being carried. */
+static void join_columns(const row_job *job, const cr__row_reduction *r,
+                         const cr__reduce_kernel *k)
+{
+    const int64_t blocks = cr__row_blocks(job->p->rows), n = job->p->row;
+    for (int64_t b = 0; b < blocks; b++)
+        cr__reduce_fold_columns(k, block_of(job, r, b), n, lanes_of(job, b));
+    for (int64_t step = 1; step < blocks; step *= 2)
+        for (int64_t b = 0; b + step < blocks; b += 2 * step)
+            k->join(k, block_of(job, r, b), block_of(job, r, b),
+                    block_of(job, r, b + step), n, n);
+}
+
+/* Chunks of rows. Where columns are reduced, blocks have shares if the threads want more chunks
+ * than there are blocks: of lanes, and of whole blocks of everything if that is reduced too. */
+static void cut_rows(row_job *job)
+{
+    const cr__program *p = job->p;
+    const double cost = cr__program_cost(p);
+    const int64_t blocks = cr__row_blocks(p->rows);
+    int64_t most = (p->rows - 1) / job->grain + 1;
+    job->shares = 1;
+    job->together = CR__BLOCK;
+    if (p->group->columns) {
+        const int64_t wanted = cr__chunks(cost, INT64_MAX, job->team);
+        for (int64_t n = 2; n <= CR__LANES && job->shares * blocks < wanted; n *= 2)
+            if (!p->group->of_all || CR__LANES / n * p->row % CR__BLOCK == 0) {
+                job->shares = n;
+                job->together = CR__LANES / n;
+            }
+        most = blocks * job->shares;
+    }
+    job->chunks = cr__chunks(cost, most, job->team);
+}
+
+/* All elements once more, for one reduction, of columns or everything, by another kernel. */
+static void run_again(row_job *job, const cr__row_reduction *r, cr__reduce_code code)
+{
+    job->again = r;
+    cr__reduce_find(code, r->ending.dtype, &job->kernel);
+    if (r->role == CR__COLUMN)
+        begin_columns(job, r, &job->kernel);
+    cr__parallel(job->team, job->chunks, row_chunk, job);
+    job->again = NULL;
+}
+
+/* The sums of columns, behind each other; those that have to be are computed again. */
+static void end_columns(row_job *job, const cr__row_reduction *r)
+{
+    const int64_t n = job->p->group->columns, size = r->kernel.out_size;
+    char *out = cr__unit_data(job->p->plan, r->unit);
+    cr__reduce_code again = r->ending.with, have = again;
+    join_columns(job, r, &r->kernel);
+    memcpy(out, r->blocks, (size_t)(n * size));
+    for (int64_t i = 0; i < n; i++) {
+        i += cr__ending_apply(&r->ending, out + i * size, n - i, &again);
+        if (i == n)
+            break;
+        if (have != again) {
+            run_again(job, r, again);
+            join_columns(job, r, &job->kernel);
+        }
+        have = again;
+        memcpy(out + i * size, r->blocks + i * size, (size_t)size);
+        cr__ending_scaled(&r->ending, again, out + i * size);
+    }
+}
+
 /* The sum of everything; computed again, if it has to be. */
 static void end_all(row_job *job, const cr__row_reduction *r)
 {
@@ -295,12 +421,9 @@ static void end_all(row_job *job, const cr__row_reduction *r)
     join_row_blocks(&r->kernel, r->blocks, job->p->numel, out);
     if (cr__ending_apply(&r->ending, out, 1, &again) == 1)
         return;
-    job->again = r;
-    cr__reduce_find(again, r->ending.dtype, &job->kernel);
-    cr__parallel(job->team, job->chunks, row_chunk, job);
+    run_again(job, r, again);
     join_row_blocks(&job->kernel, r->blocks, job->p->numel, out);
     cr__ending_scaled(&r->ending, again, out);
-    job->again = NULL;
 }
 
 static void find_ahead(row_job *job)
@@ -320,9 +443,14 @@ void cr__run_rows(cr__plan *plan, const cr__group *group)
     cr__emit(&p, plan, group, plan->ctx->run_lists[CR__PROGRAM].at);
     row_job job = { .p = &p, .team = plan->ctx->team, .grain = row_grain(&p) };
     find_ahead(&job);
-    job.chunks = cr__chunks(cr__program_cost(&p), (p.rows - 1) / job.grain + 1, job.team);
+    cut_rows(&job);
+    for (int i = 0; i < p.n_reductions; i++)
+        if (p.reductions[i].role == CR__COLUMN)
+            begin_columns(&job, &p.reductions[i], &p.reductions[i].kernel);
     cr__parallel(job.team, job.chunks, row_chunk, &job);
     for (int i = 0; i < p.n_reductions; i++)
-        if (p.reductions[i].of_all)
+        if (p.reductions[i].role == CR__ALL)
             end_all(&job, &p.reductions[i]);
+        else if (p.reductions[i].role == CR__COLUMN)
+            end_columns(&job, &p.reductions[i]);
 }

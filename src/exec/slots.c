@@ -91,7 +91,7 @@ typedef struct dying {
 } dying;
 
 /* From which level on a group may write over what it reads: what a reduction is of may have to be
- * computed once more, up to its level; or everything, if everything is reduced. */
+ * computed once more, up to its level; or everything, if columns or everything are reduced. */
 static int first_to_overwrite(const cr__plan *plan, const cr__group *group)
 {
     int first = group->root && !cr__is_epilogue(plan, group) ? INT_MAX : 0;
@@ -100,7 +100,7 @@ static int first_to_overwrite(const cr__plan *plan, const cr__group *group)
         if (unit->kind != CR__UNIT_REDUCE || first == INT_MAX ||
             cr__ending_of(unit->node).code == CR__AS_IT_IS)
             continue;
-        first = unit->role == CR__ALL ? INT_MAX : unit->level + 1;
+        first = unit->role == CR__ROW ? unit->level + 1 : INT_MAX;
     }
     return first;
 }

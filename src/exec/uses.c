@@ -99,8 +99,11 @@ static bool find_uses(cr__plan *plan, cr__unit *unit)
     }
     if (is_map)
         return find_kernel(plan, unit, dtype ? dtype : (cr_dtype)unit->dtype);
-    if (unit->kind == CR__UNIT_REDUCE)
-        unit->inner = cr__reduces_inner(x) ? cr__input(x, 0)->shape : NULL;
+    if (unit->kind == CR__UNIT_REDUCE) {
+        bool across = false;
+        unit->inner = cr__reduces_maps(x, &across) ? cr__input(x, 0)->shape : NULL;
+        unit->flags |= across ? CR__ACROSS : 0;
+    }
     if (unit->kind == CR__UNIT_OPAQUE)
         note_opaque(plan, unit);
     note_scratch(plan, unit);

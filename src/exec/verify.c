@@ -77,7 +77,7 @@ static void verify_inside(const cr__plan *plan, const cr__group *group,
     const cr__look *look = cr__use_look(plan, use);
     const bool is_row_map = unit->kind == CR__UNIT_MAP && unit->role == CR__ROW;
     CR__ASSERT(made < unit && group->shape && made->level <= unit->level);
-    CR__ASSERT(made->role != CR__ALL);
+    CR__ASSERT(made->role != CR__ALL && made->role != CR__COLUMN);
     if (made->role == CR__EACH) {
         CR__ASSERT(cr__uses_each(plan, use) && !is_row_map);
     } else if (is_row_map) {
@@ -136,7 +136,7 @@ static bool is_repeated(const cr__plan *plan, const cr__group *group,
         const cr__unit *other = &plan->units[at - 1];
         if (other->kind == CR__UNIT_REDUCE &&
             cr__ending_of(other->node).code != CR__AS_IT_IS)
-            repeated |= other->role == CR__ALL || other->level >= unit->level;
+            repeated |= other->role != CR__ROW || other->level >= unit->level;
     }
     return repeated;
 }

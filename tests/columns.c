@@ -1,0 +1,131 @@
+/* Reductions of columns at the end of maps and of row programs: values have the bits that eager
+ * mode gives them, for any number of threads; where rows are short, long, or more than a block;
+ * and where sums have to be computed again, since they overflow, or vanish as squares. */
+#include "tap.h"
+#include <chainrule.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct size {
+    int64_t rows, columns;
+} size;
+
+static const size sizes[] = {
+    { 0, 8 },    { 1, 7 },     { 2, 2 },    { 3, 33 },   { 5, 31 },   { 7, 127 },
+    { 31, 10 },  { 32, 65 },   { 33, 1 },   { 33, 128 }, { 40, 129 }, { 64, 768 },
+    { 65, 300 }, { 270, 256 }, { 3, 4100 }, { 4097, 5 }, { 8200, 9 },
+};
+
+/* What all elements of some columns, of rows too, are multiplied by. */
+static const double odd[][2] = {
+    { 1, 1 }, { 1e38, 1e300 }, { INFINITY, INFINITY }, { NAN, NAN }, { 1e-25, 1e-200 }
+};
+
+#define RESULTS 12
+
+/* Elements times `by` in the first of every five columns, and in the first row. */
+static cr_tensor *make_input(cr_ctx *ctx, const size *s, cr_dtype dtype, double by)
+{
+    cr_tensor *place = cr_arange(ctx, 0, (double)s->columns, 1);
+    cr_tensor *first = cr_eq(cr_sub(place, cr_mul(cr_floor(cr_mul(place, 0.2)), 5)), 0);
+    cr_tensor *x = cr_randn(ctx, CR_DIMS(s->rows, s->columns), .dtype = dtype);
+    return cr_where(first, cr_mul(x, by), x);
+}
+
+static void make_results(cr_ctx *ctx, const size *s, cr_dtype dtype, double by,
+                         cr_tensor *results[RESULTS])
+{
+    cr_tensor *x = cr_requires_grad(make_input(ctx, s, dtype, by));
+    cr_tensor *weight =
+        cr_requires_grad(cr_randn(ctx, CR_DIMS(s->columns), .dtype = dtype));
+    cr_tensor *bias =
+        cr_requires_grad(cr_randn(ctx, CR_DIMS(s->columns), .dtype = dtype));
+    cr_tensor *c = cr_randn(ctx, CR_DIMS(s->rows, s->columns), .dtype = dtype);
+    int n = 0;
+    cr_eval(x, weight, bias, c);
+    /* a whole norm, and its weights' gradients; everything is summed up too */
+    cr_tensor *y = cr_layer_norm(x, CR_DIMS(s->columns), weight, bias);
+    cr_tensor *loss = cr_sum(cr_mul(y, c));
+    cr_backward(loss);
+    results[n++] = loss;
+    results[n++] = cr_grad(x);
+    results[n++] = cr_grad(weight);
+    results[n++] = cr_grad(bias);
+    /* maps alone, of which some stay */
+    cr_tensor *maps = cr_mul(cr_tanh(x), c);
+    results[n++] = cr_sum(maps, 0);
+    results[n++] = maps;
+    results[n++] = cr_mean(cr_mul(x, c), 0, .keepdim = true);
+    results[n++] = cr_vector_norm(cr_mul(x, c), 0);
+    results[n++] = cr_var(cr_add(x, c), 0);
+    /* of other reductions, which are of columns too */
+    cr_tensor *centred = cr_sub(x, cr_mean(x, 0, .keepdim = true));
+    results[n++] = cr_prod(cr_mul(centred, c), 0);
+    results[n++] = cr_sum(cr_mul(cr_softmax(centred, 1), c), 0);
+    /* of a view, and of what is read otherwise by the same group */
+    results[n++] = cr_sum(cr_exp(cr_neg(cr_abs(cr_t(x)))), 1);
+}
+
+/* They, one behind the other, any NaN as the same. */
+static char *compute(const size *s, cr_dtype dtype, double by, bool eager, int threads,
+                     size_t *bytes)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager, .threads = threads });
+    cr_tensor *results[RESULTS], *one[RESULTS];
+    char *out = NULL;
+    cr_seed(ctx, 11);
+    make_results(ctx, s, dtype, by, results);
+    *bytes = 0;
+    for (int i = 0; i < RESULTS; i++)
+        one[i] = cr_where(cr_isnan(results[i]), NAN, results[i]);
+    for (int i = 0; i < RESULTS; i++) {
+        const size_t n = (size_t)cr_numel(one[i]) * cr_dtype_size(dtype);
+        char *more = realloc(out, *bytes + n + 1);
+        if (!more)
+            break;
+        out = more;
+        if (n)
+            cr_read(one[i], out + *bytes, n);
+        *bytes += n;
+    }
+    if (cr_error(ctx) != CR_OK) {
+        diag("%s", cr_message(ctx));
+        free(out);
+        out = NULL;
+    }
+    cr_close(ctx);
+    return out;
+}
+
+static bool same_as_eager(const size *s, cr_dtype dtype, double by)
+{
+    static const int threads[] = { 1, 2, 7 };
+    size_t bytes, n;
+    char *expected = compute(s, dtype, by, true, 1, &bytes);
+    bool same = expected != NULL;
+    for (int i = 0; i < 3 && same; i++) {
+        char *found = compute(s, dtype, by, false, threads[i], &n);
+        same = found && n == bytes && memcmp(found, expected, n) == 0;
+        free(found);
+    }
+    free(expected);
+    if (!same)
+        diag("%d rows, %d columns, times %g", (int)s->rows, (int)s->columns, by);
+    return same;
+}
+
+int main(void)
+{
+    static const cr_dtype dtypes[] = { CR_F32, CR_F64, CR_BF16 };
+    for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++)
+        for (size_t o = 0; o < sizeof odd / sizeof *odd; o++) {
+            const double by = odd[o][dtypes[d] == CR_F64];
+            bool same = true;
+            for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+                same = same_as_eager(&sizes[i], dtypes[d], by) && same;
+            ok(same, "columns of %s, some times %g, as in eager mode",
+               cr_dtype_name(dtypes[d]), by);
+        }
+    return done_testing();
+}

@@ -270,7 +270,7 @@ static void test_before_commit(cr_ctx *ctx)
     CR_SCOPE(ctx);
     trigger t = { .ctx = ctx, .at = 1 };
     cr_tensor *x = cr_requires_grad(cr_full(ctx, CR_DIMS(100), 1));
-    cr_tensor *y = triggered(cr_mul(x, 2), &t, false);
+    cr_tensor *held = cr_mul(x, 5), *y = triggered(cr_mul(x, 2), &t, false);
     cr_assign(x, cr_add(x, 1));
     bool ended = isnan(first_of(y));
     ok(ended && cr_error(ctx) == CR_ERR_CANCELLED && t.calls == 1, "in the midst: %s",
@@ -279,6 +279,9 @@ static void test_before_commit(cr_ctx *ctx)
     cr_clear(ctx);
     ok(first_of(x) == 1 && first_of(triggered(x, &t, false)) == 1 && !cr_error(ctx),
        "nothing has changed");
+    cr_assign(x, cr_add(x, 1));
+    ok(first_of(x) == 2 && first_of(held) == 5 && !cr_error(ctx),
+       "what is held outlives a new value: %s", cr_message(ctx));
 }
 
 /* What has begun to write over old values goes on. In eager mode the kernel is a run of its own. */

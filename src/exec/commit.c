@@ -20,6 +20,12 @@ void cr__note_computed(cr_tensor *x, bool again)
     x->flags &= (uint16_t)~CR__FAILED;
 }
 
+void cr__note_failed(cr_tensor *x)
+{
+    if (x->ctx->status != CR_ERR_CANCELLED)
+        x->flags |= CR__FAILED;
+}
+
 static void give_unit(const cr__plan *plan, const cr__unit *unit)
 {
     cr_tensor *x = unit->node;
@@ -88,8 +94,7 @@ static bool end_nodes(const cr__plan *plan, bool success)
         any_settles |= success && cr__settles(x) && !x->ctx->blames;
         if (success || plan->rehearsal)
             continue;
-        /* What has failed once is not tried again for being held. */
-        x->flags |= CR__FAILED;
+        cr__note_failed(x);
         if (plan->unpended && !(x->flags & CR__COMPUTED) && !x->pending)
             cr__pend(x);
     }

@@ -124,7 +124,7 @@ bool cr__run_directly(cr__plan *plan)
             if (CR__LIKELY(!plan->traces && !plan->ctx->blames))
                 cr__settle(x);
         } else {
-            x->flags |= CR__FAILED;
+            cr__note_failed(x);
         }
     }
     if (success && plan->traces)

@@ -273,6 +273,9 @@ CR__INLINE void cr__store_operand(cr_arg number, cr_dtype dtype, uint64_t *to)
 /* x is computed: commit.c; again: it had to be once more, and is kept. */
 void cr__note_computed(cr_tensor *x, bool again);
 
+/* x could not be: it is not tried again for being held, unless the run was cancelled. */
+void cr__note_failed(cr_tensor *x);
+
 /* What was held and known is cut, behind a run that succeeded: commit.c; see targets.c. */
 void cr__settle_held(const cr__plan *plan);
 

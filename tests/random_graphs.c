@@ -1,7 +1,7 @@
 /* Random programs (random_program.h) give the same values and gradients, to the bit,
  * however they are computed: lazily or eagerly, on any number of threads, under a memory
- * limit that just suffices, with more reads in between, or with AVX2 or AVX-512. When
- * memory fails at any place, nothing else does.
+ * limit that just suffices, with more reads in between, with runs that are cancelled, with a
+ * profile, or with AVX2 or AVX-512. When memory fails at any place, nothing else does.
  *
  * random_graphs FIRST COUNT      runs the programs of these seeds
  * random_graphs --tell SEED [N]  prints what the program of a seed does, in N steps
@@ -21,12 +21,21 @@
 typedef struct supply {
     uint64_t rng;
     long live;
-    int fails; /* of 1000 */
+    int fails;   /* of 1000 */
+    cr_ctx *ctx; /* its run is cancelled .. */
+    long until;  /* .. so many allocations and jobs from now on; 0: it is not */
 } supply;
+
+static void count_down(supply *s)
+{
+    if (s->until && --s->until == 0)
+        cr_cancel(s->ctx);
+}
 
 static void *give(void *user, size_t bytes)
 {
     supply *s = user;
+    count_down(s);
     if (s->fails && next_random(&s->rng) % 1000 < (uint64_t)s->fails)
         return NULL;
     unsigned char *memory = malloc(bytes);
@@ -47,23 +56,25 @@ static void take(void *user, void *memory, size_t bytes)
 /* The host's jobs, the last first. */
 static void backwards(void *user, int n, void (*body)(void *arg, int i), void *arg)
 {
-    (void)user;
-    while (n-- > 0)
+    supply *s = user;
+    for (; n-- > 0; count_down(s))
         body(arg, n);
 }
 
 typedef struct way {
     const char *name;
     cr_options options;
+    bool varies;  /* seeds have other numbers of threads; some a profile */
     bool limited; /* to the memory that the first way took */
     bool meddles; /* plans, and evaluates more than the program does */
+    bool cancels; /* evaluates more, and is cancelled; has a reserve */
     int fails;    /* allocations, of 1000 */
     bool dirty;   /* memory from the allocator above */
 } way;
 
 static const way ways[] = {
     { .name = "lazy, 1 thread", .options = { .threads = 1 } },
-    { .name = "lazy, 4 threads", .options = { .threads = 4 } },
+    { .name = "lazy, threads", .options = { .threads = 4 }, .varies = true },
     { .name = "eager, 1 thread", .options = { .threads = 1, .eager = true } },
     { .name = "eager, 3 threads", .options = { .threads = 3, .eager = true } },
     { .name = "lazy, limited",
@@ -73,6 +84,10 @@ static const way ways[] = {
     { .name = "lazy, more reads",
       .options = { .threads = 5, .parallel_for = backwards },
       .meddles = true,
+      .dirty = true },
+    { .name = "lazy, cancelled",
+      .options = { .threads = 3, .parallel_for = backwards },
+      .cancels = true,
       .dirty = true },
     { .name = "memory fails", .options = { .threads = 1 }, .fails = 4 },
     { .name = "memory fails, eager",
@@ -111,6 +126,23 @@ static const char *meddle(world *w, uint64_t *rng)
     return wrong;
 }
 
+/* A run is cancelled, or has ended before. What is pending on leaves is committed first: with a run
+ * that fails it would be gone. */
+static void cancel(world *w, uint64_t *rng, supply *s)
+{
+    cr_tensor *xs[4];
+    int n = 0;
+    if (next_random(rng) % 2 || !w->n || cr_eval(w->pool[0].t) != CR_OK)
+        return;
+    while (n < 4)
+        xs[n++] = w->pool[next_random(rng) % (uint64_t)w->n].t;
+    s->until = 1 + (long)(next_random(rng) % (next_random(rng) % 2 ? 8 : 60));
+    cr_status status = cr_eval_at(xs, n, CR_HERE);
+    s->until = 0;
+    if (status == CR_OK || status == CR_ERR_CANCELLED)
+        cr_clear(w->ctx);
+}
+
 /* ---- runs ---- */
 
 typedef struct run {
@@ -136,7 +168,7 @@ static bool marks_left(const world *w)
     return false;
 }
 
-static void take_steps(world *w, const way *how, run *r, bool full)
+static void take_steps(world *w, const way *how, supply *memory, run *r, bool full)
 {
     uint64_t other = w->rng ^ 77;
     for (w->step = 0; w->step <= w->steps; w->step++) {
@@ -145,6 +177,8 @@ static void take_steps(world *w, const way *how, run *r, bool full)
         else if (full)
             read_all(w);
         const char *wrong = how->meddles ? meddle(w, &other) : NULL;
+        if (how->cancels && !cr_error(w->ctx))
+            cancel(w, &other, memory);
         if (wrong && !*r->wrong)
             snprintf(r->wrong, sizeof r->wrong, "step %d: %s", w->step, wrong);
         if (!pins_hold(w) && !*r->wrong)
@@ -168,6 +202,7 @@ static void take_steps(world *w, const way *how, run *r, bool full)
 /* limit: bytes; steps: how many at most, 0 for all. */
 static void run_program(uint64_t seed, const way *how, size_t limit, int steps, run *r)
 {
+    static const int threads[] = { 2, 4, 7, 16 };
     supply memory = { .rng = seed };
     cr_options options = how->options;
     world w;
@@ -175,13 +210,20 @@ static void run_program(uint64_t seed, const way *how, size_t limit, int steps, 
         options.memory_limit = limit;
     if (how->dirty || how->fails)
         options.alloc = give, options.free = take, options.memory_user = &memory;
+    options.parallel_user = &memory;
+    if (how->varies)
+        options.threads = threads[seed % 4];
     *r = (run){ .peak = 0 };
-    cr_ctx *ctx = cr_open(&options);
+    cr_ctx *ctx = memory.ctx = cr_open(&options);
+    if (how->cancels && seed % 2)
+        cr_reserve(ctx, (size_t)1 << seed % 24);
+    if (how->varies && seed % 16 < 2)
+        cr_profile_start(ctx, .trace = seed % 2);
     begin_program(&w, ctx, seed, &r->out);
     memory.fails = how->fails;
     w.tells = steps > 0;
     w.steps = steps > 0 && steps < w.steps ? steps : w.steps;
-    take_steps(&w, how, r, steps == 0 || w.steps < steps);
+    take_steps(&w, how, &memory, r, steps == 0 || w.steps < steps);
     memory.fails = 0;
     end_program(&w);
     cr_clear(ctx);
@@ -458,9 +500,11 @@ int main(int argc, char **argv)
         return done_testing();
     }
     test_seeds(1, 300);
+    test_seeds(FIRST_OF_BLOCKS, 200);
     for (size_t i = 0; i < sizeof found / sizeof found[0]; i++)
         test_seeds(found[i], 1);
     test_instruction_sets(argv[0], 1, 100);
+    test_instruction_sets(argv[0], FIRST_OF_BLOCKS, 50);
     test_large_graphs();
     return done_testing();
 }

@@ -3,6 +3,7 @@
  * order. What a program does is a function of its seed and of shapes, never of values or
  * of how they are computed. */
 #include "random_program.h"
+#include "random_blocks.h"
 #include "random_ops.h"
 #include "tap.h"
 #include <stdlib.h>
@@ -360,6 +361,22 @@ static cr_tensor *update(world *w)
     return NULL;
 }
 
+/* Forward, backward and update, without a read in between. */
+static cr_tensor *train(world *w)
+{
+    cr_tensor *loss = make_loss(w);
+    if (!loss || !cr_needs_grad(loss) || w->no_grad || w->walks >= MOST_WALKS)
+        return loss;
+    w->walks++;
+    put(w, loss, false);
+    cr_backward(loss, .retain_graph = w->retains || chance(w, 30));
+    if (chance(w, 70))
+        return update(w);
+    if (w->replaces)
+        settle(w);
+    return NULL;
+}
+
 /* ---- what lasts ---- */
 
 static cr_tensor *change_scope(world *w)
@@ -386,25 +403,26 @@ static cr_tensor *toggle_grad(world *w)
 /* ---- a program ---- */
 
 typedef struct action {
-    int weight;
+    int weight[2];                /* in any program; in one of blocks */
     cr_tensor *(*take)(world *w); /* what it returns goes to the pool */
 } action;
 
 static const action actions[] = {
-    { 6, make_input },      { 24, make_listed },
-    { 16, make_binary },    { 4, make_where },
-    { 3, make_comparison }, { 4, make_cast },
-    { 14, make_view },      { 12, make_reduction },
-    { 5, make_norm },       { 6, make_product },
-    { 4, make_index },      { 3, make_join },
-    { 2, make_scatter },    { 3, make_random },
-    { 2, make_chain },      { 4, read_some },
-    { 2, eval_some },       { 5, go_backward },
-    { 3, differentiate },   { 3, make_from_gradient },
-    { 4, change_role },     { 6, assign },
-    { 4, update },          { 7, change_scope },
-    { 1, toggle_grad },     { 4, carry },
-    { 3, read_twice },
+    { { 6, 2 }, make_input },      { { 24, 3 }, make_listed },
+    { { 16, 3 }, make_binary },    { { 4, 2 }, make_where },
+    { { 3, 1 }, make_comparison }, { { 4, 1 }, make_cast },
+    { { 14, 5 }, make_view },      { { 12, 3 }, make_reduction },
+    { { 5, 2 }, make_norm },       { { 6, 2 }, make_product },
+    { { 4, 1 }, make_index },      { { 3, 1 }, make_join },
+    { { 2, 1 }, make_scatter },    { { 3, 1 }, make_random },
+    { { 2, 1 }, make_chain },      { { 4, 3 }, read_some },
+    { { 2, 2 }, eval_some },       { { 5, 5 }, go_backward },
+    { { 3, 3 }, differentiate },   { { 3, 2 }, make_from_gradient },
+    { { 4, 2 }, change_role },     { { 6, 3 }, assign },
+    { { 4, 3 }, update },          { { 7, 5 }, change_scope },
+    { { 1, 1 }, toggle_grad },     { { 4, 2 }, carry },
+    { { 3, 2 }, read_twice },      { { 0, 40 }, make_block },
+    { { 0, 10 }, train },
 };
 
 static const action *choose_action(world *w)
@@ -412,10 +430,10 @@ static const action *choose_action(world *w)
     const int n = (int)(sizeof actions / sizeof *actions);
     int total = 0, i = 0;
     for (int k = 0; k < n; k++)
-        total += actions[k].weight;
+        total += actions[k].weight[w->blocks];
     int64_t at = below(w, total);
-    while (at >= actions[i].weight)
-        at -= actions[i++].weight;
+    while (at >= actions[i].weight[w->blocks])
+        at -= actions[i++].weight[w->blocks];
     return &actions[i];
 }
 
@@ -481,7 +499,11 @@ void read_all(world *w)
 void begin_program(world *w, cr_ctx *ctx, uint64_t seed, readings *out)
 {
     *w = (world){ .ctx = ctx, .rng = seed * 0x2545f4914f6cdd1du + 1, .out = out };
-    choose_sizes(w);
+    w->blocks = seed >= FIRST_OF_BLOCKS;
+    if (w->blocks)
+        choose_domain(w);
+    else
+        choose_sizes(w);
     w->replaces = chance(w, 60);
     w->retains = chance(w, 50);
     cr_seed(ctx, seed);

@@ -7,6 +7,9 @@
 
 #include "random_world.h"
 
+/* Programs of seeds from this one on are made of blocks: random_blocks.h. */
+#define FIRST_OF_BLOCKS 1000000
+
 /* What cr_data() pointed to is as it was. */
 bool pins_hold(const world *w);
 

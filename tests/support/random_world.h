@@ -51,6 +51,9 @@ typedef struct world {
     int n, level, step, steps, walks;
     int64_t sizes[6], most; /* of dims; elements of a tensor */
     bool no_grad, tells;
+    bool blocks; /* it is made of random_blocks.h: of this shape, and of this type */
+    cr_dims domain;
+    cr_dtype real;
     bool replaces, retains; /* values of leaves and gradients; graphs, in every pass */
     bool bare;              /* the next step is to commit what is pending */
     pin pins[PINS];

@@ -595,12 +595,86 @@ static void test_join(cr__isa isa, cr__join join, const char *name, cr__map_code
     ok(right_bits, "%s: %s gives the bits of its parts", cr__isa_name(isa), name);
 }
 
+/* What a step comes to, by the joins that it is made of: four results of n elements. */
+static void step_in_parts(cr__isa isa, const float *const *src, float *const *to,
+                          int64_t n)
+{
+    const void *const m[4] = { src[0], src[1], src[2], src[3] },
+                      *const r[4] = { src[4], src[5], src[6], src[7] },
+                      *const u[4] = { to[0], to[1], src[8], src[8] },
+                      *const x[4] = { src[9], to[2], src[10], src[10] };
+    cr__join_find_for(isa, CR__JOIN_scaled_sum)(to[0], m, NULL, n);
+    cr__join_find_for(isa, CR__JOIN_scaled_hypot)(to[1], r, NULL, n);
+    cr__join_find_for(isa, CR__JOIN_over_sum)(to[2], u, NULL, n);
+    cr__join_find_for(isa, CR__JOIN_minus_scaled)(to[3], x, NULL, n);
+}
+
+/* Of n elements, into other memory or in place of the states and the parameter; nothing else is
+ * written. */
+static bool step_exact(cr__isa isa, const float *const *from, float *const *want,
+                       int64_t n)
+{
+    static CR__ALIGNED(64) float got[CR__STEP_RESULTS][MOST + 2 * CR__PAD];
+    static const int in_place[CR__STEP_RESULTS] = { 0, 4, -1, 9 };
+    bool exact = true;
+    for (int round = 0; round < 2; round++) {
+        const float *src[CR__STEP_SOURCES];
+        float *dst[CR__STEP_RESULTS];
+        memcpy(src, from, sizeof src);
+        memset(got, 0x5a, sizeof got);
+        for (int i = 0; i < CR__STEP_RESULTS; i++) {
+            dst[i] = got[i] + CR__PAD;
+            if (round && in_place[i] >= 0)
+                src[in_place[i]] =
+                    memcpy(dst[i], from[in_place[i]], (size_t)n * sizeof **dst);
+        }
+        cr__step_find_for(isa)(dst, src, n);
+        for (int i = 0; i < CR__STEP_RESULTS; i++) {
+            const char *begin = (const char *)got[i], *end = begin + sizeof got[i];
+            const char *first = (const char *)dst[i], *last = (const char *)(dst[i] + n);
+            exact &= equal_first(CR_F32, dst[i], want[i], n);
+            for (const char *p = begin; p < end; p++)
+                exact &= (p >= first && p < last) || *p == 0x5a;
+        }
+    }
+    return exact;
+}
+
+static void test_step(cr__isa isa)
+{
+    static CR__ALIGNED(64) float many[5][MOST + CR__PAD], wants[CR__STEP_RESULTS][MOST];
+    bool exact = true;
+    for (int round = 0; round < 40 && exact; round++) {
+        float uniform[6][CR__PAD], *want[CR__STEP_RESULTS];
+        for (int k = 0; k < 6; k++) {
+            fill(CR_F32, operands[0]);
+            for (int i = 0; i < CR__PAD; i++)
+                uniform[k][i] = load(CR_F32, operands[0], 0).f32;
+        }
+        for (int k = 0; k < 5; k++) {
+            fill(CR_F32, operands[0]);
+            memcpy(many[k], operands[0], sizeof many[k]);
+        }
+        const float *const src[CR__STEP_SOURCES] = { many[0],    many[1],    uniform[0],
+                                                     uniform[1], many[2],    many[3],
+                                                     uniform[2], uniform[3], uniform[4],
+                                                     many[4],    uniform[5] };
+        for (int i = 0; i < CR__STEP_RESULTS; i++)
+            want[i] = wants[i];
+        step_in_parts(isa, src, want, MOST);
+        for (int64_t n = 0; n <= MOST && exact; n++)
+            exact = step_exact(isa, src, want, n);
+    }
+    ok(exact, "%s: a step gives the bits of its parts", cr__isa_name(isa));
+}
+
 static void test_joins(cr__isa isa)
 {
 #define TEST_JOIN(name, outer, left, right, ...)                            \
     test_join(isa, CR__JOIN_##name, #name, CR__MAP_##outer, CR__MAP_##left, \
               CR__MAP_##right);
     CR__EACH_JOIN(TEST_JOIN)
+    test_step(isa);
 }
 
 static bool same = true;

@@ -482,6 +482,7 @@ void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memo
     cr__find_joins(p);
     if (!cr__is_row_program(group)) {
         emit_maps(p);
+        cr__find_steps(p);
         choose_tile(p);
     } else {
         p->row = group->columns  ? group->columns

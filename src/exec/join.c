@@ -131,3 +131,27 @@ cr__map_fn *cr__joined(const cr__program *p, const cr__unit *unit, const cr__use
     (void)fit;
     return cr__join_find((cr__join)k);
 }
+
+/* ---- steps ---- */
+
+static bool is_step(const cr__instruction *code, cr__map_fn *const *fns)
+{
+    for (int i = 0; i < CR__STEP_RESULTS; i++)
+        if (code[i].kind != CR__MAP || code[i].fn != fns[i])
+            return false;
+    const uint16_t m = code[0].dst, r = code[1].dst, u = code[2].dst;
+    const uint16_t c = code[1].src[0], d = code[1].src[1], x = code[3].src[0];
+    return code[2].src[0] == m && code[2].src[1] == r && code[3].src[1] == u && c != m &&
+           d != m && x != m && x != r && x != u && m != r && u != m && u != r;
+}
+
+void cr__find_steps(cr__program *p)
+{
+    cr__map_fn *const fns[CR__STEP_RESULTS] = { cr__join_find(CR__JOIN_scaled_sum),
+                                                cr__join_find(CR__JOIN_scaled_hypot),
+                                                cr__join_find(CR__JOIN_over_sum),
+                                                cr__join_find(CR__JOIN_minus_scaled) };
+    for (int i = 0; i + CR__STEP_RESULTS <= p->n_code; i++)
+        if (is_step(&p->code[i], fns))
+            p->code[i].kind = CR__STEP;
+}

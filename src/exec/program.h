@@ -45,6 +45,7 @@ typedef struct cr__reg {
 
 typedef enum cr__instruction_kind {
     CR__MAP,    /* a map */
+    CR__STEP,   /* this one and the three maps behind it, in one pass: cr__step_fn */
     CR__INDEX,  /* a map of indices: extra are its parameters */
     CR__LOAD,   /* what no kernel can read in place, extra: a cr__strided */
     CR__SPREAD, /* one element, CR__PAD times */
@@ -205,6 +206,9 @@ CR__INLINE bool cr__is_inside(const cr__program *p, const cr__unit *unit)
     return p->joins[unit->place] == CR__JOIN_INSIDE;
 }
 cr__map_fn *cr__joined(const cr__program *p, const cr__unit *unit, const cr__use *of[4]);
+
+/* Behind all code: where four instructions are a step. */
+void cr__find_steps(cr__program *p);
 
 /* One element, CR__PAD times. */
 void cr__fill_block(char *to, const void *from, size_t size);

@@ -36,6 +36,21 @@ static void find_addresses(const cr__program *p, char *scratch, int64_t start,
     }
 }
 
+static void run_step(const cr__instruction *code, char *const *where, int64_t n)
+{
+    static const uint8_t from[CR__STEP_SOURCES][2] = { { 0, 0 }, { 0, 1 }, { 0, 2 },
+                                                       { 0, 3 }, { 1, 0 }, { 1, 1 },
+                                                       { 1, 2 }, { 1, 3 }, { 2, 3 },
+                                                       { 3, 0 }, { 3, 3 } };
+    float *dst[CR__STEP_RESULTS];
+    const float *src[CR__STEP_SOURCES];
+    for (int i = 0; i < CR__STEP_RESULTS; i++)
+        dst[i] = (float *)(void *)where[code[i].dst];
+    for (int i = 0; i < CR__STEP_SOURCES; i++)
+        src[i] = (const float *)(const void *)where[code[from[i][0]].src[from[i][1]]];
+    cr__step_find()(dst, src, n);
+}
+
 void cr__run_code(const cr__program *p, int from, int to, char *const *where,
                   int64_t start, int64_t n, cr__row_run *run)
 {
@@ -50,6 +65,10 @@ void cr__run_code(const cr__program *p, int from, int to, char *const *where,
         switch (code->kind) {
         case CR__MAP:
             code->fn(dst, src, code->step, n);
+            break;
+        case CR__STEP:
+            run_step(code, where, n);
+            i += CR__STEP_RESULTS - 1;
             break;
         case CR__INDEX:
             src[0] = &start;

@@ -33,3 +33,44 @@ static cr__map_fn *const CR__V(joins)[CR__JOINS] = {
     CR__EACH_JOIN(ENTRY_JOINED)
 #undef ENTRY_JOINED
 };
+
+/* The four of a step (kernel.h), for the vectors a, b of the first, c, d of the second, and x.
+ * What is read is fetched some lines ahead: divisions and roots leave time for it. */
+#define STEP_AHEAD    512
+#define FETCH_STEP(k) __builtin_prefetch((const char *)(src[k] + i) + STEP_AHEAD);
+#define STEP_AT(GIVE, at)                                   \
+    {                                                       \
+        const vf m = a * p[0] + b * p[1];                   \
+        const vf r = CR__V(f32_length)(c * p[2], d * p[3]); \
+        const vf u = m / (r + p[4]);                        \
+        GIVE(dst[0] + (at), m);                             \
+        GIVE(dst[1] + (at), r);                             \
+        GIVE(dst[2] + (at), u);                             \
+        GIVE(dst[3] + (at), x - u * p[5]);                  \
+    }
+CR__T static void CR__V(step)(float *const *dst, const float *const *src, int64_t n)
+{
+    const vf p[6] = { v_fill(src[2]), v_fill(src[3]), v_fill(src[6]),
+                      v_fill(src[7]), v_fill(src[8]), v_fill(src[10]) };
+    int64_t i = 0;
+    for (; i + CR__W <= n; i += CR__W) {
+        FETCH_STEP(0)
+        FETCH_STEP(1)
+        FETCH_STEP(4)
+        FETCH_STEP(9)
+        const vf a = v_load(src[0] + i), b = v_load(src[1] + i), c = v_load(src[4] + i),
+                 d = v_load(src[5] + i), x = v_load(src[9] + i);
+        STEP_AT(v_store, i)
+    }
+    if (i < n) {
+        const vf a = v_take(src[0] + i, n - i), b = v_take(src[1] + i, n - i),
+                 c = v_take(src[4] + i, n - i), d = v_take(src[5] + i, n - i),
+                 x = v_take(src[9] + i, n - i);
+#define GIVE_REST(to, value) v_give(to, n - i, value)
+        STEP_AT(GIVE_REST, i)
+#undef GIVE_REST
+    }
+}
+#undef STEP_AT
+#undef FETCH_STEP
+#undef STEP_AHEAD

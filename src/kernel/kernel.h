@@ -116,6 +116,14 @@ typedef enum cr__join {
 } cr__join;
 cr__map_fn *cr__join_find(cr__join join);
 
+/* Four of them that follow each other, in one pass over memory, Adam's step:
+ *     dst[0] = scaled_sum of src[0..3],      dst[1] = scaled_hypot of src[4..7],
+ *     dst[2] = over_sum of these two, src[8], dst[3] = minus_scaled of src[9], dst[2], src[10]
+ * where a dst may be a src, but of the same place only. */
+enum { CR__STEP_RESULTS = 4, CR__STEP_SOURCES = 11 };
+typedef void cr__step_fn(float *const *dst, const float *const *src, int64_t n);
+cr__step_fn *cr__step_find(void);
+
 /* What attention does to rows of f32 or f64, where each operation rounds and numbers are rounded to
  * the type. */
 typedef struct cr__attend_rows {

@@ -515,6 +515,18 @@ cr__map_fn *cr__join_find(cr__join join)
     return cr__join_find_for(cr__isa_in_use(), join);
 }
 
+#define STEP_OF(SET) step##SET
+cr__step_fn *cr__step_find_for(cr__isa isa)
+{
+    static cr__step_fn *const steps[CR__ISAS] = { CR__EACH_SET(STEP_OF) };
+    return steps[isa];
+}
+
+cr__step_fn *cr__step_find(void)
+{
+    return cr__step_find_for(cr__isa_in_use());
+}
+
 double cr__map_of(cr__map_code code, double x)
 {
     elementary(code, &x, 1);

@@ -519,6 +519,44 @@ static void test_reserve(void)
     is_int(cr_reserve(NULL, 1), CR_ERR_NULL, "of nothing");
 }
 
+/* Buffers of the system's allocator: each is its own from end to end, however they came and went;
+ * and all of it goes back. */
+static void test_arenas(void)
+{
+    enum { BUFFERS = 60 };
+    cr_ctx *ctx = cr_open(NULL);
+    cr__buffer *buffers[BUFFERS] = { NULL };
+    const size_t held = cr_get_stats(ctx).held;
+    uint64_t random = 1;
+    bool whole = true;
+    for (int round = 0; round < 2000; round++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        cr__buffer **at = &buffers[(random >> 33) % BUFFERS];
+        if (*at) {
+            const unsigned char *data = (*at)->data;
+            const unsigned char mark = (unsigned char)(at - buffers);
+            for (size_t i = 0; i < (*at)->bytes; i += 61)
+                whole = whole && data[i] == mark;
+            whole = whole && data[(*at)->bytes - 1] == mark;
+            cr__buffer_release(*at);
+            *at = NULL;
+        } else {
+            const size_t bytes = (size_t)1 << (10 + (random >> 40) % 13);
+            *at = cr__buffer_new(ctx, bytes + (random >> 50) % bytes);
+            memset((*at)->data, (int)(at - buffers), (*at)->bytes);
+            whole = whole && (uintptr_t)(*at)->data % CR__BUFFER_ALIGN == 0;
+        }
+        if (round % 50 == 0)
+            cr_trim(ctx);
+    }
+    ok(whole, "nobody writes into another's buffer");
+    for (int i = 0; i < BUFFERS; i++)
+        cr__buffer_release(buffers[i]);
+    cr_trim(ctx);
+    is_int((int64_t)cr_get_stats(ctx).held, (int64_t)held, "all of it goes back");
+    cr_close(ctx);
+}
+
 static void test_stats(void)
 {
     meter m;
@@ -559,6 +597,7 @@ int main(void)
 {
     test_pieces();
     test_reserve();
+    test_arenas();
     test_stats();
     test_everything_counts();
     test_limit_of_both();

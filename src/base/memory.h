@@ -81,7 +81,8 @@ void *cr__slab_new(cr_ctx *ctx, cr__slab *slab);
 /* Room for so many records that were never used; false with the error recorded. */
 bool cr__slab_reserve(cr_ctx *ctx, cr__slab *slab, size_t records);
 
-/* Memory that cr_reserve() has obtained, and that allocations are taken from first: reserve.c. */
+/* Large blocks that allocations are taken from: reserve.c. What cr_reserve() has obtained comes
+ * first; arenas hold buffers of tensors, if the allocator is the system's. */
 typedef struct cr__reserve {
     void *regions;                            /* from the allocator */
     struct cr__spare *free[CR__SIZE_CLASSES]; /* pieces of a size class; */
@@ -92,8 +93,11 @@ typedef struct cr__reserve {
  * CR__LEAST_RESERVE bytes. What stays long lies at the other end than what comes and goes. */
 #define CR__LEAST_RESERVE ((size_t)64)
 void *cr__reserve_take(cr__reserve *reserve, size_t bytes, bool stays);
-void cr__reserve_give(cr__reserve *reserve, void *memory);
+void *cr__reserve_give(cr__reserve *reserve,
+                       void *memory); /* what was added, if it is whole */
 void cr__reserve_add(cr__reserve *reserve, void *memory, size_t bytes);
+void cr__reserve_withdraw(cr__reserve *reserve,
+                          void *whole); /* what was added is whole */
 
 /* `taken`: whatever there is, tensors' elements and all records; `kept` of it for the next
  * record or plan (free records of slabs, lists). The difference is used, and stands against
@@ -108,7 +112,8 @@ typedef struct cr__memory {
     uint64_t allocations;
     cr__buffer *free_buffers[CR__SIZE_CLASSES];
     cr__slab borrowed; /* the records of borrowed buffers */
-    cr__reserve reserve;
+    cr__reserve reserve, arenas;
+    size_t in_arenas; /* bytes */
 } cr__memory;
 CR__INLINE size_t cr__memory_used(const cr__memory *memory)
 {

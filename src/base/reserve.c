@@ -97,7 +97,7 @@ void *cr__reserve_take(cr__reserve *r, size_t bytes, bool stays)
     return at(p, HEAD);
 }
 
-void cr__reserve_give(cr__reserve *r, void *memory)
+void *cr__reserve_give(cr__reserve *r, void *memory)
 {
     spare *p = at(memory, -(ptrdiff_t)HEAD), *next = at(p, (ptrdiff_t)p->bytes);
     spare *before = at(p, -(ptrdiff_t)p->before);
@@ -112,6 +112,12 @@ void cr__reserve_give(cr__reserve *r, void *memory)
         p = before;
     }
     list_piece(r, p, bytes);
+    return p->before || at(p, (ptrdiff_t)bytes)->bytes ? NULL : p;
+}
+
+void cr__reserve_withdraw(cr__reserve *r, void *whole)
+{
+    unlist_piece(r, whole);
 }
 
 void cr__reserve_add(cr__reserve *r, void *memory, size_t bytes)

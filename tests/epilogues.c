@@ -1,6 +1,7 @@
 /* Maps over panels of the product that they read, around every edge of panels and tiles: values
  * and gradients have the bits that eager mode gives them, on one thread and three. Products are read
- * by several, through views, and are added to others; some are nowhere in memory. */
+ * by several, through views, and are added to others; some are nowhere in memory. And products of
+ * one matrix, which is packed once for all of them. */
 #include "tap.h"
 #include <chainrule.h>
 #include <stdlib.h>
@@ -24,9 +25,17 @@ static cr_tensor *random_leaf(cr_ctx *ctx, cr_dtype dtype, cr_dims dims)
     return cr_requires_grad(cr_cast(cr_randn(ctx, dims), dtype));
 }
 
+/* Rows, and of how many columns, that a matrix is multiplied with time and again. */
+static const size loops[] = {
+    { 1, 2, 64, 0 }, { 1, 33, 70, 0 }, { 1, 128, 300, 0 }, { 1, 129, 65, 0 }
+};
+
+typedef cr_tensor *program_fn(cr_ctx *ctx, cr_dtype dtype, const size *s,
+                              cr_tensor *leaves[5]);
+
 /* What all of it comes to: the readings of one way of computing, one behind the other. */
-static cr_tensor *program(cr_ctx *ctx, cr_dtype dtype, const size *s,
-                          cr_tensor *leaves[5])
+static cr_tensor *products(cr_ctx *ctx, cr_dtype dtype, const size *s,
+                           cr_tensor *leaves[5])
 {
     const cr_dims x = CR_DIMS(s->batch, s->m, s->k), w = CR_DIMS(s->batch, s->k, s->n),
                   y = CR_DIMS(s->batch, s->m, s->n);
@@ -46,8 +55,28 @@ static cr_tensor *program(cr_ctx *ctx, cr_dtype dtype, const size *s,
     return cr_watch(cr_add(sum, cr_reshape(flat, y)));
 }
 
-static bool compute(const size *s, cr_dtype dtype, bool eager, int threads, char **out,
-                    size_t *bytes)
+/* Steps of a recurrence, and products of tiny numbers, with a whole matrix and parts of another. */
+static cr_tensor *recurrence(cr_ctx *ctx, cr_dtype dtype, const size *s,
+                             cr_tensor *leaves[5])
+{
+    leaves[0] = random_leaf(ctx, dtype, CR_DIMS(s->m, s->n));
+    leaves[1] = random_leaf(ctx, dtype, CR_DIMS(s->n, s->n));
+    leaves[2] = random_leaf(ctx, dtype, CR_DIMS(s->n));
+    leaves[3] = random_leaf(ctx, dtype, CR_DIMS(s->n, 2 * s->n));
+    leaves[4] = random_leaf(ctx, dtype, CR_DIMS(s->m, 1));
+    cr_tensor *h = leaves[0];
+    for (int i = 0; i < 6; i++) {
+        const int64_t from = i < 3 ? s->n - 1 : 1;
+        cr_tensor *part = cr_slice(leaves[3], 1, from, from + s->n);
+        cr_tensor *tiny = cr_linear(cr_mul(h, 0x1p-120), leaves[1], leaves[2]);
+        cr_tensor *other = cr_add(cr_linear(cr_mul(h, leaves[4]), part, NULL), tiny);
+        h = cr_tanh(cr_add(cr_linear(h, leaves[1], leaves[2]), other));
+    }
+    return cr_watch(h);
+}
+
+static bool compute(program_fn *program, const size *s, cr_dtype dtype, bool eager,
+                    int threads, char **out, size_t *bytes)
 {
     cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager, .threads = threads });
     cr_tensor *leaves[5], *read[6];
@@ -74,14 +103,14 @@ static bool compute(const size *s, cr_dtype dtype, bool eager, int threads, char
     return done;
 }
 
-static bool same_as_eager(const size *s, cr_dtype dtype)
+static bool same_as_eager(program_fn *program, const size *s, cr_dtype dtype)
 {
     char *expected, *found;
     size_t bytes, n;
-    bool same = compute(s, dtype, true, 1, &expected, &bytes);
+    bool same = compute(program, s, dtype, true, 1, &expected, &bytes);
     for (int threads = 1; threads <= 3; threads += 2) {
-        same = compute(s, dtype, false, threads, &found, &n) && same && n == bytes &&
-               memcmp(found, expected, n) == 0;
+        same = compute(program, s, dtype, false, threads, &found, &n) && same &&
+               n == bytes && memcmp(found, expected, n) == 0;
         free(found);
     }
     free(expected);
@@ -97,8 +126,12 @@ int main(void)
     for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++) {
         bool same = true;
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-            same = same_as_eager(&sizes[i], dtypes[d]) && same;
+            same = same_as_eager(products, &sizes[i], dtypes[d]) && same;
         ok(same, "products of %s and what reads them, as in eager mode",
+           cr_dtype_name(dtypes[d]));
+        for (size_t i = 0; i < sizeof loops / sizeof *loops; i++)
+            same = same_as_eager(recurrence, &loops[i], dtypes[d]) && same;
+        ok(same, "many products of %s with one matrix, as in eager mode",
            cr_dtype_name(dtypes[d]));
     }
     return done_testing();

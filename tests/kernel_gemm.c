@@ -351,6 +351,23 @@ static bool is_added(problem *p, cr__isa isa, cr__team *team, const result *x)
     return right;
 }
 
+/* Whether the product with a b that was packed before is x. */
+static bool is_packed(problem *p, cr__team *team, const result *x)
+{
+    const cr_dtype t = p->job.dtype;
+    void *packed = malloc(cr__gemm_packed_bytes(t, p->job.k, p->job.n) + 1);
+    if (!packed)
+        exit(1);
+    cr__gemm_pack(&p->job, packed, team);
+    p->job.packed = packed;
+    result r = compute(p, cr__isa_in_use(), team);
+    p->job.packed = NULL;
+    const bool right = same_results(&r, x, t);
+    free(r.memory);
+    free(packed);
+    return right;
+}
+
 static bool guarded(const result *r, cr_dtype t)
 {
     const size_t guard = GUARD * (t == CR_F32 ? 4u : 8u);
@@ -396,6 +413,10 @@ static bool check(problem *p, cr__team *one, cr__team *four)
         else if (job->k && job->k <= CR__GEMM_BLOCK && job->m > 1 && job->n > 1 &&
                  !is_added(p, isa, below(2) ? one : four, &alone))
             wrong = "adds something else";
+        else if (isa == cr__isa_in_use() && job->b.row == 1 && job->k && job->m > 1 &&
+                 job->n > 1 && p->batches == 1 &&
+                 !is_packed(p, below(2) ? one : four, &alone))
+            wrong = "is another if b was packed before";
         free(shared.memory);
         if (isa == CR__GENERIC)
             first = alone;

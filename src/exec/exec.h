@@ -170,6 +170,15 @@ typedef struct cr__seen {
     bool alias;      /* its value stays, and is that of the base */
 } cr__seen;
 
+/* The second operand of several products, which is packed once for them. */
+typedef struct cr__pack {
+    uint32_t first; /* of the products: place plus 1; */
+    uint32_t count; /* how many there are */
+    uint32_t slot;  /* place plus 1; 0: it is not worth it */
+    bool done;
+} cr__pack;
+#define CR__PACKS 8
+
 typedef struct cr__plan {
     cr_ctx *ctx;
     cr_tensor **nodes; /* to compute, views included, in order of creation */
@@ -200,6 +209,7 @@ typedef struct cr__plan {
     uint32_t asks;
     size_t new_bytes;       /* of all slots that are not old */
     const cr_tensor *stale; /* a value that is wanted, and cannot be had any more */
+    cr__pack packs[CR__PACKS];
 } cr__plan;
 
 /* Row buffers of a worker, at most: what one level makes and another reads. */
@@ -425,6 +435,10 @@ bool cr__means_integers(const cr_tensor *x);
 
 /* Whether maps can run over panels of the contraction: product.c. */
 bool cr__takes_panels(const cr__unit *unit);
+
+/* Finds what is to be packed once; how many bytes that takes, or 0: packs.c. */
+void cr__find_packs(cr__plan *plan);
+size_t cr__pack_bytes(const cr__plan *plan, const cr__pack *pack);
 
 /* How a reduction node's sums end. */
 cr__ending cr__ending_of(cr_tensor *x);

@@ -26,6 +26,8 @@ void cr__run_rows(cr__plan *plan, const cr__group *group);
 
 /* A contraction, with the maps that read it; a view that is copied. */
 void cr__run_product(cr__plan *plan, const cr__group *group);
+/* The second operand of the product, packed now or before; NULL if it is not to be. */
+const void *cr__packed(cr__plan *plan, const cr__unit *unit, const cr__gemm_job *job);
 void cr__run_copy(const cr__plan *plan, const cr__unit *unit);
 
 #endif

@@ -239,6 +239,14 @@ static bool is_told(cr__text *out, uint32_t i, uint32_t n, const char *what)
 
 /* ---- memory ---- */
 
+static bool is_pack(const cr__plan *plan, uint32_t slot)
+{
+    bool is = false;
+    for (int i = 0; i < CR__PACKS; i++)
+        is = is || plan->packs[i].slot == slot;
+    return is;
+}
+
 /* Those that hold most, of what the run obtains: the largest first. */
 static void say_holders(cr__text *out, const cr__plan *plan)
 {
@@ -265,6 +273,8 @@ static void say_holders(cr__text *out, const cr__plan *plan)
         pad_to(out, from, 44);
         if (largest[i] + 1 == plan->scratch)
             cr__say(out, "working memory of %s", cr__called(x));
+        else if (is_pack(plan, largest[i] + 1))
+            cr__say(out, "what several products read, packed, first %s", cr__called(x));
         else
             cr__say(out, "first %s %s %s", cr__called(x),
                     cr_dtype_name((cr_dtype)x->dtype), cr__shape_text(x));

@@ -84,6 +84,7 @@ void cr__run_product(cr__plan *plan, const cr__group *group)
     cr__program p;
     cr__follower then = { .fn = run_panel, .arg = &p };
     info->job(x, &a, &b, &job);
+    job.packed = cr__packed(plan, unit, &job);
     if (group->shape && adds_in_place(plan, group, &job)) {
         job.c = cr__unit_data(plan, &plan->units[unit->next - 1]);
         job.adds = true;

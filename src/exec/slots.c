@@ -221,6 +221,18 @@ static void retire(cr__plan *plan, const cr__group *group, uint32_t place)
 
 /* ---- all groups ---- */
 
+static bool add_pack_slots(cr__plan *plan)
+{
+    cr__find_packs(plan);
+    for (int i = 0; i < CR__PACKS; i++) {
+        cr__pack *pack = &plan->packs[i];
+        const size_t bytes = cr__pack_bytes(plan, pack);
+        if (bytes && !(pack->slot = new_slot(plan, bytes, pack->first - 1)))
+            return false;
+    }
+    return true;
+}
+
 static void find_last_readers(cr__plan *plan)
 {
     for (uint32_t i = 0; i < plan->n_order; i++) {
@@ -277,6 +289,8 @@ bool cr__find_slots(cr__plan *plan)
             return false;
         retire(plan, group, i + 1);
     }
+    if (!add_pack_slots(plan))
+        return false;
     for (uint32_t i = 0; i < plan->n_slots; i++)
         plan->new_bytes += plan->slots[i].old ? 0 : plan->slots[i].bytes;
     return true;

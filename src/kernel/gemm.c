@@ -67,7 +67,9 @@ typedef struct product {
     const char *a, *b;
     char *c;
     const operand *a_read, *b_read; /* instead of a or b, if that is no plain array */
-    int64_t row, column;            /* the first row of a_read, and column of b_read */
+    const char *packed;             /* instead of b: its slivers, or NULL */
+    int64_t packed_line;            /* of all of them */
+    int64_t row, column; /* the first row of a_read; column of b_read or packed */
     int64_t m, n, k;
     int64_t a_row, a_col, b_row, b_col, c_row;
     int64_t panels, sliver; /* panels of rows; columns of a sliver */
@@ -127,7 +129,10 @@ static inline place next_place(const product *p, const place *at)
 static inline pack sliver_at(const product *p, const place *at, int64_t pitch)
 {
     int64_t lanes = p->n - at->j < p->sliver ? p->n - at->j : p->sliver;
-    return (pack){ .from = p->b + at->k * p->b_row + at->j * p->b_col,
+    const char *from = p->packed ? p->packed + at->k * p->packed_line +
+                                       (p->column + at->j) * p->b_col * at->lines
+                                 : p->b + at->k * p->b_row + at->j * p->b_col;
+    return (pack){ .from = from,
                    .lines = at->lines,
                    .lanes = lanes,
                    .line_step = p->b_row,
@@ -331,7 +336,7 @@ static int64_t grain_of(const plan *p, int across)
     const int64_t lanes = p->kernel->lanes;
     if (w->vector)
         return w->n < 64 * across ? 4 : 16;
-    return w->n < 8 * lanes * across ? lanes : 2 * lanes;
+    return w->n < 8 * lanes * across && !w->packed ? lanes : 2 * lanes;
 }
 
 /* Work of one part, in rows * columns; reading the operands counts as some more, and so
@@ -689,6 +694,53 @@ static void plan_panels(plan *p)
         p->together = TOGETHER_BYTES / bytes;
 }
 
+/* ---- packed once for several products ---- */
+
+static int64_t packed_columns(const gemm_kernel *kernel, int64_t n)
+{
+    return (n + kernel->strips.sliver - 1) / kernel->strips.sliver *
+           kernel->strips.sliver;
+}
+
+typedef struct packing {
+    const gemm_kernel *kernel;
+    const cr__gemm_job *job;
+    char *to;
+} packing;
+
+/* Sliver i, of all lines. */
+static void pack_once(void *arg, int64_t i, int worker)
+{
+    const packing *p = arg;
+    const cr__gemm_job *job = p->job;
+    const int64_t size = p->kernel->size, all = packed_columns(p->kernel, job->n);
+    const int64_t j = i * p->kernel->strips.sliver;
+    const int64_t lanes =
+        job->n - j < p->kernel->strips.sliver ? job->n - j : p->kernel->strips.sliver;
+    (void)worker;
+    for (int64_t k = 0, lines; k < job->k; k += lines) {
+        lines = job->k - k < CR__GEMM_BLOCK ? job->k - k : CR__GEMM_BLOCK;
+        p->kernel->strips.pack(p->to + (k * all + j * lines) * size,
+                               (const char *)job->b.data + (k + j * job->b.col) * size,
+                               job->b.col, lines, lanes);
+    }
+}
+
+size_t cr__gemm_packed_bytes(cr_dtype dtype, int64_t k, int64_t n)
+{
+    const gemm_kernel *kernel = &kernels[cr__isa_in_use()][dtype == CR_F64];
+    return (size_t)(packed_columns(kernel, n) * k * kernel->size);
+}
+
+void cr__gemm_pack(const cr__gemm_job *job, void *to, cr__team *team)
+{
+    packing p = { &kernels[cr__isa_in_use()][job->dtype == CR_F64], job, to };
+    cr__parallel(team, packed_columns(p.kernel, job->n) / p.kernel->strips.sliver,
+                 pack_once, &p);
+}
+
+/* ---- all ---- */
+
 /* False if nothing is left to do. */
 static bool plan_product(plan *p, cr__isa isa, const cr__gemm_job *job, cr__team *team)
 {
@@ -722,6 +774,11 @@ static bool plan_product(plan *p, cr__isa isa, const cr__gemm_job *job, cr__team
     w->a_read = plan_operand(isa, &job->a, w->a_row, w->a_col, &p->a);
     w->b_read = plan_operand(isa, &job->b, w->b_row, w->b_col, &p->b);
     plan_scales(w, job);
+    w->packed = job->packed;
+    if (w->packed) {
+        w->b = w->packed, w->b_col = p->kernel->size, w->b_row = w->sliver * w->b_col;
+        w->packed_line = packed_columns(p->kernel, w->n) * w->b_col;
+    }
     plan_packing(p);
     return true;
 }

@@ -444,7 +444,10 @@ typedef struct cr__gemm_job {
     cr_dtype dtype;
     int64_t m, n, k;
     cr__reader a, b;
-    void *c;   /* may be NULL, if somebody follows */
+    const void *
+        packed; /* what cr__gemm_pack() has made of b, or NULL; of f32 or f64, m and n above
+                           1, no batches, b has no exponent */
+    void *c;    /* may be NULL, if somebody follows */
     bool adds; /* to what c holds: 0 < k <= CR__GEMM_BLOCK, m and n above 1,
                                  of f32 or f64, no exponents, nobody follows */
     const cr__follower *then; /* or NULL; then there are no places */
@@ -456,6 +459,10 @@ typedef struct cr__gemm_job {
 void cr__gemm(const cr__gemm_job *job, cr__team *team);
 /* The same inside a body: all of it by that worker. */
 void cr__gemm_by(const cr__gemm_job *job, cr__team *team, int worker);
+
+/* A b whose columns are contiguous, packed once for several products of its dtype. */
+size_t cr__gemm_packed_bytes(cr_dtype dtype, int64_t k, int64_t n);
+void cr__gemm_pack(const cr__gemm_job *job, void *to, cr__team *team);
 
 /* The tiles of products, for kernels that walk one in an order of their own. A call computes
  * c = or += a b, for `columns` neighbours of b and c, a sliver's at most, in a block of k at most: each

@@ -230,6 +230,16 @@ static void test_factors(cr_ctx *ctx)
     cr_gradients(&twice, 1, xs, 1, &of[1]);
     is_near(cr_item(cr_sum(of[0])) + cr_item(cr_sum(of[1])), 36 + 12, 0,
             "a factor twice, and again: 2 a, and 2");
+    cr_zero_grad(a);
+    cr_backward(cr_sum(cr_mul(a, b)));
+    cr_tensor *g = cr_grad(a);
+    cr_eval(g);
+    cr_zero_grad(a);
+    cr_backward(cr_sum(cr_mul(a, b)));
+    g = cr_grad(a);
+    static char plan[4096];
+    cr_plan_format(&g, 1, plan, sizeof plan);
+    ok(!strstr(plan, " copy("), "the ones are not made, also where a gradient is replaced");
     is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
 }
 

@@ -9,11 +9,13 @@
 #define OUT CR_READS_OUTPUT
 
 /* The macros take tensors and C numbers; these take operands as they were given. Behind a sum g is
- * ones, and y is what it would be multiplied by. */
+ * ones, and y is what it would be multiplied by: g has served, and nobody waits for it. */
 static cr_tensor *times(cr_tensor *g, cr_arg y)
 {
-    if (y.kind == CR_ARG_TENSOR && g->ctx->no_grad && cr__is_filled(g, 1))
+    if (y.kind == CR_ARG_TENSOR && g->ctx->no_grad && cr__is_filled(g, 1)) {
+        g->flags |= CR__CONSUMED;
         return cr_detach_at(y.v.tensor, NULL);
+    }
     return cr_mul_at(cr_arg_tensor(g), y, NULL);
 }
 

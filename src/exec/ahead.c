@@ -1,28 +1,48 @@
 /* Fetches what a program is about to read and to write, while it computes what comes before:
- * with each instruction a few lines, into the second level of the cache. The processor itself
- * does not follow several rows that are read one after the other, with pauses. */
+ * with each instruction a few lines, of rows into the second level of the cache, of tiles into
+ * the first. The processor itself does not follow several rows that are read one after the other,
+ * with pauses. */
 #include "program.h"
 
 /* Fetched at a time, at most. */
 #define AHEAD_BYTES ((int64_t)256 << 10)
 #define LINE        64
 
+/* All that is in memory, if it may be in the second level already. */
+#define NEAR_BYTES ((int64_t)512 << 10)
+
+/* Whether tiles of the register are read and written as slowly as the processor follows by itself:
+ * by the first instruction that works on it. */
+static bool is_followed(const cr__program *p, int reg)
+{
+    const cr__instruction *code = p->code, *end = code + p->n_code;
+    for (bool found = false; !p->group->length && code < end; code++) {
+        found = code->dst == reg;
+        for (int k = 0; k < code->n_src; k++)
+            found |= code->src[k] == reg;
+        if (found)
+            return code->is_slow;
+    }
+    return false;
+}
+
 void cr__ahead_find(cr__ahead *ahead, const cr__program *p, int64_t elements,
                     int64_t instructions)
 {
-    int64_t bytes = 0;
-    *ahead = (cr__ahead){ .numel = p->numel };
+    int64_t each = 0;
+    *ahead = (cr__ahead){ .numel = p->numel, .is_near = !p->group->length };
     for (int i = 0; i < p->n_regs && ahead->n < CR__AHEAD; i++) {
         const cr__reg *reg = &p->regs[i];
         int known = ahead->n;
         while (known > 0 && ahead->regs[known - 1]->data != reg->data)
             known--;
-        if (reg->kind != CR__REG_BOUND || known)
+        if (reg->kind != CR__REG_BOUND || known || is_followed(p, i))
             continue;
         ahead->regs[ahead->n++] = reg;
-        bytes += elements * reg->size;
+        each += reg->size;
     }
-    if (bytes > AHEAD_BYTES || instructions == 0)
+    const int64_t bytes = elements * each;
+    if (bytes > AHEAD_BYTES || p->numel * each < NEAR_BYTES || instructions == 0)
         ahead->n = 0;
     else
         ahead->lines = (int)((bytes / LINE - 1) / instructions) + 1;
@@ -46,6 +66,9 @@ void cr__ahead_fetch(cr__ahead *ahead)
             ahead->line = reg->data + ahead->start * reg->size;
             ahead->end = ahead->line + ahead->elements * reg->size;
         }
-        __builtin_prefetch(ahead->line, 0, 2);
+        if (ahead->is_near)
+            __builtin_prefetch(ahead->line, 0, 3);
+        else
+            __builtin_prefetch(ahead->line, 0, 2);
     }
 }

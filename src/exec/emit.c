@@ -8,6 +8,9 @@
 #define LEAST_COST  0.05
 #define REDUCE_COST 0.1
 
+/* And of a map that computes longer than memory takes. */
+#define SLOW 0.4
+
 /* Of short rows there are so many elements, and rows, at a time, and bytes of their values. */
 #define AT_ONCE     1024
 #define MOST_ROWS   256
@@ -224,8 +227,10 @@ static void add_map(cr__program *p, cr__unit *unit, cr__map_fn *fn, const uint16
     cr__instruction *code =
         cr__add_instruction(p, map->source ? CR__INDEX : CR__MAP, unit->reg);
     code->fn = fn;
-    p->cost += cr__map_cost(map->code, n ? (cr_dtype)p->plan->uses[unit->uses].dtype
-                                         : (cr_dtype)unit->dtype);
+    const double cost = cr__map_cost(
+        map->code, n ? (cr_dtype)p->plan->uses[unit->uses].dtype : (cr_dtype)unit->dtype);
+    p->cost += cost;
+    code->is_slow = cost > SLOW;
     for (uint32_t k = 0; k < n; k++) {
         code->step[k] = p->regs[src[k]].step;
         cr__add_source(code, src[k]);

@@ -64,6 +64,7 @@ typedef struct cr__instruction {
     const void *extra;
     int64_t step[4];
     uint8_t kind, n_src, size; /* of an element: CR__LOAD, CR__SPREAD */
+    bool is_slow;              /* several times as slow as memory */
     uint16_t dst, src[4];
 } cr__instruction;
 
@@ -250,6 +251,7 @@ CR__INLINE void cr__run_tile(const cr__program *p, char *scratch, int64_t start,
 typedef struct cr__ahead {
     const cr__reg *regs[CR__AHEAD];
     int n, lines; /* with each instruction */
+    bool is_near;
     int64_t numel, start, elements;
     int at;                 /* the next register; of the one before */
     const char *line, *end; /* what is left */

@@ -33,6 +33,7 @@ cr__instruction *cr__add_instruction(cr__program *p, cr__instruction_kind kind,
     code->kind = (uint8_t)kind;
     code->dst = dst;
     code->n_src = 0;
+    code->is_slow = false;
     code->size = p->regs[dst].size;
     return code;
 }

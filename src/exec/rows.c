@@ -196,6 +196,8 @@ static void run_tiles_of(cr__row_run *run, const cr__level *level, char **where)
         if (p->length != p->numel)
             n = lesser(n, p->length - at % p->length);
         place_piece(run, level, at, where);
+        if (!p->group->length)
+            cr__ahead_begin(&run->ahead, at + n, n);
         cr__run_code(p, level->code, level->row_code, where, at, n, run);
         if (CR__UNLIKELY(p->n_looked))
             cr__look_at(p, level->reg, level->reg_end, where, n);
@@ -273,7 +275,8 @@ static void run_some(cr__row_run *run, int64_t row, int64_t end, char **where)
         run->start = row * p->row;
         run->rows = lesser(rows_at(p, run->start), end - row);
         run->n = lesser(run->rows * p->row, p->numel - run->start);
-        cr__ahead_begin(&run->ahead, run->start + run->n, run->n);
+        if (p->group->length)
+            cr__ahead_begin(&run->ahead, run->start + run->n, run->n);
         for (int i = 0; i < p->level; i++)
             run_level(run, &p->levels[i], where);
     }
@@ -429,7 +432,7 @@ static void end_all(row_job *job, const cr__row_reduction *r)
 static void find_ahead(row_job *job)
 {
     const cr__program *p = job->p;
-    const int64_t elements = p->batch * p->row;
+    const int64_t elements = p->group->length ? p->batch * p->row : p->tile;
     int64_t instructions = 0;
     for (int i = 0; i < p->level; i++)
         instructions += p->levels[i].row_code - p->levels[i].code;

@@ -41,7 +41,7 @@ typedef struct depthwise_loops {
     void (*sum)(const tap_list *, const float *x, int64_t step, float *out, int64_t pitch,
                 int64_t lines, int64_t n);
     void (*add)(const tap_list *, const float *y, const float *x, float *lanes,
-                int64_t lane, int64_t n);
+                int64_t lane, int64_t n, const char *const *next);
 } depthwise_loops;
 #define DEPTHWISE_LOOPS(S)                                    \
     {                                                         \
@@ -259,19 +259,27 @@ static void copy_lines(const depthwise *d, const depth_lines *c)
             memset(c->to + l * c->pitch, 0, (size_t)c->columns.n * sizeof *c->to);
     if (top == bottom || left == right)
         return;
-    const line_copy copy = { .to = c->to + top * c->pitch,
-                             .from = c->plane + y * c->strides[0] + x * c->strides[1],
-                             .pitch = c->pitch,
-                             .step = c->rows.step * c->strides[0],
-                             .lines = bottom - top,
-                             .before = left,
-                             .n = right - left,
-                             .after = c->columns.n - right,
-                             .ahead = c->ahead };
-    if (c->columns.step * c->strides[1] == 1)
-        d->loops->copy(&copy);
-    else
+    line_copy copy = { .to = c->to + top * c->pitch,
+                       .from = c->plane + y * c->strides[0] + x * c->strides[1],
+                       .pitch = c->pitch,
+                       .step = c->rows.step * c->strides[0],
+                       .lines = bottom - top,
+                       .before = left,
+                       .n = right - left,
+                       .after = c->columns.n - right,
+                       .ahead = c->ahead };
+    const int64_t between = copy.before + copy.after;
+    if (c->columns.step * c->strides[1] != 1) {
         copy_spread(&copy, c->columns.step * c->strides[1]);
+    } else if (copy.step == c->pitch && c->pitch == c->columns.n) {
+        /* Lines follow each other on both sides: as one, where what is not there is overwritten. */
+        copy.n += (copy.lines - 1) * c->pitch, copy.lines = 1;
+        d->loops->copy(&copy);
+        for (int64_t l = top + 1; l < bottom && between; l++)
+            memset(c->to + l * c->pitch - copy.after, 0, (size_t)between * sizeof *c->to);
+    } else {
+        d->loops->copy(&copy);
+    }
 }
 
 /* Results of a plane of results. */
@@ -449,15 +457,23 @@ static void end_block(depth_sums *s, int taps, bool last)
     }
 }
 
+/* `ahead`: bytes to the next image's x and y; 0: there is none. */
 static void add_tile(const depthwise *d, const depth_phase *p, const depth_tile *t,
-                     const float *x, const float *y, int64_t ahead, depth_sums *s)
+                     const float *x, const float *y, const int64_t *ahead, depth_sums *s)
 {
     const int64_t all = t->rows * t->columns;
     const float *from = tile_of_y(d, p, t, y, s->y);
-    fill_buffer(d, p, t, x, ahead, s->buffer);
+    const char *next[] = { NULL, NULL, NULL };
+    for (int i = 0; i < 2 && ahead[i]; i++)
+        next[i] = (const char *)((i ? y : x) + ahead[i]) +
+                  (t->row * d->strides[i][1] + t->column) * (int64_t)sizeof *x;
+    fill_buffer(d, p, t, x, 0, s->buffer);
     for (int64_t i = 0, n; i < all; i += n) {
         n = all - i < CR__BLOCK - s->at ? all - i : CR__BLOCK - s->at;
-        d->loops->add(&p->taps, from + i, s->buffer + i, s->lanes, s->at % CR__LANES, n);
+        d->loops->add(&p->taps, from + i, s->buffer + i, s->lanes, s->at % CR__LANES, n,
+                      next);
+        for (int k = 0; k < 2 && next[k]; k++)
+            next[k] += n * (int64_t)sizeof *y;
         s->at += n, s->left -= n;
         if (s->at == CR__BLOCK || s->left == 0)
             end_block(s, p->taps.n, s->left == 0);
@@ -483,14 +499,17 @@ static void weight_chunk(void *arg, int64_t chunk, int worker)
                          .left = c->images * product_of_dims(c->out, c->ndim) };
         s.stack = s.lanes + MOST_TAPS * CR__LANES;
         memset(s.lanes, 0, (size_t)p.taps.n * CR__LANES * sizeof(float));
-        for (int64_t i = 0; i < c->images; i++)
+        for (int64_t i = 0; i < c->images; i++) {
+            const int64_t ahead[] = { i + 1 < c->images ? x[0] : 0,
+                                      i + 1 < c->images ? y[0] : 0 };
             for (int64_t k = 0; k < tiles; k++)
                 if (plane_tile(d, &p, k, &t))
                     add_tile(
                         d, &p, &t,
                         (const float *)c->operand[0].data + i * x[0] + channel * x[1],
                         (const float *)c->operand[1].data + i * y[0] + channel * y[1],
-                        i + 1 < c->images ? x[0] : 0, &s);
+                        ahead, &s);
+        }
         memcpy((float *)c->result + channel * p.taps.n, s.stack,
                (size_t)p.taps.n * sizeof(float));
     }

@@ -113,9 +113,10 @@ CR__CALL void CR__V(depth_add_part)(const tap_list *t, const float *y, const flo
 }
 
 #if CR__HAS_FMA
-/* Whole rows of lanes. */
+/* Whole rows of lanes; what is at `next`, if anything, will be wanted. */
 CR__FN void CR__V(depth_add_rows)(const float *y, const float *x, const int64_t *at,
-                                  float *lanes, int64_t n, const int taps)
+                                  float *lanes, int64_t n, const char *next,
+                                  const int taps)
 {
     vf sum[TAPS_AT_ONCE][LANE_VECTORS];
 #pragma GCC unroll 3
@@ -125,6 +126,11 @@ CR__FN void CR__V(depth_add_rows)(const float *y, const float *x, const int64_t 
             sum[i][v] = v_load(lanes + i * CR__LANES + v * CR__W);
     }
     for (; n >= CR__LANES; n -= CR__LANES, y += CR__LANES, x += CR__LANES) {
+        if (next) {
+            __builtin_prefetch(next);
+            __builtin_prefetch(next + 64);
+            next += CR__LANES * sizeof(float);
+        }
 #pragma GCC unroll 16
         for (int v = 0; v < LANE_VECTORS; v++) {
             const vf factor = v_load(y + v * CR__W);
@@ -142,10 +148,11 @@ CR__FN void CR__V(depth_add_rows)(const float *y, const float *x, const int64_t 
 }
 #endif
 
-/* Adds n products to the lanes of every tap, the first on this lane. */
+/* Adds n products to the lanes of every tap, the first on this lane. As many elements at each `next`
+ * will be wanted: the first taps have those fetched. */
 CR__T static void CR__V(depth_add_lanes)(const tap_list *t, const float *y,
                                          const float *x, float *lanes, int64_t lane,
-                                         int64_t n)
+                                         int64_t n, const char *const *next)
 {
     int64_t m = CR__LANES - lane < n ? CR__LANES - lane : n;
     if (lane || m < CR__LANES) {
@@ -153,14 +160,17 @@ CR__T static void CR__V(depth_add_lanes)(const tap_list *t, const float *y,
         y += m, x += m, n -= m;
     }
 #if CR__HAS_FMA
+    const char *const *of = next;
     int i = 0;
-    for (; i + TAPS_AT_ONCE <= t->n; i += TAPS_AT_ONCE)
-        CR__V(depth_add_rows)(y, x, t->at + i, lanes + i * CR__LANES, n, TAPS_AT_ONCE);
+    for (; i + TAPS_AT_ONCE <= t->n; i += TAPS_AT_ONCE, of += of < next + 2)
+        CR__V(depth_add_rows)
+    (y, x, t->at + i, lanes + i * CR__LANES, n, *of, TAPS_AT_ONCE);
     for (; i < t->n; i++)
-        CR__V(depth_add_rows)(y, x, t->at + i, lanes + i * CR__LANES, n, 1);
+        CR__V(depth_add_rows)(y, x, t->at + i, lanes + i * CR__LANES, n, NULL, 1);
     m = n / CR__LANES * CR__LANES;
     y += m, x += m, n -= m;
 #endif
+    (void)next;
     for (; n > 0; y += CR__LANES, x += CR__LANES, n -= CR__LANES)
         CR__V(depth_add_part)(t, y, x, lanes, 0, n < CR__LANES ? n : CR__LANES);
 }

@@ -144,6 +144,25 @@ int64_t cr__sliding_tap(const cr__sliding_layout *layout, int64_t down, int64_t 
            dims[0].shift[down] * layout->pitch + dims[1].shift[along];
 }
 
+/* Lines first .. of a copy of a channel: n of them, elements lo .. hi - 1 of each. If they follow
+ * each other on both sides it is done as if they were one, and what is not there is overwritten. */
+static void fill_lines(const cr__sliding_kernel *kernel, const cr__sliding *d,
+                       const cr__sliding_layout *layout, const float *from, int64_t lo,
+                       int64_t hi, int64_t n, float *to)
+{
+    const int64_t pitch = layout->pitch, step = d->dims[1].step,
+                  down = d->dims[0].step * d->x_line, outside = pitch - hi + lo;
+    if (step != 1 || down != pitch || hi > pitch || lo >= hi) {
+        for (int64_t l = 0; l < n; l++, to += pitch, from += down)
+            kernel->line(to, from, lo, hi, step, pitch);
+    } else if (n > 0) {
+        kernel->line(to, from, lo, (n - 1) * pitch + hi, 1, n * pitch);
+        for (int64_t l = 1; l < n; l++)
+            for (int64_t i = 0; i < outside; i++)
+                to[l * pitch - (pitch - hi) + i] = 0;
+    }
+}
+
 /* Copies lie one behind the other, so that what lines write behind themselves is written over. */
 void cr__sliding_fill(cr__isa isa, const cr__sliding *d, const cr__sliding_layout *layout,
                       const cr__sliding_piece *pieces, int n, int64_t channels,
@@ -151,25 +170,26 @@ void cr__sliding_fill(cr__isa isa, const cr__sliding *d, const cr__sliding_layou
 {
     const cr__sliding_kernel *kernel = cr__sliding_kernels[isa];
     const cr__sliding_copies *down = &layout->dims[0], *along = &layout->dims[1];
-    const int64_t step = d->dims[1].step, more = down->more;
-    const int64_t copies = channels * down->n * along->n;
+    const cr__window *w = &d->dims[0];
+    const int64_t copies = channels * down->n * along->n, pitch = layout->pitch;
     for (int64_t i = 0; i < copies; i++, band += layout->copy) {
         const int64_t j = i % along->n, k = i / along->n % down->n,
                       channel = i / along->n / down->n;
-        const int64_t lo = along->lo[j], hi = along->hi[j];
         for (const cr__sliding_piece *p = pieces; p < pieces + n; p++) {
-            const float *from =
-                p->image + channel * d->x_channel + along->first[j] + lo * step;
-            float *to = band + p->at * layout->pitch;
-            int64_t u = down->first[k] + p->first * d->dims[0].step;
-            for (int64_t l = 0; l < p->lines + more; l++, to += layout->pitch) {
-                const bool there = u >= 0 && u < d->dims[0].size;
-                kernel->line(to, from + u * d->x_line, there ? lo : 0, there ? hi : 0,
-                             step, layout->pitch);
-                u += d->dims[0].step;
-            }
-            for (int64_t l = 0; l < layout->overlap; l++)
-                to[l] = 0;
+            const int64_t lines = p->lines + down->more, lo = along->lo[j],
+                          first = down->first[k] + p->first * w->step,
+                          above = between(-floor_of(first, w->step), 0, lines),
+                          there =
+                              between(-floor_of(first - w->size, w->step), above, lines);
+            const float *from = p->image + channel * d->x_channel +
+                                (first + above * w->step) * d->x_line + along->first[j] +
+                                lo * d->dims[1].step;
+            float *to = band + p->at * pitch;
+            memset(to, 0, (size_t)(above * pitch) * 4);
+            fill_lines(kernel, d, layout, from, lo, along->hi[j], there - above,
+                       to + above * pitch);
+            memset(to + there * pitch, 0,
+                   (size_t)((lines - there) * pitch + layout->overlap) * 4);
         }
     }
 }

@@ -54,7 +54,7 @@ static position reflected(position p, int64_t size, bool align_corners)
     return clipped((position){ extra + low, side * p.slope }, size);
 }
 
-static position padded(position p, int64_t size, const grid_attrs *a)
+CR__INLINE position padded(position p, int64_t size, const grid_attrs *a)
 {
     return a->padding_mode == CR_PADDING_MODE_BORDER ? clipped(p, size)
            : a->padding_mode == CR_PADDING_MODE_REFLECTION
@@ -64,53 +64,55 @@ static position padded(position p, int64_t size, const grid_attrs *a)
 
 /* ---- weights ---- */
 
-/* The elements that a place is made of along one dimension; -1: none. */
+/* The elements that a place is made of along one dimension. */
 typedef struct grid_taps {
     int n;
     int64_t at[GRID_TAPS];
     double weight[GRID_TAPS];
 } grid_taps;
 
-static int64_t element_inside(double at, int64_t size)
+/* One more, if it is inside. */
+CR__INLINE void add_tap(grid_taps *t, double at, int64_t size, double weight)
 {
-    return at >= 0 && at < (double)size ? (int64_t)at : -1;
+    if (!(at >= 0 && at < (double)size))
+        return;
+    t->at[t->n] = (int64_t)at;
+    t->weight[t->n++] = weight;
 }
 
 /* Four neighbours, each of which is padded by itself. */
 static void cubic_taps(grid_taps *t, position p, int64_t size, const grid_attrs *a,
                        int order)
 {
-    double below = floor(p.at);
-    t->n = isfinite(p.at) ? 4 : 0;
-    cr__cubic_weights(p.at - below, order, t->weight);
-    for (int i = 0; i < t->n; i++) {
-        t->at[i] =
-            element_inside(padded((position){ below + i - 1, 0 }, size, a).at, size);
+    double below = floor(p.at), weights[GRID_TAPS];
+    cr__cubic_weights(p.at - below, order, weights);
+    for (int i = 0; i < GRID_TAPS && isfinite(p.at); i++) {
         for (int k = 0; k < order; k++)
-            t->weight[i] *= p.slope;
+            weights[i] *= p.slope;
+        add_tap(t, padded((position){ below + i - 1, 0 }, size, a).at, size, weights[i]);
     }
 }
 
-static grid_taps taps_at(double place, int64_t size, const grid_attrs *a, int order)
+CR__INLINE void find_taps(grid_taps *t, double place, int64_t size, const grid_attrs *a,
+                          int order)
 {
-    grid_taps t = { .n = 1 };
     position p = pixel_position(place, size, a->align_corners);
+    t->n = 0;
     if (a->mode == CR_MODE_BICUBIC) {
-        cubic_taps(&t, p, size, a, order);
-        return t;
+        cubic_taps(t, p, size, a, order);
+        return;
     }
     p = padded(p, size, a);
+    if (!(p.at > -1 && p.at < (double)size))
+        return;
     if (a->mode == CR_MODE_NEAREST) {
-        t.at[0] = element_inside(rint(p.at), size);
-        t.weight[0] = order == 0;
-        return t;
+        add_tap(t, rint(p.at), size, order == 0);
+        return;
     }
-    double below = floor(p.at);
-    t.n = 2;
-    t.at[0] = element_inside(below, size), t.at[1] = element_inside(below + 1, size);
-    t.weight[0] = order == 0 ? below + 1 - p.at : order == 1 ? -p.slope : 0;
-    t.weight[1] = order == 0 ? p.at - below : order == 1 ? p.slope : 0;
-    return t;
+    double below = (double)(int64_t)p.at; /* floor() without a call */
+    below -= p.at < below;
+    add_tap(t, below, size, order == 0 ? below + 1 - p.at : order == 1 ? -p.slope : 0);
+    add_tap(t, below + 1, size, order == 0 ? p.at - below : order == 1 ? p.slope : 0);
 }
 
 /* The elements of a plane that one place is made of. */
@@ -123,7 +125,7 @@ typedef struct grid_point {
 /* ---- kernels ---- */
 
 #define POINTS   32 /* are known at a time */
-#define CHANNELS 4  /* get their cotangents at a time */
+#define CHANNELS 8  /* get their cotangents at a time */
 
 /* x [N, C, size], the grid [N, points, spatial], the result [N, C, points]; or x is the result. */
 typedef struct sampling {
@@ -159,18 +161,16 @@ static double grid_value(const cr_array *grid, int64_t i)
 
 static void make_point(const sampling *s, int64_t i, grid_point *point)
 {
-    grid_taps t[SPATIAL] = { { 1, { 0 }, { 1 } },
-                             { 1, { 0 }, { 1 } },
-                             { 1, { 0 }, { 1 } } };
+    grid_taps t[SPATIAL];
     for (int d = 0; d < s->spatial; d++)
-        t[d] = taps_at(grid_value(&s->kernel->in[1], i * s->spatial + d), s->size[d],
-                       s->attrs, (int)s->attrs->order.v[d]);
+        find_taps(&t[d], grid_value(&s->kernel->in[1], i * s->spatial + d), s->size[d],
+                  s->attrs, (int)s->attrs->order.v[d]);
+    if (s->spatial < SPATIAL)
+        t[2].n = 1, t[2].at[0] = 0, t[2].weight[0] = 1;
     point->n = 0;
     for (int z = 0; z < t[2].n; z++)
         for (int y = 0; y < t[1].n; y++)
             for (int x = 0; x < t[0].n; x++) {
-                if (t[2].at[z] < 0 || t[1].at[y] < 0 || t[0].at[x] < 0)
-                    continue;
                 point->at[point->n] =
                     (t[2].at[z] * s->size[1] + t[1].at[y]) * s->size[0] + t[0].at[x];
                 point->weight[point->n++] =
@@ -179,6 +179,7 @@ static void make_point(const sampling *s, int64_t i, grid_point *point)
 }
 
 /* take: some points of an image, of all channels. give: the same for some channels, added to sums. */
+#define WEIGHED(P, X, K) ((P)->weight[K] * (double)(X)[(P)->at[K]])
 #define SAMPLE(T)                                                                      \
     static void grid_take_##T(const sampling *s, const grid_point *points,             \
                               int64_t image, int64_t first, int64_t n)                 \
@@ -189,8 +190,12 @@ static void make_point(const sampling *s, int64_t i, grid_point *point)
             for (int64_t i = 0; i < n; i++) {                                          \
                 const grid_point *p = &points[i];                                      \
                 double sum = 0;                                                        \
-                for (int k = 0; k < p->n; k++)                                         \
-                    sum += p->weight[k] * (double)x[p->at[k]];                         \
+                int k = 0;                                                             \
+                for (; k + 4 <= p->n; k += 4)                                          \
+                    sum = sum + WEIGHED(p, x, k) + WEIGHED(p, x, k + 1) +              \
+                          WEIGHED(p, x, k + 2) + WEIGHED(p, x, k + 3);                 \
+                for (; k < p->n; k++)                                                  \
+                    sum += WEIGHED(p, x, k);                                           \
                 out[i] = (T)sum;                                                       \
             }                                                                          \
         }                                                                              \

@@ -120,11 +120,12 @@ static conv random_plane(void)
                .groups = below(4) ? 1 : 2,
                .ins = 1 + below(below(2) ? 40 : 6),
                .outs = 1 + below(below(2) ? 40 : 6) };
+    const bool pointwise = below(5) == 0;
     for (int d = 0; d < c.ndim; d++) {
-        c.kernel[d] = below(2) ? 3 : 1 + below(7);
-        c.stride[d] = below(2) ? 1 : 1 + below(6);
+        c.kernel[d] = pointwise ? 1 : below(2) ? 3 : 1 + below(7);
+        c.stride[d] = pointwise || below(2) ? 1 : 1 + below(6);
         c.dilation[d] = below(3) ? 1 : 1 + below(3);
-        c.padding[d] = below(2) ? c.kernel[d] / 2 : below(4);
+        c.padding[d] = pointwise || below(2) ? c.kernel[d] / 2 : below(4);
         const int64_t least = c.dilation[d] * (c.kernel[d] - 1) + 1 - 2 * c.padding[d];
         c.size[d] = (least > 1 ? least : 1) + below(d == c.ndim - 1 ? 37 : 7);
     }

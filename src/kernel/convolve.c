@@ -129,11 +129,21 @@ static int plane_dim(const cr__conv *c, int d)
     return d + CR__PLANE - c->ndim;
 }
 
+/* Whether x and y exchange their roles in the weight's gradient, to either of which one place is a
+ * position: what has fewer rows is transposed. */
+static bool exchanges(const cr__conv *c)
+{
+    bool is = c->pass == CR__CONV_WEIGHT && c->outs > c->ins && c->ins >= 8;
+    for (int d = 0; d < c->ndim; d++)
+        is = is && c->kernel[d] == 1 && c->stride[d] == 1 && c->padding[d] == 0;
+    return is;
+}
+
 /* The sizes, with windows of one place where none are given. */
 CR__COLD static cr__sliding sliding_of(const cr__conv *c, const conv_phase *phases)
 {
     const cr__window one = { 1, 1, 1, 1, 0, 1 };
-    const bool input = c->pass == CR__CONV_INPUT;
+    const bool input = c->pass == CR__CONV_INPUT || exchanges(c);
     cr__sliding d = { .images = c->images,
                       .groups = c->groups,
                       .rows = input ? c->ins : c->outs,
@@ -145,11 +155,11 @@ CR__COLD static cr__sliding sliding_of(const cr__conv *c, const conv_phase *phas
     return d;
 }
 
-/* Of x by the first operand's strides; false if its places are not neighbours. */
-static bool read_sliding(const cr__conv *c, cr__sliding *d)
+/* Of that operand; false if its places are not neighbours. */
+static bool read_sliding(const cr__conv *c, int operand, cr__sliding *d)
 {
-    const int64_t *x = c->strides[0];
-    d->x = c->operand[0].data;
+    const int64_t *x = c->strides[operand];
+    d->x = c->operand[operand].data;
     d->x_image = x[0], d->x_channel = x[1];
     d->x_line = c->ndim > 1 ? x[SPACE] : 0;
     return x[SPACE + c->ndim - 1] == 1;
@@ -192,19 +202,23 @@ CR__COLD static void slide_over(const cr__conv *c, const conv_phase *phases,
 /* Of several rows and columns: one alone would be a reduction. */
 CR__COLD static bool slide_weight(cr__isa isa, const cr__conv *c, cr__team *team)
 {
-    const int64_t *y = c->strides[1];
+    const bool exchanged = exchanges(c);
+    const int64_t *y = c->strides[!exchanged], taps = volume_of(c->kernel, c->ndim);
     conv_phase phases[CR__IMAGE_DIMS];
     for (int i = 0; i < c->ndim; i++)
         phases[i] = forward_phase(c, i);
     cr__sliding d = sliding_of(c, phases);
-    if (!read_sliding(c, &d))
+    if (!read_sliding(c, exchanged, &d))
         return false;
-    d.c = c->operand[1].data;
+    d.c = c->operand[!exchanged].data;
     d.c_image = y[OUTER], d.c_row = y[CHANNEL];
     d.c_place[0] = d.dims[1].n;
     for (int i = 0; i < c->ndim; i++)
         d.c_place[plane_dim(c, i)] = y[SPACE + i];
     d.result = c->result;
+    d.w_group = c->outs * c->ins * taps;
+    d.w_row = exchanged ? 1 : c->ins * taps;
+    d.w_channel = exchanged ? c->ins : taps;
     return cr__sliding_weight_for(isa, &d, team);
 }
 
@@ -272,7 +286,7 @@ CR__COLD static void convolve_phases(cr__isa isa, const cr__conv *c,
     bool slides = c->memory && may_slide(c);
     for (int i = 0; i < n && slides; i++) {
         slide_over(c, phases[i], &d[i]);
-        slides = read_sliding(c, &d[i]);
+        slides = read_sliding(c, 0, &d[i]);
     }
     if (slides && cr__sliding_for(isa, d, n, team))
         return;

@@ -403,22 +403,21 @@ static void run_rows(const sliding_plan *p, sliding_band *band, const sliding_ve
             n = tile_rows(p, d->rows - row, &tile);
             const int64_t there = n < d->rows - row ? n : d->rows - row;
             const bool whole = v->whole && there == n, last = k + t.k == f->k;
-            cr__sliding_lanes to = v->to;
-            float *aside = band->aside + (row - begin) * width;
+            float *aside = band->aside + (row - begin) * width, *to[CR__SLIDING_VECTORS];
             for (int i = 0; i < p->vectors; i++) {
-                to.c[i] += row * d->c_row;
-                t.c[i] = whole ? to.c[i] : aside + i * p->kernel->lanes;
+                to[i] = v->to.c[i] + row * d->c_row;
+                t.c[i] = whole ? to[i] : aside + i * p->kernel->lanes;
             }
             t.c_row = whole ? d->c_row : width;
             t.a = band->a + row * f->k + k * n;
             if (whole ? k == 0 : last)
-                expect(p, to.c, there);
+                expect(p, to, there);
             cr__sliding_fetch_some(&band->next);
             tile(&t);
             if (last && p->strided)
                 give_apart(p, band, v, aside, row, there);
             else if (last && !whole)
-                p->kernel->give(&to, aside, there, p->vectors);
+                p->kernel->give(&v->to, aside, row, there, p->vectors);
         }
     }
 }

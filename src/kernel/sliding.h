@@ -147,8 +147,8 @@ typedef struct cr__sliding_kernel {
         [CR__SLIDING_HEIGHTS]; /* rows of tiles, two vectors wide, ascending, or 0 */
     cr__sliding_fn *tiles[CR__SLIDING_HEIGHTS];
     cr__sliding_fn *few; /* three rows, four vectors; or NULL */
-    void (*give)(const cr__sliding_lanes *to, const float *from, int64_t rows,
-                 int vectors);
+    void (*give)(const cr__sliding_lanes *to, const float *from, int64_t row,
+                 int64_t rows, int vectors);
     /* n <= lanes elements, to places `step` apart; what lies between them stays. */
     void (*spread)(float *to, int64_t step, const float *from, int64_t n);
     void (*line)(float *to, const float *from, int64_t lo, int64_t hi, int64_t step,

@@ -82,13 +82,13 @@ CR__T static void D(few)(const cr__sliding_tile *t)
 #endif
 
 /* What is not all there. */
-CR__T static void D(give)(const cr__sliding_lanes *to, const float *from, int64_t rows,
-                          int vectors)
+CR__T static void D(give)(const cr__sliding_lanes *to, const float *from, int64_t row,
+                          int64_t rows, int vectors)
 {
     for (int v = 0; v < vectors; v++) {
         vi order;
         memcpy(&order, to->order[v], sizeof order);
-        float *c = to->c[v];
+        float *c = to->c[v] + row * to->c_row;
         for (int64_t r = 0; r < rows; r++, c += to->c_row)
             v_give(c, to->n[v], v_pick(v_load(from + (r * vectors + v) * CR__W), order));
     }

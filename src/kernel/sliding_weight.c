@@ -202,6 +202,23 @@ static int64_t lanes_of(const weight_plan *p, int64_t sliver)
     return left < 2 * p->kernel->lanes ? left : 2 * p->kernel->lanes;
 }
 
+/* The rows of c that are transposed behind this sliver at this block, while its tiles run. */
+static cr__sliding_fetch fetch_rows(const weight_plan *p, const weight_part *part,
+                                    int64_t sliver, int64_t position)
+{
+    const cr__sliding *d = p->d;
+    if (++sliver == part->sliver + part->slivers)
+        sliver = part->sliver, position += CR__GEMM_BLOCK;
+    const int64_t image = position / p->positions;
+    if (image >= d->images)
+        return (cr__sliding_fetch){ 0 };
+    return cr__sliding_fetch_of(
+        d->c + image * d->c_image +
+            (part->group * d->rows + sliver * 2 * p->kernel->lanes) * d->c_row +
+            position % p->positions,
+        d->c_row, CR__GEMM_BLOCK * 4, lanes_of(p, sliver), part->tiles);
+}
+
 static void run_block(const weight_plan *p, const weight_part *part,
                       const weight_band *band, int64_t position, int64_t k, float *y)
 {
@@ -221,12 +238,22 @@ static void run_block(const weight_plan *p, const weight_part *part,
         const int64_t lanes = lanes_of(p, s);
         const int vectors = lanes > p->kernel->lanes ? 2 : 1;
         const int64_t width = vectors * p->kernel->lanes;
+        cr__sliding_fetch next = fetch_rows(p, part, s, position);
         transpose_rows(p, part->group * p->d->rows + s * 2 * p->kernel->lanes, lanes,
                        width, position, k, y);
         for (int64_t i = part->tile; i < part->tile + part->tiles; i++) {
             for (int g = 0; g < threes; g++) {
                 const three of = three_of(p, i * threes + g);
                 at[g] = 4 * tap_of(p, of.channel - channel, of.tap);
+            }
+            cr__sliding_fetch_some(&next);
+            if (p->layout.in_place && s == part->sliver) {
+                cr__sliding_fetch x = cr__sliding_fetch_of(
+                    (const float *)(const void *)(t.x + at[0]) +
+                        3 * threes * p->layout.channel,
+                    p->layout.channel, i + 1 < part->tile + part->tiles ? k * 4 : 0,
+                    3 * threes, 1);
+                cr__sliding_fetch_some(&x);
             }
             t.sums = sums_of(p, part->group, s) + i * threes * 3 * width;
             p->kernel->weights[vectors - 1](&t);
@@ -237,17 +264,17 @@ static void run_block(const weight_plan *p, const weight_part *part,
 /* The sums' places in the result. */
 CR__COLD static void give_sums(const weight_plan *p, const weight_part *part)
 {
+    const cr__sliding *d = p->d;
     const int threes = p->kernel->threes;
-    const int64_t row = p->d->channels * p->taps, apart = p->kind == BY_CHANNEL ? p->taps
-                                                          : p->kind == BY_LINE
-                                                              ? p->d->dims[1].taps
-                                                              : 1;
+    const int64_t apart = p->kind == BY_CHANNEL ? d->w_channel
+                          : p->kind == BY_LINE  ? d->dims[1].taps
+                                                : 1;
     for (int64_t s = part->sliver; s < part->sliver + part->slivers; s++) {
         const int64_t lanes = lanes_of(p, s), width = lanes > p->kernel->lanes
                                                           ? 2 * p->kernel->lanes
                                                           : p->kernel->lanes;
-        float *to = (float *)p->d->result +
-                    (part->group * p->d->rows + s * 2 * p->kernel->lanes) * row;
+        float *to = (float *)d->result + part->group * d->w_group +
+                    s * 2 * p->kernel->lanes * d->w_row;
         for (int64_t i = part->tile * threes; i < (part->tile + part->tiles) * threes;
              i++) {
             const three of = three_of(p, i);
@@ -256,7 +283,7 @@ CR__COLD static void give_sums(const weight_plan *p, const weight_part *part)
                 break;
             for (int64_t j = of.seen; j < 3; j++)
                 for (int64_t lane = 0; lane < lanes; lane++)
-                    to[lane * row + of.channel * p->taps + of.tap + j * apart] =
+                    to[lane * d->w_row + of.channel * d->w_channel + of.tap + j * apart] =
                         from[j * width + lane];
         }
     }

@@ -1,15 +1,15 @@
-/* Reductions of columns at the end of maps and of row programs: values have the bits that eager
- * mode gives them, for any number of threads; where rows are short, long, or more than a block;
- * and where sums have to be computed again, since they overflow, or vanish as squares. */
+/* Reductions of columns at the end of maps and of row programs, and row programs whose rows are
+ * channels: values have the bits that eager mode gives them, for any number of threads; where rows
+ * are short, long, or more than a block; and where sums have to be computed again, since they
+ * overflow, or vanish as squares. */
 #include "tap.h"
 #include <chainrule.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct size {
-    int64_t rows, columns;
-} size;
+/* Rows and columns; or images and channels, of so many by so many elements. */
+typedef int64_t size[4];
 
 static const size sizes[] = {
     { 0, 8 },    { 1, 7 },     { 2, 2 },    { 3, 33 },   { 5, 31 },   { 7, 127 },
@@ -25,27 +25,25 @@ static const double odd[][2] = {
 #define RESULTS 12
 
 /* Elements times `by` in the first of every five columns, and in the first row. */
-static cr_tensor *make_input(cr_ctx *ctx, const size *s, cr_dtype dtype, double by)
+static cr_tensor *make_input(cr_ctx *ctx, const int64_t *s, cr_dtype dtype, double by)
 {
-    cr_tensor *place = cr_arange(ctx, 0, (double)s->columns, 1);
+    cr_tensor *place = cr_arange(ctx, 0, (double)s[1], 1);
     cr_tensor *first = cr_eq(cr_sub(place, cr_mul(cr_floor(cr_mul(place, 0.2)), 5)), 0);
-    cr_tensor *x = cr_randn(ctx, CR_DIMS(s->rows, s->columns), .dtype = dtype);
+    cr_tensor *x = cr_randn(ctx, CR_DIMS(s[0], s[1]), .dtype = dtype);
     return cr_where(first, cr_mul(x, by), x);
 }
 
-static void make_results(cr_ctx *ctx, const size *s, cr_dtype dtype, double by,
+static void make_columns(cr_ctx *ctx, const int64_t *s, cr_dtype dtype, double by,
                          cr_tensor *results[RESULTS])
 {
     cr_tensor *x = cr_requires_grad(make_input(ctx, s, dtype, by));
-    cr_tensor *weight =
-        cr_requires_grad(cr_randn(ctx, CR_DIMS(s->columns), .dtype = dtype));
-    cr_tensor *bias =
-        cr_requires_grad(cr_randn(ctx, CR_DIMS(s->columns), .dtype = dtype));
-    cr_tensor *c = cr_randn(ctx, CR_DIMS(s->rows, s->columns), .dtype = dtype);
+    cr_tensor *weight = cr_requires_grad(cr_randn(ctx, CR_DIMS(s[1]), .dtype = dtype));
+    cr_tensor *bias = cr_requires_grad(cr_randn(ctx, CR_DIMS(s[1]), .dtype = dtype));
+    cr_tensor *c = cr_randn(ctx, CR_DIMS(s[0], s[1]), .dtype = dtype);
     int n = 0;
     cr_eval(x, weight, bias, c);
     /* a whole norm, and its weights' gradients; everything is summed up too */
-    cr_tensor *y = cr_layer_norm(x, CR_DIMS(s->columns), weight, bias);
+    cr_tensor *y = cr_layer_norm(x, CR_DIMS(s[1]), weight, bias);
     cr_tensor *loss = cr_sum(cr_mul(y, c));
     cr_backward(loss);
     results[n++] = loss;
@@ -67,15 +65,50 @@ static void make_results(cr_ctx *ctx, const size *s, cr_dtype dtype, double by,
     results[n++] = cr_sum(cr_exp(cr_neg(cr_abs(cr_t(x)))), 1);
 }
 
+/* What depends on a channel is the first of every five's. */
+static void make_channels(cr_ctx *ctx, const int64_t *s, cr_dtype dtype, double by,
+                          cr_tensor *results[RESULTS])
+{
+    const cr_dims dims = CR_DIMS(s[0], s[1], s[2], s[3]), one = CR_DIMS(s[1], 1, 1),
+                  kept = CR_DIMS(0, 2, 3);
+    const size flat = { 1, s[1] };
+    cr_tensor *odd_ones = cr_reshape(make_input(ctx, flat, dtype, by), one);
+    cr_tensor *x =
+        cr_requires_grad(cr_mul(cr_randn(ctx, dims, .dtype = dtype), odd_ones));
+    cr_tensor *weight = cr_requires_grad(cr_randn(ctx, CR_DIMS(s[1]), .dtype = dtype));
+    cr_tensor *bias = cr_requires_grad(cr_randn(ctx, CR_DIMS(s[1]), .dtype = dtype));
+    cr_tensor *c = cr_randn(ctx, dims, .dtype = dtype);
+    int n = 0;
+    cr_eval(x, weight, bias, c);
+    cr_tensor *y = cr_batch_norm(x, NULL, NULL, weight, bias, true, 0.1);
+    cr_tensor *loss = cr_sum(cr_mul(cr_relu(y), c));
+    cr_backward(loss);
+    results[n++] = loss;
+    results[n++] = cr_grad(x);
+    results[n++] = cr_grad(weight);
+    results[n++] = cr_grad(bias);
+    /* maps alone, of which some stay; what is made of channels' values; other channels */
+    cr_tensor *maps = cr_mul(cr_tanh(x), c);
+    results[n++] = cr_sum(maps, kept);
+    results[n++] = maps;
+    cr_tensor *mean = cr_mean(cr_mul(x, c), kept, .keepdim = true);
+    results[n++] = cr_add(cr_mul(mean, 0.1), cr_reshape(cr_exp(weight), one));
+    results[n++] = cr_sub(cr_neg(cr_mul(x, c)), mean);
+    results[n++] = cr_vector_norm(cr_mul(x, c), kept);
+    results[n++] = cr_sub(x, cr_sum(cr_abs(x), CR_DIMS(0, 1), .keepdim = true));
+    results[n++] = cr_mul(c, cr_amax(cr_add(x, c), CR_DIMS(2, 3), .keepdim = true));
+    results[n++] = cr_sum(cr_mul(x, mean), CR_DIMS(1));
+}
+
 /* They, one behind the other, any NaN as the same. */
-static char *compute(const size *s, cr_dtype dtype, double by, bool eager, int threads,
+static char *compute(const int64_t *s, cr_dtype dtype, double by, bool eager, int threads,
                      size_t *bytes)
 {
     cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager, .threads = threads });
     cr_tensor *results[RESULTS], *one[RESULTS];
     char *out = NULL;
     cr_seed(ctx, 11);
-    make_results(ctx, s, dtype, by, results);
+    (s[2] ? make_channels : make_columns)(ctx, s, dtype, by, results);
     *bytes = 0;
     for (int i = 0; i < RESULTS; i++)
         one[i] = cr_where(cr_isnan(results[i]), NAN, results[i]);
@@ -98,7 +131,7 @@ static char *compute(const size *s, cr_dtype dtype, double by, bool eager, int t
     return out;
 }
 
-static bool same_as_eager(const size *s, cr_dtype dtype, double by)
+static bool same_as_eager(const int64_t *s, cr_dtype dtype, double by)
 {
     static const int threads[] = { 1, 2, 7 };
     size_t bytes, n;
@@ -111,7 +144,8 @@ static bool same_as_eager(const size *s, cr_dtype dtype, double by)
     }
     free(expected);
     if (!same)
-        diag("%d rows, %d columns, times %g", (int)s->rows, (int)s->columns, by);
+        diag("%d rows, %d columns of %d, times %g", (int)s[0], (int)s[1],
+             (int)(s[2] * s[3]), by);
     return same;
 }
 
@@ -123,8 +157,8 @@ int main(void)
             const double by = odd[o][dtypes[d] == CR_F64];
             bool same = true;
             for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-                same = same_as_eager(&sizes[i], dtypes[d], by) && same;
-            ok(same, "columns of %s, some times %g, as in eager mode",
+                same = same_as_eager(sizes[i], dtypes[d], by) && same;
+            ok(same, "columns and channels of %s, some times %g, as in eager mode",
                cr_dtype_name(dtypes[d]), by);
         }
     return done_testing();

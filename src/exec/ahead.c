@@ -4,9 +4,10 @@
  * with pauses. */
 #include "program.h"
 
-/* Fetched at a time, at most. */
-#define AHEAD_BYTES ((int64_t)256 << 10)
-#define LINE        64
+/* Fetched at a time, at most; of channels, which are read several times. */
+#define AHEAD_BYTES   ((int64_t)256 << 10)
+#define CHANNEL_AHEAD ((int64_t)512 << 10)
+#define LINE          64
 
 /* All that is in memory, if it may be in the second level already. */
 #define NEAR_BYTES ((int64_t)512 << 10)
@@ -30,7 +31,10 @@ void cr__ahead_find(cr__ahead *ahead, const cr__program *p, int64_t elements,
                     int64_t instructions)
 {
     int64_t each = 0;
-    *ahead = (cr__ahead){ .numel = p->numel, .is_near = !p->group->length };
+    *ahead = (cr__ahead){ .numel = p->numel,
+                          .is_near = !p->group->length,
+                          .runs = p->run ? p->row / p->run : 1,
+                          .apart = p->run * p->rows };
     for (int i = 0; i < p->n_regs && ahead->n < CR__AHEAD; i++) {
         const cr__reg *reg = &p->regs[i];
         int known = ahead->n;
@@ -42,7 +46,8 @@ void cr__ahead_find(cr__ahead *ahead, const cr__program *p, int64_t elements,
         each += reg->size;
     }
     const int64_t bytes = elements * each;
-    if (bytes > AHEAD_BYTES || p->numel * each < NEAR_BYTES || instructions == 0)
+    if (bytes > (p->run ? CHANNEL_AHEAD : AHEAD_BYTES) || p->numel * each < NEAR_BYTES ||
+        instructions == 0)
         ahead->n = 0;
     else
         ahead->lines = (int)((bytes / LINE - 1) / instructions) + 1;
@@ -51,6 +56,7 @@ void cr__ahead_find(cr__ahead *ahead, const cr__program *p, int64_t elements,
 void cr__ahead_begin(cr__ahead *ahead, int64_t start, int64_t n)
 {
     ahead->at = 0;
+    ahead->left = ahead->runs;
     ahead->line = ahead->end = NULL;
     ahead->start = start;
     ahead->elements = n < ahead->numel - start ? n : ahead->numel - start;
@@ -60,7 +66,12 @@ void cr__ahead_fetch(cr__ahead *ahead)
 {
     for (int i = 0; i < ahead->lines; i++, ahead->line += LINE) {
         if (ahead->line >= ahead->end) {
-            if (ahead->at == ahead->n || ahead->elements == 0)
+            if (ahead->at == ahead->n) {
+                ahead->at = 0;
+                ahead->start += ahead->apart;
+                ahead->left--;
+            }
+            if (ahead->left <= 0 || ahead->elements <= 0 || ahead->n == 0)
                 return;
             const cr__reg *reg = ahead->regs[ahead->at++];
             ahead->line = reg->data + ahead->start * reg->size;

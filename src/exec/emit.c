@@ -29,8 +29,9 @@ static char *carve(char **at, size_t bytes)
 /* Of one reduction of everything; and of all of columns, for each byte of their elements. */
 static size_t block_bytes(const cr__group *group)
 {
+    const size_t lanes = group->run != group->length ? 1 + CR__LANES : 1;
     const size_t bytes = (size_t)cr__row_blocks(group->shape->numel) * CR__ACCUMULATOR;
-    return (bytes + 63) / 64 * 64;
+    return (lanes * bytes + 63) / 64 * 64;
 }
 
 static size_t column_bytes(const cr__group *group)
@@ -61,6 +62,7 @@ static size_t divide(cr__program *p, char **at, const cr__group *group)
                                                                    sizeof *p->reductions);
         p->blocks = carve(at, group->of_all * block_bytes(group) +
                                   group->column_bytes * column_bytes(group));
+        p->buffers = carve(at, group->buffer_bytes);
     }
     return (size_t)(*at - begin);
 }
@@ -391,8 +393,9 @@ static size_t temp_bytes(const cr__program *p, int64_t tile)
 static void choose_tile(cr__program *p)
 {
     p->tile = TILE;
-    if (p->group->root) {
-        int64_t length = p->numel / p->plan->units[p->group->root - 1].shape->numel;
+    const cr__unit *root = p->group->root ? &p->plan->units[p->group->root - 1] : NULL;
+    if (root && root->run == p->numel / root->shape->numel) {
+        const int64_t length = root->run;
         while (length <= CR__BLOCK && p->tile < length &&
                temp_bytes(p, 2 * p->tile) <= ROW_BYTES)
             p->tile *= 2;
@@ -413,7 +416,10 @@ static void choose_rows(cr__program *p)
     const int64_t size = p->temp_size ? p->temp_size : 4;
     p->batch = 1;
     choose_tile(p);
-    if (p->is_short) {
+    if (p->run) {
+        const int64_t pieces = (p->run - 1) / p->tile + 1;
+        p->tile = ((p->run - 1) / pieces / 32 + 1) * 32;
+    } else if (p->is_short) {
         int64_t bytes = 8 * p->row;
         p->batch = fewer(AT_ONCE / p->row, MOST_ROWS);
         p->batch = fewer(p->batch, (int64_t)VALUE_BYTES / (8 * (p->n_values + 1)));
@@ -431,7 +437,8 @@ static void choose_rows(cr__program *p)
 /* Buffers, blocks, values of rows, accumulators, temporaries. */
 static void place_registers(cr__program *p)
 {
-    const size_t blocks = (size_t)p->n_buffers * cr__buffer_bytes(p);
+    const size_t buffers = (size_t)p->n_buffers * cr__buffer_bytes(p);
+    const size_t blocks = p->run ? 0 : buffers;
     const size_t values = blocks + (size_t)p->n_blocks * CR__BLOCK_BYTES;
     const size_t value = (size_t)(8 * p->batch + 63) / 64 * 64;
     const size_t accs = values + (size_t)p->n_values * value;
@@ -439,6 +446,8 @@ static void place_registers(cr__program *p)
     const size_t temps = accs + (size_t)p->n_reductions * acc;
     const size_t temp = (size_t)(p->tile * (p->temp_size ? p->temp_size : 4));
     CR__ASSERT(temps + temp * (size_t)p->n_temps <= CR__SCRATCH_BYTES);
+    CR__ASSERT(!p->run || buffers * (size_t)cr__team_size(p->plan->ctx->team) <=
+                              p->group->buffer_bytes);
     for (int i = 0; i < p->n_reductions; i++) {
         p->reductions[i].acc = accs + (size_t)i * acc;
         p->reductions[i].tree = p->reductions[i].acc + CR__LANES * CR__ACCUMULATOR;
@@ -494,7 +503,8 @@ void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memo
                  : group->length ? group->length
                                  : CR__BLOCK;
         p->rows = (numel - 1) / p->row + 1;
-        p->is_short = p->row < CR__SHORT_ROW;
+        p->run = group->run != group->length ? group->run : 0;
+        p->is_short = p->row < CR__SHORT_ROW && !p->run;
         emit_rows(p);
         choose_rows(p);
     }

@@ -97,6 +97,9 @@ typedef struct cr__unit {
     uint32_t next; /* of its group, in order of creation: place plus 1 */
     uint32_t slot; /* where it is stored: place plus 1; 0: in the node, or nowhere */
     uint32_t last; /* how many groups have run when it has been read for the last time */
+    uint32_t
+        run; /* elements of a row that lie one after the other: of a reduction over rows, or
+                      as its first reader takes a map of rows' values */
     uint16_t place, reg; /* in the program of its group: emit.c */
     uint8_t kind, dtype;
     uint16_t flags;
@@ -114,9 +117,9 @@ typedef struct cr__unit {
  *   reads and that all others are for: reducer.c asks for its elements, tile by tile;
  * - a row program, if it has `reductions` or `length`: maps of one shape, which is the domain,
  *   and any number of reductions, over its rows of `length`, over its columns, as many as a row
- *   has elements, or over all of it; and maps of the rows' values. It runs row by row, and a row
- *   level by level: a unit's level is that of its operands in the group, and one more behind a
- *   reduction over rows. There is no root. */
+ *   has elements, or over all of it; and maps of the rows' values. Rows may be channels. It runs
+ *   row by row, and a row level by level: a unit's level is that of its operands in the group, and
+ *   one more behind a reduction over rows. There is no root. */
 typedef struct cr__group {
     const cr__shape *shape; /* of the maps, or what the reduction is of; NULL: no maps */
     uint32_t root;          /* the unit that has code of its own: place plus 1, or 0 */
@@ -128,6 +131,9 @@ typedef struct cr__group {
     uint32_t next;   /* the next of those that wait for the same; 0: none. Before: what it
                         waits for */
     uint32_t length; /* of rows that have values; 0: none have */
+    uint32_t run; /* of a row, elements that lie one after the other: all, unless rows are
+                              channels, of which there is a run in each image */
+    size_t buffer_bytes;   /* of such rows, which all threads have */
     uint32_t columns;      /* that are reduced; 0: none are */
     uint16_t column_bytes; /* of elements, one of each reduction of columns */
     uint16_t reductions;   /* that are not the root; */
@@ -215,6 +221,10 @@ typedef struct cr__plan {
 /* Row buffers of a worker, at most: what one level makes and another reads. */
 #define CR__ROW_BYTES ((size_t)192 << 10)
 
+/* Maps of a channel, at most; and its shortest run that is worth a program's calls. */
+#define CR__CHANNEL_BYTES ((size_t)2 << 20)
+#define CR__SHORT_RUN     64
+
 /* The accumulators of columns, at most, of CR__BLOCK rows. */
 #define CR__COLUMN_BYTES ((size_t)512 << 10)
 
@@ -301,8 +311,9 @@ bool cr__look_at_known(cr_ctx *ctx, cr_tensor *const *targets, size_t n);
 
 /* ---- what they ask ---- */
 
-/* Whether the look repeats each of numel elements for a row, in order. */
-bool cr__looks_by_rows(const cr__look *look, int64_t numel);
+/* The run, if the look repeats each of numel elements for a row, in order, or for a channel; else
+ * 0. */
+int64_t cr__looks_by_rows(const cr__look *look, int64_t numel);
 
 CR__INLINE size_t cr__unit_bytes(const cr__unit *unit)
 {
@@ -427,8 +438,8 @@ CR__INLINE void cr__find_use(const cr__plan *plan, const cr_tensor *x, uint32_t 
 cr__strided cr__operand_of(const cr__plan *plan, const cr__unit *unit, int k);
 
 /* Whether a reduction may be in a group of maps: over the innermost dims, or, being of floats,
- * *across them. */
-bool cr__reduces_maps(const cr_tensor *x, bool *across);
+ * over all but channels, with *run innermost elements of each; or over columns, *run being 0. */
+bool cr__reduces_maps(const cr_tensor *x, int64_t *run);
 
 /* Whether it is the mean of integers, which is no sum that ends. */
 bool cr__means_integers(const cr_tensor *x);

@@ -17,8 +17,9 @@
  * have all of them at once, where added in portions they die early. */
 #define MAX_READS 8
 
-/* A reduction is put where the maps that it reduces read what others do, so many deep. */
-#define REDUCED_DEPTH 3
+/* A reduction, or a map of rows' values, is put where the maps that make its operand read what
+ * others do, so many deep. */
+#define READ_DEPTH 3
 
 /* Reductions of one program. */
 #define MAX_REDUCTIONS 16
@@ -66,26 +67,29 @@ static void note_reader(fusion *f, const void *value, uint32_t group)
     f->readers[i].group = group;
 }
 
-bool cr__looks_by_rows(const cr__look *look, int64_t numel)
+int64_t cr__looks_by_rows(const cr__look *look, int64_t numel)
 {
     const cr__layout *x = &look->layout;
     int d = x->ndim;
-    int64_t stride = 1;
+    int64_t stride = 1, run = 1;
     while (d > 0 && (x->strides[d - 1] == 0 || x->dims[d - 1] == 1))
-        d--;
+        run *= x->dims[--d];
     while (d > 0 && (x->strides[d - 1] == stride || x->dims[d - 1] == 1))
         stride *= x->dims[--d];
-    return d == 0 && x->offset == 0 && stride == numel && numel > 1;
+    while (d > 0 && (x->strides[d - 1] == 0 || x->dims[d - 1] == 1))
+        d--;
+    return d == 0 && x->offset == 0 && stride == numel && numel > 1 ? run : 0;
 }
 
 /* Whether the reader, in a group of that kind, takes the unit element by element, and for
- * what. */
+ * what, and, if for a row's value, of which run. */
 static bool takes(const cr__plan *plan, const cr__group *group, const cr__unit *reader,
-                  const cr__use *use, cr__role *role)
+                  const cr__use *use, cr__role *role, int64_t *run)
 {
     const cr__unit *unit = &plan->units[use->unit];
     const cr__look *look = cr__use_look(plan, use);
     *role = reader->kind == CR__UNIT_MAP && reader->role == CR__ROW ? CR__ROW : CR__EACH;
+    *run = *role == CR__ROW ? reader->run : 0;
     if (!group->shape || reader->kind == CR__UNIT_CONTRACT)
         return false;
     if (!look)
@@ -95,7 +99,8 @@ static bool takes(const cr__plan *plan, const cr__group *group, const cr__unit *
     if (cr__uses_each(plan, use))
         return true;
     *role = CR__ROW;
-    return reader->kind == CR__UNIT_MAP && cr__looks_by_rows(look, unit->shape->numel);
+    *run = cr__looks_by_rows(look, unit->shape->numel);
+    return reader->kind == CR__UNIT_MAP && *run;
 }
 
 /* A row's value, or a column's. */
@@ -111,6 +116,7 @@ static void read_by(fusion *f, const cr__unit *reader, const cr__use *use, uint3
     cr__unit *unit = &plan->units[use->unit];
     const void *found = found_value(plan, use);
     cr__role role;
+    int64_t run;
     if (found && !use->look &&
         (reader->shape->numel > 1 || reader->kind == CR__UNIT_REDUCE))
         note_reader(f, found, group);
@@ -118,17 +124,18 @@ static void read_by(fusion *f, const cr__unit *reader, const cr__use *use, uint3
         return;
     plan->groups[group].reads += unit->kind != CR__UNIT_MAP && unit->shape->numel > 1 &&
                                  !is_smaller(unit, plan->groups[group].shape);
-    bool direct = takes(plan, &plan->groups[group], reader, use, &role);
+    bool direct = takes(plan, &plan->groups[group], reader, use, &role, &run);
     if (unit->group && group != unit->group)
         unit->flags |= CR__STORED | CR__READ_BY_OTHERS;
     if (group > unit->group) {
         unit->flags &= (uint16_t)~CR__INDIRECT;
         unit->group = group;
         unit->role = (uint8_t)role;
+        unit->run = unit->kind == CR__UNIT_MAP ? (uint32_t)run : unit->run;
     }
     if (!direct)
         unit->flags |= CR__STORED;
-    if (group == unit->group && (!direct || unit->role != role))
+    if (group == unit->group && (!direct || unit->role != role || unit->run != run))
         unit->flags |= CR__INDIRECT;
 }
 
@@ -138,7 +145,7 @@ static void read_by(fusion *f, const cr__unit *reader, const cr__use *use, uint3
 typedef struct joining {
     cr__role role;       /* of the unit */
     bool by_rows;        /* it becomes a row program */
-    int64_t length;      /* of its rows, */
+    int64_t length, run; /* of its rows, */
     int64_t columns;     /* and of such that are reduced to one; */
     size_t column_bytes; /* of elements of all such reductions */
     bool of_all, crosses;
@@ -154,14 +161,30 @@ static bool splits(int64_t length, int64_t numel)
 }
 
 /* The length of rows that the unit has one value for each of; false: the group has others. */
-static bool finds_rows(const cr__group *group, const cr__unit *unit, int64_t *length)
+static bool finds_rows(const cr__group *group, const cr__unit *unit, joining *to)
 {
     const int64_t n = unit->shape->numel, all = group->shape->numel, found = all / n;
     if (n * found != all || found < 2 || found > CR__LONG_ROW ||
-        (*length && *length != found))
+        (to->length && (to->length != found || to->run != unit->run)))
         return false;
-    *length = found;
+    to->length = found;
+    to->run = unit->run;
     return true;
+}
+
+/* Whether channels can be the rows, shared by threads; where everything is reduced, so many that
+ * their runs are whole blocks of it. */
+static bool finds_channels(const cr__group *group, const joining *to, size_t width)
+{
+    const int64_t numel = group->shape->numel, channels = numel / to->length;
+    const int64_t shares =
+        to->of_all && to->run < CR__BLOCK ? channels * to->run / CR__BLOCK : channels;
+    if (to->columns || to->run < CR__SHORT_RUN ||
+        width * (size_t)to->length > CR__CHANNEL_BYTES ||
+        (shares < 8 && numel > 16 * CR__BLOCK))
+        return false;
+    return !to->of_all || (channels * to->run % CR__BLOCK == 0 &&
+                           (to->run % CR__BLOCK == 0 || CR__BLOCK % to->run == 0));
 }
 
 static size_t register_size(const cr__unit *unit)
@@ -218,10 +241,10 @@ static bool awaits_product(const cr__plan *plan, const cr__group *group)
     return found;
 }
 
-/* Whether the unit can be computed in the group, which reads it as it is, or not at all; and
- * what becomes of the group then. */
+/* Whether the unit can be computed in the group, which reads it as it is, or not at all: then a
+ * map is to have that role; and what becomes of the group. */
 static bool fits_group(const cr__plan *plan, const cr__unit *unit, uint32_t g,
-                       joining *to)
+                       cr__role as, joining *to)
 {
     const cr__group *group = &plan->groups[g];
     const cr__unit *root = group->root ? &plan->units[group->root - 1] : NULL;
@@ -235,8 +258,9 @@ static bool fits_group(const cr__plan *plan, const cr__unit *unit, uint32_t g,
         return false;
     *to = (joining){ .role = reduces   ? reduction_role(unit)
                              : is_read ? (cr__role)unit->role
-                                       : CR__EACH,
+                                       : as,
                      .length = group->length,
+                     .run = group->run,
                      .columns = group->columns,
                      .column_bytes = group->column_bytes,
                      .of_all = group->of_all,
@@ -255,16 +279,18 @@ static bool fits_group(const cr__plan *plan, const cr__unit *unit, uint32_t g,
     if (root && to->by_rows) {
         const cr__role role = reduction_role(root);
         to->of_all |= role == CR__ALL;
-        if ((role == CR__ROW && !finds_rows(group, root, &to->length)) ||
+        if ((role == CR__ROW && !finds_rows(group, root, to)) ||
             (role == CR__COLUMN && !finds_columns(root, to)))
             return false;
     }
     to->of_all |= to->role == CR__ALL;
-    if ((to->role == CR__ROW && !finds_rows(group, unit, &to->length)) ||
+    if ((to->role == CR__ROW && !finds_rows(group, unit, to)) ||
         (to->role == CR__COLUMN && !finds_columns(unit, to)))
         return false;
     to->crosses |= to->role == CR__ROW && is_read;
     const size_t width = group->width + (to->role == CR__EACH ? register_size(unit) : 0);
+    if (to->length && to->run != to->length)
+        return finds_channels(group, to, width);
     if (to->crosses && width * (size_t)to->length > CR__ROW_BYTES)
         return false;
     if (!to->columns)
@@ -294,6 +320,7 @@ static uint32_t join_group(cr__plan *plan, cr__unit *unit, uint32_t g, const joi
     if (to->by_rows && group->root)
         make_row_program(plan, group);
     group->length = (uint32_t)to->length;
+    group->run = (uint32_t)to->run;
     group->crosses = to->crosses;
     group->columns = (uint32_t)to->columns;
     group->column_bytes = (uint16_t)to->column_bytes;
@@ -332,7 +359,7 @@ static uint32_t join_reader(fusion *f, cr__unit *unit)
 {
     joining to;
     if (!unit->group || unit->flags & CR__INDIRECT ||
-        !fits_group(f->plan, unit, unit->group, &to))
+        !fits_group(f->plan, unit, unit->group, CR__EACH, &to))
         return 0;
     return join_group(f->plan, unit, unit->group, &to);
 }
@@ -365,23 +392,33 @@ static uint32_t reading_group(const fusion *f, const cr__use *use)
     return use->kind == CR__USE_UNIT ? plan->units[use->unit].group : 0;
 }
 
-/* A group that reads the unit's operand, and runs as early as its readers. */
-static uint32_t join_by(fusion *f, cr__unit *unit, const cr__use *use)
+/* A group that reads the unit's operand, or what that is made of, and runs as early as its
+ * readers. Maps of what are rows' values there are such themselves. */
+static uint32_t join_by(fusion *f, cr__unit *unit, const cr__use *use, bool direct)
 {
     joining to;
-    uint32_t g = use->look ? 0 : reading_group(f, use);
-    if (!g || g <= unit->group || !fits_group(f->plan, unit, g, &to))
+    const cr__unit *read = &f->plan->units[use->unit];
+    const cr__look *look = cr__use_look(f->plan, use);
+    const bool of_rows = unit->kind == CR__UNIT_MAP && use->kind == CR__USE_UNIT &&
+                         read->role == CR__ROW && !(read->flags & CR__INDIRECT) &&
+                         read->shape->numel == unit->shape->numel;
+    uint32_t g = look && !(of_rows && look->whole) ? 0 : reading_group(f, use);
+    if (!g || g <= unit->group || !(direct || of_rows || unit->kind == CR__UNIT_REDUCE))
+        return 0;
+    if (of_rows)
+        unit->run = read->run;
+    if (!fits_group(f->plan, unit, g, of_rows ? CR__ROW : CR__EACH, &to))
         return 0;
     return join_group(f->plan, unit, g, &to);
 }
 
-/* The same of an operand of `of`, or of the maps that make that, so many deep. */
+/* By an operand of `of`, or of the maps that make that, so many deep. */
 static uint32_t join_by_maps(fusion *f, cr__unit *unit, const cr__unit *of, int deep)
 {
     const cr__use *uses = &f->plan->uses[of->uses];
     uint32_t g = 0;
     for (uint32_t k = 0; k < of->n_uses && !g; k++)
-        g = join_by(f, unit, &uses[k]);
+        g = join_by(f, unit, &uses[k], of == unit);
     for (uint32_t k = 0; k < of->n_uses && !g && deep; k++) {
         const cr__unit *made = &f->plan->units[uses[k].unit];
         if (uses[k].kind == CR__USE_UNIT && !uses[k].look && made->kind == CR__UNIT_MAP)
@@ -396,7 +433,8 @@ static uint32_t join_sibling(fusion *f, cr__unit *unit)
     const bool reduces = unit->kind == CR__UNIT_REDUCE && unit->inner;
     if (unit->shape->numel == 1 && !reduces)
         return 0;
-    return join_by_maps(f, unit, unit, reduces ? REDUCED_DEPTH : 0);
+    return join_by_maps(f, unit, unit,
+                        unit->kind == CR__UNIT_MAP || reduces ? READ_DEPTH : 0);
 }
 
 static uint32_t (*const rules[])(fusion *, cr__unit *) = { join_reader, lead_reader,
@@ -482,6 +520,27 @@ static void sort_by_levels(cr__plan *plan, cr__group *group, int levels)
     *link = 0;
 }
 
+/* What the units of a row of channels have that others read in later levels. */
+static void find_buffers(cr__plan *plan, cr__group *group)
+{
+    size_t n = 0, size = 0;
+    for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
+        plan->units[at - 1].place = 0;
+    for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
+        for (uint32_t k = 0; k < plan->units[at - 1].n_uses; k++) {
+            const cr__unit *unit = &plan->units[at - 1];
+            cr__unit *made = made_inside(plan, unit, &plan->uses[unit->uses + k]);
+            if (!made || made->role != CR__EACH || made->level == unit->level ||
+                made->place)
+                continue;
+            made->place = 1;
+            size = register_size(made) > size ? register_size(made) : size;
+            n++;
+        }
+    group->buffer_bytes = n * ((group->length * size + 63) / 64 * 64) *
+                          (size_t)cr__team_size(plan->ctx->team);
+}
+
 bool cr__fuse(cr__plan *plan)
 {
     fusion f = { .plan = plan };
@@ -489,8 +548,12 @@ bool cr__fuse(cr__plan *plan)
     for (uint32_t i = plan->n_units; i-- > plan->n_old;)
         if (!place_unit(&f, &plan->units[i]))
             return false;
-    for (uint32_t g = 1; g < plan->n_groups; g++)
-        if (cr__is_row_program(&plan->groups[g]))
-            sort_by_levels(plan, &plan->groups[g], find_levels(plan, &plan->groups[g]));
+    for (uint32_t g = 1; g < plan->n_groups; g++) {
+        cr__group *group = &plan->groups[g];
+        if (cr__is_row_program(group))
+            sort_by_levels(plan, group, find_levels(plan, group));
+        if (group->run != group->length)
+            find_buffers(plan, group);
+    }
     return true;
 }

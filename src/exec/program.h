@@ -122,7 +122,9 @@ typedef struct cr__program {
     bool *nonfinite; /* where it is noted that something is not */
 
     /* Of row programs: */
-    int64_t row, rows; /* the length of rows, the last one's may be less; how many */
+    int64_t row, rows; /* the length of rows, the last one's may be less; how many; */
+    int64_t run;       /* and if they are channels, of a run; else 0 */
+    char *buffers;     /* of channels, each worker's */
     int64_t batch;     /* rows at a time: 1, unless they are short */
     cr__level *levels;
     cr__row_reduction *reductions;
@@ -253,6 +255,8 @@ typedef struct cr__ahead {
     int n, lines; /* with each instruction */
     bool is_near;
     int64_t numel, start, elements;
+    int64_t runs, apart,
+        left;               /* of channels, one behind the other; those that are left */
     int at;                 /* the next register; of the one before */
     const char *line, *end; /* what is left */
 } cr__ahead;

@@ -24,7 +24,7 @@ bool cr__means_integers(const cr_tensor *x)
     return info->ending == CR__AS_MEAN && dtype != CR_F32 && dtype != CR_F64;
 }
 
-bool cr__reduces_maps(const cr_tensor *x, bool *across)
+bool cr__reduces_maps(const cr_tensor *x, int64_t *run)
 {
     const cr__reduce_info *info = x->op->internal;
     const cr_dims *dims = &((const cr__reduce_attrs *)x->attrs)->dim;
@@ -36,16 +36,19 @@ bool cr__reduces_maps(const cr_tensor *x, bool *across)
         return false;
     for (int i = 0; i < dims->n; i++)
         reduced[dims->v[i]] = true;
+    *run = 1;
     for (int d = 0; d < shape->ndim; d++) {
         if (shape->dims[d] == 1)
             continue;
         changes += last >= 0 && last != reduced[d];
+        *run = reduced[d] ? (last == 1 ? *run * shape->dims[d] : shape->dims[d]) : 0;
         last = reduced[d];
     }
-    *across = changes == 1 && !last;
-    if (*across && (info->ending == CR__AS_IT_IS || (dtype != CR_F32 && dtype != CR_F64)))
-        return false;
-    return changes <= 1;
+    *run = last == 1 || changes ? *run : 1;
+    if (changes == 0 || (changes == 1 && last))
+        return true;
+    return info->ending != CR__AS_IT_IS && (dtype == CR_F32 || dtype == CR_F64) &&
+           (changes == 1 || (changes == 2 && *run >= CR__SHORT_RUN));
 }
 
 /* The dims of a reduction's input with the kept ones first. */

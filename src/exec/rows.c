@@ -24,8 +24,9 @@ typedef struct row_job {
 struct cr__row_run {
     const row_job *job;
     const cr__program *p;
-    char *scratch;
+    char *scratch, *buffers;
     int64_t start, n, rows;        /* elements of the rows, and how many these are */
+    int64_t at;                    /* which of these it is at */
     const cr__row_reduction *redo; /* of rows: only it is computed, */
     cr__reduce_kernel kernel;      /* by that, */
     char redone[256 * 8];          /* to that */
@@ -44,14 +45,16 @@ void cr__row_step(cr__row_run *run)
 
 /* ---- reductions ---- */
 
-/* n elements, the first of which is `at` of `total`, to the block's accumulators; blocks that
- * end are put with the others. */
-static void add_to_blocks(const cr__reduce_kernel *k, char *acc, char *blocks,
-                          const char *x, int64_t at, int64_t n, int64_t total)
+/* n elements, the first of which is `at` of `total`, to the block's accumulators, which are
+ * `apart` of another's; blocks that end are put with the others. */
+static void add_to_blocks(const cr__reduce_kernel *k, char *accs, int64_t apart,
+                          char *blocks, const char *x, int64_t at, int64_t n,
+                          int64_t total)
 {
     const int64_t pitch = cr__row_blocks(total);
     for (int64_t some; n > 0; n -= some, at += some, x += some * k->size) {
         const int64_t in_block = at % CR__BLOCK;
+        char *acc = accs + at / CR__BLOCK * apart;
         some = lesser(n, CR__BLOCK - in_block);
         if (in_block == 0)
             cr__reduce_begin(k, acc, k->lanes);
@@ -101,7 +104,7 @@ static void join_row_blocks(const cr__reduce_kernel *k, char *blocks, int64_t to
 static bool at_once(const cr__row_run *run)
 {
     const cr__program *p = run->p;
-    return run->n <= p->tile && p->row <= CR__BLOCK &&
+    return !p->run && run->n <= p->tile && p->row <= CR__BLOCK &&
            (p->length >= p->row || p->length == p->numel);
 }
 
@@ -117,8 +120,12 @@ void cr__reduce_piece(cr__row_run *run, const cr__row_reduction *r, void *out,
         if (run->job->again && run->job->again != r)
             return;
         k = run->job->again ? &run->job->kernel : k;
-        if (r->role == CR__ALL)
-            add_to_blocks(k, acc, r->blocks, x, start, n, p->numel);
+        if (r->role == CR__ALL && p->run)
+            add_to_blocks(k, r->blocks + CR__ACCUMULATOR * cr__row_blocks(p->numel),
+                          k->lanes * k->parts * k->part_size, r->blocks, x, start, n,
+                          p->numel);
+        else if (r->role == CR__ALL)
+            add_to_blocks(k, acc, 0, r->blocks, x, start, n, p->numel);
         else
             add_to_columns(k, r->blocks, x, start, n, p->group->columns);
         return;
@@ -126,7 +133,7 @@ void cr__reduce_piece(cr__row_run *run, const cr__row_reduction *r, void *out,
     if (at_once(run))
         k->rows(k, run->redo ? run->redone : out, x, NULL, run->rows, p->row);
     else
-        add_to_blocks(k, acc, run->scratch + r->tree, x, start - run->start, n, p->row);
+        add_to_blocks(k, acc, 0, run->scratch + r->tree, x, run->at, n, p->row);
 }
 
 void cr__repeat(char *to, const char *element, size_t size, int64_t n)
@@ -160,7 +167,7 @@ static void place_rows(const cr__row_run *run, const cr__level *level, char **wh
         if (reg->kind == CR__REG_OF_VALUES)
             where[i] = reg->data + run->start / p->row * reg->size;
         else if (reg->kind == CR__REG_BUFFER)
-            where[i] = run->scratch + (uintptr_t)reg->data;
+            where[i] = run->buffers + (uintptr_t)reg->data;
     }
 }
 
@@ -174,8 +181,7 @@ static void place_piece(const cr__row_run *run, const cr__level *level, int64_t 
         if (reg->kind == CR__REG_BOUND)
             where[i] = reg->data + start * reg->size;
         else if (reg->kind == CR__REG_BUFFER)
-            where[i] =
-                run->scratch + (uintptr_t)reg->data + (start - run->start) * reg->size;
+            where[i] = run->buffers + (uintptr_t)reg->data + run->at * reg->size;
         else if (reg->kind == CR__REG_ROW)
             where[i] =
                 reg->data + (cr__offset_of(&p->outer[reg->outer], start / p->length) +
@@ -186,13 +192,25 @@ static void place_piece(const cr__row_run *run, const cr__level *level, int64_t 
 
 /* ---- levels ---- */
 
+/* Which of all elements is the i'th of the channel. */
+static int64_t element_of_channel(const cr__program *p, int64_t channel, int64_t i)
+{
+    return (i / p->run * p->rows + channel) * p->run + i % p->run;
+}
+
 static void run_tiles_of(cr__row_run *run, const cr__level *level, char **where)
 {
     const cr__program *p = run->p;
     if (level->code == level->row_code)
         return;
-    for (int64_t at = run->start, end = at + run->n, n; at < end; at += n) {
-        n = lesser(p->tile, end - at);
+    run->at = 0;
+    for (int64_t at, n; run->at < run->n; run->at += n) {
+        at = run->start + run->at;
+        n = lesser(p->tile, run->n - run->at);
+        if (p->run) {
+            n = lesser(n, p->run - run->at % p->run);
+            at = element_of_channel(p, run->start / p->row, run->at);
+        }
         if (p->length != p->numel)
             n = lesser(n, p->length - at % p->length);
         place_piece(run, level, at, where);
@@ -275,7 +293,10 @@ static void run_some(cr__row_run *run, int64_t row, int64_t end, char **where)
         run->start = row * p->row;
         run->rows = lesser(rows_at(p, run->start), end - row);
         run->n = lesser(run->rows * p->row, p->numel - run->start);
-        if (p->group->length)
+        if (p->run)
+            cr__ahead_begin(&run->ahead, (row + 1) * p->run,
+                            row + 1 < p->rows ? p->run : 0);
+        else if (p->group->length)
             cr__ahead_begin(&run->ahead, run->start + run->n, run->n);
         for (int i = 0; i < p->level; i++)
             run_level(run, &p->levels[i], where);
@@ -301,9 +322,12 @@ static void row_chunk(void *arg, int64_t chunk, int worker)
     cr__row_run run = { .job = job,
                         .p = p,
                         .scratch = cr__team_scratch(job->team, worker),
+                        .buffers = cr__team_scratch(job->team, worker),
                         .ahead = job->ahead };
     int64_t from, end;
     place_fixed(p, run.scratch, where);
+    if (p->run)
+        run.buffers = p->buffers + (size_t)(worker * p->n_buffers) * cr__buffer_bytes(p);
     if (!p->group->columns) {
         cr__part(p->rows, job->grain, chunk, job->chunks, &from, &end);
         run_some(&run, from, end, where);
@@ -320,7 +344,8 @@ static int64_t row_grain(const cr__program *p)
 {
     int64_t grain = 1;
     if (p->group->of_all)
-        for (int64_t row = p->row, blocks = CR__BLOCK; blocks > 1; blocks /= 2)
+        for (int64_t row = p->run ? p->run : p->row, blocks = CR__BLOCK; blocks > 1;
+             blocks /= 2)
             row % 2 ? (void)(grain *= 2) : (void)(row /= 2);
     while (grain < CR__PAD && grain * p->row < CR__BLOCK)
         grain *= 2;

@@ -100,9 +100,10 @@ static bool find_uses(cr__plan *plan, cr__unit *unit)
     if (is_map)
         return find_kernel(plan, unit, dtype ? dtype : (cr_dtype)unit->dtype);
     if (unit->kind == CR__UNIT_REDUCE) {
-        bool across = false;
-        unit->inner = cr__reduces_maps(x, &across) ? cr__input(x, 0)->shape : NULL;
-        unit->flags |= across ? CR__ACROSS : 0;
+        int64_t run = 0;
+        unit->inner = cr__reduces_maps(x, &run) ? cr__input(x, 0)->shape : NULL;
+        unit->flags |= unit->inner && run == 0 ? CR__ACROSS : 0;
+        unit->run = run < UINT32_MAX ? (uint32_t)run : UINT32_MAX;
     }
     if (unit->kind == CR__UNIT_OPAQUE)
         note_opaque(plan, unit);

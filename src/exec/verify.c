@@ -84,7 +84,7 @@ static void verify_inside(const cr__plan *plan, const cr__group *group,
         CR__ASSERT(!look || look->whole);
     } else {
         CR__ASSERT(made->level < unit->level);
-        CR__ASSERT(look && cr__looks_by_rows(look, made->shape->numel));
+        CR__ASSERT(look && cr__looks_by_rows(look, made->shape->numel) == group->run);
         CR__ASSERT(made->shape->numel * group->length == group->shape->numel);
     }
 }

@@ -165,10 +165,12 @@ static void expand_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
     cr_dims from = cr_shape(cr_input(out, 0)), to = cr_shape(out), repeated = CR_NO_DIMS;
     int lead = to.n - from.n;
     for (int i = 0; i < to.n; i++)
-        if (i < lead || from.v[i - lead] != to.v[i])
+        if (to.v[i] != 1 && (i < lead || from.v[i - lead] != to.v[i]))
             repeated.v[repeated.n++] = i;
     if (repeated.n)
         g = cr_sum(g, repeated, .keepdim = lead == 0);
+    else if (lead)
+        g = cr_add(g, 0); /* what the sum of one element is */
     down[0] = cr__dims_equal(cr_shape(g), from) ? g : cr_reshape(g, from);
 }
 

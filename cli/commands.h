@@ -10,11 +10,12 @@ int map_run(int n, char **words);
 int lesson_run(int n, char **words);
 int ops_run(int n, char **words);
 int plan_run(int n, char **words);
+int profile_run(int n, char **words);
 int graph_run(int n, char **words);
 int check_run(int n, char **words);
 
 extern const option flow_options[], theory_options[], map_options[], lesson_options[],
-    ops_options[];
+    ops_options[], profile_options[];
 
 /* What the commands take as arguments. */
 word_list ops_words, workload_words, theory_activation_words;

@@ -152,6 +152,17 @@ const command commands[] = {
       .help = "Without a name: the graphs. With names: the plan of a step, forward, "
               "backward and "
               "update, the first and, where it is another, the second." },
+    { .name = "profile",
+      .run = profile_run,
+      .doc = "where the time of a built-in graph's steps goes",
+      .arguments = "[NAME...]",
+      .words = workload_words,
+      .lists = true,
+      .options = { profile_options },
+      .help =
+          "Without a name: the graphs. With names: the time of each operation, and of "
+          "each line that recorded it, beside what the machine can do at most. Of "
+          "programs of your own CHAINRULE_PROFILE=1 in the environment tells the same." },
     { .name = "graph",
       .run = graph_run,
       .doc = "a built-in graph, forward and backward, for Graphviz",

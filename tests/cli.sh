@@ -40,7 +40,7 @@ says() {
 for word in help --help -h version --version -V; do
     check "chainrule $word" says "$program" "$word"
 done
-for command in flow "flow theory" "flow map" lesson ops plan graph check completion version help; do
+for command in flow "flow theory" "flow map" lesson ops plan profile graph check completion version help; do
     # shellcheck disable=SC2086 # commands of two words
     check "help $command" says "$program" help $command
     # shellcheck disable=SC2086
@@ -181,6 +181,11 @@ check "of a second step too" sh -c "'$program' plan mlp_small | grep -q 'The sec
 check "the same each time" sh -c "test \"\$('$program' plan mlp_small)\" = \"\$('$program' plan mlp_small)\""
 check "a plan of nothing known" fails 1 "$program" plan sofmax
 check "which is said" grep -q "chainrule plan lists all" "$work/err"
+
+check "chainrule profile" sh -c \
+    "'$program' profile tiny --steps 3 --trace '$work/trace.json' | grep -q 'by operation'"
+check "and writes a trace" grep -q traceEvents "$work/trace.json"
+check "a profile of nothing known" fails 1 "$program" profile sofmax
 
 "$program" ops | sed 's/ .*//' >"$work/names"
 # shellcheck disable=SC2046 # names are words

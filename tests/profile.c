@@ -100,6 +100,17 @@ static void convolve(cr_ctx *ctx)
     cr_eval(cr_conv2d(x, weight, NULL));
 }
 
+/* 2 heads, 300 queries of 64, each of the keys up to its own; forward and backward. */
+#define ATTENTION_FLOPS (2. * 2 * 300 * 301 / 2 * (2 + 5) * 64)
+static void attend(cr_ctx *ctx)
+{
+    CR_SCOPE(ctx);
+    cr_tensor *x = cr_requires_grad(cr_randn(ctx, CR_DIMS(2, 300, 64)));
+    cr_backward(
+        cr_sum(cr_scaled_dot_product_attention(x, x, x, NULL, .is_causal = true)));
+    cr_eval(cr_grad(x));
+}
+
 static void test_counts(void)
 {
     work k;
@@ -110,6 +121,7 @@ static void test_counts(void)
     for (int i = 0; i < STEPS; i++)
         step(&k);
     convolve(k.ctx);
+    attend(k.ctx);
     is_int(cr_profile_stop(k.ctx), CR_OK, "and ends");
     step(&k);
     char *text = table_of(k.ctx);
@@ -123,6 +135,11 @@ static void test_counts(void)
        "the line that they are of: %g calls in %g ms", other.calls, other.ms);
     ok(find_row(text, "conv2d", &other), "a convolution");
     is_near(other.gflop, 1e-9 * CONV_FLOPS, 6e-4, "its operations");
+    double flops = 0;
+    for (const char *at = text; at && at < lines; at = strchr(at + 1, '\n'))
+        if (read_row(at + 1, &other) && strstr(other.label, ": attention"))
+            flops += other.gflop;
+    is_near(flops, 1e-9 * ATTENTION_FLOPS, 1.2e-3, "operations of attention");
     ok(find_row(text, "relu", &other) && other.calls > 0 && other.mb > 0, "maps");
     double sum = sum_of(strstr(text, "by operation"), &other);
     is_near(sum, other.ms, 0.05, "rows add up to %g ms", other.ms);

@@ -62,6 +62,9 @@ _chainrule()
     'flow map --task') words='digits random' ;;
     'flow map --data') COMPREPLY=($(compgen -f -- "$word")); return ;;
     'flow map --seed') return ;;
+    'profile --steps') return ;;
+    'profile --threads') return ;;
+    'profile --trace') COMPREPLY=($(compgen -f -- "$word")); return ;;
     esac
     [ -n "$words" ] || case "$command" in
     'flow') words=" theory map --try --steps --seeds --train-steps --html --svg --json --csv --tensorboard --depth --width --activation --init --sigma-w2 --sigma-b2 --norm --residual --batch --optimiser --lr --task --data --seed" ;;
@@ -70,14 +73,15 @@ _chainrule()
     'lesson') words="" ;;
     'ops') words="$(chainrule ops | sed 's/ .*//') --page" ;;
     'plan') words="$(chainrule plan | sed 's/ .*//')" ;;
+    'profile') words="$(chainrule profile | sed 's/ .*//') --steps --threads --trace" ;;
     'graph') words="$(chainrule graph | sed 's/ .*//')" ;;
     'check') words="" ;;
     'completion') words="bash zsh" ;;
     'version') words="" ;;
-    'help') words="flow flow theory flow map lesson ops plan graph check completion version help --man" ;;
+    'help') words="flow flow theory flow map lesson ops plan profile graph check completion version help --man" ;;
     esac
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words=' flow lesson ops plan graph check completion version help'
+        words=' flow lesson ops plan profile graph check completion version help'
     fi
     COMPREPLY=($(compgen -W "$words" -- "$word"))
 }

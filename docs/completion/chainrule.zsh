@@ -10,6 +10,7 @@ _chainrule()
             'lesson:how gradients flow, shown step by step'
             'ops:the operations\: how they are called, shapes, gradients'
             'plan:what a run of a built-in graph does, and the memory that it takes'
+            'profile:where the time of a built-in graph'\''s steps goes'
             'graph:a built-in graph, forward and backward, for Graphviz'
             'check:this build\: kernels, bits, speed beside the machine'\''s limit'
             'completion:completion for a shell'
@@ -89,6 +90,11 @@ _chainrule()
             '--page[all as a page in Markdown]' ;;
     'plan')
         _arguments "*: :($(chainrule plan | sed 's/ .*//'))" ;;
+    'profile')
+        _arguments "*: :($(chainrule profile | sed 's/ .*//'))" \
+            '--steps=[how many are measured, behind two that are not]:N:' \
+            '--threads=[that compute]:N:' \
+            '--trace=[each group'\''s time, for chrome\://tracing or ui.perfetto.dev]:FILE:_files' ;;
     'graph')
         _arguments "*: :($(chainrule graph | sed 's/ .*//'))" ;;
     'check')
@@ -98,7 +104,7 @@ _chainrule()
     'version')
         _arguments "*: :()" ;;
     'help')
-        _arguments "*: :(flow flow theory flow map lesson ops plan graph check completion version help)" \
+        _arguments "*: :(flow flow theory flow map lesson ops plan profile graph check completion version help)" \
             '--man[the man page of all of them]' ;;
     esac
 }

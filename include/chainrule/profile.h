@@ -9,8 +9,9 @@ CR_BEGIN
 
 /* Begins a profile of the context's runs, and forgets the one before: the time of each group of
  * operations (cr_plan_format() shows groups), the bytes that it reads and writes, the arithmetic of
- * its contractions (a multiplication and an addition are two), and its share of the machine's
- * limit. cr_profile_stop() ends it; it can be read until the next one begins, and meanwhile.
+ * its contractions and of attention (a multiplication and an addition are two; of a causal mask
+ * only what is seen counts), and its share of the machine's limit. cr_profile_stop() ends it; it
+ * can be read until the next one begins, and meanwhile.
  * Results stay the same to the bit, and a run takes about 0.1 us longer for each of its operations.
  *
  * The machine's limit is measured when the first profile of a context begins, in some hundredths of
@@ -20,8 +21,7 @@ CR_BEGIN
  *     its operations / most operations per second,    its bytes / most bytes per second
  *
  * and its share of the limit is that, divided by the time that it took. Where data lie in a cache
- * it can be above 1. Contractions of f64 count twice. Other kernels than contractions count no
- * operations.
+ * it can be above 1. Contractions of f64 count twice. Other kernels count no operations.
  *
  * A group's time is divided among its operations in the proportion of what each would take alone at
  * the limit; a run of single elements, evenly.

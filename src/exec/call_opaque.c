@@ -8,7 +8,7 @@ static cr__traits traits_of(const cr_tensor *x)
 {
     const cr_op *op = x->op;
     const cr__opaque_info *info = op->internal;
-    if (info)
+    if (info && info->traits)
         return info->traits(x);
     return (cr__traits){ .strided = op->strided,
                          .fetched = op->fetched,

@@ -102,10 +102,14 @@ CR__COLD bool cr__profile_prepare(cr__plan *plan)
 
 /* ---- what groups cost ---- */
 
-/* Of a contraction: the multiplications and additions of its definition, padding included. */
+/* The multiplications and additions of a contraction's definition, padding included, or that the
+ * operation states. */
 CR__COLD static double flops_of(const cr__plan *plan, const cr__unit *unit)
 {
     const cr__contract_info *info = unit->op->internal;
+    const cr__opaque_info *opaque = unit->op->internal;
+    if (unit->kind == CR__UNIT_OPAQUE)
+        return opaque && opaque->flops ? opaque->flops(unit->node) : 0;
     if (unit->kind != CR__UNIT_CONTRACT)
         return 0;
     cr__strided a = cr__operand_of(plan, unit, 0), b = cr__operand_of(plan, unit, 1);

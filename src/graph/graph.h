@@ -317,7 +317,8 @@ typedef struct cr__traits {
     bool never_fails;
 } cr__traits;
 typedef struct cr__opaque_info {
-    cr__traits (*traits)(const cr_tensor *x);
+    cr__traits (*traits)(const cr_tensor *x); /* NULL: as without any of this */
+    double (*flops)(const cr_tensor *x);      /* for profiles; NULL: none are counted */
 } cr__opaque_info;
 
 /* cr_array.source of a kernel's input; the array has dims and strides. */

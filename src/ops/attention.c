@@ -199,6 +199,30 @@ static void attention_grad_vjp(cr_tensor *out, cr_tensor *u, cr_tensor **down)
 
 #define HEADS (CR_READS_INPUT(Q) | CR_READS_INPUT(K) | CR_READS_INPUT(V))
 
+/* Two products of each query that sees a key, or the five of their gradients. */
+static double products_flops(const cr_tensor *out, double of_width, double of_values)
+{
+    const cr_dims q = cr_shape(cr_input(out, Q)), k = cr_shape(cr_input(out, K)),
+                  v = cr_shape(cr_input(out, V));
+    const cr__attention_sizes s = cr__attention_sizes_of(&q, &k, &v);
+    const double l = (double)s.queries, all = (double)s.keys, m = l < all ? l : all;
+    const double pairs = ((const attention_attrs *)cr_attrs(out))->is_causal
+                             ? m * (m + 1) / 2 + (l - m) * all
+                             : l * all;
+    return 2 * pairs * (double)s.heads *
+           (of_width * (double)s.width + of_values * (double)s.values);
+}
+
+static double attention_flops(const cr_tensor *out)
+{
+    return products_flops(out, 1, 1);
+}
+
+static double attention_grad_flops(const cr_tensor *out)
+{
+    return products_flops(out, 3, 2);
+}
+
 CR__OP(attention) = {
     .name = "attention",
     .doc = "softmax(scale q k^T + mask) v, and the logarithms of the rows' sums, packed",
@@ -217,6 +241,7 @@ CR__OP(attention) = {
     .strided = HEADS | CR_READS_INPUT(MASK),
     .never_fails = true,
     .scratch = cr__attention_scratch,
+    .internal = &(const cr__opaque_info){ .flops = attention_flops },
     .samples = CR__SAMPLES({ "f[2,3] f[4,3] f[4,2]", "scale=0.5" },
                            { "f[2,3,2] f[2,3,2] f[2,3,1]", "scale=1,is_causal=true" },
                            { "f[2,3] f[4,3] f[4,2] b[2,4]", "scale=0.5" }),
@@ -238,6 +263,7 @@ CR__OP(attention_grad) = {
     .strided = HEADS | CR_READS_INPUT(GRAD_MASK),
     .never_fails = true,
     .scratch = cr__attention_grad_scratch,
+    .internal = &(const cr__opaque_info){ .flops = attention_grad_flops },
     /* Of one key, whose weight is 1: `out` belongs to q, k and v. */
     .samples = CR__SAMPLES({ "f[2,1]~=1,2 f[1,1]~=1 f[1,2]~=3,4 f[6] f[6]~=3,4,3,4,0.5,1",
                              "scale=0.5" }),

@@ -64,8 +64,8 @@ static cr__traits backward_traits(const cr_tensor *x)
     return traits;
 }
 
-static const cr__opaque_info custom_info = { custom_traits };
-static const cr__opaque_info backward_info = { backward_traits };
+static const cr__opaque_info custom_info = { .traits = custom_traits };
+static const cr__opaque_info backward_info = { .traits = backward_traits };
 
 static cr_status custom_check(const cr_kernel *kernel)
 {

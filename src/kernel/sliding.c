@@ -153,10 +153,9 @@ static void fill_lines(const cr__sliding_kernel *kernel, const cr__sliding *d,
     const int64_t pitch = layout->pitch, step = d->dims[1].step,
                   down = d->dims[0].step * d->x_line, outside = pitch - hi + lo;
     if (step != 1 || down != pitch || hi > pitch || lo >= hi) {
-        for (int64_t l = 0; l < n; l++, to += pitch, from += down)
-            kernel->line(to, from, lo, hi, step, pitch);
+        kernel->lines(to, from, lo, hi, step, pitch, down, n);
     } else if (n > 0) {
-        kernel->line(to, from, lo, (n - 1) * pitch + hi, 1, n * pitch);
+        kernel->lines(to, from, lo, (n - 1) * pitch + hi, 1, n * pitch, 0, 1);
         for (int64_t l = 1; l < n; l++)
             for (int64_t i = 0; i < outside; i++)
                 to[l * pitch - (pitch - hi) + i] = 0;
@@ -649,6 +648,18 @@ CR__COLD static double plan_phases(sliding_plan *p, const cr__sliding *d)
     return 2 * flops * (double)(d->groups * d->rows * d->images);
 }
 
+/* Products pack patches of several images side by side. That pays where much of an image's last
+ * vectors is nothing, if packing is for many rows, and weights lie as products read them. */
+CR__COLD static bool pays_as_product(const sliding_plan *p, const cr__sliding *d)
+{
+    const int64_t taps = d->dims[0].taps * d->dims[1].taps, lines = d->dims[0].n,
+                  n = d->dims[1].n, width = 2 * p->kernel->lanes,
+                  vectors = ((lines - 1) * p->layout.pitch + n + width - 1) / width;
+    return p->n_phases == 1 && !p->layout.in_place && d->w_channel == taps &&
+           d->rows >= 128 && d->channels * taps >= 1024 && d->images > 1 &&
+           10 * lines * n < 9 * vectors * width;
+}
+
 CR__COLD bool cr__sliding_for(cr__isa isa, const cr__sliding *d, int n, cr__team *team)
 {
     sliding_plan p = { .d = d,
@@ -661,7 +672,7 @@ CR__COLD bool cr__sliding_for(cr__isa isa, const cr__sliding *d, int n, cr__team
             return false;
     p.strided = d->c_place[1] != 1 || d->c_place[0] != d->dims[1].n;
     cr__sliding_lay_out(d, n, p.kernel->lanes, &p.layout);
-    if (!plan_bands(&p))
+    if (pays_as_product(&p, d) || !plan_bands(&p))
         return false;
     p.vectors = d->rows <= FEW_TILED && p.kernel->few ? CR__SLIDING_VECTORS : 2;
     const double flops = plan_phases(&p, d);

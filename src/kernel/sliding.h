@@ -151,8 +151,9 @@ typedef struct cr__sliding_kernel {
                  int64_t rows, int vectors);
     /* n <= lanes elements, to places `step` apart; what lies between them stays. */
     void (*spread)(float *to, int64_t step, const float *from, int64_t n);
-    void (*line)(float *to, const float *from, int64_t lo, int64_t hi, int64_t step,
-                 int64_t pitch);
+    /* n lines, of elements lo .. hi - 1, `step` apart; from line to line `down`, and `pitch`. */
+    void (*lines)(float *to, const float *from, int64_t lo, int64_t hi, int64_t step,
+                  int64_t pitch, int64_t down, int64_t n);
     /* Transposes eight rows, or is NULL. */
     void (*square)(float *to, int64_t pitch, const float *from, int64_t step);
     void (*weights[2])(const cr__sliding_threes *t); /* by vectors - 1 */

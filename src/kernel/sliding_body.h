@@ -114,8 +114,8 @@ CR__T static void D(spread)(float *to, int64_t step, const float *from, int64_t 
 /* ---- copies ---- */
 
 /* A line of a copy: what is written behind it is of the next, or of no line. */
-CR__T static void D(line)(float *to, const float *from, int64_t lo, int64_t hi,
-                          int64_t step, int64_t pitch)
+CR__FN void D(line)(float *to, const float *from, int64_t lo, int64_t hi, int64_t step,
+                    int64_t pitch)
 {
     int64_t i = lo;
     for (int64_t j = 0; j < lo; j++)
@@ -141,6 +141,12 @@ CR__T static void D(line)(float *to, const float *from, int64_t lo, int64_t hi,
     }
     for (; i < pitch; i++)
         to[i] = 0;
+}
+CR__T static void D(lines)(float *to, const float *from, int64_t lo, int64_t hi,
+                           int64_t step, int64_t pitch, int64_t down, int64_t n)
+{
+    for (; n > 0; n--, to += pitch, from += down)
+        D(line)(to, from, lo, hi, step, pitch);
 }
 
 #if CR__HAS_SQUARES
@@ -216,7 +222,7 @@ static const cr__sliding_kernel D(kernel) = {
 #endif
     .give = D(give),
     .spread = D(spread),
-    .line = D(line),
+    .lines = D(lines),
 #if CR__HAS_SQUARES
     .square = D(square),
 #endif

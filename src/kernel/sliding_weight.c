@@ -275,8 +275,15 @@ CR__COLD static void give_sums(const weight_plan *p, const weight_part *part)
                                                           : p->kernel->lanes;
         float *to = (float *)d->result + part->group * d->w_group +
                     s * 2 * p->kernel->lanes * d->w_row;
-        for (int64_t i = part->tile * threes; i < (part->tile + part->tiles) * threes;
-             i++) {
+        int64_t i = part->tile * threes, end = (part->tile + part->tiles) * threes;
+        if (p->kind == BY_PLACE) {
+            end = end < p->threes ? end : p->threes;
+            transpose_part(p->kernel, to + 3 * i, d->w_row,
+                           sums_of(p, part->group, s) + 3 * i * width, width, lanes,
+                           3 * (end - i));
+            continue;
+        }
+        for (; i < end; i++) {
             const three of = three_of(p, i);
             const float *from = sums_of(p, part->group, s) + i * 3 * width;
             if (i >= p->threes)

@@ -29,14 +29,6 @@ static bool same_layout(const cr__layout *x, const cr__layout *y)
            x->dims[1] == y->dims[1] && x->strides[1] == y->strides[1];
 }
 
-/* Where in the table the operand is, or would be. */
-static cr__pack *place_of(cr__plan *plan, const cr__use *use)
-{
-    const uintptr_t key =
-        use->kind == CR__USE_UNIT ? use->unit : (uintptr_t)use->at.data / 64;
-    return &plan->packs[(key ^ key / CR__PACKS) % CR__PACKS];
-}
-
 static bool is_of(const cr__plan *plan, const cr__pack *pack, const cr__use *use,
                   const cr__layout *layout)
 {
@@ -49,6 +41,15 @@ static bool is_of(const cr__plan *plan, const cr__pack *pack, const cr__use *use
            same_layout(&cr__use_look(plan, own)->layout, layout);
 }
 
+/* The operand in the table; NULL: it is not there. */
+static cr__pack *find_pack(cr__plan *plan, const cr__use *use, const cr__layout *layout)
+{
+    for (int i = 0; i < CR__PACKS; i++)
+        if (is_of(plan, &plan->packs[i], use, layout))
+            return &plan->packs[i];
+    return NULL;
+}
+
 static void note_product(cr__plan *plan, uint32_t at)
 {
     const cr__unit *unit = &plan->units[at - 1];
@@ -56,11 +57,17 @@ static void note_product(cr__plan *plan, uint32_t at)
         unit->kind == CR__UNIT_CONTRACT ? layout_of(plan, unit) : NULL;
     if (!layout)
         return;
-    const cr__use *use = &plan->uses[unit->uses + 1];
-    cr__pack *pack = place_of(plan, use);
-    if (is_of(plan, pack, use, layout))
+    cr__pack *pack = find_pack(plan, &plan->uses[unit->uses + 1], layout);
+    if (pack) {
         pack->count++;
-    else if (pack->count < MANY)
+        return;
+    }
+    /* in place of the one that the fewest have read: which, does not depend on addresses */
+    pack = &plan->packs[at % CR__PACKS];
+    for (uint32_t i = 0; i < CR__PACKS; i++)
+        if (plan->packs[i].count < pack->count)
+            pack = &plan->packs[i];
+    if (pack->count < MANY)
         *pack = (cr__pack){ .first = at, .count = 1 };
 }
 
@@ -86,8 +93,8 @@ const void *cr__packed(cr__plan *plan, const cr__unit *unit, const cr__gemm_job 
 {
     const cr__layout *layout = layout_of(plan, unit);
     const cr__use *use = &plan->uses[unit->uses + 1];
-    cr__pack *pack = layout ? place_of(plan, use) : NULL;
-    if (!pack || !pack->slot || job->b.exponent || !is_of(plan, pack, use, layout))
+    cr__pack *pack = layout ? find_pack(plan, use, layout) : NULL;
+    if (!pack || !pack->slot || job->b.exponent)
         return NULL;
     void *to = plan->slots[pack->slot - 1].buffer->data;
     if (!pack->done)

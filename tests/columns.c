@@ -1,7 +1,7 @@
-/* Reductions of columns at the end of maps and of row programs, and row programs whose rows are
- * channels: values have the bits that eager mode gives them, for any number of threads; where rows
- * are short, long, or more than a block; and where sums have to be computed again, since they
- * overflow, or vanish as squares. */
+/* Reductions of columns at the end of maps and of row programs, row programs whose rows are
+ * channels, and what row programs add up with what they compute: values have the bits that eager
+ * mode gives them, for any number of threads; where rows are short, long, or more than a block; and
+ * where sums have to be computed again, since they overflow, or vanish as squares. */
 #include "tap.h"
 #include <chainrule.h>
 #include <math.h>
@@ -14,7 +14,7 @@ typedef int64_t size[4];
 static const size sizes[] = {
     { 0, 8 },    { 1, 7 },     { 2, 2 },    { 3, 33 },   { 5, 31 },   { 7, 127 },
     { 31, 10 },  { 32, 65 },   { 33, 1 },   { 33, 128 }, { 40, 129 }, { 64, 768 },
-    { 65, 300 }, { 270, 256 }, { 3, 4100 }, { 4097, 5 }, { 8200, 9 },
+    { 65, 300 }, { 270, 256 }, { 3, 4100 }, { 4097, 5 }, { 8200, 9 }, { 3, 9000 },
 };
 
 /* What all elements of some columns, of rows too, are multiplied by. */
@@ -100,15 +100,52 @@ static void make_channels(cr_ctx *ctx, const int64_t *s, cr_dtype dtype, double 
     results[n++] = cr_sum(cr_mul(x, mean), CR_DIMS(1));
 }
 
+/* Exponentials, products and negatives that are added up, by rows and all of them; where infinity
+ * is the largest of a row, and where all of it is -infinity. */
+static void make_sums(cr_ctx *ctx, const int64_t *s, cr_dtype dtype, double by,
+                      cr_tensor *results[RESULTS])
+{
+    cr_tensor *rows = cr_unsqueeze(cr_arange(ctx, 0, (double)s[0], 1), 1);
+    cr_tensor *x = make_input(ctx, s, dtype, by);
+    cr_tensor *c = cr_randn(ctx, CR_DIMS(s[0], s[1]), .dtype = dtype);
+    x = cr_where(cr_eq(rows, 2), -(double)INFINITY, x);
+    cr_tensor *labels =
+        cr_cast(cr_mul(cr_rand(ctx, CR_DIMS(s[0])), (double)s[1] * 0.99), CR_I64);
+    cr_eval(x, c, labels);
+    cr_tensor *leaf[3], *part[3];
+    int n = 0;
+    for (int i = 0; i < 3; i++)
+        leaf[i] = cr_requires_grad(cr_mul(x, 1));
+    part[0] = cr_mul(cr_softmax(leaf[0], 1), c);
+    part[1] = cr_mul(cr_log_softmax(leaf[1], 1), c);
+    part[2] = cr_cross_entropy(leaf[2], labels, .reduction = CR_REDUCTION_NONE);
+    for (int i = 0; i < 3; i++) {
+        cr_tensor *loss = cr_sum(part[i]);
+        cr_backward(loss);
+        results[n++] = loss;
+        results[n++] = cr_grad(leaf[i]);
+    }
+    results[n++] = cr_sum(cr_neg(cr_mul(x, c)), 1);
+    cr_tensor *negative = cr_neg(cr_tanh(x));
+    results[n++] =
+        cr_add(cr_sum(negative),
+               cr_sum(cr_mul(cr_sub(x, cr_amax(x, 1, .keepdim = true)), cr_sigmoid(c))));
+    while (n < RESULTS)
+        results[n++] = cr_sum(x, 1);
+}
+
+typedef void make_fn(cr_ctx *ctx, const int64_t *s, cr_dtype dtype, double by,
+                     cr_tensor *results[RESULTS]);
+
 /* They, one behind the other, any NaN as the same. */
-static char *compute(const int64_t *s, cr_dtype dtype, double by, bool eager, int threads,
-                     size_t *bytes)
+static char *compute(make_fn *make, const int64_t *s, cr_dtype dtype, double by,
+                     bool eager, int threads, size_t *bytes)
 {
     cr_ctx *ctx = cr_open(&(cr_options){ .eager = eager, .threads = threads });
     cr_tensor *results[RESULTS], *one[RESULTS];
     char *out = NULL;
     cr_seed(ctx, 11);
-    (s[2] ? make_channels : make_columns)(ctx, s, dtype, by, results);
+    make(ctx, s, dtype, by, results);
     *bytes = 0;
     for (int i = 0; i < RESULTS; i++)
         one[i] = cr_where(cr_isnan(results[i]), NAN, results[i]);
@@ -131,14 +168,14 @@ static char *compute(const int64_t *s, cr_dtype dtype, double by, bool eager, in
     return out;
 }
 
-static bool same_as_eager(const int64_t *s, cr_dtype dtype, double by)
+static bool same_as_eager(make_fn *make, const int64_t *s, cr_dtype dtype, double by)
 {
     static const int threads[] = { 1, 2, 7 };
     size_t bytes, n;
-    char *expected = compute(s, dtype, by, true, 1, &bytes);
+    char *expected = compute(make, s, dtype, by, true, 1, &bytes);
     bool same = expected != NULL;
     for (int i = 0; i < 3 && same; i++) {
-        char *found = compute(s, dtype, by, false, threads[i], &n);
+        char *found = compute(make, s, dtype, by, false, threads[i], &n);
         same = found && n == bytes && memcmp(found, expected, n) == 0;
         free(found);
     }
@@ -157,7 +194,11 @@ int main(void)
             const double by = odd[o][dtypes[d] == CR_F64];
             bool same = true;
             for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-                same = same_as_eager(sizes[i], dtypes[d], by) && same;
+                same =
+                    same_as_eager(sizes[i][2] ? make_channels : make_columns, sizes[i],
+                                  dtypes[d], by) &&
+                    (sizes[i][2] || same_as_eager(make_sums, sizes[i], dtypes[d], by)) &&
+                    same;
             ok(same, "columns and channels of %s, some times %g, as in eager mode",
                cr_dtype_name(dtypes[d]), by);
         }

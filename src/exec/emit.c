@@ -243,6 +243,20 @@ static void add_map(cr__program *p, cr__unit *unit, cr__map_fn *fn, const uint16
     }
 }
 
+/* e^(a - b), b a row's, for a sum that is emitted later. */
+static void emit_summed(cr__program *p, cr__unit *unit, const cr__use *of)
+{
+    const uint16_t src[2] = { operand_register(p, unit, of),
+                              operand_register(p, unit, of + 1) };
+    const cr__use *const uses[2] = { of, of + 1 };
+    unit->reg = result_register(p, unit);
+    cr__instruction *code = cr__add_instruction(p, CR__EXP_SUM, unit->reg);
+    cr__add_source(code, src[0]);
+    cr__add_source(code, src[1]);
+    p->cost += cr__map_cost(CR__MAP_exp, (cr_dtype)unit->dtype);
+    free_temps(p, unit, uses, 2, src);
+}
+
 static void emit_map(cr__program *p, cr__unit *unit)
 {
     uint16_t src[4] = { 0 };
@@ -329,34 +343,56 @@ static uint16_t all_elements(cr__program *p, uint16_t one, cr_dtype dtype)
     return all;
 }
 
-static void emit_reduction(cr__program *p, cr__unit *unit)
+static void begin_reduction(cr__program *p, cr__unit *unit, unsigned terms)
 {
     const cr__reduce_info *info = unit->op->internal;
     const cr_dtype dtype = (cr_dtype)cr__input(unit->node, 0)->dtype;
-    const cr__use *use = &p->plan->uses[unit->uses];
-    uint16_t src = operand_register(p, unit, use);
-    src = all_elements(p, src, dtype);
     cr__row_reduction *r = &p->reductions[p->n_reductions++];
     *r = (cr__row_reduction){ .unit = unit,
                               .ending = cr__ending_of(unit->node),
+                              .negated = terms & CR__TERMS_NEGATED,
                               .role = (cr__role)unit->role };
-    cr__reduce_find(info->code, dtype, &r->kernel);
+    r->ending.with = terms & CR__TERMS_PRODUCTS ? CR__REDUCE_dot : info->code;
+    cr__reduce_find(r->ending.with, dtype, &r->kernel);
+    if (terms & CR__TERMS_WITH_THEM)
+        r->add_exp = cr__attend_find(dtype).add_exp;
     if (r->role != CR__ROW) {
         r->blocks = p->blocks;
         p->blocks += r->role == CR__ALL
                          ? block_bytes(p->group)
                          : column_bytes(p->group) * cr_dtype_size((cr_dtype)unit->dtype);
-        unit->reg = src;
-    } else {
-        unit->reg = unit->flags & CR__STORED ? bound(p, unit)
-                                             : cr__new_value(p, (cr_dtype)unit->dtype);
     }
-    r->reg = unit->reg;
-    cr__instruction *code = cr__add_instruction(p, CR__REDUCE, unit->reg);
-    cr__add_source(code, src);
-    code->extra = r;
     p->cost += REDUCE_COST;
-    free_temps(p, unit, &use, 1, &src);
+}
+
+static void emit_reduction(cr__program *p, cr__unit *unit)
+{
+    const cr_dtype dtype = (cr_dtype)cr__input(unit->node, 0)->dtype;
+    const cr__use *of, *uses[2];
+    const unsigned terms = cr__terms_of(p, unit, &of);
+    const uint32_t n = terms & CR__TERMS_PRODUCTS ? 2 : 1;
+    uint16_t src[2];
+    for (uint32_t k = 0; k < n; k++) {
+        uses[k] = of + k;
+        src[k] = all_elements(p, operand_register(p, unit, of + k), dtype);
+    }
+    begin_reduction(p, unit, terms);
+    cr__row_reduction *r = &p->reductions[p->n_reductions - 1];
+    unit->reg = r->role != CR__ROW         ? src[0]
+                : unit->flags & CR__STORED ? bound(p, unit)
+                                           : cr__new_value(p, (cr_dtype)unit->dtype);
+    r->reg = unit->reg;
+    cr__instruction *code = &p->code[p->n_code];
+    if (terms & CR__TERMS_WITH_THEM) {
+        while ((--code)->dst != src[0])
+            ;
+    } else {
+        code = cr__add_instruction(p, CR__REDUCE, unit->reg);
+        for (uint32_t k = 0; k < n; k++)
+            cr__add_source(code, src[k]);
+    }
+    code->extra = r;
+    free_temps(p, unit, uses, n, src);
 }
 
 static void emit_rows(cr__program *p)
@@ -375,7 +411,11 @@ static void emit_rows(cr__program *p)
             continue;
         if (cr__is_row_map(unit))
             begin_row_code(p);
-        emit_map(p, unit);
+        const cr__use *exponents = cr__exponents_of(p, unit);
+        if (exponents)
+            emit_summed(p, unit, exponents);
+        else
+            emit_map(p, unit);
         if (cr__is_row_map(unit))
             spread_values(p, unit);
     }
@@ -505,6 +545,7 @@ void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memo
         p->rows = (numel - 1) / p->row + 1;
         p->run = group->run != group->length ? group->run : 0;
         p->is_short = p->row < CR__SHORT_ROW && !p->run;
+        cr__find_sums(p);
         emit_rows(p);
         choose_rows(p);
     }

@@ -38,9 +38,7 @@ static bool is_uniform(const cr__program *p, const cr__use *use)
            cr__access_of(p->plan, use) == CR__ACCESS_ONE;
 }
 
-/* Whether what the member reads is still there where its reader stands: nothing in between is
- * stored in its place. */
-static bool stays_joined(const cr__program *p, const cr__unit *in, const cr__unit *reader)
+bool cr__stays_joined(const cr__program *p, const cr__unit *in, const cr__unit *reader)
 {
     const cr__plan *plan = p->plan;
     for (uint32_t at = in->next; &plan->units[at - 1] != reader;
@@ -69,7 +67,7 @@ static bool look_inside(const cr__program *p, const cr__unit *reader, const cr__
     *varying = turned ? right : left;
     *uniform = turned ? left : right;
     return varies(p, *varying) && is_uniform(p, *uniform) &&
-           stays_joined(p, unit, reader);
+           cr__stays_joined(p, unit, reader);
 }
 
 /* Whether the row fits the map, and its operands then, as the kernel takes them. */
@@ -88,20 +86,21 @@ static bool fits(const cr__program *p, const cr__unit *unit, const join_row *row
     return true;
 }
 
-/* What is inside is read where the reader reads it. */
+void cr__put_inside(cr__program *p, const cr__unit *in, const cr__unit *reader)
+{
+    p->joins[in->place] = CR__JOIN_INSIDE;
+    for (uint32_t k = 0; k < in->n_uses; k++) {
+        const cr__unit *made = cr__member(p, &p->plan->uses[in->uses + k]);
+        if (made && p->last_use[made->place] < reader->place)
+            p->last_use[made->place] = reader->place;
+    }
+}
+
 static void join(cr__program *p, const cr__unit *unit, const join_row *row)
 {
-    for (uint32_t side = 0; side < 2; side++) {
-        if (!row->side[side])
-            continue;
-        const cr__unit *in = cr__member(p, &p->plan->uses[unit->uses + side]);
-        p->joins[in->place] = CR__JOIN_INSIDE;
-        for (uint32_t k = 0; k < in->n_uses; k++) {
-            const cr__unit *made = cr__member(p, &p->plan->uses[in->uses + k]);
-            if (made && p->last_use[made->place] < unit->place)
-                p->last_use[made->place] = unit->place;
-        }
-    }
+    for (uint32_t side = 0; side < 2; side++)
+        if (row->side[side])
+            cr__put_inside(p, cr__member(p, &p->plan->uses[unit->uses + side]), unit);
 }
 
 void cr__find_joins(cr__program *p)

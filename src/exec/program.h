@@ -53,7 +53,8 @@ typedef enum cr__instruction_kind {
     CR__ROUND,
     CR__NARROW,
     CR__REPEAT, /* of a row program: each row's value, for all elements of the row */
-    CR__REDUCE  /* the same: extra is the cr__row_reduction */
+    CR__REDUCE, /* the same: extra is the cr__row_reduction */
+    CR__EXP_SUM /* the same: e^(a - b), b a row's, and its sum */
 } cr__instruction_kind;
 
 typedef struct cr__instruction {
@@ -84,6 +85,8 @@ typedef struct cr__row_reduction {
     cr__reduce_kernel kernel;
     cr__ending ending;
     cr__role role;
+    bool negated; /* its terms are, and so is the sum */
+    void (*add_exp)(void *to, const void *x, int64_t n, const void *less, void *lanes);
     char *
         blocks; /* of everything: what its blocks have come to, parts behind each other; of
                      columns: the accumulators of each block */
@@ -198,8 +201,14 @@ CR__INLINE cr__unit *cr__member(const cr__program *p, const cr__use *use)
 
 enum {
     CR__JOIN_INSIDE = 32, /* it is computed by the only member that reads it */
-    CR__JOIN_NEVER = 64   /* several do */
+    CR__JOIN_NEVER = 64,  /* several do */
+    CR__JOIN_SUMMED = 128 /* a sum takes it while it is computed */
 };
+
+/* Whether what the member reads is still there where its reader stands: nothing in between is
+ * stored in its place. And it is computed there: what is inside is read where the reader reads. */
+bool cr__stays_joined(const cr__program *p, const cr__unit *in, const cr__unit *reader);
+void cr__put_inside(cr__program *p, const cr__unit *in, const cr__unit *reader);
 
 /* Behind the look ahead: which members are joined. Then, of one that is, its kernel and operands,
  * of which some may be NULL; NULL: it is not. */
@@ -212,6 +221,21 @@ cr__map_fn *cr__joined(const cr__program *p, const cr__unit *unit, const cr__use
 
 /* Behind all code: where four instructions are a step. */
 void cr__find_steps(cr__program *p);
+
+/* ---- sums.c ---- */
+
+/* Instead of a join, of a sum: what it adds up. */
+enum {
+    CR__TERMS_NEGATED = 1,  /* -x, */
+    CR__TERMS_PRODUCTS = 2, /* of two operands; */
+    CR__TERMS_WITH_THEM = 4 /* or what is added up while it is computed */
+};
+
+/* Behind the joins: of row programs. Then the terms of a sum and its operands; and, of a member that
+ * is e^(a - b), b a row's, and added up while it is computed, these two; NULL: it is none. */
+void cr__find_sums(cr__program *p);
+unsigned cr__terms_of(const cr__program *p, const cr__unit *sum, const cr__use **of);
+const cr__use *cr__exponents_of(const cr__program *p, const cr__unit *unit);
 
 /* One element, CR__PAD times. */
 void cr__fill_block(char *to, const void *from, size_t size);
@@ -274,9 +298,11 @@ void cr__ahead_fetch(cr__ahead *ahead);
 void cr__row_step(cr__row_run *run);
 
 /* Instructions of row programs: n elements from `start` on are reduced, into what is the
- * worker's; and n equal ones. */
+ * worker's, those of y being other factors or NULL; are computed, and reduced; and n equal ones. */
 void cr__reduce_piece(cr__row_run *run, const cr__row_reduction *r, void *out,
-                      const void *x, int64_t start, int64_t n);
+                      const void *x, const void *y, int64_t start, int64_t n);
+void cr__exp_sum_piece(cr__row_run *run, const cr__row_reduction *r, void *dst,
+                       const void *const *src, int64_t start, int64_t n);
 void cr__repeat(char *to, const char *element, size_t size, int64_t n);
 
 /* Where the reduction's operand is then. */

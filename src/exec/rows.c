@@ -8,6 +8,7 @@
  * program, which then writes over nothing (slots.c). */
 #include "launch.h"
 
+#include <float.h>
 #include <string.h>
 
 typedef struct row_job {
@@ -45,40 +46,51 @@ void cr__row_step(cr__row_run *run)
 
 /* ---- reductions ---- */
 
-/* n elements, the first of which is `at` of `total`, to the block's accumulators, which are
- * `apart` of another's; blocks that end are put with the others. */
-static void add_to_blocks(const cr__reduce_kernel *k, char *accs, int64_t apart,
-                          char *blocks, const char *x, int64_t at, int64_t n,
-                          int64_t total)
+/* n elements, the first of which is `at` of `total`, have been added to their block: if it ends
+ * there, it is put with the others. */
+static void end_block(const cr__reduce_kernel *k, char *acc, char *blocks, int64_t at,
+                      int64_t n, int64_t total)
 {
     const int64_t pitch = cr__row_blocks(total);
-    for (int64_t some; n > 0; n -= some, at += some, x += some * k->size) {
-        const int64_t in_block = at % CR__BLOCK;
+    if ((at + n) % CR__BLOCK && at + n < total)
+        return;
+    cr__reduce_fold(k, acc);
+    for (int part = 0; part < k->parts; part++)
+        memcpy(blocks + (part * pitch + at / CR__BLOCK) * k->part_size,
+               acc + part * k->lanes * k->part_size, k->part_size);
+}
+
+/* n elements, the first of which is `at` of `total`, and of y if that is not NULL, to their
+ * blocks' accumulators, which are `apart` of each other. */
+static void add_to_blocks(const cr__reduce_kernel *k, char *accs, int64_t apart,
+                          char *blocks, const char *x, const char *y, int64_t at,
+                          int64_t n, int64_t total)
+{
+    for (int64_t some; n > 0; n -= some, at += some) {
         char *acc = accs + at / CR__BLOCK * apart;
-        some = lesser(n, CR__BLOCK - in_block);
-        if (in_block == 0)
+        some = lesser(n, CR__BLOCK - at % CR__BLOCK);
+        if (at % CR__BLOCK == 0)
             cr__reduce_begin(k, acc, k->lanes);
-        k->add(k, acc, x, NULL, at, some);
-        if (in_block + some < CR__BLOCK && at + some < total)
-            continue;
-        cr__reduce_fold(k, acc);
-        for (int part = 0; part < k->parts; part++)
-            memcpy(blocks + (part * pitch + at / CR__BLOCK) * k->part_size,
-                   acc + part * k->lanes * k->part_size, k->part_size);
+        k->add(k, acc, x, y, at, some);
+        end_block(k, acc, blocks, at, some, total);
+        x += some * k->size;
+        y += y ? some * k->size : 0;
     }
 }
 
 /* n elements, the first of which is `at` of all, to their columns: what lies in all lanes of a
  * block lies like its rows, one lane behind the other. */
 static void add_to_columns(const cr__reduce_kernel *k, char *blocks, const char *x,
-                           int64_t at, int64_t n, int64_t columns)
+                           const char *y, int64_t at, int64_t n, int64_t columns)
 {
     const int64_t line = k->lanes * columns;
-    for (int64_t some; n > 0; n -= some, at += some, x += some * k->size) {
+    for (int64_t some; n > 0; n -= some, at += some) {
         char *acc =
             blocks + (at / (CR__BLOCK * columns) * line + at % line) * k->part_size;
         some = lesser(n, line - at % line);
-        k->columns(k, acc, line, x, 0, NULL, 0, some, 0, 1);
+        k->columns(k, acc, line, x, 0, y, 0, some, 0, 1);
+        x += some * k->size;
+        y += y ? some * k->size : 0;
     }
 }
 
@@ -101,15 +113,15 @@ static void join_row_blocks(const cr__reduce_kernel *k, char *blocks, int64_t to
 }
 
 /* Whether rows are reduced at once, each in one block and all in one tile. */
-static bool at_once(const cr__row_run *run)
+static bool at_once(const cr__row_run *run, const cr__row_reduction *r)
 {
     const cr__program *p = run->p;
-    return !p->run && run->n <= p->tile && p->row <= CR__BLOCK &&
+    return !p->run && !r->add_exp && run->n <= p->tile && p->row <= CR__BLOCK &&
            (p->length >= p->row || p->length == p->numel);
 }
 
 void cr__reduce_piece(cr__row_run *run, const cr__row_reduction *r, void *out,
-                      const void *x, int64_t start, int64_t n)
+                      const void *x, const void *y, int64_t start, int64_t n)
 {
     const cr__program *p = run->p;
     const cr__reduce_kernel *k = run->redo ? &run->kernel : &r->kernel;
@@ -122,18 +134,51 @@ void cr__reduce_piece(cr__row_run *run, const cr__row_reduction *r, void *out,
         k = run->job->again ? &run->job->kernel : k;
         if (r->role == CR__ALL && p->run)
             add_to_blocks(k, r->blocks + CR__ACCUMULATOR * cr__row_blocks(p->numel),
-                          k->lanes * k->parts * k->part_size, r->blocks, x, start, n,
+                          k->lanes * k->parts * k->part_size, r->blocks, x, y, start, n,
                           p->numel);
         else if (r->role == CR__ALL)
-            add_to_blocks(k, acc, 0, r->blocks, x, start, n, p->numel);
+            add_to_blocks(k, acc, 0, r->blocks, x, y, start, n, p->numel);
         else
-            add_to_columns(k, r->blocks, x, start, n, p->group->columns);
+            add_to_columns(k, r->blocks, x, y, start, n, p->group->columns);
         return;
     }
-    if (at_once(run))
-        k->rows(k, run->redo ? run->redone : out, x, NULL, run->rows, p->row);
+    if (at_once(run, r))
+        k->rows(k, run->redo ? run->redone : out, x, y, run->rows, p->row);
     else
-        add_to_blocks(k, acc, 0, run->scratch + r->tree, x, run->at, n, p->row);
+        add_to_blocks(k, acc, 0, run->scratch + r->tree, x, y, run->at, n, p->row);
+}
+
+/* Whether infinity is what is subtracted, of which infinity leaves 0. */
+static bool is_infinite(const void *most, cr_dtype dtype)
+{
+    return dtype == CR_F32 ? *(const float *)most > FLT_MAX
+                           : *(const double *)most > DBL_MAX;
+}
+
+/* What begins in the midst of a line of lanes, and what is computed again, is first computed and
+ * then reduced. */
+void cr__exp_sum_piece(cr__row_run *run, const cr__row_reduction *r, void *dst,
+                       const void *const *src, int64_t start, int64_t n)
+{
+    const cr__program *p = run->p;
+    const cr__reduce_kernel *k = &r->kernel;
+    const int64_t at = r->role == CR__ALL ? start : run->at;
+    const bool whole = at % CR__LANES == 0 && at % CR__BLOCK + n <= CR__BLOCK &&
+                       !run->redo && !run->job->again && !is_infinite(src[1], k->dtype);
+    char *acc = run->scratch + r->acc;
+    if (!whole) {
+        cr__map_find(CR__MAP_below_largest, k->dtype,
+                     k->dtype)(dst, src, (const int64_t[]){ 1, 0 }, n);
+        cr__map_find(CR__MAP_exp, k->dtype, k->dtype)(dst, (const void *[]){ dst },
+                                                      (const int64_t[]){ 1 }, n);
+        cr__reduce_piece(run, r, NULL, dst, NULL, start, n);
+        return;
+    }
+    if (at % CR__BLOCK == 0)
+        cr__reduce_begin(k, acc, k->lanes);
+    r->add_exp(dst, src[0], n, src[1], acc);
+    end_block(k, acc, r->role == CR__ALL ? r->blocks : run->scratch + r->tree, at, n,
+              r->role == CR__ALL ? p->numel : p->row);
 }
 
 void cr__repeat(char *to, const char *element, size_t size, int64_t n)
@@ -226,7 +271,7 @@ static void run_tiles_of(cr__row_run *run, const cr__level *level, char **where)
 static void end_rows(const cr__row_run *run, const cr__row_reduction *r, void *out)
 {
     const cr__reduce_kernel *k = run->redo ? &run->kernel : &r->kernel;
-    if (!at_once(run))
+    if (!at_once(run, r))
         join_row_blocks(k, run->scratch + r->tree, run->p->row, out);
 }
 
@@ -245,6 +290,17 @@ static void redo_row(cr__row_run *run, const cr__level *level, char **where,
     run->redo = NULL;
 }
 
+/* The sums of what was not negated. */
+static void negate(const cr__row_reduction *r, void *sums, int64_t n)
+{
+    const cr_dtype dtype = r->kernel.dtype;
+    const void *src[] = { dtype == CR_F32 ? (const void *)(const float[CR__PAD]){ 0 }
+                                          : (const double[CR__PAD]){ 0 },
+                          sums };
+    if (r->negated)
+        cr__map_find(CR__MAP_sub, dtype, dtype)(sums, src, (const int64_t[]){ 0, 1 }, n);
+}
+
 static void end_reductions(cr__row_run *run, const cr__level *level, char **where)
 {
     for (int at = level->reduction; at < level->reduction_end; at++) {
@@ -259,6 +315,7 @@ static void end_reductions(cr__row_run *run, const cr__level *level, char **wher
             if (i < run->rows)
                 redo_row(run, level, where, r, again, i);
         }
+        negate(r, where[r->reg], run->rows);
     }
 }
 
@@ -439,6 +496,7 @@ static void end_columns(row_job *job, const cr__row_reduction *r)
         memcpy(out + i * size, r->blocks + i * size, (size_t)size);
         cr__ending_scaled(&r->ending, again, out + i * size);
     }
+    negate(r, out, n);
 }
 
 /* The sum of everything; computed again, if it has to be. */
@@ -447,11 +505,12 @@ static void end_all(row_job *job, const cr__row_reduction *r)
     void *out = cr__unit_data(job->p->plan, r->unit);
     cr__reduce_code again = r->ending.with;
     join_row_blocks(&r->kernel, r->blocks, job->p->numel, out);
-    if (cr__ending_apply(&r->ending, out, 1, &again) == 1)
-        return;
-    run_again(job, r, again);
-    join_row_blocks(&job->kernel, r->blocks, job->p->numel, out);
-    cr__ending_scaled(&r->ending, again, out);
+    if (cr__ending_apply(&r->ending, out, 1, &again) == 0) {
+        run_again(job, r, again);
+        join_row_blocks(&job->kernel, r->blocks, job->p->numel, out);
+        cr__ending_scaled(&r->ending, again, out);
+    }
+    negate(r, out, 1);
 }
 
 static void find_ahead(row_job *job)

@@ -89,7 +89,11 @@ void cr__run_code(const cr__program *p, int from, int to, char *const *where,
             cr__copy_range(dst, code->extra, code->size, start, n);
             break;
         case CR__REDUCE:
-            cr__reduce_piece(run, code->extra, dst, src[0], start, n);
+            cr__reduce_piece(run, code->extra, dst, src[0],
+                             code->n_src > 1 ? src[1] : NULL, start, n);
+            break;
+        case CR__EXP_SUM:
+            cr__exp_sum_piece(run, code->extra, dst, src, start, n);
             break;
         case CR__REPEAT:
             for (int64_t r = 0; r < n; r++)

@@ -38,20 +38,22 @@ CR__FN T NAME(attend_largest)(T *x, int64_t n, VT scale)
     return lanes[0];
 }
 
-/* x[i] = e^(x[i] - less), for i < n, added to lane i mod CR__LANES. */
-CR__FN void NAME(attend_add_exp)(T *x, int64_t n, VT less, T *lanes)
+/* to[i] = e^(x[i] - *less), for i < n, added to lane i mod CR__LANES. */
+CR__T static void NAME(attend_add_exp)(void *to, const void *from, int64_t n,
+                                       const void *less, void *lanes)
 {
-    for (int k = 0; k < CR__LANES; k += N)
-        F(store)(lanes + k, F(set)(0));
+    T *out = to;
+    const T *x = from;
+    const VT sub = F(fill)(less);
     for (int64_t i = 0; ROW_EXP_LATER && i < n; i += N)
-        F(give)(x + i, n - i, F(take)(x + i, n - i) - less);
-    ROW_EXP(x, n);
+        F(give)(out + i, n - i, F(take)(x + i, n - i) - sub);
+    ROW_EXP(out, n);
     for (int64_t i = 0; i < n; i += N) {
-        T *lane = lanes + i % CR__LANES;
-        VT a = F(take)(x + i, n - i);
+        T *lane = (T *)lanes + i % CR__LANES;
+        VT a = F(take)((ROW_EXP_LATER ? out : x) + i, n - i);
         if (!ROW_EXP_LATER) {
-            a = EXP(a - less);
-            F(give)(x + i, n - i, a);
+            a = EXP(a - sub);
+            F(give)(out + i, n - i, a);
         }
         if (n - i < N)
             a = F(sel)(F(first)(n - i), a, F(set)(0));
@@ -83,8 +85,9 @@ CR__T static void NAME(attend_weights)(const cr__attend_rows *w)
         const int64_t n = cr__attend_length(w, r);
         T *x = (T *)w->x + r * w->pitch;
         most[r] = NAME(attend_largest)(x, n, scale);
-        NAME(attend_add_exp)
-        (x, n, F(set)(most[r] > -(T)INFINITY ? most[r] : 0), lanes[r % 4]);
+        const T less = most[r] > -(T)INFINITY ? most[r] : 0;
+        memset(lanes[r % 4], 0, sizeof lanes[0]);
+        NAME(attend_add_exp)(x, x, n, &less, lanes[r % 4]);
         if (r % 4 == 3 || r == w->rows - 1) {
             NAME(attend_fold)(lanes, four);
             memcpy(sums + r / 4 * 4, four, (size_t)(r % 4 + 1) * sizeof(T));

@@ -145,6 +145,8 @@ typedef struct cr__attend {
      * e^(x - largest), or e^x if that is -inf; their sum, a reduction of CR__BLOCK elements at most,
      * goes to sums[r]. */
     void (*weights)(const cr__attend_rows *w);
+    /* to[i] = e^(x[i] - *less), which is added to lane i mod CR__LANES; to may be x. */
+    void (*add_exp)(void *to, const void *x, int64_t n, const void *less, void *lanes);
     void (*divide)(void *x, int64_t n, double by); /* x /= by */
     /* x = e^(x scale - less) */
     void (*exp)(void *x, int64_t n, double scale, double less);

@@ -538,10 +538,10 @@ cr__map_fn *cr__map_find(cr__map_code code, cr_dtype in, cr_dtype out)
     return cr__map_find_for(cr__isa_in_use(), code, in, out);
 }
 
-#define ATTEND(P, SET)                                                        \
-    {                                                                         \
-        P##_attend_weights##SET, P##_attend_divide##SET, P##_attend_exp##SET, \
-            P##_attend_slopes##SET                                            \
+#define ATTEND(P, SET)                                                            \
+    {                                                                             \
+        P##_attend_weights##SET, P##_attend_add_exp##SET, P##_attend_divide##SET, \
+            P##_attend_exp##SET, P##_attend_slopes##SET                           \
     }
 #define ATTENDS(SET)                       \
     {                                      \

@@ -24,6 +24,9 @@ void choose_domain(world *w)
         dims = chance(w, 70) ? CR_DIMS(few, length) : CR_DIMS(length, few);
     else if (style < 9)
         dims = CR_DIMS(1 + below(w, 9), 1 + below(w, 20), 1 + below(w, 70));
+    else if (style < 10)
+        dims = CR_DIMS(1 + below(w, 2), 1 + below(w, 33), 5 + below(w, 30),
+                       5 + below(w, 30));
     else if (style < 12)
         dims =
             CR_DIMS(1 + below(w, 5), 1 + below(w, 12), 1 + below(w, 9), 1 + below(w, 20));
@@ -175,6 +178,12 @@ static cr_tensor *bent(world *w, cr_tensor *x)
     default:
         return cr_sin(cr_mul(x, 0.7));
     }
+}
+
+/* The same for an x of any shape. */
+static cr_tensor *bent_by_itself(world *w, cr_tensor *x)
+{
+    return chance(w, 50) ? cr_gelu(x) : cr_clamp(cr_mul(x, 0.5), -1, 6);
 }
 
 static cr_tensor *bent_often(world *w, cr_tensor *x)
@@ -377,19 +386,71 @@ static cr_tensor *attention(world *w, cr_tensor *x)
     return cr_matmul(p, member(w));
 }
 
+/* A convolution, and what stands behind it. */
+static cr_tensor *convolution(world *w, cr_tensor *x)
+{
+    static const int64_t kernels[] = { 1, 3, 3, 5 };
+    const int64_t *size = w->domain.v;
+    if (w->domain.n != 4 || cr_numel(x) == 0 || cr_numel(x) > 60000)
+        return norm(w, x);
+    const int64_t k = kernels[below(w, 4)], stride = 1 + below(w, 2);
+    const bool depthwise = chance(w, 25);
+    const int64_t outs = chance(w, 50) ? size[1] : (1 + below(w, 3)) * size[1];
+    const int64_t wide = chance(w, 50) ? k : 1;
+    cr_tensor *weight = shaped(w, CR_DIMS(outs, depthwise ? 1 : size[1], k, wide));
+    cr_tensor *bias = chance(w, 60) ? shaped(w, CR_DIMS(outs)) : NULL;
+    const bool same = stride == 1 && outs == size[1];
+    cr_tensor *y =
+        cr_conv2d(x, cr_mul(weight, 0.3), bias, .stride = CR_DIMS(stride),
+                  .padding = CR_DIMS(k / 2, wide / 2), .groups = depthwise ? size[1] : 1);
+    y = seen(w, y);
+    if (chance(w, 40)) {
+        cr_tensor *mean = fresh(w, w->real, CR_DIMS(outs));
+        cr_tensor *var = cr_abs(fresh(w, w->real, CR_DIMS(outs)));
+        cr_tensor *scale = shaped(w, CR_DIMS(outs));
+        const bool training = chance(w, 70) && cr_numel(y) >= 2 * outs;
+        y = cr_batch_norm(y, mean, var, scale, NULL, training, 0.1);
+    }
+    if (same && chance(w, 50))
+        y = cr_add(y, x);
+    return chance(w, 60) ? cr_relu(y) : bent_by_itself(w, y);
+}
+
+/* Steps of a recurrence, whose gates are parts of one product. */
+static cr_tensor *recurrence(world *w, cr_tensor *x)
+{
+    const int64_t n = w->domain.v[0], k = w->domain.v[w->domain.n - 1];
+    if (w->domain.n != 2 || cr_numel(x) == 0 || k > 130 || n > 130)
+        return feedback(w, x);
+    cr_tensor *weight = cr_mul(shaped(w, CR_DIMS(4 * k, k)), 0.3);
+    cr_tensor *bias = shaped(w, CR_DIMS(4 * k)), *h = member(w), *c = member(w);
+    cr_tensor *own = cr_linear(x, weight, bias), *gate[4];
+    for (int64_t steps = 1 + below(w, 3); steps > 0; steps--) {
+        cr_tensor *all = cr_add(own, cr_linear(h, weight, NULL));
+        for (int i = 0; i < 4; i++)
+            gate[i] = cr_slice(all, 1, i * k, (i + 1) * k);
+        c = cr_add(cr_mul(cr_sigmoid(gate[0]), c),
+                   cr_mul(cr_sigmoid(gate[1]), cr_tanh(gate[2])));
+        h = seen(w, cr_mul(cr_sigmoid(gate[3]), cr_tanh(c)));
+    }
+    return h;
+}
+
 /* ---- blocks ---- */
 
 typedef cr_tensor *block_fn(world *w, cr_tensor *x);
 
 cr_tensor *make_block(world *w)
 {
-    static block_fn *const blocks[] = { sums,    sums,   feedback,  feedback,  softmax,
-                                        softmax, norm,   norm,      norm,      layer,
-                                        layer,   picked, attention, bent_often };
+    static block_fn *const blocks[] = { sums,      sums,       feedback,    feedback,
+                                        softmax,   softmax,    norm,        norm,
+                                        norm,      layer,      layer,       picked,
+                                        attention, bent_often, convolution, convolution,
+                                        recurrence };
     cr_tensor *x = member(w);
     if (x && chance(w, 50))
         x = bent_often(w, x);
-    return x ? blocks[below(w, 14)](w, x) : NULL;
+    return x ? blocks[below(w, (int64_t)(sizeof blocks / sizeof *blocks))](w, x) : NULL;
 }
 
 cr_tensor *make_loss(world *w)

@@ -27,6 +27,20 @@ static bool is_followed(const cr__program *p, int reg)
     return false;
 }
 
+int cr__streams(const cr__program *p, const cr__reg **regs, int most)
+{
+    int n = 0;
+    for (int i = 0; i < p->n_regs && n < most; i++) {
+        const cr__reg *reg = &p->regs[i];
+        int known = n;
+        while (known > 0 && regs[known - 1]->data != reg->data)
+            known--;
+        if (reg->kind == CR__REG_BOUND && !known && !is_followed(p, i))
+            regs[n++] = reg;
+    }
+    return n;
+}
+
 void cr__ahead_find(cr__ahead *ahead, const cr__program *p, int64_t elements,
                     int64_t instructions)
 {
@@ -35,16 +49,9 @@ void cr__ahead_find(cr__ahead *ahead, const cr__program *p, int64_t elements,
                           .is_near = !p->group->length,
                           .runs = p->run ? p->row / p->run : 1,
                           .apart = p->run * p->rows };
-    for (int i = 0; i < p->n_regs && ahead->n < CR__AHEAD; i++) {
-        const cr__reg *reg = &p->regs[i];
-        int known = ahead->n;
-        while (known > 0 && ahead->regs[known - 1]->data != reg->data)
-            known--;
-        if (reg->kind != CR__REG_BOUND || known || is_followed(p, i))
-            continue;
-        ahead->regs[ahead->n++] = reg;
-        each += reg->size;
-    }
+    ahead->n = cr__streams(p, ahead->regs, CR__AHEAD);
+    for (int i = 0; i < ahead->n; i++)
+        each += ahead->regs[i]->size;
     const int64_t bytes = elements * each;
     if (bytes > (p->run ? CHANNEL_AHEAD : AHEAD_BYTES) || p->numel * each < NEAR_BYTES ||
         instructions == 0)

@@ -28,6 +28,15 @@ static void run_panel(void *arg, const cr__panel *panel)
                             (const char *)panel->data + (i * panel->pitch + at) * size);
 }
 
+/* What is to be fetched while a panel is computed. */
+static void find_streams(const cr__program *p, cr__follower *then)
+{
+    const cr__reg *regs[CR__STREAMS];
+    then->n_streams = cr__streams(p, regs, CR__STREAMS);
+    for (int i = 0; i < then->n_streams; i++)
+        then->streams[i] = regs[i]->data, then->sizes[i] = regs[i]->size;
+}
+
 static cr__reader reader_of(const cr__strided *x, cr_dtype dtype)
 {
     return (cr__reader){ .data = x->data,
@@ -91,6 +100,7 @@ void cr__run_product(cr__plan *plan, const cr__group *group)
     } else if (group->shape) {
         cr__emit(&p, plan, group, plan->ctx->run_lists[CR__PROGRAM].at);
         then.cost = cr__program_cost(&p) / (double)p.numel;
+        find_streams(&p, &then);
         job.then = &then;
     }
     cr__gemm(&job, plan->ctx->team);

@@ -272,6 +272,9 @@ CR__INLINE void cr__run_tile(const cr__program *p, char *scratch, int64_t start,
 
 /* ---- ahead.c ---- */
 
+/* The registers that are memory, each once, and are worth fetching; how many, at most so many. */
+int cr__streams(const cr__program *p, const cr__reg **regs, int most);
+
 /* What comes next, for one worker: `elements` from `start` on of each register that is memory. */
 #define CR__AHEAD 12
 typedef struct cr__ahead {

@@ -35,6 +35,8 @@ typedef struct tile {
     int64_t rest; /* columns in the last vector */
     bool add;     /* to what c holds */
     bool odd;     /* the last row is the one before it once more, and not written */
+    const struct product *of; /* whose follower's streams are to be fetched, or NULL: */
+    int64_t row, column;      /* from here on */
     /* Only where a is packed: lines of the next sliver to be fetched, or columns to be
      * packed, if drip_to is not NULL. */
     const char *next;
@@ -89,6 +91,23 @@ typedef struct product {
     double scales[2]; /* of the result, one after the other */
     char *scratch;
 } product;
+
+/* The tile's part of the streams, so many rows. */
+static inline void fetch_streams(tile *t, int64_t rows, int64_t columns)
+{
+    const product *p = t->of;
+    if (!p)
+        return;
+    const int64_t start = p->start + t->row * p->step + t->column;
+    for (int s = 0; s < p->then->n_streams; s++) {
+        const int64_t size = p->then->sizes[s];
+        const char *line = p->then->streams[s] + start * size;
+        for (int64_t r = 0; r < rows; r++, line += p->step * size)
+            for (int64_t at = 0; at < columns * size; at += 64)
+                __builtin_prefetch(line + at, 0, 2);
+    }
+    t->row += rows;
+}
 
 /* A sliver in a block of k in a panel of rows. They are worked off in this order, slivers
  * innermost; behind the last, lines is 0. */

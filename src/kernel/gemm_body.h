@@ -533,6 +533,7 @@ CR__FN void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
 #endif
     for (int64_t i = 0; i < by.tiles; i++) {
         const int64_t n = rows_of(&by, i);
+        fetch_streams(t, n, columns);
         t->odd = n % 2;
         of[(n - 1) / 2][t->rest < G_N](t);
         t->a += n * t->a_row;
@@ -584,6 +585,7 @@ CR__FN int64_t G(packed_sliver)(tile *t, const char *a, const tiling *rows,
 #endif
     for (int64_t i = 0; i < tiles; i++) {
         const int64_t n = rows_of(rows, i);
+        fetch_streams(t, n, columns);
         t->a = a + i * G_TILE_BYTES;
 #if G_PACKS
         const int64_t lines = drips ? 0 : next->lines, line = lines * i / tiles;
@@ -630,6 +632,8 @@ CR__T static void G(product)(const product *p)
         t.k = at.lines, t.add = at.k > 0 || p->adds;
         t.b = now.from, t.b_row = p->b_row;
         t.c = p->c + at.i * p->c_row + at.j * G_SIZE;
+        t.of = p->then && at.k + at.lines == p->k ? p : NULL;
+        t.row = at.i, t.column = at.j;
         if (p->copy_a && at.j == 0) {
             G(copy_panel)(p, &at, panel, &t);
         } else if (p->pack_a && at.j == 0) {

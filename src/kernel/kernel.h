@@ -436,10 +436,16 @@ typedef struct cr__panel {
     void *scratch;
 } cr__panel;
 
+#define CR__STREAMS 6
 typedef struct cr__follower {
     void (*fn)(void *arg, const cr__panel *panel);
     void *arg;
     double cost; /* of an element, in nanoseconds */
+    /* Arrays of as many elements as the result has that it works on, and the size of one element:
+     * the panel's are fetched while it is computed. */
+    int n_streams;
+    const char *streams[CR__STREAMS];
+    int64_t sizes[CR__STREAMS];
 } cr__follower;
 
 typedef struct cr__gemm_job {

@@ -239,7 +239,8 @@ static void test_factors(cr_ctx *ctx)
     g = cr_grad(a);
     static char plan[4096];
     cr_plan_format(&g, 1, plan, sizeof plan);
-    ok(!strstr(plan, " copy("), "the ones are not made, also where a gradient is replaced");
+    ok(!strstr(plan, " copy("),
+       "the ones are not made, also where a gradient is replaced");
     is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
 }
 

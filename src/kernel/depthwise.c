@@ -61,7 +61,7 @@ typedef struct depth_axis {
     int64_t tap[MOST_TAPS], offset[MOST_TAPS];
 } depth_axis;
 
-static void span_axis(depth_axis *a)
+CR__COLD static void span_axis(depth_axis *a)
 {
     int64_t most = a->taps ? a->offset[0] : 0;
     a->least = most;
@@ -72,7 +72,7 @@ static void span_axis(depth_axis *a)
     a->reach = most - a->least + 1;
 }
 
-static void forward_axis(const cr__conv *c, int d, depth_axis *a)
+CR__COLD static void forward_axis(const cr__conv *c, int d, depth_axis *a)
 {
     *a = (depth_axis){ .results = c->out[d],
                        .place = 1,
@@ -85,7 +85,8 @@ static void forward_axis(const cr__conv *c, int d, depth_axis *a)
 }
 
 /* Of the pixels that leave this remainder by the stride: taps that meet them. */
-static void input_axis(const cr__conv *c, int d, int64_t remainder, depth_axis *a)
+CR__COLD static void input_axis(const cr__conv *c, int d, int64_t remainder,
+                                depth_axis *a)
 {
     *a = (depth_axis){ .results = (c->size[d] - remainder - 1) / c->stride[d] + 1,
                        .first = remainder,
@@ -101,7 +102,7 @@ static void input_axis(const cr__conv *c, int d, int64_t remainder, depth_axis *
 }
 
 /* Dims that a convolution does not have, which are the first ones. */
-static void no_axis(depth_axis *a)
+CR__COLD static void no_axis(depth_axis *a)
 {
     *a = (depth_axis){
         .results = 1, .place = 1, .size = 1, .step = 1, .taps = 1, .reach = 1
@@ -128,7 +129,7 @@ typedef struct depth_phase {
     int64_t lines, parts, pitch;
 } depth_phase;
 
-static void phase_axes(const cr__conv *c, int64_t phase, depth_phase *p)
+CR__COLD static void phase_axes(const cr__conv *c, int64_t phase, depth_phase *p)
 {
     const int lead = CR__IMAGE_DIMS - c->ndim;
     for (int d = CR__IMAGE_DIMS - 1; d >= 0; d--) {
@@ -147,7 +148,7 @@ static void phase_axes(const cr__conv *c, int64_t phase, depth_phase *p)
 
 /* Elements of the buffer for a tile, laid out for chains: lines of the plane, each in as many parts as
  * there are remainders by the step, so that results of a line meet neighbours. */
-static int64_t lay_out_chains(depth_phase *p, int64_t rows, int64_t columns)
+CR__COLD static int64_t lay_out_chains(depth_phase *p, int64_t rows, int64_t columns)
 {
     const depth_axis *h = &p->dim[1], *w = &p->dim[2];
     p->lines = (rows - 1) * h->step + h->reach;
@@ -156,7 +157,7 @@ static int64_t lay_out_chains(depth_phase *p, int64_t rows, int64_t columns)
     return p->dim[0].taps * p->lines * p->parts * p->pitch;
 }
 
-static int64_t chain_at(const depth_phase *p, int i, int j, int k)
+CR__COLD static int64_t chain_at(const depth_phase *p, int i, int j, int k)
 {
     const depth_axis *w = &p->dim[2];
     const int64_t line = p->dim[1].offset[j] - p->dim[1].least,
@@ -167,7 +168,7 @@ static int64_t chain_at(const depth_phase *p, int i, int j, int k)
 
 /* And for the weight: for every tap of the last dim the elements that it meets, as results lie, in
  * parts by the remainder of lines. */
-static int64_t lay_out_weight(depth_phase *p, int64_t rows, int64_t columns)
+CR__COLD static int64_t lay_out_weight(depth_phase *p, int64_t rows, int64_t columns)
 {
     const depth_axis *h = &p->dim[1];
     p->lines = rows + (h->reach - 1) / h->step;
@@ -176,21 +177,22 @@ static int64_t lay_out_weight(depth_phase *p, int64_t rows, int64_t columns)
     return p->dim[0].taps * p->parts * p->dim[2].taps * p->lines * p->pitch;
 }
 
-static int64_t tap_weight(const depth_phase *p, int i, int j, int k)
+CR__COLD static int64_t tap_weight(const depth_phase *p, int i, int j, int k)
 {
     const depth_axis *h = &p->dim[1];
     const int64_t line = h->offset[j] - h->least, part = i * p->parts + line % h->step;
     return ((part * p->dim[2].taps + k) * p->lines + line / h->step) * p->pitch;
 }
 
-static int64_t lay_out(const depthwise *d, depth_phase *p, int64_t rows, int64_t columns)
+CR__COLD static int64_t lay_out(const depthwise *d, depth_phase *p, int64_t rows,
+                                int64_t columns)
 {
     return d->conv->pass == CR__CONV_WEIGHT ? lay_out_weight(p, rows, columns)
                                             : lay_out_chains(p, rows, columns);
 }
 
 /* strides: of the weight's dims, if there is one to read. */
-static void init_phase(const depthwise *d, int64_t phase, depth_phase *p)
+CR__COLD static void init_phase(const depthwise *d, int64_t phase, depth_phase *p)
 {
     const bool weight = d->conv->pass == CR__CONV_WEIGHT;
     const int64_t *strides = d->strides[1];
@@ -522,7 +524,7 @@ _Static_assert((size_t)(2 * LARGEST + SLACK + MOST_TAPS * (CR__LANES + MOST_SUBT
 /* ---- what is done here, and how it is cut ---- */
 
 /* Whether it is a convolution for this file; as a product others have the same bits. */
-static bool is_depthwise(const cr__conv *c, depthwise *d)
+CR__COLD static bool is_depthwise(const cr__conv *c, depthwise *d)
 {
     const bool forward = c->pass == CR__CONV_FORWARD, weight = c->pass == CR__CONV_WEIGHT;
     const int64_t taps = product_of_dims(c->kernel, c->ndim);
@@ -542,7 +544,7 @@ static bool is_depthwise(const cr__conv *c, depthwise *d)
 }
 
 /* Strides of dims that it has; results of others have none. */
-static void set_dims(depthwise *d)
+CR__COLD static void set_dims(depthwise *d)
 {
     const cr__conv *c = d->conv;
     const int64_t *result = c->pass == CR__CONV_FORWARD ? c->out : c->size;
@@ -556,7 +558,7 @@ static void set_dims(depthwise *d)
 
 /* As many results as have room, in parts of about one size; where lanes go on, whole rows of lanes
  * if there is a choice. False if there is no room for one line. */
-static bool set_tiles(depthwise *d)
+CR__COLD static bool set_tiles(depthwise *d)
 {
     const bool weight = d->conv->pass == CR__CONV_WEIGHT;
     depth_phase p;
@@ -592,7 +594,7 @@ static bool set_tiles(depthwise *d)
 #define NS_PER_TERM    0.04
 #define NS_PER_ELEMENT 0.5
 
-bool cr__depthwise_for(cr__isa isa, const cr__conv *conv, cr__team *team)
+CR__COLD bool cr__depthwise_for(cr__isa isa, const cr__conv *conv, cr__team *team)
 {
     depthwise d = { .conv = conv, .team = team, .loops = &depthwise_loops_of[isa] };
     if (!is_depthwise(conv, &d))

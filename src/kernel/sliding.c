@@ -128,7 +128,7 @@ CR__COLD void cr__sliding_lay_out(const cr__sliding *d, int n, int lanes,
     }
 }
 
-void cr__sliding_size(int64_t lines, cr__sliding_layout *layout)
+CR__COLD void cr__sliding_size(int64_t lines, cr__sliding_layout *layout)
 {
     if (layout->in_place)
         return;

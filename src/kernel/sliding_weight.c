@@ -35,12 +35,12 @@ typedef struct three {
     int64_t channel, tap, seen;
 } three;
 
-static three_kind kind_of(const cr__sliding *d)
+CR__COLD static three_kind kind_of(const cr__sliding *d)
 {
     return d->dims[1].taps == 3 ? BY_PLACE : d->dims[0].taps == 3 ? BY_LINE : BY_CHANNEL;
 }
 
-static int64_t count_threes(const cr__sliding *d)
+CR__COLD static int64_t count_threes(const cr__sliding *d)
 {
     const int64_t taps = d->dims[0].taps * d->dims[1].taps;
     return kind_of(d) == BY_CHANNEL ? (d->channels + 2) / 3 * taps
@@ -79,7 +79,8 @@ typedef struct weight_band {
 } weight_band;
 
 /* The lines that so many positions may touch, and of copies. */
-static int64_t weight_lines(const weight_plan *p, int64_t blocks, int64_t *pieces)
+CR__COLD static int64_t weight_lines(const weight_plan *p, int64_t blocks,
+                                     int64_t *pieces)
 {
     const cr__window *down = &p->d->dims[0];
     const int64_t n = p->d->dims[1].n, all = p->d->images * down->n,
@@ -354,7 +355,7 @@ static void weight_body(void *arg, int64_t i, int worker)
 
 #define FLOPS_PER_PART 150e3
 
-size_t cr__sliding_weight_bytes(const cr__sliding *d)
+CR__COLD size_t cr__sliding_weight_bytes(const cr__sliding *d)
 {
     int64_t bytes;
     const int64_t positions = d->images * d->dims[0].n * d->dims[1].n;

@@ -93,11 +93,9 @@ typedef struct product {
 } product;
 
 /* The tile's part of the streams, so many rows. */
-static inline void fetch_streams(tile *t, int64_t rows, int64_t columns)
+static void fetch_streams(tile *t, int64_t rows, int64_t columns)
 {
     const product *p = t->of;
-    if (!p)
-        return;
     const int64_t start = p->start + t->row * p->step + t->column;
     for (int s = 0; s < p->then->n_streams; s++) {
         const int64_t size = p->then->sizes[s];

@@ -533,7 +533,8 @@ CR__FN void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
 #endif
     for (int64_t i = 0; i < by.tiles; i++) {
         const int64_t n = rows_of(&by, i);
-        fetch_streams(t, n, columns);
+        if (t->of)
+            fetch_streams(t, n, columns);
         t->odd = n % 2;
         of[(n - 1) / 2][t->rest < G_N](t);
         t->a += n * t->a_row;
@@ -585,7 +586,8 @@ CR__FN int64_t G(packed_sliver)(tile *t, const char *a, const tiling *rows,
 #endif
     for (int64_t i = 0; i < tiles; i++) {
         const int64_t n = rows_of(rows, i);
-        fetch_streams(t, n, columns);
+        if (t->of)
+            fetch_streams(t, n, columns);
         t->a = a + i * G_TILE_BYTES;
 #if G_PACKS
         const int64_t lines = drips ? 0 : next->lines, line = lines * i / tiles;

@@ -74,7 +74,7 @@ static void add_to_blocks(const cr__reduce_kernel *k, char *accs, int64_t apart,
         k->add(k, acc, x, y, at, some);
         end_block(k, acc, blocks, at, some, total);
         x += some * k->size;
-        y += y ? some * k->size : 0;
+        y = y ? y + some * k->size : NULL;
     }
 }
 
@@ -90,7 +90,7 @@ static void add_to_columns(const cr__reduce_kernel *k, char *blocks, const char 
         some = lesser(n, line - at % line);
         k->columns(k, acc, line, x, 0, y, 0, some, 0, 1);
         x += some * k->size;
-        y += y ? some * k->size : 0;
+        y = y ? y + some * k->size : NULL;
     }
 }
 

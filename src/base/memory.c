@@ -154,15 +154,15 @@ static void prefer_huge(const cr_ctx *ctx, void *block, size_t bytes)
 
 /* A region of a reserve: its header, which the next one hangs on, and what pieces are taken
  * from. */
-typedef struct region {
+typedef struct memory_region {
     block_header header;
-    _Alignas(16) struct region *next;
-} region;
+    _Alignas(16) struct memory_region *next;
+} memory_region;
 
-static region *new_region(cr_ctx *ctx, size_t bytes)
+static memory_region *new_region(cr_ctx *ctx, size_t bytes)
 {
-    const size_t all = bytes + sizeof(region);
-    region *r = (region *)(void *)block_of_system(ctx, all, false);
+    const size_t all = bytes + sizeof(memory_region);
+    memory_region *r = (memory_region *)(void *)block_of_system(ctx, all, false);
     if (!r)
         return NULL;
     r->header.bytes = all;
@@ -170,7 +170,7 @@ static region *new_region(cr_ctx *ctx, size_t bytes)
     return r;
 }
 
-static void free_region(cr_ctx *ctx, region *r)
+static void free_region(cr_ctx *ctx, memory_region *r)
 {
     const char *outer = ctx->busy;
     ctx->memory.held -= r->header.bytes;
@@ -190,7 +190,8 @@ static block_header *take_from_arena(cr_ctx *ctx, size_t bytes)
         size_t more = memory->in_arenas / 2;
         more = more < HUGE_FROM ? HUGE_FROM : more > LAST_ARENA ? LAST_ARENA : more;
         more = more < 2 * bytes ? 2 * bytes : more;
-        region *added = more < memory->limit / ARENA_LIMIT ? new_region(ctx, more) : NULL;
+        memory_region *added =
+            more < memory->limit / ARENA_LIMIT ? new_region(ctx, more) : NULL;
         if (!added)
             return NULL;
         memory->in_arenas += more;
@@ -210,8 +211,8 @@ static void give_to_arena(cr_ctx *ctx, block_header *block)
     if (!whole)
         return;
     cr__reserve_withdraw(&memory->arenas, whole);
-    region *r = (region *)whole - 1;
-    memory->in_arenas -= r->header.bytes - sizeof(region);
+    memory_region *r = (memory_region *)whole - 1;
+    memory->in_arenas -= r->header.bytes - sizeof(memory_region);
     free_region(ctx, r);
 }
 
@@ -522,7 +523,7 @@ bool cr__memory_reserve(cr_ctx *ctx, size_t bytes)
         cr__fail_limit(ctx, bytes);
         return false;
     }
-    region *added = new_region(ctx, bytes);
+    memory_region *added = new_region(ctx, bytes);
     if (!added) {
         fail_system(ctx, bytes);
         return false;
@@ -539,7 +540,7 @@ bool cr__memory_reserve(cr_ctx *ctx, size_t bytes)
 void cr__memory_close(cr_ctx *ctx)
 {
     cr__memory_trim(ctx);
-    for (region *at = ctx->memory.reserve.regions, *next; at; at = next) {
+    for (memory_region *at = ctx->memory.reserve.regions, *next; at; at = next) {
         next = at->next;
         free_region(ctx, at);
     }

@@ -27,7 +27,7 @@ static char *carve(char **at, size_t bytes)
 }
 
 /* Of one reduction of everything; and of all of columns, for each byte of their elements. */
-static size_t block_bytes(const cr__group *group)
+static size_t blocks_of_all_bytes(const cr__group *group)
 {
     const size_t lanes = group->run != group->length ? 1 + CR__LANES : 1;
     const size_t bytes = (size_t)cr__row_blocks(group->shape->numel) * CR__ACCUMULATOR;
@@ -60,7 +60,7 @@ static size_t divide(cr__program *p, char **at, const cr__group *group)
         p->levels = (cr__level *)(void *)carve(at, (members + 1) * sizeof *p->levels);
         p->reductions = (cr__row_reduction *)(void *)carve(at, group->reductions *
                                                                    sizeof *p->reductions);
-        p->blocks = carve(at, group->of_all * block_bytes(group) +
+        p->blocks = carve(at, group->of_all * blocks_of_all_bytes(group) +
                                   group->column_bytes * column_bytes(group));
         p->buffers = carve(at, group->buffer_bytes);
     }
@@ -359,7 +359,7 @@ static void begin_reduction(cr__program *p, cr__unit *unit, unsigned terms)
     if (r->role != CR__ROW) {
         r->blocks = p->blocks;
         p->blocks += r->role == CR__ALL
-                         ? block_bytes(p->group)
+                         ? blocks_of_all_bytes(p->group)
                          : column_bytes(p->group) * cr_dtype_size((cr_dtype)unit->dtype);
     }
     p->cost += REDUCE_COST;

@@ -48,8 +48,8 @@ void cr__row_step(cr__row_run *run)
 
 /* n elements, the first of which is `at` of `total`, have been added to their block: if it ends
  * there, it is put with the others. */
-static void end_block(const cr__reduce_kernel *k, char *acc, char *blocks, int64_t at,
-                      int64_t n, int64_t total)
+static void end_row_block(const cr__reduce_kernel *k, char *acc, char *blocks, int64_t at,
+                          int64_t n, int64_t total)
 {
     const int64_t pitch = cr__row_blocks(total);
     if ((at + n) % CR__BLOCK && at + n < total)
@@ -72,7 +72,7 @@ static void add_to_blocks(const cr__reduce_kernel *k, char *accs, int64_t apart,
         if (at % CR__BLOCK == 0)
             cr__reduce_begin(k, acc, k->lanes);
         k->add(k, acc, x, y, at, some);
-        end_block(k, acc, blocks, at, some, total);
+        end_row_block(k, acc, blocks, at, some, total);
         x += some * k->size;
         y = y ? y + some * k->size : NULL;
     }
@@ -177,8 +177,8 @@ void cr__exp_sum_piece(cr__row_run *run, const cr__row_reduction *r, void *dst,
     if (at % CR__BLOCK == 0)
         cr__reduce_begin(k, acc, k->lanes);
     r->add_exp(dst, src[0], n, src[1], acc);
-    end_block(k, acc, r->role == CR__ALL ? r->blocks : run->scratch + r->tree, at, n,
-              r->role == CR__ALL ? p->numel : p->row);
+    end_row_block(k, acc, r->role == CR__ALL ? r->blocks : run->scratch + r->tree, at, n,
+                  r->role == CR__ALL ? p->numel : p->row);
 }
 
 void cr__repeat(char *to, const char *element, size_t size, int64_t n)
@@ -412,7 +412,7 @@ static int64_t row_grain(const cr__program *p)
 /* ---- columns ---- */
 
 /* Lanes of a block of rows that have elements. */
-static int64_t lanes_of(const row_job *job, int64_t block)
+static int64_t block_lanes(const row_job *job, int64_t block)
 {
     return lesser(job->p->rows - block * CR__BLOCK, CR__LANES);
 }
@@ -426,7 +426,7 @@ static void begin_columns(const row_job *job, const cr__row_reduction *r,
                           const cr__reduce_kernel *k)
 {
     for (int64_t b = 0; b < cr__row_blocks(job->p->rows); b++)
-        cr__reduce_begin(k, block_of(job, r, b), lanes_of(job, b) * job->p->row);
+        cr__reduce_begin(k, block_of(job, r, b), block_lanes(job, b) * job->p->row);
 }
 
 /* What the columns come to, at r->blocks: lanes are folded, then blocks are joined by the tree
@@ -436,7 +436,7 @@ static void join_columns(const row_job *job, const cr__row_reduction *r,
 {
     const int64_t blocks = cr__row_blocks(job->p->rows), n = job->p->row;
     for (int64_t b = 0; b < blocks; b++)
-        cr__reduce_fold_columns(k, block_of(job, r, b), n, lanes_of(job, b));
+        cr__reduce_fold_columns(k, block_of(job, r, b), n, block_lanes(job, b));
     for (int64_t step = 1; step < blocks; step *= 2)
         for (int64_t b = 0; b + step < blocks; b += 2 * step)
             k->join(k, block_of(job, r, b), block_of(job, r, b),
@@ -445,7 +445,7 @@ static void join_columns(const row_job *job, const cr__row_reduction *r,
 
 /* Chunks of rows. Where columns are reduced, blocks have shares if the threads want more chunks
  * than there are blocks: of lanes, and of whole blocks of everything if that is reduced too. */
-static void cut_rows(row_job *job)
+static void cut_row_job(row_job *job)
 {
     const cr__program *p = job->p;
     const double cost = cr__program_cost(p);
@@ -530,7 +530,7 @@ void cr__run_rows(cr__plan *plan, const cr__group *group)
     cr__emit(&p, plan, group, plan->ctx->run_lists[CR__PROGRAM].at);
     row_job job = { .p = &p, .team = plan->ctx->team, .grain = row_grain(&p) };
     find_ahead(&job);
-    cut_rows(&job);
+    cut_row_job(&job);
     for (int i = 0; i < p.n_reductions; i++)
         if (p.reductions[i].role == CR__COLUMN)
             begin_columns(&job, &p.reductions[i], &p.reductions[i].kernel);

@@ -13,8 +13,8 @@ static bool is_map(const cr__unit *unit, cr__map_code code, const cr__unit *read
 }
 
 /* And whether it can be computed where the reader is, which nothing else is. */
-static bool is_inside(const cr__program *p, const cr__unit *unit, cr__map_code code,
-                      const cr__unit *reader)
+static bool is_term(const cr__program *p, const cr__unit *unit, cr__map_code code,
+                    const cr__unit *reader)
 {
     return is_map(unit, code, reader) && !(unit->flags & CR__STORED) &&
            !(p->joins[unit->place] & (uint8_t)~CR__JOIN_INSIDE) &&
@@ -22,7 +22,7 @@ static bool is_inside(const cr__program *p, const cr__unit *unit, cr__map_code c
 }
 
 /* Whether the operand has an element for each of the shape; or one for all of a row. */
-static bool varies(const cr__program *p, const cr__use *use)
+static bool varies_in_row(const cr__program *p, const cr__use *use)
 {
     const cr__unit *made = cr__member(p, use);
     if (made)
@@ -31,33 +31,34 @@ static bool varies(const cr__program *p, const cr__use *use)
     return access != CR__ACCESS_ONE && access != CR__ACCESS_ROW;
 }
 
-static const cr__use *operands(const cr__program *p, const cr__unit *unit)
+static const cr__use *uses_of(const cr__program *p, const cr__unit *unit)
 {
     return &p->plan->uses[unit->uses];
 }
 
-static cr__unit *operand(const cr__program *p, const cr__unit *unit)
+static cr__unit *first_made(const cr__program *p, const cr__unit *unit)
 {
-    return cr__member(p, operands(p, unit));
+    return cr__member(p, uses_of(p, unit));
 }
 
 unsigned cr__terms_of(const cr__program *p, const cr__unit *sum, const cr__use **of)
 {
-    const cr__unit *unit = operand(p, sum);
+    const cr__unit *unit = first_made(p, sum);
     unsigned terms = p->joins[sum->place];
-    *of = operands(p, sum);
+    *of = uses_of(p, sum);
     if (terms & CR__TERMS_NEGATED) {
-        *of = operands(p, unit);
-        unit = operand(p, unit);
+        *of = uses_of(p, unit);
+        unit = first_made(p, unit);
     }
     if (terms & CR__TERMS_PRODUCTS)
-        *of = operands(p, unit);
+        *of = uses_of(p, unit);
     return terms;
 }
 
 const cr__use *cr__exponents_of(const cr__program *p, const cr__unit *unit)
 {
-    return p->joins[unit->place] & CR__JOIN_SUMMED ? operands(p, operand(p, unit)) : NULL;
+    return p->joins[unit->place] & CR__JOIN_SUMMED ? uses_of(p, first_made(p, unit))
+                                                   : NULL;
 }
 
 /* Exponentials that a sum takes with it. */
@@ -66,29 +67,30 @@ static bool is_summed(const cr__program *p, const cr__unit *unit, const cr__unit
     if (p->is_short || p->run || sum->role == CR__COLUMN ||
         !is_map(unit, CR__MAP_exp, sum) || p->joins[unit->place] & CR__JOIN_SUMMED)
         return false;
-    const cr__unit *below = operand(p, unit);
-    return is_inside(p, below, CR__MAP_below_largest, unit) &&
-           varies(p, operands(p, below)) && !varies(p, operands(p, below) + 1);
+    const cr__unit *below = first_made(p, unit);
+    return is_term(p, below, CR__MAP_below_largest, unit) &&
+           varies_in_row(p, uses_of(p, below)) &&
+           !varies_in_row(p, uses_of(p, below) + 1);
 }
 
 static void find_terms(cr__program *p, const cr__unit *sum)
 {
-    const cr__unit *unit = operand(p, sum);
+    const cr__unit *unit = first_made(p, sum);
     uint8_t *terms = &p->joins[sum->place];
     if (cr__ending_of(sum->node).code == CR__AS_SUM &&
-        is_inside(p, unit, CR__MAP_neg, sum)) {
+        is_term(p, unit, CR__MAP_neg, sum)) {
         *terms |= CR__TERMS_NEGATED;
         cr__put_inside(p, unit, sum);
-        unit = operand(p, unit);
+        unit = first_made(p, unit);
     }
-    if (is_inside(p, unit, CR__MAP_mul, sum) && varies(p, operands(p, unit)) &&
-        varies(p, operands(p, unit) + 1)) {
+    if (is_term(p, unit, CR__MAP_mul, sum) && varies_in_row(p, uses_of(p, unit)) &&
+        varies_in_row(p, uses_of(p, unit) + 1)) {
         *terms |= CR__TERMS_PRODUCTS;
         cr__put_inside(p, unit, sum);
     } else if (!*terms && is_summed(p, unit, sum)) {
         *terms = CR__TERMS_WITH_THEM;
         p->joins[unit->place] |= CR__JOIN_SUMMED;
-        cr__put_inside(p, operand(p, unit), unit);
+        cr__put_inside(p, first_made(p, unit), unit);
     }
 }
 

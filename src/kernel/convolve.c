@@ -166,7 +166,7 @@ static bool read_sliding(const cr__conv *c, int operand, cr__sliding *d)
 }
 
 /* The result's sizes, and strides of weights from row to row and from term to term. */
-static const int64_t *result_dims(const cr__conv *c)
+static const int64_t *conv_dims(const cr__conv *c)
 {
     return c->pass == CR__CONV_INPUT ? c->size : c->out;
 }
@@ -178,7 +178,7 @@ static int row_dim(const cr__conv *c)
 CR__COLD static void slide_over(const cr__conv *c, const conv_phase *phases,
                                 cr__sliding *d)
 {
-    const int64_t *w = c->strides[1], *dims = result_dims(c);
+    const int64_t *w = c->strides[1], *dims = conv_dims(c);
     int64_t pitch = 1, first = 0, tap = 0;
     *d = sliding_of(c, phases);
     for (int i = c->ndim - 1; i >= 0; i--) {
@@ -242,7 +242,7 @@ size_t cr__conv_bytes(const cr__conv *c)
 CR__COLD static void multiply_phase(cr__isa isa, const cr__conv *c,
                                     const conv_phase *phases, cr__team *team)
 {
-    const int64_t *x = c->strides[0], *w = c->strides[1], *dims = result_dims(c);
+    const int64_t *x = c->strides[0], *w = c->strides[1], *dims = conv_dims(c);
     const bool input = c->pass == CR__CONV_INPUT;
     const int64_t rows = input ? c->ins : c->outs, terms = input ? c->outs : c->ins;
     cr__gemm_job job = { .dtype = c->dtype };

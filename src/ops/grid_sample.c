@@ -93,8 +93,8 @@ static void cubic_taps(grid_taps *t, position p, int64_t size, const grid_attrs 
     }
 }
 
-CR__INLINE void find_taps(grid_taps *t, double place, int64_t size, const grid_attrs *a,
-                          int order)
+CR__INLINE void find_grid_taps(grid_taps *t, double place, int64_t size,
+                               const grid_attrs *a, int order)
 {
     position p = pixel_position(place, size, a->align_corners);
     t->n = 0;
@@ -163,8 +163,8 @@ static void make_point(const sampling *s, int64_t i, grid_point *point)
 {
     grid_taps t[SPATIAL];
     for (int d = 0; d < s->spatial; d++)
-        find_taps(&t[d], grid_value(&s->kernel->in[1], i * s->spatial + d), s->size[d],
-                  s->attrs, (int)s->attrs->order.v[d]);
+        find_grid_taps(&t[d], grid_value(&s->kernel->in[1], i * s->spatial + d),
+                       s->size[d], s->attrs, (int)s->attrs->order.v[d]);
     if (s->spatial < SPATIAL)
         t[2].n = 1, t[2].at[0] = 0, t[2].weight[0] = 1;
     point->n = 0;

@@ -12,9 +12,14 @@
 typedef int64_t size[4];
 
 static const size sizes[] = {
-    { 0, 8 },    { 1, 7 },     { 2, 2 },    { 3, 33 },   { 5, 31 },   { 7, 127 },
-    { 31, 10 },  { 32, 65 },   { 33, 1 },   { 33, 128 }, { 40, 129 }, { 64, 768 },
-    { 65, 300 }, { 270, 256 }, { 3, 4100 }, { 4097, 5 }, { 8200, 9 }, { 3, 9000 },
+    { 0, 8 },         { 1, 7 },          { 2, 2 },         { 3, 33 },
+    { 5, 31 },        { 7, 127 },        { 31, 10 },       { 32, 65 },
+    { 33, 1 },        { 33, 128 },       { 40, 129 },      { 64, 768 },
+    { 65, 300 },      { 270, 256 },      { 3, 4100 },      { 4097, 5 },
+    { 8200, 9 },      { 3, 9000 },       { 2, 3, 5, 7 },   { 1, 1, 4, 4 },
+    { 0, 3, 2, 2 },   { 3, 8, 1, 2 },    { 4, 16, 8, 8 },  { 32, 5, 9, 9 },
+    { 7, 4, 1, 33 },  { 2, 33, 16, 16 }, { 130, 3, 4, 4 }, { 2, 3, 70, 61 },
+    { 1, 2, 65, 64 }, { 5, 64, 6, 6 },   { 3, 9, 40, 41 },
 };
 
 /* What all elements of some columns, of rows too, are multiplied by. */
@@ -186,6 +191,12 @@ static bool same_as_eager(make_fn *make, const int64_t *s, cr_dtype dtype, doubl
     return same;
 }
 
+/* Of these not every type and every odd element is tried, which would take half a minute. */
+static bool is_large(const int64_t *s)
+{
+    return s[0] * s[1] * (s[2] ? s[2] * s[3] : 1) > 10000;
+}
+
 int main(void)
 {
     static const cr_dtype dtypes[] = { CR_F32, CR_F64, CR_BF16 };
@@ -193,12 +204,15 @@ int main(void)
         for (size_t o = 0; o < sizeof odd / sizeof *odd; o++) {
             const double by = odd[o][dtypes[d] == CR_F64];
             bool same = true;
-            for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+            for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+                if (is_large(sizes[i]) && o + d > 1)
+                    continue;
                 same =
                     same_as_eager(sizes[i][2] ? make_channels : make_columns, sizes[i],
                                   dtypes[d], by) &&
                     (sizes[i][2] || same_as_eager(make_sums, sizes[i], dtypes[d], by)) &&
                     same;
+            }
             ok(same, "columns and channels of %s, some times %g, as in eager mode",
                cr_dtype_name(dtypes[d]), by);
         }

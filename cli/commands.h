@@ -20,10 +20,9 @@ extern const option flow_options[], theory_options[], map_options[], lesson_opti
 /* What the commands take as arguments. */
 word_list ops_words, workload_words, theory_activation_words;
 
-/* A line for each workload. */
-void workload_list(void);
-
-/* Says that there is no such workload, and what is called nearly so. */
-void workload_unknown(const char *name);
+/* Shows the workloads of these names, or without names a line for each there is. Ends at the first
+ * name that is unknown, which it says, or that cannot be shown. The command's status. */
+struct workload;
+int workload_each(int n, char **names, bool (*show)(const struct workload *work));
 
 #endif

@@ -168,16 +168,5 @@ static bool draw(const workload *work)
 
 int graph_run(int n, char **names)
 {
-    if (n == 0)
-        workload_list();
-    for (int i = 0; i < n; i++) {
-        const workload *work = workload_find(names[i]);
-        if (!work) {
-            workload_unknown(names[i]);
-            return STATUS_ALARM;
-        }
-        if (!draw(work))
-            return STATUS_ERROR;
-    }
-    return STATUS_GOOD;
+    return workload_each(n, names, draw);
 }

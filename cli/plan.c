@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-void workload_list(void)
+static void workload_list(void)
 {
     for (const workload *work = workloads; work->name; work++)
         printf("%-16s %s\n", work->name, work->doc);
@@ -38,11 +38,27 @@ static void print_plans(stage *s)
     }
 }
 
-void workload_unknown(const char *name)
+static void workload_unknown(const char *name)
 {
     fprintf(stderr, "chainrule: no graph is called '%s'", name);
     suggest_near(name, workload_words, "");
     fputs("; chainrule plan lists all\n", stderr);
+}
+
+int workload_each(int n, char **names, bool (*show)(const workload *work))
+{
+    if (n == 0)
+        workload_list();
+    for (int i = 0; i < n; i++) {
+        const workload *work = workload_find(names[i]);
+        if (!work) {
+            workload_unknown(names[i]);
+            return STATUS_ALARM;
+        }
+        if (!show(work))
+            return STATUS_ERROR;
+    }
+    return STATUS_GOOD;
 }
 
 static bool show_plan(const char *name)

@@ -60,16 +60,5 @@ static bool profile(const workload *work)
 
 int profile_run(int n, char **names)
 {
-    if (n == 0)
-        workload_list();
-    for (int i = 0; i < n; i++) {
-        const workload *work = workload_find(names[i]);
-        if (!work) {
-            workload_unknown(names[i]);
-            return STATUS_ALARM;
-        }
-        if (!profile(work))
-            return STATUS_ERROR;
-    }
-    return STATUS_GOOD;
+    return workload_each(n, names, profile);
 }

@@ -38,6 +38,18 @@ static cr_tensor *make_input(cr_ctx *ctx, const int64_t *s, cr_dtype dtype, doub
     return cr_where(first, cr_mul(x, by), x);
 }
 
+/* A loss and its gradients: how many results that are. */
+static int add_gradients(cr_tensor *results[RESULTS], cr_tensor *loss, cr_tensor *x,
+                         cr_tensor *weight, cr_tensor *bias)
+{
+    cr_backward(loss);
+    results[0] = loss;
+    results[1] = cr_grad(x);
+    results[2] = cr_grad(weight);
+    results[3] = cr_grad(bias);
+    return 4;
+}
+
 static void make_columns(cr_ctx *ctx, const int64_t *s, cr_dtype dtype, double by,
                          cr_tensor *results[RESULTS])
 {
@@ -45,16 +57,10 @@ static void make_columns(cr_ctx *ctx, const int64_t *s, cr_dtype dtype, double b
     cr_tensor *weight = cr_requires_grad(cr_randn(ctx, CR_DIMS(s[1]), .dtype = dtype));
     cr_tensor *bias = cr_requires_grad(cr_randn(ctx, CR_DIMS(s[1]), .dtype = dtype));
     cr_tensor *c = cr_randn(ctx, CR_DIMS(s[0], s[1]), .dtype = dtype);
-    int n = 0;
     cr_eval(x, weight, bias, c);
     /* a whole norm, and its weights' gradients; everything is summed up too */
     cr_tensor *y = cr_layer_norm(x, CR_DIMS(s[1]), weight, bias);
-    cr_tensor *loss = cr_sum(cr_mul(y, c));
-    cr_backward(loss);
-    results[n++] = loss;
-    results[n++] = cr_grad(x);
-    results[n++] = cr_grad(weight);
-    results[n++] = cr_grad(bias);
+    int n = add_gradients(results, cr_sum(cr_mul(y, c)), x, weight, bias);
     /* maps alone, of which some stay */
     cr_tensor *maps = cr_mul(cr_tanh(x), c);
     results[n++] = cr_sum(maps, 0);
@@ -83,15 +89,9 @@ static void make_channels(cr_ctx *ctx, const int64_t *s, cr_dtype dtype, double 
     cr_tensor *weight = cr_requires_grad(cr_randn(ctx, CR_DIMS(s[1]), .dtype = dtype));
     cr_tensor *bias = cr_requires_grad(cr_randn(ctx, CR_DIMS(s[1]), .dtype = dtype));
     cr_tensor *c = cr_randn(ctx, dims, .dtype = dtype);
-    int n = 0;
     cr_eval(x, weight, bias, c);
     cr_tensor *y = cr_batch_norm(x, NULL, NULL, weight, bias, true, 0.1);
-    cr_tensor *loss = cr_sum(cr_mul(cr_relu(y), c));
-    cr_backward(loss);
-    results[n++] = loss;
-    results[n++] = cr_grad(x);
-    results[n++] = cr_grad(weight);
-    results[n++] = cr_grad(bias);
+    int n = add_gradients(results, cr_sum(cr_mul(cr_relu(y), c)), x, weight, bias);
     /* maps alone, of which some stay; what is made of channels' values; other channels */
     cr_tensor *maps = cr_mul(cr_tanh(x), c);
     results[n++] = cr_sum(maps, kept);

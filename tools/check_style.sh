@@ -65,6 +65,8 @@ if [ -e "$shared" ] && ! nm "$shared" | grep -qE '__(asan|tsan)_'; then
         while read -r op; do
             grep -q " cr_${op}_at\$" "$report.names" || echo "cr_${op}_at"
         done | complain "an operation that is listed has no public function"
+    grep -aoE "$PWD/[a-z_/]+\.[ch]" "$shared" | sort -u |
+        complain "the library names the folder where it was built"
     strip -o "$report.so" "$shared"
     bytes=$(wc -c <"$report.so")
     echo "style: the stripped shared library has $bytes bytes"

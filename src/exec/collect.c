@@ -47,8 +47,7 @@ static cr__seen *seen_at(const cr__plan *plan, const cr_tensor *x)
     return seen->copy ? NULL : seen;
 }
 
-/* Whether all of a value of numel elements is seen, in order. */
-static bool shows_all(const cr__layout *layout, int64_t numel)
+bool cr__shows_all(const cr__layout *layout, int64_t numel)
 {
     return layout->offset == 0 && cr__layout_numel(layout) == numel &&
            cr__layout_contiguous(layout);
@@ -86,7 +85,7 @@ static void see_through(cr__plan *plan, cr_tensor *x)
         seen->use = beneath->use;
     else
         cr__find_use(plan, in, plan->n_units, &seen->use);
-    look->whole = shows_all(&look->layout, seen->base->shape->numel);
+    look->whole = cr__shows_all(&look->layout, seen->base->shape->numel);
     seen->use.look = 0;
     if (!look->whole || seen->base->shape != x->shape)
         seen->use.look = ++plan->n_looks;
@@ -164,6 +163,7 @@ static bool reserve(cr__plan *plan)
 {
     cr_ctx *ctx = plan->ctx;
     cr__list *lists = ctx->run_lists;
+    const size_t n_looks = (size_t)plan->n_views + 2 * (size_t)plan->n_products + 1;
     size_t n_old = 0, n_units, n_uses;
     for (cr__leaf *leaf = ctx->dirty; leaf && plan->commit && !plan->traces;
          leaf = leaf->next_dirty)
@@ -172,8 +172,7 @@ static bool reserve(cr__plan *plan)
     n_uses = plan->n_inputs + 2 * (size_t)plan->n; /* parameters, and copies of views */
     if (!cr__list_reserve(ctx, &lists[CR__UNITS], n_units * sizeof *plan->units) ||
         !cr__list_reserve(ctx, &lists[CR__USES], n_uses * sizeof *plan->uses) ||
-        !cr__list_reserve(ctx, &lists[CR__LOOKS],
-                          ((size_t)plan->n_views + 1) * sizeof *plan->looks) ||
+        !cr__list_reserve(ctx, &lists[CR__LOOKS], n_looks * sizeof *plan->looks) ||
         !cr__list_reserve(ctx, &lists[CR__VIEWS],
                           ((size_t)plan->n_views + 1) * sizeof *plan->views))
         return false;

@@ -189,9 +189,9 @@ typedef struct cr__plan {
     cr_ctx *ctx;
     cr_tensor **nodes; /* to compute, views included, in order of creation */
     uint32_t n;
-    uint32_t n_inputs, n_views; /* of all nodes */
-    int64_t n_pending;          /* of them */
-    cr__unit *units;            /* in order of creation, the old ones first */
+    uint32_t n_inputs, n_views, n_products; /* of all nodes */
+    int64_t n_pending;                      /* of them */
+    cr__unit *units;                        /* in order of creation, the old ones first */
     cr__use *uses;
     cr__look *looks;
     cr__seen *views;
@@ -392,6 +392,9 @@ CR__INLINE bool cr__layout_contiguous(const cr__layout *layout)
     }
     return true;
 }
+
+/* Whether all of a value of numel elements is seen, in order: collect.c. */
+bool cr__shows_all(const cr__layout *layout, int64_t numel);
 
 /* The error that the operation has no kernel for operands of the dtype: uses.c. */
 void cr__fail_kernel(cr_ctx *ctx, const cr_op *op, cr_dtype dtype);

@@ -74,6 +74,7 @@ static bool push(cr__plan *plan, cr_tensor *x)
     plan->n_pending += x->pending;
     plan->n_inputs += (uint32_t)x->n_inputs;
     plan->n_views += x->op->kind == CR_OP_VIEW;
+    plan->n_products += x->op->kind == CR_OP_CONTRACT;
     plan->single &= x->op->kind == CR_OP_MAP && x->shape->numel == 1;
     x->run = plan->n & 0xffffff;
     return true;

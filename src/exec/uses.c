@@ -75,6 +75,25 @@ static void note_opaque(cr__plan *plan, cr__unit *unit)
         unit->flags |= CR__CAN_FAIL;
 }
 
+/* The operand of a product, in, is read with its last two dims exchanged. Without a look it would
+ * be read in its own shape, even if that of what lies beneath is the one exchanged. */
+static void turn(cr__plan *plan, const cr_tensor *in, cr__use *use)
+{
+    const cr_tensor *base = use->look ? plan->views[in->run - 1].base : in;
+    cr__look *look = &plan->looks[plan->n_looks];
+    if (use->look)
+        look->layout = plan->looks[use->look - 1].layout;
+    else
+        cr__layout_init(&look->layout, in->shape);
+    const int last = look->layout.ndim - 1;
+    int64_t *dims = look->layout.dims, *strides = look->layout.strides;
+    const int64_t size = dims[last], stride = strides[last];
+    dims[last] = dims[last - 1], strides[last] = strides[last - 1];
+    dims[last - 1] = size, strides[last - 1] = stride;
+    look->whole = cr__shows_all(&look->layout, base->shape->numel);
+    use->look = ++plan->n_looks;
+}
+
 static bool find_uses(cr__plan *plan, cr__unit *unit)
 {
     cr_tensor *x = unit->node;
@@ -94,6 +113,8 @@ static bool find_uses(cr__plan *plan, cr__unit *unit)
         if (pending)
             unpend(plan, in);
         cr__find_use(plan, in, (uint32_t)(unit - plan->units), &uses[k]);
+        if (unit->kind == CR__UNIT_CONTRACT && cr__is_turned(x, k))
+            turn(plan, in, &uses[k]);
         if (dtype == CR_DTYPE_DEFAULT && is_map && !(own >> k & 1))
             dtype = (cr_dtype)in->dtype;
     }

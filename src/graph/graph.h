@@ -299,15 +299,28 @@ typedef struct cr__view_info {
     cr__view *view;
 } cr__view_info;
 
-/* CR_OP_CONTRACT. The product that out is, of the inputs with these elements: fills in sizes
- * and batches, and the strides of a and b. Or the convolution, of inputs with these dims: fills
- * in its pass and sizes. */
+/* CR_OP_CONTRACT. Attributes of products: which operands are read with their last two dims
+ * exchanged. Convolutions have others. */
+typedef struct cr__contract_attrs {
+    bool turned[2];
+} cr__contract_attrs;
+
+/* The product that out is, of the inputs with these elements: fills in sizes and batches, and
+ * the strides of a and b. Or the convolution, of inputs with these dims: fills in its pass and
+ * sizes. */
 typedef struct cr__contract_info {
     void (*job)(const cr_tensor *out, const cr__strided *a, const cr__strided *b,
                 cr__gemm_job *job);
     void (*conv)(const cr_tensor *out, const int64_t *a, const int64_t *b,
                  cr__conv *conv);
 } cr__contract_info;
+
+/* Whether x, of that kind, reads its k-th operand so. */
+CR__INLINE bool cr__is_turned(const cr_tensor *x, int k)
+{
+    const cr__contract_info *info = x->op->internal;
+    return info->job && ((const cr__contract_attrs *)x->attrs)->turned[k];
+}
 
 /* CR_OP_OPAQUE. What an operation declares of a node: NULL: what is in cr_op. */
 typedef struct cr__traits {

@@ -34,10 +34,23 @@ bool cr__products_fit(cr_infer *infer)
                         "types differ: %s @ %s", cr_dtype_name(a), cr_dtype_name(b));
 }
 
+static cr_dims turned_dims(cr_dims x, bool turned)
+{
+    if (turned && x.n >= 2) {
+        const int64_t rows = x.v[x.n - 2];
+        x.v[x.n - 2] = x.v[x.n - 1];
+        x.v[x.n - 1] = rows;
+    }
+    return x;
+}
+
 static cr_status contract_shape(cr_infer *infer)
 {
     cr_ctx *ctx = infer->ctx;
-    const cr_dims *x = &infer->in_dims[0], *y = &infer->in_dims[1];
+    const bool *turned = ((const cr__contract_attrs *)infer->attrs)->turned;
+    const cr_dims at[] = { turned_dims(infer->in_dims[0], turned[0]),
+                           turned_dims(infer->in_dims[1], turned[1]) };
+    const cr_dims *x = &at[0], *y = &at[1];
     if (!cr__products_fit(infer))
         return CR_ERR_DTYPE;
     bool fits = x->n >= 2 && x->n == y->n;
@@ -49,8 +62,17 @@ static cr_status contract_shape(cr_infer *infer)
                            cr__dims_text(ctx, *x), cr__dims_text(ctx, *y));
     if (!inner_fits(ctx, infer->op, *x, *y))
         return CR_ERR_SHAPE;
+    infer->dims = *x;
     infer->dims.v[x->n - 1] = y->v[y->n - 1];
     return CR_OK;
+}
+
+/* The product of x and y, those turned that are to be. */
+static cr_tensor *turned_product(cr_tensor *x, bool turn_x, cr_tensor *y, bool turn_y)
+{
+    const cr_arg operands[] = { cr_arg_tensor(x), cr_arg_tensor(y) };
+    const cr__contract_attrs attrs = { { turn_x, turn_y } };
+    return cr__record(NULL, &cr__op_contract, operands, 2, &attrs, CR_HERE);
 }
 
 static void contract_job(const cr_tensor *out, const cr__strided *a, const cr__strided *b,
@@ -87,22 +109,34 @@ static bool seen_transposed(const cr_tensor *x)
 }
 
 /* Products come out row-major. The gradient of what is seen transposed is made as that of
- * what lies beneath, transposed, so that it need not be copied; the sums are the same. */
+ * what lies beneath, transposed, so that it need not be copied, and that of what is turned as of
+ * what is not; the sums are the same. */
 static void contract_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
 {
     cr_tensor *x = cr_input(out, 0), *y = cr_input(out, 1);
-    if (cr_input_needs_grad(out, 0))
-        down[0] = seen_transposed(x) ? cr_t(cr__contract(y, cr_t(g)))
-                                     : cr__contract(g, cr_t(y));
-    if (cr_input_needs_grad(out, 1))
-        down[1] = seen_transposed(y) ? cr_t(cr__contract(cr_t(g), x))
-                                     : cr__contract(cr_t(x), g);
+    const bool turned_x = cr__is_turned(out, 0), turned_y = cr__is_turned(out, 1);
+    if (cr_input_needs_grad(out, 0)) {
+        const bool seen = !turned_x && seen_transposed(x);
+        down[0] = turned_x || seen ? turned_product(y, turned_y, g, true)
+                                   : turned_product(g, false, y, !turned_y);
+        if (seen)
+            down[0] = cr_t(down[0]);
+    }
+    if (cr_input_needs_grad(out, 1)) {
+        const bool seen = !turned_y && seen_transposed(y);
+        down[1] = turned_y || seen ? turned_product(g, true, x, turned_x)
+                                   : turned_product(x, !turned_x, g, false);
+        if (seen)
+            down[1] = cr_t(down[1]);
+    }
 }
 
 /* Rows of a plain product, and batches. */
 static unsigned contract_apart(const cr_tensor *out)
 {
-    return CR_READS_INPUT(0) | (cr_ndim(out) > 2 ? CR_READS_INPUT(1) : 0u);
+    if (cr_ndim(out) > 2)
+        return CR_READS_INPUT(0) | CR_READS_INPUT(1);
+    return cr__is_turned(out, 0) ? 0 : CR_READS_INPUT(0);
 }
 
 static cr_tensor *contract_vjp_apart(cr_tensor *out, cr_tensor *g, int i, int64_t n)
@@ -111,7 +145,8 @@ static cr_tensor *contract_vjp_apart(cr_tensor *out, cr_tensor *g, int i, int64_
     (void)i;
     x = cr_reshape(x, CR_DIMS(n, cr_size(x, 0) / n, cr_size(x, 1)));
     g = cr_reshape(g, CR_DIMS(n, cr_size(g, 0) / n, cr_size(g, 1)));
-    return cr__contract(cr_t(x), g);
+    return cr__is_turned(out, 1) ? turned_product(g, true, x, false)
+                                 : turned_product(x, true, g, false);
 }
 
 CR__OP(contract) = {
@@ -121,6 +156,7 @@ CR__OP(contract) = {
     .min_inputs = 2,
     .max_inputs = 2,
     .inputs = "x,other",
+    .attrs_size = sizeof(cr__contract_attrs),
     .shape = contract_shape,
     .vjp = contract_vjp,
     .reads = CR_READS_INPUT(0) | CR_READS_INPUT(1),
@@ -282,8 +318,8 @@ static cr_tensor *linear_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
         to.v[to.n - 1] = cr_size(weight, 0);
     else
         to.n--;
-    weight = to.n == from.n ? cr_t(weight) : cr_unsqueeze(weight, 1);
-    cr_tensor *out = cr__contract(x, weight);
+    cr_tensor *out = to.n == from.n ? turned_product(x, false, weight, true)
+                                    : cr__contract(x, cr_unsqueeze(weight, 1));
     if (bias)
         out = cr_add(out, bias);
     return to.n == 2 && from.n == 2 ? out : cr_reshape(out, to);

@@ -1,7 +1,7 @@
 /* Maps over panels of the product that they read, around every edge of panels and tiles: values
  * and gradients have the bits that eager mode gives them, on one thread and three. Products are read
  * by several, through views, and are added to others; some are nowhere in memory. And products of
- * one matrix, which is packed once for all of them. */
+ * one matrix, which is packed once for all of them. And convolutions, of which panels are lines. */
 #include "tap.h"
 #include <chainrule.h>
 #include <stdlib.h>
@@ -75,6 +75,37 @@ static cr_tensor *recurrence(cr_ctx *ctx, cr_dtype dtype, const size *s,
     return cr_watch(h);
 }
 
+/* Images of n x n, from k channels to m: of which bands are complete one after the other, of several
+ * lines or images, in the phases of a stride, and where nothing is complete before all is. */
+static const size images[] = { { 2, 5, 9, 3 },    { 1, 2, 33, 1 },   { 3, 40, 8, 20 },
+                               { 2, 33, 40, 70 }, { 2, 130, 7, 64 }, { 1, 17, 61, 4 } };
+
+static cr_tensor *convolutions(cr_ctx *ctx, cr_dtype dtype, const size *s,
+                               cr_tensor *leaves[5])
+{
+    const cr_dims y = CR_DIMS(s->batch, s->m, s->n, s->n), pad = CR_DIMS(1);
+    leaves[0] = random_leaf(ctx, dtype, CR_DIMS(s->batch, s->k, s->n, s->n));
+    leaves[1] = random_leaf(ctx, dtype, CR_DIMS(s->m, s->k, 3, 3));
+    leaves[2] = random_leaf(ctx, dtype, CR_DIMS(s->m));
+    leaves[3] = random_leaf(ctx, dtype, y);
+    leaves[4] = random_leaf(ctx, dtype, CR_DIMS(s->k, 1, 3, 3));
+    cr_tensor *x = cr_tanh(leaves[0]), *w = leaves[1];
+    cr_tensor *bent = cr_relu(cr_conv2d(x, w, leaves[2], .padding = pad));
+    cr_tensor *more = cr_add(leaves[3], cr_conv2d(cr_mul(x, x), w, NULL, .padding = pad));
+    cr_tensor *both = cr_conv2d(x, cr_neg(w), leaves[2], .padding = pad);
+    both = cr_mul(cr_sigmoid(both), both);
+    cr_tensor *parts[] = {
+        cr_add(cr_mul(bent, more), both),
+        cr_relu(cr_conv2d(x, w, leaves[2], .padding = pad, .stride = CR_DIMS(2, 1))),
+        cr_exp(cr_neg(cr_square(cr_conv2d(x, w, NULL, .stride = CR_DIMS(4))))),
+        cr_relu(cr_conv2d(x, leaves[4], NULL, .padding = pad, .groups = s->k)),
+        cr_tanh(cr_conv1d(cr_flatten(x, 2, -1), cr_select(w, 2, 1), NULL)),
+    };
+    for (int i = 0; i < 5; i++)
+        parts[i] = cr_flatten(parts[i], 0, -1);
+    return cr_watch(cr_cat(parts, 5, 0));
+}
+
 static bool compute(program_fn *program, const size *s, cr_dtype dtype, bool eager,
                     int threads, char **out, size_t *bytes)
 {
@@ -132,6 +163,11 @@ int main(void)
         for (size_t i = 0; i < sizeof loops / sizeof *loops; i++)
             same = same_as_eager(recurrence, &loops[i], dtypes[d]) && same;
         ok(same, "many products of %s with one matrix, as in eager mode",
+           cr_dtype_name(dtypes[d]));
+        same = true;
+        for (size_t i = 0; i < sizeof images / sizeof *images; i++)
+            same = same_as_eager(convolutions, &images[i], dtypes[d]) && same;
+        ok(same, "convolutions of %s and what reads them, as in eager mode",
            cr_dtype_name(dtypes[d]));
     }
     return done_testing();

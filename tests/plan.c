@@ -76,11 +76,30 @@ static cr_tensor *indexed(stage *s)
     return cr_sum(cr_square(cr_embedding(s->leaves[0].tensor, index)));
 }
 
+/* Convolutions, and what is computed of their lines: a bias, a bend, what is added, a mask. */
+static void open_convolutions(stage *s)
+{
+    s->x = stage_data(s, CR_DIMS(4, 8, 20, 20), "data");
+    stage_leaf(s, CR_DIMS(16, 8, 3, 3), "weight1");
+    stage_leaf(s, CR_DIMS(16), "bias1");
+    stage_leaf(s, CR_DIMS(16, 16, 3, 3), "weight2");
+}
+
+static cr_tensor *convolutions(stage *s)
+{
+    cr_tensor *h = cr_relu(
+        cr_conv2d(s->x, s->leaves[0].tensor, s->leaves[1].tensor, .padding = CR_DIMS(1)));
+    cr_tensor *y = cr_conv2d(h, s->leaves[2].tensor, NULL, .padding = CR_DIMS(1));
+    return cr_sum(cr_square(cr_relu(cr_add(y, h))));
+}
+
 static const workload others[] = {
     { "views", "views that are read through, copied and kept", open_views, views,
       NO_OPTIM, 0 },
     { "custom", "a kernel that may fail", open_custom, custom, SGD, 0 },
     { "indexed", "indices that are computed", open_indexed, indexed, ADAM, 0 },
+    { "convolutions", "convolutions and what reads them", open_convolutions, convolutions,
+      SGD, 0 },
     { NULL, NULL, NULL, NULL, NO_OPTIM, 0 }
 };
 

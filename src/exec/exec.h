@@ -112,7 +112,7 @@ typedef struct cr__unit {
  *   that is in memory;
  * - a contraction, the root, and maps of as many elements, some of which read it as it is: they
  *   run over each panel of it as soon as that is complete. If nothing else reads the product,
- *   it is nowhere in memory;
+ *   it is nowhere in memory; a convolution is, and may be written over by what reads it last;
  * - maps of one shape, which may end in one reduction, the root, that nothing in the group
  *   reads and that all others are for: reducer.c asks for its elements, tile by tile;
  * - a row program, if it has `reductions` or `length`: maps of one shape, which is the domain,
@@ -449,6 +449,9 @@ bool cr__means_integers(const cr_tensor *x);
 
 /* Whether maps can run over panels of the contraction: product.c. */
 bool cr__takes_panels(const cr__unit *unit);
+
+/* Whether it is a convolution: then panels are of its result, in memory. */
+bool cr__is_convolution(const cr__unit *unit);
 
 /* Finds what is to be packed once; how many bytes that takes, or 0: packs.c. */
 void cr__find_packs(cr__plan *plan);

@@ -454,7 +454,8 @@ static bool place_unit(fusion *f, cr__unit *unit)
     cr__group *group = &plan->groups[g];
     if (read_by_first && read_by_first != g)
         unit->flags |= CR__STORED | CR__READ_BY_OTHERS;
-    if (unit->kind != CR__UNIT_MAP && !cr__is_epilogue(plan, group) &&
+    const bool aside = cr__is_epilogue(plan, group) && !cr__is_convolution(unit);
+    if (unit->kind != CR__UNIT_MAP && !aside &&
         (unit->role == CR__EACH || unit->role == CR__COLUMN))
         unit->flags |= CR__STORED;
     unit->group = g;

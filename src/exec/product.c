@@ -8,7 +8,13 @@ _Static_assert(CR__TEMP_BYTES <= CR__PANEL_SCRATCH, "temporaries have room");
 
 bool cr__takes_panels(const cr__unit *unit)
 {
-    return ((const cr__contract_info *)unit->op->internal)->job;
+    return ((const cr__contract_info *)unit->op->internal)->panels &&
+           (!cr__is_convolution(unit) || !cr__is_half((cr_dtype)unit->dtype));
+}
+
+bool cr__is_convolution(const cr__unit *unit)
+{
+    return ((const cr__contract_info *)unit->op->internal)->conv;
 }
 
 /* The maps of the group over a panel. */
@@ -28,13 +34,21 @@ static void run_panel(void *arg, const cr__panel *panel)
                             (const char *)panel->data + (i * panel->pitch + at) * size);
 }
 
-/* What is to be fetched while a panel is computed. */
-static void find_streams(const cr__program *p, cr__follower *then)
+/* Who runs the maps of the group over panels, by that program; NULL: there are none. */
+static const cr__follower *follower_of(cr__plan *plan, const cr__group *group,
+                                       cr__program *p, cr__follower *then)
 {
     const cr__reg *regs[CR__STREAMS];
-    then->n_streams = cr__streams(p, regs, CR__STREAMS);
+    if (!group->shape)
+        return NULL;
+    cr__emit(p, plan, group, plan->ctx->run_lists[CR__PROGRAM].at);
+    *then = (cr__follower){ .fn = run_panel,
+                            .arg = p,
+                            .cost = cr__program_cost(p) / (double)p->numel,
+                            .n_streams = cr__streams(p, regs, CR__STREAMS) };
     for (int i = 0; i < then->n_streams; i++)
         then->streams[i] = regs[i]->data, then->sizes[i] = regs[i]->size;
+    return then;
 }
 
 static cr__reader reader_of(const cr__strided *x, cr_dtype dtype)
@@ -65,43 +79,47 @@ static bool adds_in_place(const cr__plan *plan, const cr__group *group,
     return false;
 }
 
+static void run_convolution(cr__plan *plan, const cr__unit *unit,
+                            const cr__strided operands[2], cr__conv *conv)
+{
+    const cr__contract_info *info = unit->op->internal;
+    for (int i = 0; i < 2; i++)
+        memcpy(conv->strides[i], operands[i].strides, sizeof conv->strides[i]);
+    info->conv(unit->node, operands[0].dims, operands[1].dims, conv);
+    if (plan->scratch && cr__conv_bytes(conv))
+        conv->memory = plan->slots[plan->scratch - 1].buffer->data;
+    cr__convolve(conv, plan->ctx->team);
+}
+
 void cr__run_product(cr__plan *plan, const cr__group *group)
 {
     const cr__unit *unit = &plan->units[group->root - 1];
     const cr_tensor *x = unit->node;
-    const cr__contract_info *info = x->op->internal;
-    cr__strided a = cr__operand_of(plan, unit, 0), b = cr__operand_of(plan, unit, 1);
-    const cr__reader readers[2] = { reader_of(&a, (cr_dtype)cr__input(x, 0)->dtype),
-                                    reader_of(&b, (cr_dtype)cr__input(x, 1)->dtype) };
-    if (info->conv) {
-        cr__conv conv = { .dtype = (cr_dtype)x->dtype,
+    const cr__strided in[2] = { cr__operand_of(plan, unit, 0),
+                                cr__operand_of(plan, unit, 1) };
+    const cr__reader readers[2] = { reader_of(&in[0], (cr_dtype)cr__input(x, 0)->dtype),
+                                    reader_of(&in[1], (cr_dtype)cr__input(x, 1)->dtype) };
+    void *const data = unit->flags & CR__STORED ? cr__unit_data(plan, unit) : NULL;
+    cr__gemm_job job = {
+        .dtype = (cr_dtype)x->dtype, .a = readers[0], .b = readers[1], .c = data
+    };
+    cr__program p;
+    cr__follower then;
+    if (cr__is_convolution(unit)) {
+        cr__conv conv = { .dtype = job.dtype,
                           .operand = { readers[0], readers[1] },
-                          .result = cr__unit_data(plan, unit) };
-        memcpy(conv.strides[0], a.strides, sizeof conv.strides[0]);
-        memcpy(conv.strides[1], b.strides, sizeof conv.strides[1]);
-        info->conv(x, a.dims, b.dims, &conv);
-        if (plan->scratch && cr__conv_bytes(&conv))
-            conv.memory = plan->slots[plan->scratch - 1].buffer->data;
-        cr__convolve(&conv, plan->ctx->team);
+                          .result = data,
+                          .then = follower_of(plan, group, &p, &then) };
+        run_convolution(plan, unit, in, &conv);
         return;
     }
-    cr__gemm_job job = { .dtype = (cr_dtype)x->dtype,
-                         .a = readers[0],
-                         .b = readers[1],
-                         .c = unit->flags & CR__STORED ? cr__unit_data(plan, unit)
-                                                       : NULL };
-    cr__program p;
-    cr__follower then = { .fn = run_panel, .arg = &p };
-    info->job(x, &a, &b, &job);
+    ((const cr__contract_info *)x->op->internal)->job(x, &in[0], &in[1], &job);
     job.packed = cr__packed(plan, unit, &job);
     if (group->shape && adds_in_place(plan, group, &job)) {
         job.c = cr__unit_data(plan, &plan->units[unit->next - 1]);
         job.adds = true;
-    } else if (group->shape) {
-        cr__emit(&p, plan, group, plan->ctx->run_lists[CR__PROGRAM].at);
-        then.cost = cr__program_cost(&p) / (double)p.numel;
-        find_streams(&p, &then);
-        job.then = &then;
+    } else {
+        job.then = follower_of(plan, group, &p, &then);
     }
     cr__gemm(&job, plan->ctx->team);
 }

@@ -106,12 +106,15 @@ static int first_to_overwrite(const cr__plan *plan, const cr__group *group)
 }
 
 /* The operands of a group of maps that die in it, and are read as they are; how many. What a
- * contraction reads is none. */
+ * contraction reads is none; its result may be one, and is then the first to be overwritten, since
+ * it is in the cache. */
 static int find_dying(const cr__plan *plan, const cr__group *group, uint32_t place,
                       dying *found)
 {
     int n = 0;
     uint32_t number = 1;
+    if (cr__is_epilogue(plan, group) && dies(plan, &plan->units[group->root - 1], place))
+        found[n++] = (dying){ &plan->units[group->root - 1], 1 };
     for (uint32_t at = group->first; at; at = plan->units[at - 1].next, number++) {
         const cr__unit *unit = &plan->units[at - 1];
         const bool each = unit->kind == CR__UNIT_REDUCE ||
@@ -120,8 +123,7 @@ static int find_dying(const cr__plan *plan, const cr__group *group, uint32_t pla
             const cr__use *use = &plan->uses[unit->uses + k];
             cr__unit *read = &plan->units[use->unit];
             int i = 0;
-            if (use->kind != CR__USE_UNIT || !dies(plan, read, place) ||
-                &plan->groups[read->group] == group)
+            if (use->kind != CR__USE_UNIT || !dies(plan, read, place))
                 continue;
             while (i < n && found[i].unit != read)
                 i++;
@@ -182,12 +184,16 @@ static uint32_t overwrite_input(cr__plan *plan, const cr__unit *unit, uint32_t p
 static bool give_slots(cr__plan *plan, const cr__group *group, uint32_t place)
 {
     dying found[MAX_DYING];
+    cr__unit *root = &plan->units[group->root - 1];
+    if (cr__is_epilogue(plan, group) && root->flags & CR__STORED &&
+        !(root->slot = find_slot(plan, cr__unit_bytes(root), group->root - 1)))
+        return false;
     const int first = first_to_overwrite(plan, group);
     int n = first == INT_MAX ? 0 : find_dying(plan, group, place, found);
     uint32_t number = 1;
     for (uint32_t at = group->first; at; at = plan->units[at - 1].next, number++) {
         cr__unit *unit = &plan->units[at - 1];
-        if (!(unit->flags & CR__STORED) || unit->shape->numel == 1)
+        if (!(unit->flags & CR__STORED) || unit->shape->numel == 1 || unit->slot)
             continue;
         if (unit->kind == CR__UNIT_OPAQUE)
             unit->slot = overwrite_input(plan, unit, place);

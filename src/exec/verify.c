@@ -101,18 +101,18 @@ static void verify_reads(cr__plan *plan, const cr__group *group, const cr__unit 
         bool made_here =
             read->kind != CR__UNIT_OLD && &plan->groups[read->group] == group;
         cr__slot *slot = slot_of(plan, read);
-        if (made_here) {
+        if (made_here)
             verify_inside(plan, group, unit, use);
+        if (made_here && use->unit + 1 != group->root)
             continue;
-        }
-        if (read->kind != CR__UNIT_OLD) {
+        if (!made_here && read->kind != CR__UNIT_OLD) {
             CR__ASSERT(read->group >= unit->group && plan->groups[read->group].ran);
             CR__ASSERT(read->flags & CR__STORED);
         }
-        CR__ASSERT(slot || read->shape->numel == 1);
+        CR__ASSERT(slot || read->shape->numel == 1 || made_here);
         if (!slot)
             continue;
-        CR__ASSERT(slot->holds == use->unit + 1);
+        CR__ASSERT(slot->holds == use->unit + 1 || made_here);
         bool as_it_is = unit->kind == CR__UNIT_OPAQUE
                             ? k < 32 && unit->op->overwrites >> k & 1
                             : (!group->root || cr__is_epilogue(plan, group)) &&
@@ -150,9 +150,10 @@ static void verify_write(cr__plan *plan, const cr__group *group, const cr__unit 
     const cr__unit *held = slot->holds ? &plan->units[slot->holds - 1] : NULL;
     if (held) {
         CR__ASSERT(!stays(plan, held));
-        CR__ASSERT(held->kind == CR__UNIT_OLD || &plan->groups[held->group] != group);
+        CR__ASSERT(held->kind == CR__UNIT_OLD || &plan->groups[held->group] != group ||
+                   slot->holds == group->root);
     }
-    if (slot->reads) {
+    if (slot->reads && at != group->root) {
         CR__ASSERT(slot->reads <= number && unit->role == CR__EACH);
         CR__ASSERT(!is_repeated(plan, group, unit));
         CR__ASSERT(cr__unit_bytes(held) == cr__unit_bytes(unit));

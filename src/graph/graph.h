@@ -313,6 +313,7 @@ typedef struct cr__contract_info {
                 cr__gemm_job *job);
     void (*conv)(const cr_tensor *out, const int64_t *a, const int64_t *b,
                  cr__conv *conv);
+    bool panels; /* maps may run over parts of it that are complete */
 } cr__contract_info;
 
 /* Whether x, of that kind, reads its k-th operand so. */

@@ -277,36 +277,38 @@ CR__COLD static void multiply_phase(cr__isa isa, const cr__conv *c,
     cr__gemm_for(isa, &job, team);
 }
 
-/* Some phases, in one way or the other. */
-CR__COLD static void convolve_phases(cr__isa isa, const cr__conv *c,
+/* Some phases, or all, in one way or the other. All passes: whether who follows has been told. */
+CR__COLD static bool convolve_phases(cr__isa isa, const cr__conv *c,
                                      conv_phase (*phases)[CR__IMAGE_DIMS], int n,
-                                     cr__team *team)
+                                     bool all, cr__team *team)
 {
     cr__sliding d[CR__SLIDING_PHASES];
     bool slides = c->memory && may_slide(c);
     for (int i = 0; i < n && slides; i++) {
         slide_over(c, phases[i], &d[i]);
+        d[i].then = all ? c->then : NULL;
         slides = read_sliding(c, 0, &d[i]);
     }
     if (slides && cr__sliding_for(isa, d, n, team))
-        return;
+        return all;
     for (int i = 0; i < n; i++)
         multiply_phase(isa, c, phases[i], team);
+    return false;
 }
 
-CR__COLD static void convolve_forward(cr__isa isa, const cr__conv *c, cr__team *team)
+CR__COLD static bool convolve_forward(cr__isa isa, const cr__conv *c, cr__team *team)
 {
     conv_phase phases[1][CR__IMAGE_DIMS];
     for (int d = 0; d < c->ndim; d++)
         phases[0][d] = forward_phase(c, d);
-    convolve_phases(isa, c, phases, 1, team);
+    return convolve_phases(isa, c, phases, 1, true, team);
 }
 
 /* Only phases that taps meet are computed; other pixels are 0. */
-CR__COLD static void convolve_input(cr__isa isa, const cr__conv *c, cr__team *team)
+CR__COLD static bool convolve_input(cr__isa isa, const cr__conv *c, cr__team *team)
 {
     int64_t remainders[CR__IMAGE_DIMS];
-    bool sparse = false;
+    bool sparse = false, told = false;
     conv_phase p[CR__SLIDING_PHASES][CR__IMAGE_DIMS];
     int n = 0;
     for (int d = 0; d < c->ndim; d++) {
@@ -329,17 +331,18 @@ CR__COLD static void convolve_input(cr__isa isa, const cr__conv *c, cr__team *te
         }
         n += met;
         if (n == CR__SLIDING_PHASES || (i + 1 == all && n)) {
-            convolve_phases(isa, c, p, n, team);
+            told = convolve_phases(isa, c, p, n, n == all, team);
             n = 0;
         }
     }
+    return told;
 }
 
-CR__COLD static void convolve_weight(cr__isa isa, const cr__conv *c, cr__team *team)
+CR__COLD static bool convolve_weight(cr__isa isa, const cr__conv *c, cr__team *team)
 {
     cr__gemm_job job = { .dtype = c->dtype, .c = c->result };
     if (c->memory && may_slide(c) && slide_weight(isa, c, team))
-        return;
+        return false;
     const int64_t *x = c->strides[0], *y = c->strides[1];
     cr__image positions = { .ndim = c->ndim }, patches = { .ndim = c->ndim };
     for (int d = 0; d < c->ndim; d++) {
@@ -367,15 +370,52 @@ CR__COLD static void convolve_weight(cr__isa isa, const cr__conv *c, cr__team *t
     job.batch_dims[0] = c->groups;
     job.a_batch[0] = c->outs * y[CHANNEL], job.b_batch[0] = c->ins * x[CHANNEL];
     cr__gemm_for(isa, &job, team);
+    return false;
+}
+
+/* ---- who follows, of what is complete ---- */
+
+typedef struct following {
+    const cr__conv *conv;
+    int64_t numel, chunks;
+    cr__team *team;
+} following;
+
+static void tell_chunk(void *arg, int64_t chunk, int worker)
+{
+    const following *f = arg;
+    const cr__conv *c = f->conv;
+    int64_t from, to;
+    cr__part(f->numel, 512, chunk, f->chunks, &from, &to);
+    const cr__panel panel = { .data = (const char *)c->result +
+                                      from * (int64_t)cr_dtype_size(c->dtype),
+                              .start = from,
+                              .rows = 1,
+                              .columns = to - from,
+                              .scratch = cr__team_scratch(f->team, worker) };
+    c->then->fn(c->then->arg, &panel);
+}
+
+CR__COLD static void tell_all(const cr__conv *c, cr__team *team)
+{
+    const bool input = c->pass == CR__CONV_INPUT;
+    following f = { .conv = c, .team = team };
+    f.numel = c->images * c->groups * (input ? c->ins : c->outs) *
+              volume_of(conv_dims(c), c->ndim);
+    f.chunks = cr__chunks(c->then->cost * (double)f.numel, (f.numel + 511) / 512, team);
+    cr__parallel(team, f.chunks, tell_chunk, &f);
 }
 
 void cr__convolve_for(cr__isa isa, const cr__conv *conv, cr__team *team)
 {
-    static void (*const passes[])(cr__isa, const cr__conv *,
+    static bool (*const passes[])(cr__isa, const cr__conv *,
                                   cr__team *) = { convolve_forward, convolve_input,
                                                   convolve_weight };
-    if (!cr__depthwise_for(isa, conv, team))
-        passes[conv->pass](isa, conv, team);
+    bool told = false;
+    if (!cr__depthwise_for(isa, conv, team, &told))
+        told = passes[conv->pass](isa, conv, team);
+    if (conv->then && !told)
+        tell_all(conv, team);
 }
 
 void cr__convolve(const cr__conv *conv, cr__team *team)

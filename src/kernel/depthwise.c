@@ -391,9 +391,32 @@ static bool plane_tile(const depthwise *d, const depth_phase *p, int64_t i, dept
     return t->plane < p->dim[0].results && t->rows > 0 && t->columns > 0;
 }
 
+/* Of tiles that are complete, and of neighbours, and large enough to be told of. */
+static bool tells_tiles(const depthwise *d)
+{
+    return d->conv->then && d->conv->pass != CR__CONV_WEIGHT && d->phases == 1 &&
+           d->tiles[2] == 1 && d->rows * d->columns >= 256;
+}
+
+static void tell_tile(const depthwise *d, const depth_tile *t, int64_t plane,
+                      float *scratch)
+{
+    const cr__follower *then = d->conv->then;
+    const int64_t across = d->result[2],
+                  start = ((plane * d->result[0] + t->plane) * d->result[1] + t->row) *
+                          across;
+    const cr__panel panel = { .data = (const float *)d->conv->result + start,
+                              .start = start,
+                              .rows = 1,
+                              .columns = t->rows * across,
+                              .scratch = scratch };
+    then->fn(then->arg, &panel);
+}
+
 static void sum_chunk(void *arg, int64_t chunk, int worker)
 {
     const depthwise *d = arg;
+    const bool tells = tells_tiles(d);
     float *scratch = cr__team_scratch(d->team, worker);
     int64_t begin, end;
     depth_phase p;
@@ -402,9 +425,13 @@ static void sum_chunk(void *arg, int64_t chunk, int worker)
              &begin, &end);
     for (int64_t phase = 0; phase < d->phases; phase++) {
         init_phase(d, phase, &p);
-        for (int64_t i = begin; i < end; i++)
-            if (plane_tile(d, &p, i / d->planes, &t))
-                sum_tile(d, &p, &t, i % d->planes, scratch);
+        for (int64_t i = begin; i < end; i++) {
+            if (!plane_tile(d, &p, i / d->planes, &t))
+                continue;
+            sum_tile(d, &p, &t, i % d->planes, scratch);
+            if (tells)
+                tell_tile(d, &t, i % d->planes, scratch);
+        }
     }
 }
 
@@ -594,7 +621,8 @@ CR__COLD static bool set_tiles(depthwise *d)
 #define NS_PER_TERM    0.04
 #define NS_PER_ELEMENT 0.5
 
-CR__COLD bool cr__depthwise_for(cr__isa isa, const cr__conv *conv, cr__team *team)
+CR__COLD bool cr__depthwise_for(cr__isa isa, const cr__conv *conv, cr__team *team,
+                                bool *told)
 {
     depthwise d = { .conv = conv, .team = team, .loops = &depthwise_loops_of[isa] };
     if (!is_depthwise(conv, &d))
@@ -612,5 +640,6 @@ CR__COLD bool cr__depthwise_for(cr__isa isa, const cr__conv *conv, cr__team *tea
         weight ? d.channels : d.planes * product_of_dims(d.tiles, CR__IMAGE_DIMS);
     d.chunks = cr__chunks(NS_PER_TERM * terms + NS_PER_ELEMENT * elements, grains, team);
     cr__parallel(team, d.chunks, weight ? weight_chunk : sum_chunk, &d);
+    *told = tells_tiles(&d);
     return true;
 }

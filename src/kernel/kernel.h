@@ -522,6 +522,9 @@ typedef struct cr__conv {
     int64_t strides[2][2 + CR__IMAGE_DIMS];
     void *result; /* contiguous */
     void *memory; /* of cr__conv_bytes(), or NULL */
+    const cr__follower
+        *then; /* told of panels of the result, which lie there; or NULL. Streams are
+                                 not fetched */
 } cr__conv;
 /* What a convolution of these sizes and dtypes does well to have, besides the workers' memory. */
 size_t cr__conv_bytes(const cr__conv *conv);

@@ -49,8 +49,9 @@ const cr__half *cr__half_find_for(cr__isa isa, cr_dtype dtype);
 /* cr__gemm(), and cr__convolve(), in a given instruction set. */
 void cr__gemm_for(cr__isa isa, const cr__gemm_job *job, cr__team *team);
 void cr__convolve_for(cr__isa isa, const cr__conv *conv, cr__team *team);
-/* False, and nothing is done, if it is none that pays to be taken channel by channel. */
-bool cr__depthwise_for(cr__isa isa, const cr__conv *conv, cr__team *team);
+/* False, and nothing is done, if it is none that pays to be taken channel by channel. *told: who
+ * follows has been told of all of it. */
+bool cr__depthwise_for(cr__isa isa, const cr__conv *conv, cr__team *team, bool *told);
 /* cr__largest() and cr__give_pairs() in a given instruction set. */
 void cr__largest_for(cr__isa isa, const cr__windows *w, float *values, int32_t *numbers);
 void cr__give_pairs_for(cr__isa isa, float *out, const float *x, const int32_t *numbers,

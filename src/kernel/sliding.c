@@ -495,6 +495,23 @@ CR__COLD static cr__sliding_fetch fetch_lines(const sliding_plan *p,
                                 d->x_channel, next->lines * down * 4, d->channels, tiles);
 }
 
+/* The lines of the result, of all rows, that these of all phases make are there. */
+CR__COLD static void tell_lines(const sliding_plan *p, const sliding_lines *l,
+                                float *scratch)
+{
+    const cr__sliding *d = p->d;
+    const int64_t from = l->first * d->c_place[0], n = l->lines * d->c_place[0],
+                  start = l->image * d->c_image + l->group * d->rows * d->c_row + from;
+    const cr__panel panel = { .data = (const float *)d->result + start,
+                              .start = start,
+                              .rows = d->rows,
+                              .columns = n < d->c_row - from ? n : d->c_row - from,
+                              .pitch = d->c_row,
+                              .step = d->c_row,
+                              .scratch = scratch };
+    d->then->fn(d->then->arg, &panel);
+}
+
 CR__COLD static void run_lines(const sliding_plan *p, const sliding_lines *l,
                                const sliding_lines *next, float *copies)
 {
@@ -521,6 +538,8 @@ CR__COLD static void run_lines(const sliding_plan *p, const sliding_lines *l,
         if (left > 0)
             run_band(p, &band);
     }
+    if (d->then)
+        tell_lines(p, l, copies);
 }
 
 /* Of an image, in the phase that has most. */

@@ -27,6 +27,8 @@ typedef struct cr__sliding {
     int64_t c_image, c_row, c_place[CR__PLANE];
     void *result; /* that of w or c */
     void *memory; /* of cr__sliding_bytes() */
+    const cr__follower
+        *then; /* told of lines of c, of which there are all then; or NULL */
 } cr__sliding;
 
 /* Memory that it takes, besides the workers', of so many bytes at most; 0: it is not for these

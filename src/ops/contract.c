@@ -162,7 +162,7 @@ CR__OP(contract) = {
     .reads = CR_READS_INPUT(0) | CR_READS_INPUT(1),
     .apart = contract_apart,
     .vjp_apart = contract_vjp_apart,
-    .internal = &(const cr__contract_info){ .job = contract_job },
+    .internal = &(const cr__contract_info){ .job = contract_job, .panels = true },
     .samples = CR__SAMPLES({ "f[2,3] f[3,4]", NULL }, { "f[2,2,3] f[2,3,2]", NULL },
                            { "f[2,0] f[0,3]", NULL }, { "f[0,2] f[2,3]", NULL },
                            { "f[0,2,2] f[0,2,2]", NULL }),

@@ -160,34 +160,35 @@ static const cr_attr product_rows[] = {
     CR__ATTR(product_attrs, groups, INT, .initial = "1", .flags = CR_ATTR_POSITIVE),
     CR__ATTRS_END,
 };
-#define PRODUCT(NAME, INPUTS, DOC, ...)                                 \
-    CR__OP(NAME) = {                                                    \
-        .name = #NAME,                                                  \
-        .doc = DOC,                                                     \
-        .kind = CR_OP_CONTRACT,                                         \
-        .min_inputs = 2,                                                \
-        .max_inputs = 2,                                                \
-        .inputs = INPUTS,                                               \
-        .attrs = product_rows,                                          \
-        .attrs_size = sizeof(product_attrs),                            \
-        .shape = product_shape,                                         \
-        .vjp = product_vjp,                                             \
-        .reads = CR_READS_INPUT(0) | CR_READS_INPUT(1),                 \
-        .scratch = product_scratch,                                     \
-        .apart = product_apart,                                         \
-        .vjp_apart = product_vjp_apart,                                 \
-        .internal = &(const cr__contract_info){ .conv = product_conv }, \
-        .samples = CR__SAMPLES(__VA_ARGS__),                            \
+#define PRODUCT(NAME, INPUTS, DOC, PANELS, ...)                                   \
+    CR__OP(NAME) = {                                                              \
+        .name = #NAME,                                                            \
+        .doc = DOC,                                                               \
+        .kind = CR_OP_CONTRACT,                                                   \
+        .min_inputs = 2,                                                          \
+        .max_inputs = 2,                                                          \
+        .inputs = INPUTS,                                                         \
+        .attrs = product_rows,                                                    \
+        .attrs_size = sizeof(product_attrs),                                      \
+        .shape = product_shape,                                                   \
+        .vjp = product_vjp,                                                       \
+        .reads = CR_READS_INPUT(0) | CR_READS_INPUT(1),                           \
+        .scratch = product_scratch,                                               \
+        .apart = product_apart,                                                   \
+        .vjp_apart = product_vjp_apart,                                           \
+        .internal =                                                               \
+            &(const cr__contract_info){ .conv = product_conv, .panels = PANELS }, \
+        .samples = CR__SAMPLES(__VA_ARGS__),                                      \
     }
-PRODUCT(conv, "x,weight", "the convolution of x and weight",
+PRODUCT(conv, "x,weight", "the convolution of x and weight", true,
         { "f[2,4,5] f[6,2,3]", "stride=2,padding=1,dilation=1,size=3,groups=2" },
         { "f[1,1,4,3] f[2,1,2,2]",
           "stride=[1,2],padding=[0,1],dilation=[2,1],size=[2,2],groups=1" });
-PRODUCT(conv_input_grad, "grad,weight", "the gradient of conv to x, of this size",
+PRODUCT(conv_input_grad, "grad,weight", "the gradient of conv to x, of this size", true,
         { "f[2,6,3] f[6,2,3]", "stride=2,padding=1,dilation=1,size=5,groups=2" },
         { "f[1,2,2,2] f[2,1,2,2]",
           "stride=[1,2],padding=[0,1],dilation=[2,1],size=[4,3],groups=1" });
-PRODUCT(conv_weight_grad, "x,grad", "the gradient of conv to weight, of this size",
+PRODUCT(conv_weight_grad, "x,grad", "the gradient of conv to weight, of this size", false,
         { "f[2,4,5] f[2,6,3]", "stride=2,padding=1,dilation=1,size=3,groups=2" },
         { "f[1,1,4,3] f[1,2,2,2]",
           "stride=[1,2],padding=[0,1],dilation=[2,1],size=[2,2],groups=1" });

@@ -110,8 +110,9 @@ static void look_ahead(cr__program *p)
         for (uint32_t k = 0; k < unit->n_uses && unit->kind != CR__UNIT_CONTRACT; k++) {
             const cr__use *use = &plan->uses[unit->uses + k];
             const cr__unit *made = cr__member(p, use);
-            int64_t row =
-                made || cr__is_row_map(unit) ? p->length : cr__row_of(plan, use);
+            int64_t row = made || cr__is_row_map(unit) || p->batch > 1
+                              ? p->length
+                              : cr__row_of(plan, use);
             if (made)
                 note_member_reader(p, unit, made);
             p->length = row < p->length ? row : p->length;
@@ -151,6 +152,9 @@ static uint16_t register_again(cr__program *p, uint16_t reg)
 static uint16_t operand_register(cr__program *p, const cr__unit *unit, const cr__use *use)
 {
     const cr__unit *made = cr__member(p, use);
+    for (int i = 0; i < p->n_channels && !cr__is_row_map(unit); i++)
+        if (p->channels[i] == use)
+            return p->channel_regs[i];
     if (!made)
         return cr__is_row_map(unit) ? cr__outside_row(p, use) : cr__outside(p, use);
     if (made->role == CR__ROW && !cr__is_row_map(unit))
@@ -290,16 +294,27 @@ static void emit_root(cr__program *p, cr__unit *unit)
 
 /* ---- row programs ---- */
 
-/* The rows' values, for maps of the shape: one for a row at a time, or all elements. */
+/* Rows' values, for maps of the shape: one for a row at a time, or all elements. */
+static uint16_t spread(cr__program *p, uint16_t from)
+{
+    const uint8_t size = p->regs[from].size;
+    uint16_t to;
+    if (p->batch > 1) {
+        to = cr__new_temp(p, CR_F32);
+        p->regs[to].kind = CR__REG_SPREAD;
+        p->regs[to].size = size;
+    } else {
+        to = p->is_short ? cr__new_buffer(p, size) : cr__new_block(p, size);
+    }
+    const bool repeats = p->is_short || p->batch > 1;
+    cr__add_source(cr__add_instruction(p, repeats ? CR__REPEAT : CR__SPREAD, to), from);
+    return to;
+}
+
 static void spread_values(cr__program *p, const cr__unit *unit)
 {
-    uint8_t size = p->regs[unit->reg].size;
-    if (!(p->read_as[unit->place] & READ_SPREAD))
-        return;
-    uint16_t to = p->is_short ? cr__new_buffer(p, size) : cr__new_block(p, size);
-    cr__add_source(cr__add_instruction(p, p->is_short ? CR__REPEAT : CR__SPREAD, to),
-                   unit->reg);
-    p->spread[unit->place] = to;
+    if (p->read_as[unit->place] & READ_SPREAD)
+        p->spread[unit->place] = spread(p, unit->reg);
 }
 
 /* Code for tiles ends: what the level's reductions come to is known. */
@@ -395,10 +410,29 @@ static void emit_reduction(cr__program *p, cr__unit *unit)
     free_temps(p, unit, uses, n, src);
 }
 
+/* In front of all: what other groups have of channels, several of which are computed at a time. */
+static void spread_channels(cr__program *p)
+{
+    const cr__plan *plan = p->plan;
+    p->levels[0].row_code = p->n_code;
+    for (uint32_t at = p->group->first; at; at = plan->units[at - 1].next)
+        for (uint32_t k = 0; k < plan->units[at - 1].n_uses; k++) {
+            const cr__unit *unit = &plan->units[at - 1];
+            const cr__use *use = &plan->uses[unit->uses + k];
+            if (cr__is_row_map(unit) || cr__member(p, use) ||
+                !cr__reads_channels(plan, p->group, use))
+                continue;
+            p->channel_regs[p->n_channels] = spread(p, cr__outside_row(p, use));
+            p->channels[p->n_channels++] = use;
+        }
+}
+
 static void emit_rows(cr__program *p)
 {
     const cr__plan *plan = p->plan;
     begin_level(p);
+    if (p->batch > 1)
+        spread_channels(p);
     for (uint32_t at = p->group->first; at; at = plan->units[at - 1].next) {
         cr__unit *unit = &plan->units[at - 1];
         for (; p->level < unit->level; begin_level(p))
@@ -454,9 +488,10 @@ static int64_t fewer(int64_t a, int64_t b)
 static void choose_rows(cr__program *p)
 {
     const int64_t size = p->temp_size ? p->temp_size : 4;
-    p->batch = 1;
     choose_tile(p);
-    if (p->run) {
+    if (p->batch > 1) {
+        p->tile = (p->batch * p->run + 31) / 32 * 32;
+    } else if (p->run) {
         const int64_t pieces = (p->run - 1) / p->tile + 1;
         p->tile = ((p->run - 1) / pieces / 32 + 1) * 32;
     } else if (p->is_short) {
@@ -482,7 +517,7 @@ static void place_registers(cr__program *p)
     const size_t values = blocks + (size_t)p->n_blocks * CR__BLOCK_BYTES;
     const size_t value = (size_t)(8 * p->batch + 63) / 64 * 64;
     const size_t accs = values + (size_t)p->n_values * value;
-    const size_t acc = CR__LANES * CR__ACCUMULATOR + CR__ROW_TREE;
+    const size_t acc = CR__ROW_ACC * (size_t)(p->run ? p->batch : 1);
     const size_t temps = accs + (size_t)p->n_reductions * acc;
     const size_t temp = (size_t)(p->tile * (p->temp_size ? p->temp_size : 4));
     CR__ASSERT(temps + temp * (size_t)p->n_temps <= CR__SCRATCH_BYTES);
@@ -495,7 +530,7 @@ static void place_registers(cr__program *p)
     for (int i = 0; i < p->n_regs; i++) {
         cr__reg *reg = &p->regs[i];
         size_t n = reg->outer;
-        if (reg->kind == CR__REG_TEMP)
+        if (reg->kind == CR__REG_TEMP || reg->kind == CR__REG_SPREAD)
             reg->data = (char *)(temps + n * temp);
         else if (reg->kind == CR__REG_BLOCK)
             reg->data = (char *)(blocks + n * CR__BLOCK_BYTES);
@@ -530,7 +565,7 @@ void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memo
                         .numel = numel,
                         .cost = LEAST_COST,
                         .nonfinite = &plan->nonfinite,
-                        .batch = 1 };
+                        .batch = group->batch ? group->batch : 1 };
     divide(p, &at, group);
     look_ahead(p);
     cr__find_joins(p);

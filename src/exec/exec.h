@@ -133,7 +133,8 @@ typedef struct cr__group {
     uint32_t length; /* of rows that have values; 0: none have */
     uint32_t run; /* of a row, elements that lie one after the other: all, unless rows are
                               channels, of which there is a run in each image */
-    size_t buffer_bytes;   /* of such rows, which all threads have */
+    size_t buffer_bytes;   /* of such rows, which all threads have; */
+    uint16_t batch;        /* and how many there are at a time */
     uint32_t columns;      /* that are reduced; 0: none are */
     uint16_t column_bytes; /* of elements, one of each reduction of columns */
     uint16_t reductions;   /* that are not the root; */
@@ -223,7 +224,7 @@ typedef struct cr__plan {
 
 /* Maps of a channel, at most; and its shortest run that is worth a program's calls. */
 #define CR__CHANNEL_BYTES ((size_t)2 << 20)
-#define CR__SHORT_RUN     64
+#define CR__SHORT_RUN     48
 
 /* The accumulators of columns, at most, of CR__BLOCK rows. */
 #define CR__COLUMN_BYTES ((size_t)512 << 10)

@@ -521,10 +521,41 @@ static void sort_by_levels(cr__plan *plan, cr__group *group, int levels)
     *link = 0;
 }
 
+/* Programs of so many units have room for a tile's values of rows. */
+#define FEW_UNITS 40
+
+/* Of neighbouring channels so many at a time that those of an image are a tile, if nothing is read in
+ * shorter pieces. */
+static int64_t channels_at_once(const cr__plan *plan, const cr__group *group)
+{
+    const int64_t channels = group->shape->numel / group->length;
+    int64_t n = CR__TILE_BYTES / group->run, values = 0;
+    for (uint32_t at = group->first; at; at = plan->units[at - 1].next) {
+        const cr__unit *unit = &plan->units[at - 1];
+        n = register_size(unit) > 4 ? 0 : n;
+        for (uint32_t k = 0; k < unit->n_uses && !cr__is_row_map(unit); k++) {
+            const cr__use *use = &plan->uses[unit->uses + k];
+            if (made_inside(plan, unit, use))
+                continue;
+            if (cr__reads_channels(plan, group, use) &&
+                cr_dtype_size((cr_dtype)use->dtype) <= 4)
+                values++;
+            else if (cr__row_of(plan, use) != INT64_MAX)
+                n = 0;
+        }
+    }
+    n = group->count > FEW_UNITS || values > CR__CHANNEL_OPERANDS ? 1 : n / 4;
+    n = n < channels ? n : channels;
+    while (n > 1 && (size_t)(n * group->length) * group->width > CR__CHANNEL_BYTES / 2)
+        n /= 2;
+    return n > 1 ? n : 1;
+}
+
 /* What the units of a row of channels have that others read in later levels. */
 static void find_buffers(cr__plan *plan, cr__group *group)
 {
     size_t n = 0, size = 0;
+    group->batch = (uint16_t)channels_at_once(plan, group);
     for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
         plan->units[at - 1].place = 0;
     for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
@@ -538,7 +569,7 @@ static void find_buffers(cr__plan *plan, cr__group *group)
             size = register_size(made) > size ? register_size(made) : size;
             n++;
         }
-    group->buffer_bytes = n * ((group->length * size + 63) / 64 * 64) *
+    group->buffer_bytes = n * ((group->batch * group->length * size + 63) / 64 * 64) *
                           (size_t)cr__team_size(plan->ctx->team);
 }
 

@@ -30,9 +30,10 @@ typedef enum cr__reg_kind {
     CR__REG_BLOCK,   /* the worker's: CR__PAD times the element of a row */
     CR__REG_FIXED,   /* memory: CR__PAD times the only element */
     /* Of row programs: */
-    CR__REG_BUFFER,   /* the worker's: at i behind the first element of its rows */
-    CR__REG_VALUE,    /* the worker's: one for each of its rows, from the first on */
-    CR__REG_OF_VALUES /* memory: one for each row, at r */
+    CR__REG_BUFFER,    /* the worker's: at i behind the first element of its rows */
+    CR__REG_VALUE,     /* the worker's: one for each of its rows, from the first on */
+    CR__REG_OF_VALUES, /* memory: one for each row, at r */
+    CR__REG_SPREAD /* the worker's: of channels, each one's value for all elements of a tile */
 } cr__reg_kind;
 
 typedef struct cr__reg {
@@ -68,6 +69,10 @@ typedef struct cr__instruction {
     bool is_slow;              /* several times as slow as memory */
     uint16_t dst, src[4];
 } cr__instruction;
+
+/* Of channels that are computed together; and operands of maps that are one value for each. */
+#define CR__TILE_BYTES       2048
+#define CR__CHANNEL_OPERANDS 8
 
 /* Bytes of temporaries that a worker has, at most. */
 #define CR__TEMP_BYTES ((size_t)192 << 10)
@@ -128,7 +133,11 @@ typedef struct cr__program {
     int64_t row, rows; /* the length of rows, the last one's may be less; how many; */
     int64_t run;       /* and if they are channels, of a run; else 0 */
     char *buffers;     /* of channels, each worker's */
-    int64_t batch;     /* rows at a time: 1, unless they are short */
+    int64_t
+        batch; /* rows at a time: 1, unless they are short, or channels with short runs */
+    const cr__use *channels[CR__CHANNEL_OPERANDS]; /* and what of channels is spread, */
+    uint16_t channel_regs[CR__CHANNEL_OPERANDS];   /* to these */
+    int n_channels;
     cr__level *levels;
     cr__row_reduction *reductions;
     char *blocks; /* of reductions of columns and of everything */
@@ -148,6 +157,7 @@ typedef struct cr__program {
 /* Row programs take no longer ones; and what the blocks of one come to. */
 #define CR__LONG_ROW ((int64_t)CR__BLOCK * 64)
 #define CR__ROW_TREE ((size_t)64 * CR__ACCUMULATOR)
+#define CR__ROW_ACC  (CR__LANES * CR__ACCUMULATOR + CR__ROW_TREE)
 
 /* Blocks of so many elements. */
 CR__INLINE int64_t cr__row_blocks(int64_t total)
@@ -242,6 +252,9 @@ void cr__fill_block(char *to, const void *from, size_t size);
 
 /* The length of the rows in which it can be read; INT64_MAX: of any. */
 int64_t cr__row_of(const cr__plan *plan, const cr__use *use);
+
+/* Whether a map of the shape reads it as one value for each of the group's channels. */
+bool cr__reads_channels(const cr__plan *plan, const cr__group *group, const cr__use *use);
 
 /* The register of such an operand of a map of rows' values. */
 uint16_t cr__outside_row(cr__program *p, const cr__use *use);

@@ -232,6 +232,13 @@ uint16_t cr__outside(cr__program *p, const cr__use *use)
     return cr__is_half(dtype) ? widened_register(p, reg, dtype) : reg;
 }
 
+bool cr__reads_channels(const cr__plan *plan, const cr__group *group, const cr__use *use)
+{
+    const cr__look *look = cr__use_look(plan, use);
+    return look && group->run != group->length && !has_one_element(plan, use) &&
+           cr__looks_by_rows(look, group->shape->numel / group->length) == group->run;
+}
+
 uint16_t cr__outside_row(cr__program *p, const cr__use *use)
 {
     cr_dtype dtype = (cr_dtype)use->dtype;
@@ -240,7 +247,7 @@ uint16_t cr__outside_row(cr__program *p, const cr__use *use)
     if (access == CR__ACCESS_ONE)
         return fixed(p, data, dtype);
     uint16_t reg =
-        access == CR__ACCESS_SAME
+        access == CR__ACCESS_SAME || cr__reads_channels(p->plan, p->group, use)
             ? cr__new_reg(p, (cr__reg){ .kind = CR__REG_OF_VALUES,
                                         .data = data,
                                         .size = (uint8_t)cr_dtype_size(dtype),

@@ -112,12 +112,32 @@ static void join_row_blocks(const cr__reduce_kernel *k, char *blocks, int64_t to
     cr__reduce_end(k, blocks, pitch, out, 1, total);
 }
 
+/* Of elements that are rows' one behind the other, and each to be added for itself: how many rows. */
+static int64_t channels_of(const cr__row_run *run)
+{
+    return run->p->run ? run->rows : 1;
+}
+
 /* Whether rows are reduced at once, each in one block and all in one tile. */
 static bool at_once(const cr__row_run *run, const cr__row_reduction *r)
 {
     const cr__program *p = run->p;
     return !p->run && !r->add_exp && run->n <= p->tile && p->row <= CR__BLOCK &&
            (p->length >= p->row || p->length == p->numel);
+}
+
+static void add_to_channels(const cr__row_run *run, const cr__reduce_kernel *k,
+                            const cr__row_reduction *r, const char *x, const char *y,
+                            int64_t n)
+{
+    const int64_t channels = channels_of(run);
+    char *acc = run->scratch + r->acc, *tree = run->scratch + r->tree;
+    n /= channels;
+    for (int64_t i = 0; i < channels; i++, acc += CR__ROW_ACC, tree += CR__ROW_ACC) {
+        add_to_blocks(k, acc, 0, tree, x, y, run->at / channels, n, run->p->row);
+        x += n * k->size;
+        y = y ? y + n * k->size : NULL;
+    }
 }
 
 void cr__reduce_piece(cr__row_run *run, const cr__row_reduction *r, void *out,
@@ -145,7 +165,7 @@ void cr__reduce_piece(cr__row_run *run, const cr__row_reduction *r, void *out,
     if (at_once(run, r))
         k->rows(k, run->redo ? run->redone : out, x, y, run->rows, p->row);
     else
-        add_to_blocks(k, acc, 0, run->scratch + r->tree, x, y, run->at, n, p->row);
+        add_to_channels(run, k, r, x, y, n);
 }
 
 /* Whether infinity is what is subtracted, of which infinity leaves 0. */
@@ -237,10 +257,12 @@ static void place_piece(const cr__row_run *run, const cr__level *level, int64_t 
 
 /* ---- levels ---- */
 
-/* Which of all elements is the i'th of the channel. */
-static int64_t element_of_channel(const cr__program *p, int64_t channel, int64_t i)
+/* Which of all elements is the i'th of the channels. */
+static int64_t element_of_channels(const cr__row_run *run, int64_t i)
 {
-    return (i / p->run * p->rows + channel) * p->run + i % p->run;
+    const cr__program *p = run->p;
+    const int64_t line = run->rows * p->run;
+    return (i / line * p->rows + run->start / p->row) * p->run + i % line;
 }
 
 static void run_tiles_of(cr__row_run *run, const cr__level *level, char **where)
@@ -253,8 +275,8 @@ static void run_tiles_of(cr__row_run *run, const cr__level *level, char **where)
         at = run->start + run->at;
         n = lesser(p->tile, run->n - run->at);
         if (p->run) {
-            n = lesser(n, p->run - run->at % p->run);
-            at = element_of_channel(p, run->start / p->row, run->at);
+            n = lesser(n, run->rows * p->run - run->at % (run->rows * p->run));
+            at = element_of_channels(run, run->at);
         }
         if (p->length != p->numel)
             n = lesser(n, p->length - at % p->length);
@@ -271,8 +293,10 @@ static void run_tiles_of(cr__row_run *run, const cr__level *level, char **where)
 static void end_rows(const cr__row_run *run, const cr__row_reduction *r, void *out)
 {
     const cr__reduce_kernel *k = run->redo ? &run->kernel : &r->kernel;
-    if (!at_once(run, r))
-        join_row_blocks(k, run->scratch + r->tree, run->p->row, out);
+    char *tree = run->scratch + r->tree, *to = out;
+    for (int64_t i = 0; i < channels_of(run) && !at_once(run, r);
+         i++, tree += CR__ROW_ACC)
+        join_row_blocks(k, tree, run->p->row, to + (size_t)i * k->out_size);
 }
 
 /* Row i of r, of elements that are scaled: the level's tiles once more. */
@@ -351,8 +375,8 @@ static void run_some(cr__row_run *run, int64_t row, int64_t end, char **where)
         run->rows = lesser(rows_at(p, run->start), end - row);
         run->n = lesser(run->rows * p->row, p->numel - run->start);
         if (p->run)
-            cr__ahead_begin(&run->ahead, (row + 1) * p->run,
-                            row + 1 < p->rows ? p->run : 0);
+            cr__ahead_begin(&run->ahead, (row + run->rows) * p->run,
+                            lesser(run->rows, p->rows - row - run->rows) * p->run);
         else if (p->group->length)
             cr__ahead_begin(&run->ahead, run->start + run->n, run->n);
         for (int i = 0; i < p->level; i++)
@@ -404,7 +428,8 @@ static int64_t row_grain(const cr__program *p)
         for (int64_t row = p->run ? p->run : p->row, blocks = CR__BLOCK; blocks > 1;
              blocks /= 2)
             row % 2 ? (void)(grain *= 2) : (void)(row /= 2);
-    while (grain < CR__PAD && grain * p->row < CR__BLOCK)
+    while ((p->run && grain < p->batch) ||
+           (grain < CR__PAD && grain * p->row < CR__BLOCK))
         grain *= 2;
     return grain;
 }

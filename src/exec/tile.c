@@ -95,11 +95,13 @@ void cr__run_code(const cr__program *p, int from, int to, char *const *where,
         case CR__EXP_SUM:
             cr__exp_sum_piece(run, code->extra, dst, src, start, n);
             break;
-        case CR__REPEAT:
+        case CR__REPEAT: {
+            const int64_t row = p->run ? p->run : p->row;
             for (int64_t r = 0; r < n; r++)
-                cr__repeat(dst + r * p->row * code->size,
-                           (const char *)src[0] + r * code->size, code->size, p->row);
+                cr__repeat(dst + r * row * code->size,
+                           (const char *)src[0] + r * code->size, code->size, row);
             break;
+        }
         default:
             cr__fill_block(dst, src[0], code->size);
         }

@@ -342,8 +342,9 @@ static void test_custom_check(void)
 
 /* ---- how inputs lie ---- */
 
-enum { CONTIGUOUS, STRIDED, FETCHED, ACCESSES };
-static const char *const access_names[] = { "contiguous", "strided", "fetched" };
+enum { CONTIGUOUS, STRIDED, FETCHED, ONCE, ACCESSES };
+static const char *const access_names[] = { "contiguous", "strided", "fetched",
+                                            "fetched once" };
 
 typedef struct reading {
     int access;
@@ -390,7 +391,7 @@ static void copy_fetched(const cr_array *x, char *to, int64_t begin, int64_t end
 
 static void read_input(const cr_array *x, char *to, reading *r)
 {
-    r->wrong = r->wrong || (r->access == FETCHED) != (x->data == NULL);
+    r->wrong = r->wrong || (r->access >= FETCHED) != (x->data == NULL);
     if (!is_contiguous(x))
         r->laid_out = true;
     switch (r->access) {
@@ -484,7 +485,8 @@ static void test_access(cr_dtype dtype, int access)
             const cr_custom_inputs how = { .strided =
                                                access == STRIDED ? CR_READS_INPUTS : 0,
                                            .fetched =
-                                               access == FETCHED ? CR_READS_INPUTS : 0 };
+                                               access >= FETCHED ? CR_READS_INPUTS : 0,
+                                           .once = access == ONCE ? CR_READS_INPUTS : 0 };
             cr_tensor *out = cr_custom_with(&def, &how, in, 2, dtype, CR_DIMS(all));
             const char *got = cr_data(out), *first = cr_data(want), *second = cr_data(y);
             size_t size = cr_dtype_size(dtype), bytes = (size_t)numel * size;
@@ -498,6 +500,99 @@ static void test_access(cr_dtype dtype, int access)
        access_names[access]);
     ok(r.laid_out == (access != CONTIGUOUS), "  %s",
        access == CONTIGUOUS ? "as copies" : "where they lie");
+    cr_close(ctx);
+}
+
+/* ---- what is made while it is fetched ---- */
+
+/* Maps of x and y that a kernel fetches once; of the same that are kept, its result is `want`. */
+enum { DRAWN = 7 };
+
+static cr_tensor *drawn_by(int form, cr_tensor *z, cr_tensor *x)
+{
+    int last = cr_ndim(z) - 1;
+    cr_tensor *both[] = { z, x };
+    switch (form) {
+    case 0:
+        return cr_cat(both, 2, last);
+    case 1:
+        return cr_cat(both, 2, 0);
+    case 2:
+        return cr_slice_scatter(cr_cat(both, 2, last), z, last, 1, cr_size(z, last) + 1);
+    case 3:
+        return cr_cumsum(z, last);
+    case 4:
+        return cr_cumsum(z, 0);
+    case 5: /* in another shape */
+        return cr_cumsum(cr_reshape(z, CR_DIMS(-1)), 0);
+    default: /* twice: in memory */
+        return cr_cat(CR_ARRAY(cr_tensor *, z, x, z), 3, 0);
+    }
+}
+
+static bool is_drawn(cr_tensor *x)
+{
+    static char text[1 << 15];
+    cr_plan_format(&x, 1, text, sizeof text);
+    return strstr(text, "maps and kernel of its own") != NULL;
+}
+
+static void test_drawn(cr_dtype dtype, int threads)
+{
+    static const int64_t sizes[][2] = { { 3, 1 },    { 1, 7 },    { 2, 16 },
+                                        { 5, 33 },   { 2, 0 },    { 7, 511 },
+                                        { 3, 1025 }, { 2, 4097 }, { 60, 70 } };
+    cr_ctx *ctx = cr_open(&(cr_options){ .threads = threads });
+    bool equal = true;
+    int drawn = 0;
+    for (int i = 0; i < CR__COUNT(sizes); i++)
+        for (int form = 0; form < DRAWN; form++) {
+            CR_SCOPE(ctx);
+            cr_dims dims = CR_DIMS(sizes[i][0], sizes[i][1]);
+            cr_tensor *x = cr_cast(cr_randint(ctx, 0, 9, dims), dtype);
+            cr_tensor *row = cr_cast(cr_randint(ctx, 0, 9, CR_DIMS(dims.v[1])), dtype);
+            cr_tensor *turned =
+                cr_cast(cr_randint(ctx, 0, 9, CR_DIMS(dims.v[1], dims.v[0])), dtype);
+            cr_eval(x, row, turned);
+            cr_tensor *z[2];
+            for (int kept = 0; kept < 2; kept++) {
+                z[kept] = cr_maximum(cr_mul(cr_add(x, row), 2), cr_t(turned));
+                if (kept)
+                    cr_watch(z[kept]);
+                z[kept] = drawn_by(form, z[kept], x);
+            }
+            drawn += is_drawn(z[0]);
+            const void *got = cr_data(z[0]), *want = cr_data(z[1]);
+            bool same =
+                cr_error(ctx) == CR_OK &&
+                memcmp(got, want,
+                       (size_t)cr_numel(z[0]) * cr_dtype_size(cr_dtype_of(z[0]))) == 0;
+            if (!same)
+                diag("  form %d, size %d: %s", form, i, cr_message(ctx));
+            equal = equal && same;
+        }
+    ok(equal, "%s, %d threads: maps that a kernel fetches have the bits of stored ones",
+       cr_dtype_name(dtype), threads);
+    ok(is_eager() || drawn > 20, "  %d plans have them", drawn);
+    cr_close(ctx);
+}
+
+/* A part is replaced by what is made of that part: the tensor is not copied for it, and its
+ * elements are not written before they are read. */
+static void test_replaced_part(void)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    cr_tensor *x = cr_arange(ctx, 0, 4000, 1, .dtype = CR_F32);
+    cr_tensor *z = cr_add(x, 1), *part = cr_slice(z, 0, 10, 3000);
+    cr_tensor *out =
+        cr_slice_scatter(z, cr_mul(cr_flip(part, CR_DIMS(0)), 2), 0, 10, 3000);
+    ok(is_eager() || !is_drawn(out), "of what is written over nothing is fetched");
+    const float *got = cr_data(out);
+    bool right = got != NULL;
+    for (int i = 0; right && i < 4000; i++)
+        right =
+            got[i] == (i < 10 || i >= 3000 ? (float)(i + 1) : (float)(2 * (3010 - i)));
+    ok(right, "  and the part is right: %s", cr_message(ctx));
     cr_close(ctx);
 }
 
@@ -648,6 +743,9 @@ int main(void)
     for (int i = 0; i < CR__COUNT(dtypes); i++)
         for (int access = 0; access < ACCESSES; access++)
             test_access(dtypes[i], access);
+    for (int i = 0; dtypes[i] != CR_BOOL; i++)
+        test_drawn(dtypes[i], 1 + i % 3);
+    test_replaced_part();
     test_threads(1);
     test_threads(4);
     test_kernels();

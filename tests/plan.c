@@ -93,6 +93,23 @@ static cr_tensor *convolutions(stage *s)
     return cr_sum(cr_square(cr_relu(cr_add(y, h))));
 }
 
+/* Maps that kernels of their own alone read are made as they are fetched, if each element is once;
+ * not what is read in turn of what is written over. */
+static void open_fetched(stage *s)
+{
+    stage_leaf(s, CR_DIMS(30, 40), "x");
+    s->c = stage_data(s, CR_DIMS(40, 30), "c");
+}
+
+static cr_tensor *fetched(stage *s)
+{
+    cr_tensor *x = s->leaves[0].tensor, *turned = cr_mul(x, cr_t(s->c));
+    cr_tensor *both = cr_cat(CR_ARRAY(cr_tensor *, cr_neg(turned), x), 2, 1);
+    cr_tensor *sums = cr_cumsum(cr_mul(cr_add(x, 1), 2), 1);
+    cr_tensor *part = cr_slice(both, 1, 0, 40);
+    return cr_sum(cr_square(cr_slice_scatter(both, cr_add(part, sums), 1, 0, 40)));
+}
+
 static const workload others[] = {
     { "views", "views that are read through, copied and kept", open_views, views,
       NO_OPTIM, 0 },
@@ -100,6 +117,7 @@ static const workload others[] = {
     { "indexed", "indices that are computed", open_indexed, indexed, ADAM, 0 },
     { "convolutions", "convolutions and what reads them", open_convolutions, convolutions,
       SGD, 0 },
+    { "fetched", "maps that kernels fetch", open_fetched, fetched, SGD, 0 },
     { NULL, NULL, NULL, NULL, NO_OPTIM, 0 }
 };
 

@@ -165,6 +165,9 @@ struct cr_op {
      * elements come from cr_array_fetch(), which copies what it must, some at a time. */
     unsigned strided CR_ZERO;
     unsigned fetched CR_ZERO;
+    /* Of those that are fetched: each element is once at most. So what maps make of others, and
+     * nobody else reads, can be computed when it is fetched, and is never in memory. */
+    unsigned once CR_ZERO;
 
     /* Inputs, as such bits, that out may lie over where nothing reads them any more: of out's size,
      * and contiguous. in[i].data, or what is fetched, and out.data are then the same memory. */
@@ -281,6 +284,7 @@ typedef bool cr_custom_check(const cr_array *in, int n, char *message, size_t ca
 typedef struct cr_custom_inputs {
     unsigned strided CR_ZERO;
     unsigned fetched CR_ZERO;
+    unsigned once CR_ZERO; /* by `forward` */
     cr_custom_check *check CR_ZERO;
     unsigned checks CR_ZERO;
 } cr_custom_inputs;

@@ -1,6 +1,7 @@
 /* Opaque operations: what they declare of their inputs, and calls of their kernels and
  * checks. */
 #include "call_opaque.h"
+#include "program.h"
 
 /* ---- what is declared ---- */
 
@@ -13,6 +14,7 @@ static cr__traits traits_of(const cr_tensor *x)
     return (cr__traits){ .strided = op->strided,
                          .fetched = op->fetched,
                          .checks = op->checks,
+                         .once = op->once,
                          .n = x->n_inputs,
                          .checked = op->check != NULL,
                          .never_fails = op->never_fails };
@@ -31,6 +33,15 @@ bool cr__checks(const cr_tensor *x, int k)
 {
     cr__traits traits = traits_of(x);
     return traits.checked && k < traits.n && cr__has_input(traits.checks, k);
+}
+
+/* A kernel that fetches elements more often, of windows that overlap or of places that it picks,
+ * would have them computed as often: those are in memory. So is what a check reads. */
+bool cr__draws(const cr_tensor *x, int k)
+{
+    cr__traits traits = traits_of(x);
+    return k < traits.n && cr__has_input(traits.fetched & traits.once, k) &&
+           !cr__checks(x, k);
 }
 
 /* ---- how an input lies ---- */
@@ -116,8 +127,10 @@ static cr_array input_array(const cr__plan *plan, cr_tensor *x, int k, const cr_
         layout = look->layout;
     else
         cr__layout_init(&layout, in->shape);
-    *fetched = (cr__fetched){ .data = cr__use_start(plan, use),
-                              .run = contiguous_run(&layout),
+    const bool drawn =
+        use->kind == CR__USE_UNIT && plan->units[use->unit].flags & CR__DRAWN;
+    *fetched = (cr__fetched){ .data = drawn ? NULL : cr__use_start(plan, use),
+                              .run = drawn ? 1 : contiguous_run(&layout),
                               .team = in->ctx->team,
                               .room = k < CR__ROOMS ? k : CR__ROOMS - 1 };
     cr_array array = array_of(in, fetch ? NULL : fetched->data);
@@ -170,18 +183,36 @@ bool cr__check_opaque(const cr__plan *plan, const cr__unit *unit)
     return run_or_check(plan, unit, in, true);
 }
 
-bool cr__run_opaque(const cr__plan *plan, const cr__unit *unit)
+/* Elements of what the maps of the group make. */
+static void make_elements(const void *arg, char *to, int64_t start, int64_t n, int worker)
+{
+    const cr__program *p = arg;
+    char *scratch = cr__team_scratch(p->plan->ctx->team, worker);
+    for (int64_t at = 0; at < n; at += p->tile)
+        cr__run_tile_of(p, scratch, start + at, n - at < p->tile ? n - at : p->tile,
+                        to + at * p->drawn_size);
+}
+
+bool cr__run_opaque(cr__plan *plan, const cr__unit *unit)
 {
     cr_tensor *x = unit->node;
+    const cr__group *group = &plan->groups[unit->group];
+    cr__program p;
     cr_array *in = plan->ctx->run_lists[CR__ARRAYS].at;
     cr__fetched *fetched = (cr__fetched *)(void *)(in + x->n_inputs);
     if (unit->flags & CR__CAN_FAIL && !cr__check_opaque(plan, unit))
         return false;
+    if (group->shape)
+        cr__emit(&p, plan, group, plan->ctx->run_lists[CR__PROGRAM].at);
     for (int k = 0; k < x->n_inputs; k++) {
+        const cr__use *use = &plan->uses[unit->uses + (uint32_t)k];
         in[k] = (cr_array){ 0 };
-        if (cr__input(x, k))
-            in[k] = input_array(plan, x, k, &plan->uses[unit->uses + (uint32_t)k],
-                                cr__reading_of(x, k) == CR__FETCHED, &fetched[k]);
+        if (!cr__input(x, k))
+            continue;
+        in[k] = input_array(plan, x, k, use, cr__reading_of(x, k) == CR__FETCHED,
+                            &fetched[k]);
+        if (group->shape && cr__member(&p, use))
+            fetched[k].make = make_elements, fetched[k].arg = &p;
     }
     return run_or_check(plan, unit, in, false);
 }

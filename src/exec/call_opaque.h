@@ -22,6 +22,9 @@ bool cr__checks(const cr_tensor *x, int k);
  * run computes. */
 bool cr__can_fail(const cr__plan *plan, cr_tensor *x);
 
+/* Whether what x reads as input k may be made while it is fetched. */
+bool cr__draws(const cr_tensor *x, int k);
+
 /* Memory for calling x, in the list CR__ARRAYS. */
 size_t cr__call_bytes(const cr_tensor *x);
 
@@ -30,6 +33,6 @@ size_t cr__call_bytes(const cr_tensor *x);
 bool cr__check_opaque(const cr__plan *plan, const cr__unit *unit);
 
 /* Calls the unit's kernel, and its check before if that could not be called earlier. */
-bool cr__run_opaque(const cr__plan *plan, const cr__unit *unit);
+bool cr__run_opaque(cr__plan *plan, const cr__unit *unit);
 
 #endif

@@ -4,6 +4,9 @@
 #define TILE      512 /* elements; two registers of doubles, 8 KiB */
 #define ROW_BYTES (16 << 10)
 
+/* Others than members read it. */
+#define LEAVES (CR__STORED | CR__DRAWN)
+
 /* Nanoseconds an element takes besides its maps, and for a reduction; roughly. */
 #define LEAST_COST  0.05
 #define REDUCE_COST 0.1
@@ -94,6 +97,12 @@ static void note_member_reader(cr__program *p, const cr__unit *unit, const cr__u
         p->read_as[made->place] |= READ_LATER;
 }
 
+/* Whether the root does not take maps' results tile by tile. */
+static bool is_given(const cr__unit *unit)
+{
+    return unit->kind == CR__UNIT_CONTRACT || unit->kind == CR__UNIT_OPAQUE;
+}
+
 /* Which member reads which last, and how; and the length of rows over which operands can be
  * read in place. */
 static void look_ahead(cr__program *p)
@@ -107,7 +116,7 @@ static void look_ahead(cr__program *p)
         p->last_use[place] = place;
         p->joins[place] = 0;
         p->read_as[place] = 0;
-        for (uint32_t k = 0; k < unit->n_uses && unit->kind != CR__UNIT_CONTRACT; k++) {
+        for (uint32_t k = 0; k < unit->n_uses && !is_given(unit); k++) {
             const cr__use *use = &plan->uses[unit->uses + k];
             const cr__unit *made = cr__member(p, use);
             int64_t row = made || cr__is_row_map(unit) || p->batch > 1
@@ -162,10 +171,16 @@ static uint16_t operand_register(cr__program *p, const cr__unit *unit, const cr_
     return made->level == unit->level ? made->reg : register_again(p, made->reg);
 }
 
-/* Of the unit's memory. */
+/* Of the unit's memory, or of what is fetched. */
 static uint16_t bound(cr__program *p, const cr__unit *unit)
 {
     bool by_rows = unit->role == CR__ROW, looked = !by_rows && unit->flags & CR__TRACED;
+    if (unit->flags & CR__DRAWN) {
+        p->drawn_size = (int64_t)cr_dtype_size((cr_dtype)unit->dtype);
+        return cr__new_reg(p, (cr__reg){ .kind = CR__REG_PRODUCT,
+                                         .size = (uint8_t)p->drawn_size,
+                                         .step = 1 });
+    }
     p->n_looked += looked;
     return cr__new_reg(p,
                        (cr__reg){ .kind = by_rows ? CR__REG_OF_VALUES : CR__REG_BOUND,
@@ -179,7 +194,7 @@ static uint16_t bound(cr__program *p, const cr__unit *unit)
 static uint16_t result_register(cr__program *p, const cr__unit *unit)
 {
     const cr_dtype dtype = (cr_dtype)unit->dtype;
-    if (unit->flags & CR__STORED && !cr__is_half(dtype))
+    if (unit->flags & LEAVES && !cr__is_half(dtype))
         return bound(p, unit);
     if (unit->role == CR__ROW)
         return cr__new_value(p, cr__register_dtype(dtype));
@@ -199,7 +214,7 @@ static void round_result(cr__program *p, const cr__unit *unit)
         cr__add_source(code, unit->reg);
         code->half = half;
     }
-    if (unit->flags & CR__STORED) {
+    if (unit->flags & LEAVES) {
         code = cr__add_instruction(p, CR__NARROW, bound(p, unit));
         cr__add_source(code, unit->reg);
         code->half = half;
@@ -218,7 +233,7 @@ static bool is_its_operand(const cr__program *p, const cr__unit *unit, uint16_t 
         return false;
     if (to == CR_F32)
         return cr__is_half(from) && !(p->read_as[unit->place] & READ_LATER) &&
-               !cr__member(p, use) && !(unit->flags & CR__STORED) &&
+               !cr__member(p, use) && !(unit->flags & LEAVES) &&
                p->regs[src].kind == CR__REG_TEMP;
     return cr__is_half(to) && from == CR_F32 && p->last_use[unit->place] == unit->place &&
            p->regs[src].step == 1;
@@ -288,7 +303,7 @@ static void emit_root(cr__program *p, cr__unit *unit)
     if (unit->kind == CR__UNIT_CONTRACT)
         unit->reg =
             cr__new_reg(p, (cr__reg){ .kind = CR__REG_PRODUCT, .size = size, .step = 1 });
-    else
+    else if (unit->kind == CR__UNIT_REDUCE)
         p->result = operand_register(p, unit, &p->plan->uses[unit->uses]);
 }
 
@@ -468,7 +483,7 @@ static void choose_tile(cr__program *p)
 {
     p->tile = TILE;
     const cr__unit *root = p->group->root ? &p->plan->units[p->group->root - 1] : NULL;
-    if (root && root->run == p->numel / root->shape->numel) {
+    if (root && !is_given(root) && root->run == p->numel / root->shape->numel) {
         const int64_t length = root->run;
         while (length <= CR__BLOCK && p->tile < length &&
                temp_bytes(p, 2 * p->tile) <= ROW_BYTES)

@@ -43,6 +43,8 @@ enum {
     CR__FREED = 128,  /* its slot is another's from now on */
     CR__TRACED = 256, /* that it is finite */
     CR__ACROSS = 512, /* a reduction over the outer dims: of columns */
+    CR__DRAWN =
+        1024, /* an opaque kernel that may have it made as it fetches it reads it */
 };
 
 /* What a unit has of the domain of its group, whose elements are rows of the group's length. */
@@ -106,13 +108,15 @@ typedef struct cr__unit {
     uint8_t role, level; /* in its group; the level counts from 0 */
 } cr__unit;
 
-/* Units computed together, of four kinds:
+/* Units computed together, of five kinds:
  *
  * - one unit, the root, which is a contraction, opaque, a copy, or a reduction of something
  *   that is in memory;
  * - a contraction, the root, and maps of as many elements, some of which read it as it is: they
  *   run over each panel of it as soon as that is complete. If nothing else reads the product,
  *   it is nowhere in memory; a convolution is, and may be written over by what reads it last;
+ * - an opaque unit, the root, and maps of one shape which make what it fetches of one input, some
+ *   elements at a time;
  * - maps of one shape, which may end in one reduction, the root, that nothing in the group
  *   reads and that all others are for: reducer.c asks for its elements, tile by tile;
  * - a row program, if it has `reductions` or `length`: maps of one shape, which is the domain,

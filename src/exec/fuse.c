@@ -11,6 +11,7 @@
  *
  * CR__STORED: somebody reads the value that does not find it in the group's registers:
  * another group, the same one but not element by element, or what comes after the run. */
+#include "call_opaque.h"
 #include "program.h"
 
 /* Operands, not of maps, that a group waits for while they take memory: a sum of very many values would
@@ -20,6 +21,9 @@
 /* A reduction, or a map of rows' values, is put where the maps that make its operand read what
  * others do, so many deep. */
 #define READ_DEPTH 3
+
+/* Maps that make what a kernel of its own fetches. */
+#define MAX_FEEDING 32
 
 /* Reductions of one program. */
 #define MAX_REDUCTIONS 16
@@ -90,6 +94,10 @@ static bool takes(const cr__plan *plan, const cr__group *group, const cr__unit *
     const cr__look *look = cr__use_look(plan, use);
     *role = reader->kind == CR__UNIT_MAP && reader->role == CR__ROW ? CR__ROW : CR__EACH;
     *run = *role == CR__ROW ? reader->run : 0;
+    if (reader->kind == CR__UNIT_OPAQUE)
+        return unit->kind == CR__UNIT_MAP && !(unit->flags & CR__DRAWN) &&
+               (!look || look->whole) &&
+               cr__draws(reader->node, (int)(use - &plan->uses[reader->uses]));
     if (!group->shape || reader->kind == CR__UNIT_CONTRACT)
         return false;
     if (!look)
@@ -133,8 +141,7 @@ static void read_by(fusion *f, const cr__unit *reader, const cr__use *use, uint3
         unit->role = (uint8_t)role;
         unit->run = unit->kind == CR__UNIT_MAP ? (uint32_t)run : unit->run;
     }
-    if (!direct)
-        unit->flags |= CR__STORED;
+    unit->flags |= !direct ? CR__STORED : reader->kind == CR__UNIT_OPAQUE ? CR__DRAWN : 0;
     if (group == unit->group && (!direct || unit->role != role || unit->run != run))
         unit->flags |= CR__INDIRECT;
 }
@@ -241,6 +248,26 @@ static bool awaits_product(const cr__plan *plan, const cr__group *group)
     return found;
 }
 
+/* Whether the map, which the group reads, can be among those that make what its root fetches: it is
+ * not wanted in memory, is not for a product's panels, and reads nothing that the root may write
+ * over. */
+static bool feeds_root(const cr__plan *plan, const cr__unit *unit, const cr__group *group)
+{
+    const cr__unit *root = &plan->units[group->root - 1];
+    if (unit->kind != CR__UNIT_MAP || unit->role != CR__EACH ||
+        unit->flags & (CR__STORED | CR__INDIRECT) || unit->shape->numel < 2 ||
+        group->count > MAX_FEEDING || reads_product(plan, unit))
+        return false;
+    for (uint32_t k = 0; k < root->n_uses && root->op->overwrites; k++)
+        for (uint32_t i = 0; i < unit->n_uses; i++) {
+            const cr__use *a = &plan->uses[root->uses + k],
+                          *b = &plan->uses[unit->uses + i];
+            if (a->kind == CR__USE_UNIT && b->kind == CR__USE_UNIT && a->unit == b->unit)
+                return false;
+        }
+    return true;
+}
+
 /* Whether the unit can be computed in the group, which reads it as it is, or not at all: then a
  * map is to have that role; and what becomes of the group. */
 static bool fits_group(const cr__plan *plan, const cr__unit *unit, uint32_t g,
@@ -249,6 +276,10 @@ static bool fits_group(const cr__plan *plan, const cr__unit *unit, uint32_t g,
     const cr__group *group = &plan->groups[g];
     const cr__unit *root = group->root ? &plan->units[group->root - 1] : NULL;
     const bool is_read = unit->group == g, reduces = unit->kind == CR__UNIT_REDUCE;
+    if (root && root->kind == CR__UNIT_OPAQUE) {
+        *to = (joining){ .role = CR__EACH };
+        return is_read && unit->shape == group->shape && feeds_root(plan, unit, group);
+    }
     if (unit->kind != CR__UNIT_MAP && (!reduces || !unit->inner))
         return false;
     if (!group->shape || group->count >= CR__MAX_PROGRAM || group->reads >= MAX_READS ||
@@ -354,6 +385,20 @@ static uint32_t begin_group(fusion *f, cr__unit *unit)
     return plan->n_groups++;
 }
 
+/* What an opaque kernel, its only reader, fetches, of one input. */
+static uint32_t feed_reader(fusion *f, cr__unit *unit)
+{
+    if (!(unit->flags & CR__DRAWN))
+        return 0;
+    cr__group *group = &f->plan->groups[unit->group];
+    if (group->shape || !feeds_root(f->plan, unit, group)) {
+        unit->flags = (uint16_t)((unit->flags & ~CR__DRAWN) | CR__STORED);
+        return 0;
+    }
+    group->shape = unit->shape;
+    return unit->group;
+}
+
 /* The group of the reader that runs first. */
 static uint32_t join_reader(fusion *f, cr__unit *unit)
 {
@@ -437,8 +482,9 @@ static uint32_t join_sibling(fusion *f, cr__unit *unit)
                         unit->kind == CR__UNIT_MAP || reduces ? READ_DEPTH : 0);
 }
 
-static uint32_t (*const rules[])(fusion *, cr__unit *) = { join_reader, lead_reader,
-                                                           join_sibling, begin_group };
+static uint32_t (*const rules[])(fusion *, cr__unit *) = { feed_reader, join_reader,
+                                                           lead_reader, join_sibling,
+                                                           begin_group };
 
 /* ---- placing ---- */
 
@@ -462,7 +508,7 @@ static bool place_unit(fusion *f, cr__unit *unit)
     unit->next = group->first;
     group->first = (uint32_t)(unit - plan->units) + 1;
     group->count++;
-    group->places += unit->n_uses + 1;
+    group->places += unit->kind == CR__UNIT_OPAQUE ? 1 : unit->n_uses + 1;
     if (unit->kind == CR__UNIT_MAP && unit->role == CR__EACH)
         group->width += (uint16_t)register_size(unit);
     for (uint32_t k = 0; k < unit->n_uses; k++)

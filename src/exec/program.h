@@ -26,7 +26,7 @@ typedef enum cr__reg_kind {
     CR__REG_BOUND, /* memory: at i */
     CR__REG_TEMP,  /* the worker's: at l */
     CR__REG_ROW, /* memory: at the offset of r, and c if its elements follow each other */
-    CR__REG_PRODUCT, /* a panel of the root: at l */
+    CR__REG_PRODUCT, /* a panel of the root, or what it fetches: at l */
     CR__REG_BLOCK,   /* the worker's: CR__PAD times the element of a row */
     CR__REG_FIXED,   /* memory: CR__PAD times the only element */
     /* Of row programs: */
@@ -126,6 +126,7 @@ typedef struct cr__program {
     int buffer_size; /* and in row buffers */
     double cost;     /* nanoseconds an element takes; roughly */
     uint16_t result; /* of the reduction's operand */
+    int64_t drawn_size; /* of an element that a kernel of its own fetches */
     int n_looked;    /* registers of what is to be finite; */
     bool *nonfinite; /* where it is noted that something is not */
 

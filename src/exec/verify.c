@@ -79,7 +79,10 @@ static void verify_inside(const cr__plan *plan, const cr__group *group,
     CR__ASSERT(made < unit && group->shape && made->level <= unit->level);
     CR__ASSERT(made->role != CR__ALL && made->role != CR__COLUMN);
     if (made->role == CR__EACH) {
-        CR__ASSERT(cr__uses_each(plan, use) && !is_row_map);
+        CR__ASSERT(cr__uses_each(plan, use) ||
+                   (unit->kind == CR__UNIT_OPAQUE && look->whole));
+        CR__ASSERT(!is_row_map && (unit->kind == CR__UNIT_OPAQUE) ==
+                                      !!(made->flags & CR__DRAWN));
     } else if (is_row_map) {
         CR__ASSERT(!look || look->whole);
     } else {

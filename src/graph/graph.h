@@ -325,7 +325,7 @@ CR__INLINE bool cr__is_turned(const cr_tensor *x, int k)
 
 /* CR_OP_OPAQUE. What an operation declares of a node: NULL: what is in cr_op. */
 typedef struct cr__traits {
-    unsigned strided, fetched, checks;
+    unsigned strided, fetched, checks, once;
     int n;        /* inputs that these are about; those behind are contiguous */
     bool checked; /* it has a check */
     bool never_fails;
@@ -341,6 +341,10 @@ typedef struct cr__fetched {
     int64_t run; /* so many elements lie one behind the other, and again so many; >= 1 */
     cr__team *team;
     int room;
+    /* NULL: they lie there. Else puts n elements from `start` on there, with the worker's scratch
+     * memory. */
+    void (*make)(const void *arg, char *to, int64_t start, int64_t n, int worker);
+    const void *arg;
 } cr__fetched;
 
 /* Whether a mask of CR_READS_INPUT(i) has input i: CR_READS_INPUTS has all. */

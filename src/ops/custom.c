@@ -49,6 +49,7 @@ static cr__traits custom_traits(const cr_tensor *x)
     const custom_attrs *attrs = x->attrs;
     return (cr__traits){ .strided = attrs->how.strided,
                          .fetched = attrs->how.fetched,
+                         .once = attrs->how.once,
                          .checks = attrs->how.checks,
                          .n = x->n_inputs,
                          .checked = attrs->how.check != NULL };
@@ -59,6 +60,7 @@ static cr__traits backward_traits(const cr_tensor *x)
 {
     cr__traits traits = custom_traits(x);
     traits.n -= 2;
+    traits.once = 0;
     traits.never_fails = traits.checked;
     traits.checked = false;
     return traits;

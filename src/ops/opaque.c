@@ -67,11 +67,15 @@ const void *cr_array_fetch(const cr_array *x, int64_t start, int64_t n, int work
         worker < 0 || worker >= cr__team_size(f->team))
         return NULL;
     int64_t size = (int64_t)cr_dtype_size(x->dtype);
+    void *room = cr__team_room(f->team, worker, f->room);
+    if (f->make) {
+        f->make(f->arg, room, start, n, worker);
+        return room;
+    }
     if (f->run >= x->numel)
         return (const char *)f->data + start * size;
     if (start % f->run + n <= f->run)
         return (const char *)f->data + element_offset(x, start) * size;
-    void *room = cr__team_room(f->team, worker, f->room);
     cr__strided s = cr__array_strided(x);
     cr__copy_range(room, &s, (size_t)size, start, n);
     return room;

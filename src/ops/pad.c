@@ -68,6 +68,7 @@ CR__OP(place) = {
     .vjp = place_vjp,
     .kernel = place_kernel,
     .fetched = CR_READS_INPUTS,
+    .once = CR_READS_INPUT(1),
     .overwrites = CR_READS_INPUT(0),
     .never_fails = true,
     .samples = CR__SAMPLES({ "f[4] f[2]", "start=1" }, { "f[3,4] f[2,4]", "start=[1,0]" },

@@ -115,21 +115,47 @@ typedef struct scan_job {
     bool back;
 } scan_job;
 
+/* Whether neighbouring lines are so few, and so short, that they are fetched at once. */
+static bool fetches(const cr__lines *l)
+{
+    return l->inner <= STRIP && l->n <= CR_MAX_FETCH / l->inner;
+}
+
+static cr__traits scan_traits(const cr_tensor *out)
+{
+    const cr__dim_attrs *attrs = out->attrs;
+    cr__lines lines = cr__lines_along(cr_shape(out), attrs->dim);
+    unsigned all = lines.inner && fetches(&lines) ? CR_READS_INPUTS : 0;
+    return (cr__traits){
+        .fetched = all, .once = all, .n = out->n_inputs, .never_fails = true
+    };
+}
+
+static const cr__opaque_info scan_info = { .traits = scan_traits };
+
+/* The strip of the k-th input that begins at its element `first`. */
+static const void *strip_data(const scan_job *job, int k, int64_t first, int worker)
+{
+    const cr_array *x = &job->kernel->in[k];
+    const cr__lines *l = &job->lines;
+    if (k >= job->kernel->n)
+        return NULL;
+    return fetches(l) ? cr_array_fetch(x, first, l->n * l->inner, worker)
+                      : (const char *)x->data + first * (int64_t)cr_dtype_size(x->dtype);
+}
+
 static void scan_chunk(void *arg, int64_t chunk, int worker)
 {
     const scan_job *job = arg;
     const cr_kernel *kernel = job->kernel;
     const cr__lines *l = &job->lines;
-    const char *a = kernel->in[0].data, *b = kernel->n > 1 ? kernel->in[1].data : NULL;
-    int64_t begin, end, size = (int64_t)cr_dtype_size(kernel->in[0].dtype);
-    int64_t out_size = (int64_t)cr_dtype_size(kernel->out.dtype);
-    (void)worker;
+    int64_t begin, end, out_size = (int64_t)cr_dtype_size(kernel->out.dtype);
     cr__part(l->outer * job->strips, 1, chunk, job->chunks, &begin, &end);
     for (int64_t i = begin; i < end; i++) {
         const int64_t column = i % job->strips * STRIP;
         const int64_t first = i / job->strips * l->n * l->inner + column;
-        job->fn(&(strip){ .a = a + first * size,
-                          .b = b ? b + first * size : NULL,
+        job->fn(&(strip){ .a = strip_data(job, 0, first, worker),
+                          .b = strip_data(job, 1, first, worker),
                           .out = (char *)kernel->out.data + first * out_size,
                           .n = l->n,
                           .inner = l->inner,
@@ -268,6 +294,7 @@ static void recurrence_back_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         .reads = READS,                                                      \
         .kernel = NAME##_kernel,                                             \
         .never_fails = true,                                                 \
+        .internal = &scan_info,                                              \
         .samples = CR__SAMPLES(__VA_ARGS__),                                 \
     };
 

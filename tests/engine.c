@@ -440,8 +440,85 @@ static void test_rows_of_other_sizes(void)
     cr_close(ctx);
 }
 
+/* ---- a function and its derivative ---- */
+
+enum { MOST_OF_GELU = 5000 };
+
+/* Of what is stored, computed, repeated along rows; of one operand twice; of results that the
+ * gradient reads. */
+static cr_tensor *of_gelu(cr_tensor *x, cr_tensor *c, int which)
+{
+    cr_tensor *y = cr_gelu(which == 1 ? cr_mul(x, 3) : x);
+    if (which == 2)
+        y = cr_mul(y, cr_gelu(x));
+    if (which == 3)
+        y = cr_mul(cr_gelu(cr_sum(x, -1, .keepdim = true)), x);
+    if (which == 4)
+        y = cr_gelu(cr_add(cr_square(y), x));
+    return cr_sum(cr_mul(y, c));
+}
+
+static void gelu_of(int eager, int64_t n, int which, float *out)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .threads = 2, .eager = eager });
+    cr_seed(ctx, 3);
+    const cr_dims dims = which == 3 ? CR_DIMS(n, 7) : CR_DIMS(n);
+    cr_tensor *x = cr_requires_grad(cr_mul(cr_randn(ctx, dims), 4)),
+              *c = cr_rand(ctx, dims);
+    cr_eval(x, c);
+    cr_tensor *y = of_gelu(x, c, which);
+    cr_backward(y);
+    cr_eval(y, cr_grad(x));
+    out[0] = (float)cr_item(y);
+    cr_read(cr_grad(x), out + 1, (size_t)cr_numel(x) * sizeof *out);
+    is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
+    cr_close(ctx);
+}
+
+static void test_twins(void)
+{
+    static const int64_t sizes[] = { 1, 5, 16, 31, 33, 700, MOST_OF_GELU };
+    static float one[7 * MOST_OF_GELU + 1], other[7 * MOST_OF_GELU + 1];
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int which = 0; which < 5; which++) {
+            const size_t n = (size_t)(which == 3 ? 7 * sizes[i] : sizes[i]) + 1;
+            gelu_of(0, sizes[i], which, one);
+            gelu_of(1, sizes[i], which, other);
+            ok(memcmp(one, other, n * sizeof *one) == 0,
+               "gelu %d of %d: the bits of each", which, (int)sizes[i]);
+        }
+}
+
+/* Slopes at a value that has taken the place of what the function before is of. */
+static void slope_behind(int eager, int64_t n, float *out)
+{
+    cr_ctx *ctx = cr_open(&(cr_options){ .threads = 1, .eager = eager });
+    cr_seed(ctx, 5);
+    cr_tensor *noise = cr_randn(ctx, CR_DIMS(n)), *c = cr_rand(ctx, CR_DIMS(n)), *slopes;
+    cr_tensor *x = cr_requires_grad(cr_rand(ctx, CR_DIMS(n)));
+    cr_eval(noise, c, x);
+    cr_tensor *walk = cr_cumsum(noise, 0), *y = cr_gelu(walk);
+    cr_tensor *next = cr_add(cr_mul(walk, 0.5), x), *z = cr_gelu(next);
+    cr_gradients(&z, 1, &next, 1, &slopes, .cotangents = &c);
+    cr_eval(y, slopes, next);
+    cr_read(y, out, (size_t)n * sizeof *out);
+    cr_read(slopes, out + n, (size_t)n * sizeof *out);
+    is_int(cr_error(ctx), CR_OK, "no error: %s", cr_message(ctx));
+    cr_close(ctx);
+}
+
+static void test_slopes_behind(void)
+{
+    static float one[2 * MOST_OF_GELU], other[2 * MOST_OF_GELU];
+    slope_behind(0, MOST_OF_GELU, one);
+    slope_behind(1, MOST_OF_GELU, other);
+    ok(memcmp(one, other, sizeof one) == 0, "the slope is at the value of its time");
+}
+
 int main(void)
 {
+    test_twins();
+    test_slopes_behind();
     for (int eager = 0; eager < 2; eager++)
         test_memory_limit(eager);
     test_scopes();

@@ -668,8 +668,57 @@ static void test_step(cr__isa isa)
     ok(exact, "%s: a step gives the bits of its parts", cr__isa_name(isa));
 }
 
+/* Values, and slopes times g, of n elements; nothing else is written. */
+static bool twin_exact(cr__isa isa, cr__twin twin, const void *const *from,
+                       const float *const *want, int64_t n)
+{
+    static const int64_t both[2] = { 1, 1 };
+    static CR__ALIGNED(64) float got[2][MOST + 2 * CR__PAD];
+    float *value = got[0] + CR__PAD, *slope = got[1] + CR__PAD;
+    const void *src[2] = { from[1], slope }, *times[2] = { from[0], slope };
+    bool exact = true;
+    memset(got, 0x5a, sizeof got);
+    cr__twin_find_for(isa, twin)(value, src, both, n);
+    for (int i = 0; i < 2; i++)
+        for (const char *p = (char *)got[i]; p < (char *)(got[i] + MOST + 2 * CR__PAD);
+             p++)
+            exact &=
+                (p >= (char *)(got[i] + CR__PAD) && p < (char *)(got[i] + CR__PAD + n)) ||
+                *p == 0x5a;
+    cr__map_find_for(isa, CR__MAP_mul, CR_F32, CR_F32)(slope, times, both, n);
+    return exact && equal_first(CR_F32, value, want[0], n) &&
+           equal_first(CR_F32, slope, want[1], n);
+}
+
+static void test_twin(cr__isa isa, cr__twin twin, const char *name, cr__map_code value,
+                      cr__map_code grad)
+{
+    static const int64_t both[2] = { 1, 1 };
+    static CR__ALIGNED(64) float wants[2][N];
+    const void *src[2] = { operands[0], operands[1] };
+    const float *const want[2] = { wants[0], wants[1] };
+    bool exact = true;
+    for (int round = 0; round < 40 && exact; round++) {
+        fill(CR_F32, operands[0]);
+        fill(CR_F32, operands[1]);
+        cr__map_find_for(isa, value, CR_F32, CR_F32)(wants[0], src + 1, both, N);
+        cr__map_find_for(isa, grad, CR_F32, CR_F32)(wants[1], src, both, N);
+        for (int64_t n = 0; n <= MOST && exact; n++)
+            exact = twin_exact(isa, twin, src, want, n);
+    }
+    ok(exact, "%s: %s and its slope have the bits of each", cr__isa_name(isa), name);
+}
+
 static void test_joins(cr__isa isa)
 {
+    if (isa == CR__GENERIC) {
+        ok(!cr__join_find_for(isa, (cr__join)1) && !cr__step_find_for(isa),
+           "the generic set has neither joins nor steps");
+        return;
+    }
+#define TEST_TWIN(value, grad, ...) \
+    test_twin(isa, CR__TWIN_##value, #value, CR__MAP_##value, CR__MAP_##grad);
+    CR__EACH_TWIN(TEST_TWIN)
 #define TEST_JOIN(name, outer, left, right, ...)                            \
     test_join(isa, CR__JOIN_##name, #name, CR__MAP_##outer, CR__MAP_##left, \
               CR__MAP_##right);

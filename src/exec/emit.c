@@ -348,6 +348,7 @@ static void end_level(cr__program *p)
 {
     begin_row_code(p);
     cr__level *level = &p->levels[p->level++];
+    cr__find_twins(p, level->code, level->row_code);
     level->end = p->n_code;
     level->reg_end = p->n_regs;
     level->reduction_end = p->n_reductions;
@@ -586,6 +587,7 @@ void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memo
     cr__find_joins(p);
     if (!cr__is_row_program(group)) {
         emit_maps(p);
+        cr__find_twins(p, 0, p->n_code);
         cr__find_steps(p);
         choose_tile(p);
     } else {

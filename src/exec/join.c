@@ -1,6 +1,7 @@
 /* Maps of a program that are computed by the instruction of the map that reads them, where
  * the kernels have one for both (CR__EACH_JOIN): the reader is joined, and its operands are
- * those of the maps inside. */
+ * those of the maps inside. And what is found in the code behind that: functions that leave their
+ * slopes to gradients (CR__EACH_TWIN), and steps. */
 #include "program.h"
 
 typedef struct join_row {
@@ -106,6 +107,8 @@ static void join(cr__program *p, const cr__unit *unit, const join_row *row)
 void cr__find_joins(cr__program *p)
 {
     const cr__plan *plan = p->plan;
+    if (!cr__join_find((cr__join)1))
+        return;
     for (uint32_t at = p->group->first; at; at = plan->units[at - 1].next) {
         const cr__unit *unit = &plan->units[at - 1];
         const cr__use *of[4];
@@ -129,6 +132,62 @@ cr__map_fn *cr__joined(const cr__program *p, const cr__unit *unit, const cr__use
     CR__ASSERT(fit);
     (void)fit;
     return cr__join_find((cr__join)k);
+}
+
+/* ---- a function and its derivative ---- */
+
+static bool is_same(const cr__program *p, uint16_t a, uint16_t b)
+{
+    const cr__reg *x = &p->regs[a], *y = &p->regs[b];
+    return a == b ||
+           (x->kind == CR__REG_BOUND && y->kind == CR__REG_BOUND && x->data == y->data);
+}
+
+/* That nothing behind it takes. */
+static uint16_t lasting_temp(cr__program *p)
+{
+    const int n_free = p->n_free;
+    p->n_free = 0;
+    const uint16_t temp = cr__new_temp(p, CR_F32);
+    p->n_free = n_free;
+    return temp;
+}
+
+/* Gradients behind the function multiply by the slopes that it leaves, up to where something else
+ * takes the place of what they are the slopes at. */
+static void find_twins_of(cr__program *p, cr__instruction *value,
+                          const cr__instruction *end, cr__map_fn *grad, cr__map_fn *twin)
+{
+    const uint16_t at = value->src[0];
+    cr__instruction *code = value;
+    while (!is_same(p, code->dst, at) && ++code < end) {
+        if (code->kind != CR__MAP || code->fn != grad || !is_same(p, code->src[1], at))
+            continue;
+        if (value->fn != twin)
+            cr__add_source(value, lasting_temp(p));
+        value->fn = twin;
+        code->fn = cr__map_find(CR__MAP_mul, CR_F32, CR_F32);
+        code->src[1] = value->src[1];
+        code->is_slow = false;
+    }
+}
+
+void cr__find_twins(cr__program *p, int from, int to)
+{
+    static const uint8_t twins[CR__TWINS][2] = {
+#define TWIN_ROW(value, grad, ...) { CR__MAP_##value, CR__MAP_##grad },
+        CR__EACH_TWIN(TWIN_ROW)
+#undef TWIN_ROW
+    };
+    for (int k = 0; k < CR__TWINS; k++) {
+        cr__map_fn *const value = cr__map_find(twins[k][0], CR_F32, CR_F32),
+                          *grad = cr__map_find(twins[k][1], CR_F32, CR_F32),
+                          *twin = cr__twin_find((cr__twin)k);
+        for (int i = from; i < to && twin; i++)
+            if (p->code[i].kind == CR__MAP && p->code[i].fn == value &&
+                p->code[i].step[0])
+                find_twins_of(p, &p->code[i], &p->code[to], grad, twin);
+    }
 }
 
 /* ---- steps ---- */

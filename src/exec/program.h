@@ -230,6 +230,9 @@ CR__INLINE bool cr__is_inside(const cr__program *p, const cr__unit *unit)
 }
 cr__map_fn *cr__joined(const cr__program *p, const cr__unit *unit, const cr__use *of[4]);
 
+/* Behind the code from one instruction to another, of a level: what has twins (kernel.h). */
+void cr__find_twins(cr__program *p, int from, int to);
+
 /* Behind all code: where four instructions are a step. */
 void cr__find_steps(cr__program *p);
 

@@ -1,6 +1,7 @@
 /* The joined maps of f32 (kernel.h) in one instruction set: loops over whole vectors, two at a
- * time, then over what is left. */
+ * time, then over what is left. The generic set has none: it is to be small. */
 
+#if CR__HAS_FMA
 #define JOINED_AT(at, expression)                      \
     {                                                  \
         vf a = v_load(x + (at)), b = v_load(y + (at)); \
@@ -28,11 +29,21 @@ CR__EACH_JOIN(JOINED)
 #undef JOINED
 #undef JOINED_AT
 
-static cr__map_fn *const CR__V(joins)[CR__JOINS] = {
-#define ENTRY_JOINED(name, ...) [CR__JOIN_##name] = CR__V(name),
-    CR__EACH_JOIN(ENTRY_JOINED)
-#undef ENTRY_JOINED
-};
+#define TWIN(name, grad, value, slope)                                         \
+    CR__T static void CR__V(name##_twin)(void *dst, const void *const *src,    \
+                                         const int64_t *step, int64_t n)       \
+    {                                                                          \
+        float *out = dst, *slopes = (float *)(uintptr_t)src[1];                \
+        const float *x = src[0];                                               \
+        (void)step;                                                            \
+        for (; n > 0; n -= CR__W, x += CR__W, out += CR__W, slopes += CR__W) { \
+            const vf a = v_take(x, n), y = value, z = slope;                   \
+            v_give(out, n, y);                                                 \
+            v_give(slopes, n, z);                                              \
+        }                                                                      \
+    }
+CR__EACH_TWIN(TWIN)
+#undef TWIN
 
 /* The four of a step (kernel.h), for the vectors a, b of the first, c, d of the second, and x.
  * What is read is fetched some lines ahead: divisions and roots leave time for it. */
@@ -74,3 +85,20 @@ CR__T static void CR__V(step)(float *const *dst, const float *const *src, int64_
 #undef STEP_AT
 #undef FETCH_STEP
 #undef STEP_AHEAD
+#endif
+
+#if CR__HAS_FMA
+#define ENTRY_JOINED(name, ...) [CR__JOIN_##name] = CR__V(name),
+#define ENTRY_TWIN(name, ...)   CR__V(name##_twin),
+#define ENTRY_STEP              CR__V(step)
+#else
+#define ENTRY_JOINED(name, ...) NULL,
+#define ENTRY_TWIN(name, ...)   NULL,
+#define ENTRY_STEP              NULL
+#endif
+static cr__map_fn *const CR__V(joins)[CR__JOINS] = { CR__EACH_JOIN(ENTRY_JOINED) };
+static cr__map_fn *const CR__V(twins)[CR__TWINS] = { CR__EACH_TWIN(ENTRY_TWIN) };
+static cr__step_fn *const CR__V(steps)[1] = { ENTRY_STEP };
+#undef ENTRY_JOINED
+#undef ENTRY_TWIN
+#undef ENTRY_STEP

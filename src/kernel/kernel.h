@@ -98,7 +98,8 @@ cr__map_fn *cr__map_find(cr__map_code code, cr_dtype in, cr_dtype out);
 
 /* Several maps of f32 in one, with the bits of the parts: each rounds. `outer` is of two
  * operands, and `left` and `right` are what those are, maps of something that varies, a or b,
- * and of a uniform operand, p or q; or NONE, a or b itself. Sources: a, b, p, q. */
+ * and of a uniform operand, p or q; or NONE, a or b itself. Sources: a, b, p, q. The generic set
+ * has none of these, no twins and no step: NULL. */
 #define CR__EACH_JOIN(JOIN)                       \
     JOIN(scaled_sum, add, mul, mul, a *p + b * q) \
     JOIN(scaled_plus, add, mul, NONE, a *p + b)   \
@@ -115,6 +116,19 @@ typedef enum cr__join {
         CR__JOINS
 } cr__join;
 cr__map_fn *cr__join_find(cr__join join);
+
+/* A function of f32 and its derivative in one pass, with the bits of each: `value` is the map, and
+ * `grad` that which multiplies by the slope. Sources: a, and where the slope goes, which is no
+ * constant. */
+#define CR__EACH_TWIN(TWIN) TWIN(gelu_erf, gelu_erf_grad, ma_gelu(a), ma_gelu_slope(a))
+
+typedef enum cr__twin {
+#define CR__TWIN_CODE(value, ...) CR__TWIN_##value,
+    CR__EACH_TWIN(CR__TWIN_CODE)
+#undef CR__TWIN_CODE
+        CR__TWINS
+} cr__twin;
+cr__map_fn *cr__twin_find(cr__twin twin);
 
 /* Four of them that follow each other, in one pass over memory, Adam's step:
  *     dst[0] = scaled_sum of src[0..3],      dst[1] = scaled_hypot of src[4..7],

@@ -515,11 +515,23 @@ cr__map_fn *cr__join_find(cr__join join)
     return cr__join_find_for(cr__isa_in_use(), join);
 }
 
-#define STEP_OF(SET) step##SET
+#define TWIN_TABLE(SET) twins##SET
+cr__map_fn *cr__twin_find_for(cr__isa isa, cr__twin twin)
+{
+    static cr__map_fn *const *const tables_of[CR__ISAS] = { CR__EACH_SET(TWIN_TABLE) };
+    return tables_of[isa][twin];
+}
+
+cr__map_fn *cr__twin_find(cr__twin twin)
+{
+    return cr__twin_find_for(cr__isa_in_use(), twin);
+}
+
+#define STEP_TABLE(SET) steps##SET
 cr__step_fn *cr__step_find_for(cr__isa isa)
 {
-    static cr__step_fn *const steps[CR__ISAS] = { CR__EACH_SET(STEP_OF) };
-    return steps[isa];
+    static cr__step_fn *const *const tables_of[CR__ISAS] = { CR__EACH_SET(STEP_TABLE) };
+    return tables_of[isa][0];
 }
 
 cr__step_fn *cr__step_find(void)

@@ -389,7 +389,7 @@ CR__FN vf ma_mills(vf a)
 /* x Phi(x) */
 CR__FN vf ma_gelu(vf x)
 {
-    vf cut = ma_clip(x, 15), up = ma_bell(cut) * ma_mills(v_abs(cut));
+    vf cut = ma_clip(x, 15), a = v_abs(cut), up = ma_bell(a) * ma_mills(a);
     return v_sel(v_lt(x, v_set(0)), cut * up * 0x1p-32f,
                  x * v_fma(up, v_set(-0x1p-32f), v_set(1)));
 }

@@ -43,6 +43,7 @@ cr__map_fn *cr__map_find_for(cr__isa isa, cr__map_code code, cr_dtype in, cr_dty
 bool cr__reduce_find_for(cr__isa isa, cr__reduce_code code, cr_dtype in,
                          cr__reduce_kernel *kernel);
 cr__map_fn *cr__join_find_for(cr__isa isa, cr__join join);
+cr__map_fn *cr__twin_find_for(cr__isa isa, cr__twin twin);
 cr__step_fn *cr__step_find_for(cr__isa isa);
 /* cr__half_find() in a given instruction set. */
 const cr__half *cr__half_find_for(cr__isa isa, cr_dtype dtype);

@@ -4,7 +4,7 @@
 #include "../src/base/context.h"
 #include "engine.h"
 
-enum { STEPS = 100000, WIDTH = 64 };
+enum { STEPS = 50000, WIDTH = 64 };
 
 typedef struct carrier {
     cr_ctx *ctx;
@@ -248,7 +248,8 @@ static const form forms[] = {
 
 static void test_form(const form *f, int eager)
 {
-    int steps = f->unscoped ? STEPS / 50 : STEPS, early = f->unscoped ? 20 : 500;
+    int steps = tap_share(f->unscoped ? STEPS / 50 : STEPS),
+        early = f->unscoped ? 20 : 500;
     carrier c = { .ctx = cr_open(&(cr_options){ .threads = 1, .eager = eager }) };
     size_t used = 0;
     int64_t nodes = 0;

@@ -1143,7 +1143,7 @@ int main(int argc, char **argv)
         test_programs(strtoull(argv[1], NULL, 10), strtoull(argv[2], NULL, 10));
         return done_testing();
     }
-    test_programs(1, 300);
+    test_programs(1, (uint64_t)tap_share(300));
     test_scenes();
     test_rows_in_turn();
     test_failures();

@@ -452,7 +452,7 @@ static int64_t any_size(void)
 static void test_shapes(cr_dtype t, cr__team *one, cr__team *four)
 {
     bool passed = true;
-    for (int i = 0; passed && i < 1500; i++) {
+    for (int i = 0; passed && i < tap_share(1500); i++) {
         int64_t m = any_size(), n = any_size(), k = any_size();
         const int64_t most = i % 10 ? 300000 : 8000000;
         while (m * n * k > most)
@@ -468,7 +468,7 @@ static void test_shapes(cr_dtype t, cr__team *one, cr__team *four)
 static void test_batches(cr_dtype t, cr__team *one, cr__team *four)
 {
     bool passed = true;
-    for (int i = 0; passed && i < 600; i++) {
+    for (int i = 0; passed && i < tap_share(600); i++) {
         int64_t m = any_size(), n = any_size(), k = any_size();
         if (below(4) == 0)
             *(below(2) ? &m : &n) = 1;
@@ -490,7 +490,7 @@ static void test_vectors(cr_dtype t, cr__team *one, cr__team *four)
                                        4097, 8192, 9000, 12289, 20480, 28673 };
     static const int64_t others[] = { 1, 2, 3, 4, 5, 15, 16, 17, 33, 130, 259 };
     bool passed = true;
-    for (int i = 0; passed && i < 800; i++) {
+    for (int i = 0; passed && i < tap_share(800); i++) {
         int64_t k = lengths[below((uint32_t)CR__COUNT(lengths))];
         int64_t outputs = others[below((uint32_t)CR__COUNT(others))];
         outputs = outputs * k > 600000 ? 5 : outputs;
@@ -584,7 +584,7 @@ static void test_halves(cr_dtype half, cr__team *one, cr__team *four)
                                          { 9000, 1, 70 },   { 1, 40, 9000 },
                                          { 113, 513, 257 }, { 20, 1100, 40 } };
     bool passed = true;
-    for (int i = 0; passed && i < 500; i++) {
+    for (int i = 0; passed && i < tap_share(500); i++) {
         int64_t m = any_size(), n = any_size(), k = any_size();
         while (m * n * k > 200000)
             *(below(2) ? &m : below(2) ? &n : &k) = 1 + below(20);

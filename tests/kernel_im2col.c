@@ -533,7 +533,7 @@ static bool check_conv(const conv *c, pass what, cr_dtype dtype, bool wide)
 static void test_random(cr_dtype dtype, pass what)
 {
     bool passed = true;
-    for (int i = 0; passed && i < 60; i++) {
+    for (int i = 0; passed && i < tap_share(60); i++) {
         conv c = random_conv(i % 4 ? 20 : 60);
         passed = check_conv(&c, what, dtype, i % 3 == 0);
     }
@@ -543,7 +543,7 @@ static void test_random(cr_dtype dtype, pass what)
 static void test_planes(pass what)
 {
     bool passed = true;
-    for (int i = 0; passed && i < 120; i++) {
+    for (int i = 0; passed && i < tap_share(120); i++) {
         conv c = random_plane();
         passed = check_conv(&c, what, CR_F32, false);
     }
@@ -589,7 +589,7 @@ static void test_channels(cr_dtype dtype, pass what)
         CONV(2, 1, 2, 1, 1, { 40, 30 }, { 12, 11 }, { 1, 1 }, { 5, 5 }, { 1, 1 }),
     };
     bool passed = true;
-    for (int i = 0; passed && i < 120 + CR__COUNT(shapes); i++) {
+    for (int i = 0; passed && i < tap_share(120) + CR__COUNT(shapes); i++) {
         conv c = i < CR__COUNT(shapes) ? shapes[i] : random_conv(i % 4 ? 33 : 150);
         if (i >= CR__COUNT(shapes))
             c.ins = c.outs = 1, c.groups += below(4);
@@ -606,7 +606,7 @@ static void test_scaled(cr_dtype dtype, pass what)
 {
     const int tiny = dtype == CR_F64 ? -700 : dtype == CR_F16 ? -6 : -100;
     bool passed = true;
-    for (int i = 0; passed && i < 20; i++) {
+    for (int i = 0; passed && i < tap_share(20); i++) {
         conv c = random_conv(20);
         problem p;
         init_problem(&p, &c, what, dtype, tiny);

@@ -644,7 +644,7 @@ static void test_step(cr__isa isa)
 {
     static CR__ALIGNED(64) float many[5][MOST + CR__PAD], wants[CR__STEP_RESULTS][MOST];
     bool exact = true;
-    for (int round = 0; round < 40 && exact; round++) {
+    for (int round = 0; round < tap_share(40) && exact; round++) {
         float uniform[6][CR__PAD], *want[CR__STEP_RESULTS];
         for (int k = 0; k < 6; k++) {
             fill(CR_F32, operands[0]);
@@ -732,7 +732,7 @@ static void compare(cr__isa isa, cr__map_code code, cr_dtype in, cr_dtype out,
                     unsigned uniform)
 {
     const int64_t step[3] = { !(uniform & 1), !(uniform & 2), !(uniform & 4) };
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < tap_share(20); round++) {
         const void *src[3] = { operands[0], operands[1], operands[2] };
         prepare(code, in, uniform);
         cr__map_find_for(CR__GENERIC, code, in, out)(result, src, step, N);

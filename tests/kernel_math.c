@@ -166,7 +166,7 @@ static void test_pow(cr__isa isa)
     double worst = 0;
     float at = 0;
     uint32_t state = 1;
-    for (int round = 0; round < 1000; round++) {
+    for (int round = 0; round < tap_share(1000); round++) {
         for (int i = 0; i < N; i++) {
             int pair = round * N + i;
             state = state * 1664525u + 1013904223u;
@@ -194,6 +194,7 @@ static void test_pow(cr__isa isa)
 int main(int argc, char **argv)
 {
     uint32_t step = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 257;
+    step = (step * (uint32_t)tap_parts()) | 1; /* odd: all ends of mantissas come */
     collect();
     for (cr__isa isa = CR__GENERIC; isa < CR__ISAS; isa++) {
         if (!cr__isa_usable(isa))

@@ -678,7 +678,7 @@ static bool endings_case(cr__isa isa, cr_dtype t, cr__team *team)
 static void test_endings(cr__isa isa, cr_dtype t, cr__team *one, cr__team *four)
 {
     bool passed = true;
-    for (int i = 0; i < 60; i++)
+    for (int i = 0; i < tap_share(60); i++)
         passed = passed && endings_case(isa, t, i & 1 ? one : four);
     ok(passed, "%s: means and roots of %s in columns that are computed again",
        cr__isa_name(isa), cr_dtype_name(t));
@@ -769,7 +769,7 @@ static void test_accumulators(cr__isa isa, cr_dtype t)
             continue;
         for (uint32_t kind = 0; kind < 24; kind++) {
             fill_special(t, CR__BLOCK + 64, kind);
-            for (int i = 0; i < 10; i++)
+            for (int i = 0; i < tap_share(10); i++)
                 pieces = pieces && pieces_case(&k);
             fill_special(t, 150000, kind);
             columns = columns && columns_case(&k);
@@ -787,7 +787,7 @@ static void test_reductions(cr__isa isa, cr_dtype t, cr__team *one, cr__team *fo
         cr__reduce_kernel k;
         bool exists = is_float(t) ? definitions[code].floats : definitions[code].integers;
         bool reduced = cr__reduce_find_for(isa, code, t, &k) == exists, made = reduced;
-        for (int i = 0; exists && i < 100; i++) {
+        for (int i = 0; exists && i < tap_share(100); i++) {
             cr__strided x = random_array(i % 10 ? 20000 : ELEMENTS / 16);
             int kept = (int)below((uint32_t)x.ndim + 1);
             reduced = reduced &&
@@ -833,7 +833,7 @@ static void test_copies(size_t size, cr__team *team)
     static uint8_t flat[ELEMENTS * 8 + 8];
     char *bytes = (char *)data;
     bool copied = true, stored = true;
-    for (int i = 0; i < 600; i++) {
+    for (int i = 0; i < tap_share(600); i++) {
         cr__strided x = random_array(40000);
         int64_t total = 1;
         bool repeats = false;

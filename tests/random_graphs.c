@@ -507,12 +507,12 @@ int main(int argc, char **argv)
         skip(1, "the lazy run of this test compares both modes");
         return done_testing();
     }
-    test_seeds(1, 300);
-    test_seeds(FIRST_OF_BLOCKS, 200);
+    test_seeds(1, (uint64_t)tap_share(300));
+    test_seeds(FIRST_OF_BLOCKS, (uint64_t)tap_share(200));
     for (size_t i = 0; i < sizeof found / sizeof found[0]; i++)
         test_seeds(found[i], 1);
-    test_instruction_sets(argv[0], 1, 100);
-    test_instruction_sets(argv[0], FIRST_OF_BLOCKS, 50);
+    test_instruction_sets(argv[0], 1, (uint64_t)tap_share(100));
+    test_instruction_sets(argv[0], FIRST_OF_BLOCKS, (uint64_t)tap_share(50));
     test_large_graphs();
     return done_testing();
 }

@@ -87,7 +87,7 @@ static uint64_t train(const cr_options *options, double *last_loss)
     cr_nn_add(net, cr_nn_linear(ctx, HIDDEN, CLASSES));
     cr_optim *optim = cr_optim_adamw(cr_nn_params(net), 2e-3, 0.01);
     uint64_t h = 14695981039346656037u;
-    for (int step = 0; step < STEPS && !cr_error(ctx); step++) {
+    for (int step = 0; step < tap_share(STEPS) && !cr_error(ctx); step++) {
         int from = step * MINIBATCH % (IMAGES - MINIBATCH);
         *last_loss = train_step(ctx, net, optim, from);
         h = hash_bytes(h, last_loss, sizeof *last_loss);
@@ -149,8 +149,8 @@ int main(int argc, char **argv)
         return done_testing();
     }
     uint64_t want = train(&(cr_options){ .threads = 1 }, &loss);
-    ok(want != 0 && loss < 0.5, "%-22s %016" PRIx64 " (loss %.4f)", "lazy, 1 thread",
-       want, loss);
+    ok(want != 0 && (loss < 0.5 || tap_parts() > 1), "%-22s %016" PRIx64 " (loss %.4f)",
+       "lazy, 1 thread", want, loss);
     cr_pool *pool = cr_pool_open(3);
     const struct {
         const char *name;

@@ -1,5 +1,7 @@
 /* The harness of tap.h. */
 #include "tap.h"
+
+#include <stdlib.h>
 #ifndef _WIN32
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -76,6 +78,19 @@ bool tap_text(const char *got, const char *want, const char *file, int line,
         diag("  got \"%s\", want \"%s\"", got ? got : "(null)", want);
     va_end(args);
     return passed;
+}
+
+int tap_parts(void)
+{
+    const char *share = getenv("TEST_SHARE"), *check = getenv("CHAINRULE_CHECK");
+    const int parts = share && atoi(share) > 0 ? atoi(share) : 1;
+    return check && *check == '1' ? 3 * parts : parts;
+}
+
+int tap_share(int n)
+{
+    const int parts = tap_parts();
+    return n > parts ? n / parts : n > 0;
 }
 
 void skip(int n, const char *why)

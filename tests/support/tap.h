@@ -54,6 +54,13 @@ bool tap_text(const char *got, const char *want, const char *file, int line,
 #define is_int(got, want, ...)  tap_int(got, want, __FILE__, __LINE__, __VA_ARGS__)
 #define is_text(got, want, ...) tap_text(got, want, __FILE__, __LINE__, __VA_ARGS__)
 
+/* How many of n cases that are alike (random ones, steps of a loop) are tried: at least one, and all
+ * but for the environment's TEST_SHARE=k, one of k, and check mode, which looks for uses of what is
+ * gone only: a third. make test tries all; .ci/run wants shares of builds that are slow and look
+ * for what any case shows. tap_parts() is that k, for loops that go in strides. */
+int tap_share(int n);
+int tap_parts(void);
+
 /* n checks that cannot be made here. */
 void skip(int n, const char *why);
 

@@ -12,6 +12,24 @@ static int64_t length_of(world *w)
                          : 1 + below(w, chance(w, 50) ? 70 : 3000);
 }
 
+/* Of each style so many sizes, which begin at and are of so many. In a loop: in which order an
+ * initializer list draws is the compiler's. */
+typedef struct size_range {
+    int n;
+    int64_t least[4], count[4];
+} size_range;
+static const size_range cubes = { 3, { 1, 1, 1 }, { 9, 20, 70 } },
+                        images = { 4, { 1, 1, 5, 5 }, { 2, 33, 30, 30 } },
+                        small = { 4, { 1, 1, 1, 1 }, { 5, 12, 9, 20 } };
+
+static cr_dims sizes_in(world *w, const size_range *range)
+{
+    cr_dims dims = { .n = range->n };
+    for (int i = 0; i < range->n; i++)
+        dims.v[i] = range->least[i] + below(w, range->count[i]);
+    return dims;
+}
+
 void choose_domain(world *w)
 {
     static const int64_t large[][3] = { { 700, 130 },    { 33, 2600 },    { 12289, 7 },
@@ -23,13 +41,11 @@ void choose_domain(world *w)
     if (style < 6)
         dims = chance(w, 70) ? CR_DIMS(few, length) : CR_DIMS(length, few);
     else if (style < 9)
-        dims = CR_DIMS(1 + below(w, 9), 1 + below(w, 20), 1 + below(w, 70));
+        dims = sizes_in(w, &cubes);
     else if (style < 10)
-        dims = CR_DIMS(1 + below(w, 2), 1 + below(w, 33), 5 + below(w, 30),
-                       5 + below(w, 30));
+        dims = sizes_in(w, &images);
     else if (style < 12)
-        dims =
-            CR_DIMS(1 + below(w, 5), 1 + below(w, 12), 1 + below(w, 9), 1 + below(w, 20));
+        dims = sizes_in(w, &small);
     else if (style < 14)
         dims = CR_DIMS(length);
     else
@@ -300,9 +316,10 @@ static cr_tensor *picked(world *w, cr_tensor *x)
     if (dim == w->domain.n - 1 && chance(w, 30))
         return cr_sum(
             cr_mul(cr_log_softmax(x, dim), cr_one_hot(cr_squeeze(index, dim), classes)));
-    const cr_class_loss_opts o = { .site = "loss",
-                                   .ignore_index = CR_INT(chance(w, 50) ? 0 : -100),
-                                   .reduction = chance(w, 50) ? CR_REDUCTION_SUM : 0 };
+    cr_class_loss_opts o = { .site = "loss" };
+    o.ignore_index = CR_INT(chance(w, 50) ? 0 : -100);
+    if (chance(w, 50))
+        o.reduction = CR_REDUCTION_SUM;
     if (w->domain.n > 1 && dim != 1)
         x = cr_reshape(x, CR_DIMS(-1, classes)), index = cr_reshape(index, CR_DIMS(-1));
     else

@@ -124,7 +124,7 @@ static void make_sums(cr_ctx *ctx, const int64_t *s, cr_dtype dtype, double by,
         leaf[i] = cr_requires_grad(cr_mul(x, 1));
     part[0] = cr_mul(cr_softmax(leaf[0], 1), c);
     part[1] = cr_mul(cr_log_softmax(leaf[1], 1), c);
-    part[2] = cr_cross_entropy(leaf[2], labels, .reduction = CR_REDUCTION_NONE);
+    part[2] = cr_cross_entropy(leaf[2], labels, .ignore_index = CR_INT(1));
     for (int i = 0; i < 3; i++) {
         cr_tensor *loss = cr_sum(part[i]);
         cr_backward(loss);

@@ -10,6 +10,7 @@
 /* Nanoseconds an element takes besides its maps, and for a reduction; roughly. */
 #define LEAST_COST  0.05
 #define REDUCE_COST 0.1
+#define MADE_COST   0.1
 
 /* And of a map that computes longer than memory takes. */
 #define SLOW 0.4
@@ -97,10 +98,11 @@ static void note_member_reader(cr__program *p, const cr__unit *unit, const cr__u
         p->read_as[made->place] |= READ_LATER;
 }
 
-/* Whether the root does not take maps' results tile by tile. */
+/* Whether it does not take maps' results tile by tile. */
 static bool is_given(const cr__unit *unit)
 {
-    return unit->kind == CR__UNIT_CONTRACT || unit->kind == CR__UNIT_OPAQUE;
+    return unit->kind == CR__UNIT_CONTRACT || unit->kind == CR__UNIT_OPAQUE ||
+           unit->kind == CR__UNIT_MADE;
 }
 
 /* Which member reads which last, and how; and the length of rows over which operands can be
@@ -295,6 +297,23 @@ static void emit_map(cr__program *p, cr__unit *unit)
     free_temps(p, unit, uses, n, src);
 }
 
+/* The elements of what has a kernel of its own. */
+static void emit_made(cr__program *p, cr__unit *unit)
+{
+    const cr__opaque_info *info = unit->op->internal;
+    const void *in[4];
+    CR__ASSERT(unit->n_uses <= 4);
+    for (uint32_t k = 0; k < unit->n_uses; k++)
+        in[k] = cr__use_start(p->plan, &p->plan->uses[unit->uses + k]);
+    unit->reg = result_register(p, unit);
+    cr__instruction *code = cr__add_instruction(p, CR__INDEX, unit->reg);
+    code->fn = info->elements(unit->node);
+    char *from = p->numbers + (size_t)p->n_numbers++ * CR__BLOCK_BYTES;
+    info->source(unit->node, in, from);
+    code->extra = from;
+    p->cost += MADE_COST;
+}
+
 /* What the root gives to maps, or takes from them. */
 static void emit_root(cr__program *p, cr__unit *unit)
 {
@@ -464,6 +483,8 @@ static void emit_rows(cr__program *p)
         const cr__use *exponents = cr__exponents_of(p, unit);
         if (exponents)
             emit_summed(p, unit, exponents);
+        else if (unit->kind == CR__UNIT_MADE)
+            emit_made(p, unit);
         else
             emit_map(p, unit);
         if (cr__is_row_map(unit))
@@ -566,6 +587,8 @@ static void emit_maps(cr__program *p)
         cr__unit *unit = &plan->units[at - 1];
         if (at == p->group->root)
             emit_root(p, unit);
+        else if (unit->kind == CR__UNIT_MADE)
+            emit_made(p, unit);
         else if (!cr__is_inside(p, unit))
             emit_map(p, unit);
     }

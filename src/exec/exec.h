@@ -21,10 +21,12 @@
 #include "../base/text.h"
 #include "../graph/graph.h"
 
-/* What a unit is: operations of these kinds, a view that is copied, or a value of a leaf
- * that the run replaces, which may be overwritten once nothing reads it any more. */
+/* What a unit is: operations of these kinds, one with a kernel of its own whose elements a program
+ * makes, a view that is copied, or a value of a leaf that the run replaces, which may be
+ * overwritten once nothing reads it any more. */
 typedef enum cr__unit_kind {
     CR__UNIT_MAP,
+    CR__UNIT_MADE,
     CR__UNIT_REDUCE,
     CR__UNIT_CONTRACT,
     CR__UNIT_OPAQUE,
@@ -45,6 +47,9 @@ enum {
     CR__ACROSS = 512, /* a reduction over the outer dims: of columns */
     CR__DRAWN =
         1024, /* an opaque kernel that may have it made as it fetches it reads it */
+    CR__AWAITED = 2048,  /* by what is no afterthought: fuse.c */
+    CR__AFTER = 4096,    /* it is one */
+    CR__FOR_AFTER = 8192 /* one reads it */
 };
 
 /* What a unit has of the domain of its group, whose elements are rows of the group's length. */
@@ -96,7 +101,7 @@ typedef struct cr__unit {
     uint32_t n_uses;
     uint32_t
         group;     /* where it is computed; until it is placed, the first that reads it */
-    uint32_t next; /* of its group, in order of creation: place plus 1 */
+    uint32_t next; /* of its group, behind what it reads there: place plus 1 */
     uint32_t slot; /* where it is stored: place plus 1; 0: in the node, or nowhere */
     uint32_t last; /* how many groups have run when it has been read for the last time */
     uint32_t

@@ -3,7 +3,8 @@
  * unit->group is the highest number of a group that reads it, which is the first of them to
  * run, and unit->role is what that group takes it for. The unit joins that group, or another
  * that runs no later and reads what the unit reads, by the first of the rules that applies; or
- * begins one, whose number is above all there are. Either way, which is the invariant:
+ * begins one, whose number is above all there are. What may run last is placed before all others.
+ * Either way, which is the invariant:
  *
  *     a unit's group has a number no smaller than any of its readers'
  *
@@ -98,7 +99,8 @@ static bool takes(const cr__plan *plan, const cr__group *group, const cr__unit *
         return unit->kind == CR__UNIT_MAP && !(unit->flags & CR__DRAWN) &&
                (!look || look->whole) &&
                cr__draws(reader->node, (int)(use - &plan->uses[reader->uses]));
-    if (!group->shape || reader->kind == CR__UNIT_CONTRACT)
+    if (!group->shape || reader->kind == CR__UNIT_CONTRACT ||
+        reader->kind == CR__UNIT_MADE)
         return false;
     if (!look)
         return true;
@@ -268,6 +270,15 @@ static bool feeds_root(const cr__plan *plan, const cr__unit *unit, const cr__gro
     return true;
 }
 
+/* Whether a program can make the elements of what has a kernel of its own. */
+static bool can_be_made(const cr__unit *unit)
+{
+    const cr__opaque_info *info =
+        unit->kind == CR__UNIT_OPAQUE ? unit->op->internal : NULL;
+    return info && info->elements && !(unit->flags & CR__CAN_FAIL) &&
+           info->elements(unit->node);
+}
+
 /* Whether the unit can be computed in the group, which reads it as it is, or not at all: then a
  * map is to have that role; and what becomes of the group. */
 static bool fits_group(const cr__plan *plan, const cr__unit *unit, uint32_t g,
@@ -280,7 +291,8 @@ static bool fits_group(const cr__plan *plan, const cr__unit *unit, uint32_t g,
         *to = (joining){ .role = CR__EACH };
         return is_read && unit->shape == group->shape && feeds_root(plan, unit, group);
     }
-    if (unit->kind != CR__UNIT_MAP && (!reduces || !unit->inner))
+    if (unit->kind != CR__UNIT_MAP && !(reduces && unit->inner) &&
+        !(is_read && can_be_made(unit)))
         return false;
     if (!group->shape || group->count >= CR__MAX_PROGRAM || group->reads >= MAX_READS ||
         (root && !(root->kind == CR__UNIT_REDUCE && root->inner) &&
@@ -355,6 +367,8 @@ static uint32_t join_group(cr__plan *plan, cr__unit *unit, uint32_t g, const joi
     group->crosses = to->crosses;
     group->columns = (uint32_t)to->columns;
     group->column_bytes = (uint16_t)to->column_bytes;
+    if (unit->kind == CR__UNIT_OPAQUE)
+        unit->kind = CR__UNIT_MADE;
     if (unit->kind == CR__UNIT_REDUCE)
         group->reductions++;
     if (to->role == CR__ALL)
@@ -500,16 +514,17 @@ static bool place_unit(fusion *f, cr__unit *unit)
     cr__group *group = &plan->groups[g];
     if (read_by_first && read_by_first != g)
         unit->flags |= CR__STORED | CR__READ_BY_OTHERS;
-    const bool aside = cr__is_epilogue(plan, group) && !cr__is_convolution(unit);
-    if (unit->kind != CR__UNIT_MAP && !aside &&
-        (unit->role == CR__EACH || unit->role == CR__COLUMN))
+    const bool is_map = unit->kind == CR__UNIT_MAP || unit->kind == CR__UNIT_MADE;
+    const bool aside =
+        is_map || (cr__is_epilogue(plan, group) && !cr__is_convolution(unit));
+    if (!aside && (unit->role == CR__EACH || unit->role == CR__COLUMN))
         unit->flags |= CR__STORED;
     unit->group = g;
     unit->next = group->first;
     group->first = (uint32_t)(unit - plan->units) + 1;
     group->count++;
     group->places += unit->kind == CR__UNIT_OPAQUE ? 1 : unit->n_uses + 1;
-    if (unit->kind == CR__UNIT_MAP && unit->role == CR__EACH)
+    if (is_map && unit->role == CR__EACH)
         group->width += (uint16_t)register_size(unit);
     for (uint32_t k = 0; k < unit->n_uses; k++)
         read_by(f, unit, &plan->uses[unit->uses + k], g);
@@ -528,7 +543,8 @@ static cr__unit *made_inside(const cr__plan *plan, const cr__unit *unit,
     return inside ? made : NULL;
 }
 
-/* Level 0 is of rows' values that wait for nothing in the group. */
+/* Level 0 is of rows' values that wait for nothing in the group. What is made of no operands is so
+ * in the level that is the first to read it. */
 static int find_levels(cr__plan *plan, const cr__group *group)
 {
     int most = 1;
@@ -537,12 +553,19 @@ static int find_levels(cr__plan *plan, const cr__group *group)
         int level = !cr__is_row_map(unit);
         for (uint32_t k = 0; k < unit->n_uses; k++) {
             const cr__unit *made = made_inside(plan, unit, &plan->uses[unit->uses + k]);
-            if (made &&
+            if (made && made->kind != CR__UNIT_MADE &&
                 made->level + (made->role == CR__ROW && !cr__is_row_map(unit)) > level)
                 level = made->level + (made->role == CR__ROW && !cr__is_row_map(unit));
         }
         unit->level = (uint8_t)level;
         most = level > most ? level : most;
+        for (uint32_t k = 0; k < unit->n_uses; k++) {
+            cr__unit *made = made_inside(plan, unit, &plan->uses[unit->uses + k]);
+            if (made && made->kind == CR__UNIT_MADE && made->level > level)
+                made->level = (uint8_t)level;
+        }
+        if (unit->kind == CR__UNIT_MADE)
+            unit->level = UINT8_MAX;
     }
     return most;
 }
@@ -619,13 +642,67 @@ static void find_buffers(cr__plan *plan, cr__group *group)
                           (size_t)cr__team_size(plan->ctx->team);
 }
 
+/* ---- all of them ---- */
+
+/* Elements of an afterthought, at most. */
+#define FEW (1 << 16)
+
+static bool is_few(const cr__unit *unit)
+{
+    return unit->kind == CR__UNIT_MAP ? unit->shape->numel <= FEW
+                                      : unit->kind == CR__UNIT_REDUCE &&
+                                            cr__input(unit->node, 0)->shape->numel <= FEW;
+}
+
+/* Whether it reads rows' values, or what is an afterthought for that. */
+static bool reads_rows(const cr__plan *plan, const cr__unit *unit)
+{
+    bool found = false;
+    for (uint32_t k = 0; k < unit->n_uses; k++) {
+        const cr__use *use = &plan->uses[unit->uses + k];
+        const cr__unit *read = &plan->units[use->unit];
+        if (use->kind == CR__USE_UNIT)
+            found |= read->flags & CR__AFTER ||
+                     (read->kind == CR__UNIT_REDUCE && read->inner &&
+                      reduction_role(read) == CR__ROW);
+    }
+    return found;
+}
+
+/* A single element that nothing waits for, as a loss, and maps and reductions of few elements that
+ * only it waits for. If they read rows' values, they run last: a group that has what these are made
+ * of, as the gradient's, need not run before them. */
+static void find_afterthoughts(cr__plan *plan)
+{
+    for (uint32_t i = plan->n_units; i-- > plan->n_old;) {
+        cr__unit *unit = &plan->units[i];
+        const bool begins = unit->shape->numel == 1 || unit->flags & CR__FOR_AFTER;
+        unsigned flag = CR__AWAITED;
+        if (begins && !(unit->flags & CR__AWAITED) && is_few(unit)) {
+            unit->flags |= CR__AFTER;
+            flag = CR__FOR_AFTER;
+        }
+        for (uint32_t k = 0; k < unit->n_uses; k++) {
+            const cr__use *use = &plan->uses[unit->uses + k];
+            if (use->kind == CR__USE_UNIT)
+                plan->units[use->unit].flags |= (uint16_t)flag;
+        }
+    }
+    for (uint32_t i = plan->n_old; i < plan->n_units; i++)
+        if (!reads_rows(plan, &plan->units[i]))
+            plan->units[i].flags &= (uint16_t)~CR__AFTER;
+}
+
 bool cr__fuse(cr__plan *plan)
 {
     fusion f = { .plan = plan };
     plan->n_groups = 1;
-    for (uint32_t i = plan->n_units; i-- > plan->n_old;)
-        if (!place_unit(&f, &plan->units[i]))
-            return false;
+    find_afterthoughts(plan);
+    for (int pass = 0; pass < 2; pass++)
+        for (uint32_t i = plan->n_units; i-- > plan->n_old;)
+            if (pass == !(plan->units[i].flags & CR__AFTER) &&
+                !place_unit(&f, &plan->units[i]))
+                return false;
     for (uint32_t g = 1; g < plan->n_groups; g++) {
         cr__group *group = &plan->groups[g];
         if (cr__is_row_program(group))

@@ -175,7 +175,8 @@ static bool check_operands(const cr__plan *plan)
     bool passed = true;
     for (uint32_t i = 0; passed && i < plan->n_units && plan->any_opaque; i++) {
         const cr__unit *unit = &plan->units[i];
-        if (unit->kind == CR__UNIT_OPAQUE && !(unit->flags & CR__CAN_FAIL))
+        if ((unit->kind == CR__UNIT_OPAQUE || unit->kind == CR__UNIT_MADE) &&
+            !(unit->flags & CR__CAN_FAIL))
             passed = cr__check_opaque(plan, unit);
     }
     return passed;

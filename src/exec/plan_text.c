@@ -18,6 +18,7 @@ static const char *const accesses[] = {
 };
 
 static const char *const kinds[] = { [CR__UNIT_MAP] = "maps",
+                                     [CR__UNIT_MADE] = "maps",
                                      [CR__UNIT_REDUCE] = "reduction",
                                      [CR__UNIT_CONTRACT] = "contraction",
                                      [CR__UNIT_OPAQUE] = "kernel of its own",

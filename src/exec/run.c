@@ -20,6 +20,11 @@ static bool reserve_lists(const cr__plan *plan)
         if (root && root->kind == CR__UNIT_OPAQUE && cr__call_bytes(root->node) > arrays)
             arrays = cr__call_bytes(root->node);
     }
+    for (uint32_t i = 0; i < plan->n_units && plan->any_opaque; i++) {
+        const cr__unit *unit = &plan->units[i];
+        if (unit->kind == CR__UNIT_MADE && cr__call_bytes(unit->node) > arrays)
+            arrays = cr__call_bytes(unit->node);
+    }
     most += cr__team_size(plan->ctx->team) > 1 ? CR__JOB_BYTES : 0;
     return cr__list_reserve(plan->ctx, &lists[CR__PROGRAM], all < most ? all : most) &&
            cr__list_reserve(plan->ctx, &lists[CR__ARRAYS], arrays);

@@ -46,6 +46,11 @@ static bool in_rows(const cr__plan *plan, const cr__unit *unit)
     return unit->kind != CR__UNIT_OLD && cr__is_row_program(&plan->groups[unit->group]);
 }
 
+static bool is_map(const cr__unit *unit)
+{
+    return unit->kind == CR__UNIT_MAP || unit->kind == CR__UNIT_MADE;
+}
+
 static void verify_memory(const cr__plan *plan, const cr__unit *unit, uint32_t i)
 {
     const cr__slot *slot = slot_of(plan, unit);
@@ -55,8 +60,7 @@ static void verify_memory(const cr__plan *plan, const cr__unit *unit, uint32_t i
         CR__ASSERT((slot != NULL) == (large && unit->flags & CR__STORED));
     }
     const bool whole = unit->kind == CR__UNIT_CONTRACT && plan->groups[unit->group].shape;
-    if ((unit->kind != CR__UNIT_MAP && !whole && !in_rows(plan, unit)) ||
-        stays(plan, unit))
+    if ((!is_map(unit) && !whole && !in_rows(plan, unit)) || stays(plan, unit))
         CR__ASSERT(slot || !large);
     CR__ASSERT(!slot || cr__unit_bytes(unit) <= slot->bytes);
     CR__ASSERT(!slot || unit->slot != plan->scratch);
@@ -120,6 +124,7 @@ static void verify_reads(cr__plan *plan, const cr__group *group, const cr__unit 
                             ? k < 32 && unit->op->overwrites >> k & 1
                             : (!group->root || cr__is_epilogue(plan, group)) &&
                                   unit->kind != CR__UNIT_CONTRACT &&
+                                  unit->kind != CR__UNIT_MADE &&
                                   read->shape == group->shape &&
                                   (unit->kind != CR__UNIT_MAP || unit->role == CR__EACH);
         if (use->look || !as_it_is)
@@ -173,12 +178,11 @@ static void verify_group(cr__plan *plan, cr__group *group, uint32_t place)
     CR__ASSERT(!group->ran && (!by_rows || !group->root));
     for (uint32_t at = group->first; at; at = plan->units[at - 1].next, count++) {
         const cr__unit *unit = &plan->units[at - 1];
-        CR__ASSERT(!unit->next || by_rows || unit->next > at);
         CR__ASSERT(&plan->groups[unit->group] == group);
         if (by_rows)
-            CR__ASSERT(unit->kind == CR__UNIT_MAP || unit->inner == group->shape);
+            CR__ASSERT(is_map(unit) || unit->inner == group->shape);
         else
-            CR__ASSERT(unit->kind == CR__UNIT_MAP
+            CR__ASSERT(is_map(unit)
                            ? unit->shape == group->shape
                            : at == group->root &&
                                  (!unit->next || unit->kind == CR__UNIT_CONTRACT));

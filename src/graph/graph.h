@@ -333,6 +333,11 @@ typedef struct cr__traits {
 typedef struct cr__opaque_info {
     cr__traits (*traits)(const cr_tensor *x); /* NULL: as without any of this */
     double (*flops)(const cr_tensor *x);      /* for profiles; NULL: none are counted */
+    /* Or NULL: the kernel that makes any of the value's elements, like maps from indices, NULL if
+     * there is none for x; its src[1] are 64 bytes at most, which `source` writes: where its inputs
+     * are, each contiguous. */
+    cr__map_fn *(*elements)(const cr_tensor *x);
+    void (*source)(const cr_tensor *x, const void *const *in, void *to);
 } cr__opaque_info;
 
 /* cr_array.source of a kernel's input; the array has dims and strides. */

@@ -103,6 +103,50 @@ static cr_status class_place_kernel(const cr_kernel *kernel)
     return CR_OK;
 }
 
+/* The same where a program makes it: what is placed, of classes without dims behind them. */
+typedef struct placed {
+    const void *target, *g;
+    cr_dtype index, dtype;
+    int64_t classes, ignored;
+} placed;
+
+static void placed_elements(void *dst, const void *const *src, const int64_t *step,
+                            int64_t n)
+{
+    const placed *p = src[1];
+    const cr_array target = { .data = (void *)(uintptr_t)p->target, .dtype = p->index };
+    const class_attrs attrs = { .classes = p->classes, .ignore_index = p->ignored };
+    const int64_t start = *(const int64_t *)src[0];
+    (void)step;
+    memset(dst, 0, (size_t)n * cr_dtype_size(p->dtype));
+    for (int64_t i = start / p->classes; i * p->classes < start + n; i++) {
+        const int64_t at = class_place_of(&attrs, &target, i, 1) - start;
+        if (at < 0 || at >= n)
+            continue;
+        if (p->dtype == CR_F32)
+            ((float *)dst)[at] = -((const float *)p->g)[i];
+        else
+            ((double *)dst)[at] = -((const double *)p->g)[i];
+    }
+}
+
+static cr__map_fn *class_place_elements(const cr_tensor *x)
+{
+    const class_attrs *attrs = x->attrs;
+    return attrs->dim == x->shape->ndim - 1 ? placed_elements : NULL;
+}
+
+static void class_place_source(const cr_tensor *x, const void *const *in, void *to)
+{
+    const class_attrs *attrs = x->attrs;
+    *(placed *)to = (placed){ .g = in[0],
+                              .target = in[1],
+                              .index = (cr_dtype)cr__input(x, 1)->dtype,
+                              .dtype = (cr_dtype)x->dtype,
+                              .classes = attrs->classes,
+                              .ignored = attrs->ignore_index };
+}
+
 static cr_status class_weights_kernel(const cr_kernel *kernel)
 {
     const class_attrs *attrs = kernel->attrs;
@@ -239,6 +283,8 @@ CR__OP(class_place) = {
     .vjp = class_place_vjp,
     .reads = CR_READS_INPUT(1),
     .kernel = class_place_kernel,
+    .internal = &(const cr__opaque_info){ .elements = class_place_elements,
+                                          .source = class_place_source },
     .check = check_targets,
     .checks = CR_READS_INPUT(1),
     .samples = CR__SAMPLES({ "f[4] i[4]{0,3}", "dim=1,classes=3" },

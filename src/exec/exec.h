@@ -378,7 +378,9 @@ CR__INLINE char *cr__use_start(const cr__plan *plan, const cr__use *use)
 /* Elements that lie like this, the first of them at data. */
 CR__INLINE cr__strided cr__lying(const cr__layout *layout, char *data)
 {
-    cr__strided s = { .data = data, .ndim = layout->ndim };
+    cr__strided s; /* of which nothing is cleared in vain */
+    s.data = data;
+    s.ndim = layout->ndim;
     memcpy(s.dims, layout->dims, sizeof s.dims);
     memcpy(s.strides, layout->strides, sizeof s.strides);
     return s;

@@ -6,6 +6,9 @@
 /* Rows whose first element is looked at before all are. */
 #define SAMPLES 16
 
+/* Elements of a row that are looked at before it is asked whether that is enough. */
+#define STRETCH 4096
+
 /* Below `tiny` a matrix is scaled so that its largest element has the exponent `target`:
  * then products with another such matrix are still normal numbers, and products with the
  * largest ones finite. */
@@ -89,14 +92,17 @@ static int exponent_in(uint64_t bits, cr_dtype dtype)
     return ilogb(dtype == CR_F64 ? x : (double)narrow);
 }
 
-/* Where the row begins that has number r among the innermost rows of x. */
+/* Where the row begins that has number r among the innermost rows of x; of a matrix that takes no
+ * division. */
 static const char *row_at(const cr__strided *x, int64_t size, int64_t r)
 {
     int64_t offset = 0;
-    for (int d = x->ndim - 2; d >= 0; d--) {
+    int d = x->ndim - 2;
+    for (; d > 0; d--) {
         offset += r % x->dims[d] * x->strides[d];
         r /= x->dims[d];
     }
+    offset += d == 0 ? r * x->strides[0] : 0;
     return (const char *)x->data + offset * size;
 }
 
@@ -115,20 +121,52 @@ static bool samples_are_tiny(const cr__strided *x, cr_dtype dtype, int64_t rows,
     return largest && largest < limit;
 }
 
+/* The same elements, each once, in the order in which they lie. */
+static cr__strided as_they_lie(const cr__strided *x)
+{
+    cr__strided by = *x;
+    for (int d = 0; d < by.ndim; d++) {
+        const int64_t n = x->strides[d] ? x->dims[d] : 1, stride = x->strides[d];
+        int at = d;
+        for (; at > 0 && by.strides[at - 1] < stride; at--)
+            by.dims[at] = by.dims[at - 1], by.strides[at] = by.strides[at - 1];
+        by.dims[at] = n, by.strides[at] = stride;
+    }
+    by.ndim = cr__merge_dims(by.dims, by.strides, by.ndim, by.dims, by.strides);
+    if (by.ndim == 0)
+        by.ndim = 1, by.dims[0] = 1, by.strides[0] = 1;
+    return by;
+}
+
+/* Of all elements, or, once it is no longer below the limit, of some. */
+static uint64_t largest_below(const cr__strided *all, cr_dtype dtype, uint64_t limit)
+{
+    const cr__strided x = as_they_lie(all);
+    const int last = x.ndim - 1;
+    const int64_t size = (int64_t)cr_dtype_size(dtype), step = x.strides[last];
+    int64_t rows = 1;
+    uint64_t largest = 0;
+    for (int d = 0; d < last; d++)
+        rows *= x.dims[d];
+    for (int64_t r = 0; r < rows && largest < limit; r++)
+        for (int64_t i = 0; i < x.dims[last] && largest < limit; i += STRETCH) {
+            const int64_t left = x.dims[last] - i;
+            largest = largest_of(dtype, row_at(&x, size, r) + i * step * size, step,
+                                 left < STRETCH ? left : STRETCH, largest);
+        }
+    return largest;
+}
+
 int cr__tiny_exponent(const cr__strided *x, cr_dtype dtype)
 {
     const int last = x->ndim - 1;
-    const int64_t size = (int64_t)cr_dtype_size(dtype);
     const uint64_t limit = power_bits(ranges[dtype].tiny, dtype);
     int64_t rows = 1;
-    uint64_t largest = 0;
     for (int d = 0; d < last; d++)
         rows *= x->dims[d];
     if (!ranges[dtype].tiny || rows == 0 || x->dims[last] == 0 ||
         !samples_are_tiny(x, dtype, rows, limit))
         return 0;
-    for (int64_t r = 0; r < rows && largest < limit; r++)
-        largest = largest_of(dtype, row_at(x, size, r), x->strides[last], x->dims[last],
-                             largest);
+    const uint64_t largest = largest_below(x, dtype, limit);
     return largest < limit ? ranges[dtype].target - exponent_in(largest, dtype) : 0;
 }

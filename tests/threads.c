@@ -467,14 +467,19 @@ static void test_cost(void)
     cr_ctx *one = cr_open(&(cr_options){ .threads = 1 });
     cr_ctx *four = cr_open(&(cr_options){ .threads = 4 });
     is_int(cr__chunks(1e9, 1000, one->team), 1, "one thread has nothing to cut for");
-    is_int(cr__chunks(10e3, 1000, four->team), 1, "10 us are not worth another thread");
+    is_int(cr__chunks(2e3, 1000, four->team), 1, "2 us are not worth another thread");
+    usleep(1000); /* the workers sleep now */
+    int alone = 0, told = 0;
+    for (int i = 0; i < 400; i++)
+        cr__chunks(10e3, 1000, four->team) == 1 ? alone++ : told++;
+    ok(alone > 300 && told > 1, "10 us are not worth waking one, but many together are");
     is_int(cr__chunks(100e3, 3, four->team), 3, "no more chunks than there are grains");
     is_int(cr__chunks(1e9, 0, four->team), 1, "at least one");
     bool paid = true, short_enough = true, even = true;
     for (double ns = 20e3; ns < 1e12; ns *= 1.07) {
         int64_t n = cr__chunks(ns, INT64_MAX, four->team);
-        paid = paid && n > 1 && ns / (double)n >= (n > 4 ? 20e3 : 8e3);
-        short_enough = short_enough && ns / (double)n <= 50e3;
+        paid = paid && (n > 1 || ns < 60e3) && ns / (double)n >= (n > 4 ? 20e3 : 1.5e3);
+        short_enough = short_enough && ns / (double)n <= 60e3;
         even = even && (n < 4 || n % 4 == 0);
     }
     ok(paid, "chunks are worth handing out");

@@ -38,14 +38,25 @@
 #define JOINED       ((uint64_t)0xffff)
 _Static_assert(MAX_THREADS <= PLACES / PLACE_ONE, "a place for each thread");
 
+/* The chunks that a worker of a job begins with: from `next` on. One that has none left takes
+ * those of others. So every worker comes upon the same parts of arrays from job to job, which
+ * its cache may still hold. */
+typedef struct pool_share {
+    _Atomic int64_t next;
+    int64_t end;
+} pool_share;
+
+typedef struct pool_job {
+    cr__body *body;
+    void *arg;
+    int workers; /* at most; the shares */
+} pool_job;
+
 struct cr_pool {
     /* one cache line, which goes to a worker as a whole when a job begins */
     CR__ALIGNED(64) _Atomic uint64_t state;
-    cr__body *body;
-    void *arg;
-    int64_t n;
-    _Atomic int64_t next; /* chunk to hand out */
-    atomic_int sleepers;  /* workers that wait for `wake`, or are about to */
+    pool_job job;
+    atomic_int sleepers; /* workers that wait for `wake`, or are about to */
 
     CR__ALIGNED(64) atomic_bool busy; /* a job is in progress; guards what follows */
     bool started;
@@ -56,7 +67,8 @@ struct cr_pool {
     cr__lock lock;
     cr__signal wake, idle;
     void *memory; /* of which the pool is the aligned part */
-    cr__thread workers_at[];
+    cr__thread *workers_at;
+    pool_share shares[]; /* by worker */
 };
 
 static inline void pause_briefly(void)
@@ -128,13 +140,25 @@ static void leave_job(cr_pool *pool)
     }
 }
 
-/* Runs chunks until all n are handed out. */
-static void take_chunks(_Atomic int64_t *next, int64_t n, cr__body *body, void *arg,
-                        int worker)
+static void share_out(pool_share *shares, int workers, int64_t n)
 {
-    int64_t chunk;
-    while ((chunk = atomic_fetch_add_explicit(next, 1, memory_order_relaxed)) < n)
-        body(arg, chunk, worker);
+    for (int i = 0; i < workers; i++) {
+        int64_t begin;
+        cr__part(n, 1, i, workers, &begin, &shares[i].end);
+        atomic_store_explicit(&shares[i].next, begin, memory_order_relaxed);
+    }
+}
+
+/* Runs chunks until all are handed out, the worker's own first. */
+static void take_chunks(const pool_job *job, pool_share *shares, int worker)
+{
+    for (int i = 0; i < job->workers; i++) {
+        pool_share *s = &shares[(worker + i) % job->workers];
+        int64_t chunk;
+        while ((chunk = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed)) <
+               s->end)
+            job->body(job->arg, chunk, worker);
+    }
 }
 
 static void worker_main(void *arg)
@@ -146,7 +170,7 @@ static void worker_main(void *arg)
         if (!worker)
             continue;
         uint64_t saved = cr__fp_enter();
-        take_chunks(&pool->next, pool->n, pool->body, pool->arg, worker);
+        take_chunks(&pool->job, pool->shares, worker);
         cr__fp_leave(saved);
         leave_job(pool);
     }
@@ -164,20 +188,20 @@ static void start_workers(cr_pool *pool)
 
 /* ---- jobs ---- */
 
-/* `places` workers may join, besides the caller. */
-static void publish_job(cr_pool *pool, int places, int64_t n, cr__body *body, void *arg)
+/* Its workers may join, of which the caller is one; so many are woken as lack. */
+static void publish_job(cr_pool *pool, const pool_job *job, int64_t n)
 {
-    pool->body = body;
-    pool->arg = arg;
-    pool->n = n;
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-    uint64_t job = atomic_load_explicit(&pool->state, memory_order_relaxed) / JOB_ONE + 1;
-    atomic_store(&pool->state, job * JOB_ONE | OPEN | (uint64_t)places * PLACE_ONE);
-    int asleep = atomic_load(&pool->sleepers);
-    if (asleep == 0)
+    const int places = job->workers - 1;
+    pool->job = *job;
+    share_out(pool->shares, job->workers, n);
+    uint64_t last = atomic_load_explicit(&pool->state, memory_order_relaxed) / JOB_ONE;
+    atomic_store(&pool->state,
+                 (last + 1) * JOB_ONE | OPEN | (uint64_t)places * PLACE_ONE);
+    const int asleep = atomic_load(&pool->sleepers), awake = pool->workers - asleep;
+    if (asleep == 0 || places <= awake)
         return;
     cr__lock_take(&pool->lock);
-    for (int i = 0; i < asleep && i < places; i++)
+    for (int i = awake; i < places; i++)
         cr__signal_one(&pool->wake);
     cr__lock_give(&pool->lock);
 }
@@ -206,15 +230,15 @@ static void finish_job(cr_pool *pool)
 
 /* False, and nothing is done, if the pool has a job already: of another context, or the
  * one that the caller is part of. */
-static bool pool_run(cr_pool *pool, int workers, int64_t n, cr__body *body, void *arg)
+static bool pool_run(cr_pool *pool, const pool_job *job, int64_t n)
 {
     if (pool->threads == 1 ||
         atomic_exchange_explicit(&pool->busy, true, memory_order_acquire))
         return false;
     if (!pool->started)
         start_workers(pool);
-    publish_job(pool, workers - 1, n, body, arg);
-    take_chunks(&pool->next, n, body, arg, 0);
+    publish_job(pool, job, n);
+    take_chunks(job, pool->shares, 0);
     finish_job(pool);
     atomic_store_explicit(&pool->busy, false, memory_order_release);
     return true;
@@ -224,7 +248,8 @@ static bool pool_run(cr_pool *pool, int workers, int64_t n, cr__body *body, void
 
 static size_t pool_bytes(int threads)
 {
-    return sizeof(cr_pool) + (size_t)threads * sizeof(cr__thread) + 63;
+    const size_t each = sizeof(cr__thread) + sizeof(pool_share);
+    return sizeof(cr_pool) + (size_t)threads * each + 63;
 }
 
 /* In zeroed memory of pool_bytes(). */
@@ -233,6 +258,7 @@ static cr_pool *pool_init(void *memory, int threads)
     cr_pool *pool = (cr_pool *)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
     pool->memory = memory;
     pool->threads = threads;
+    pool->workers_at = (cr__thread *)(void *)(pool->shares + threads);
     pool->spin = threads <= cr__cores() ? SPIN : SPIN_SHORT;
     pool->pid = cr__process_id();
     cr__lock_init(&pool->lock);
@@ -286,6 +312,7 @@ struct cr__team {
     void *scratch_memory;
     const int *stop; /* cr__team_stop() */
     cr__lane *lanes; /* cr__team_watch() */
+    double alone;    /* nanoseconds of work done without those asleep */
 };
 
 static bool choose_threads(cr_ctx *ctx, cr__team *team, const cr_options *options)
@@ -361,29 +388,29 @@ void *cr__team_room(cr__team *team, int worker, int room)
 /* A job as the host's threads run it: each of its calls is a worker, so that one that runs
  * them one after the other has the first do everything. */
 typedef struct host_job {
-    cr__body *body;
-    void *arg;
-    int64_t n;
-    _Atomic int64_t next;
+    pool_job job;
+    pool_share shares[MAX_THREADS];
 } host_job;
 
 static void host_worker(void *arg, int worker)
 {
-    host_job *job = arg;
+    host_job *host = arg;
     uint64_t saved = cr__fp_enter();
-    take_chunks(&job->next, job->n, job->body, job->arg, worker);
+    take_chunks(&host->job, host->shares, worker);
     cr__fp_leave(saved);
 }
 
 static void run_job(cr__team *team, int64_t n, cr__body *body, void *arg)
 {
-    int workers = n < team->size ? (int)n : team->size;
-    if (workers > 1 && team->parallel_for) {
-        host_job job = { body, arg, n, 0 };
-        team->parallel_for(team->user, workers, host_worker, &job);
+    const pool_job job = { body, arg, n < team->size ? (int)n : team->size };
+    if (job.workers > 1 && team->parallel_for) {
+        host_job host;
+        host.job = job;
+        share_out(host.shares, job.workers, n);
+        team->parallel_for(team->user, job.workers, host_worker, &host);
         return;
     }
-    if (workers > 1 && team->pool && pool_run(team->pool, workers, n, body, arg))
+    if (job.workers > 1 && team->pool && pool_run(team->pool, &job, n))
         return;
     for (int64_t chunk = 0; chunk < n; chunk++)
         body(arg, chunk, 0);
@@ -442,22 +469,50 @@ void cr__team_prepare(cr__team *team)
     run_job(team, team->size, do_nothing, NULL);
 }
 
-/* A thread takes a few microseconds to be told and to answer: it gets no less than LEAST.
- * Chunks of CHUNK are long beside what handing one out takes, and short beside the work, so
- * that threads end together. In nanoseconds. */
-#define LEAST 8e3
-#define CHUNK 40e3
+/* A thread that looks for news takes a microsecond to be told and to answer, and gets no less than
+ * LEAST; the host's may take longer. One that sleeps costs its waker more than work below WAKE is
+ * worth, which is done without it; but where so much of that came together, it is woken. Chunks
+ * of CHUNK are long beside what handing one out takes, and short beside the work, so that threads
+ * end together. In nanoseconds. */
+#define LEAST      1.5e3
+#define HOST_LEAST 8e3
+#define WAKE       60e3
+#define SMALL_WORK 400e3
+#define CHUNK      40e3
 
-int64_t cr__chunks(double nanoseconds, int64_t grains, const cr__team *team)
+/* The threads that are there at once. */
+static int threads_awake(const cr__team *team)
 {
-    double size = team->size, chunks;
-    if (team->size == 1 || nanoseconds < 2 * LEAST)
+    const cr_pool *pool = team->pool;
+    return pool ? 1 + pool->workers -
+                      atomic_load_explicit(&pool->sleepers, memory_order_relaxed)
+                : team->size;
+}
+
+int cr__threads_for(double nanoseconds, cr__team *team)
+{
+    const double least = team->parallel_for ? HOST_LEAST : LEAST;
+    int threads = team->size;
+    if (threads == 1 || nanoseconds < 2 * least)
         return 1;
-    if (nanoseconds < CHUNK * size)
-        chunks = nanoseconds < LEAST * size ? nanoseconds / LEAST : size;
-    else if (nanoseconds < CHUNK * (double)grains)
-        chunks = size * (double)(1 + (int64_t)(nanoseconds / (CHUNK * size)));
-    else
-        return grains > 1 ? grains : 1;
+    if (nanoseconds < least * threads)
+        threads = (int)(nanoseconds / least);
+    if (nanoseconds < WAKE && threads > threads_awake(team)) {
+        team->alone += nanoseconds;
+        if (team->alone < SMALL_WORK)
+            return threads_awake(team);
+    }
+    team->alone = 0;
+    return threads;
+}
+
+int64_t cr__chunks(double nanoseconds, int64_t grains, cr__team *team)
+{
+    const double threads = cr__threads_for(nanoseconds, team);
+    double chunks = threads;
+    if (threads > 1 && nanoseconds >= CHUNK * (double)grains)
+        chunks = (double)grains;
+    else if (threads > 1 && nanoseconds >= CHUNK * threads)
+        chunks = threads * (double)(1 + (int64_t)(nanoseconds / (CHUNK * threads)));
     return chunks < (double)grains ? (int64_t)chunks : grains > 1 ? grains : 1;
 }

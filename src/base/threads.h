@@ -44,10 +44,13 @@ typedef struct cr__lane {
 } cr__lane;
 void cr__team_watch(cr__team *team, cr__lane *lanes);
 
-/* How many chunks work that takes one thread so long is best cut into, at most `grains`: 1
- * if the whole is not worth telling another thread; else at least one for each worker,
- * as far as it pays, and none of more than 40 us. Bits must not depend on it. */
-int64_t cr__chunks(double nanoseconds, int64_t grains, const cr__team *team);
+/* How many threads work that takes one so long is worth telling: 1, up to all of the team. Small
+ * work is not worth waking one. Bits must not depend on it. */
+int cr__threads_for(double nanoseconds, cr__team *team);
+
+/* How many chunks such work is best cut into, at most `grains`: 1 if only one thread is worth it;
+ * else at least one for each, and none of more than 40 us. Nor must bits depend on that. */
+int64_t cr__chunks(double nanoseconds, int64_t grains, cr__team *team);
 
 /* The part [*begin, *end) of 0..count that chunk i of n owns, cut at multiples of grain. */
 static inline void cr__part(int64_t count, int64_t grain, int64_t i, int64_t n,

@@ -8,7 +8,7 @@
 #define LEAVES (CR__STORED | CR__DRAWN)
 
 /* Nanoseconds an element takes besides its maps, and for a reduction; roughly. */
-#define LEAST_COST  0.05
+#define LEAST_COST  0.2
 #define REDUCE_COST 0.1
 #define MADE_COST   0.1
 

@@ -447,11 +447,42 @@ static char *block_of(const row_job *job, const cr__row_reduction *r, int64_t bl
     return r->blocks + block * CR__LANES * job->p->row * r->kernel.part_size;
 }
 
-static void begin_columns(const row_job *job, const cr__row_reduction *r,
-                          const cr__reduce_kernel *k)
+/* What is done with each block's lanes: they begin, or are folded. */
+typedef struct lanes_job {
+    const row_job *rows;
+    const cr__row_reduction *r;
+    const cr__reduce_kernel *k;
+    int64_t chunks;
+    bool begins;
+} lanes_job;
+
+static void lanes_chunk(void *arg, int64_t chunk, int worker)
 {
-    for (int64_t b = 0; b < cr__row_blocks(job->p->rows); b++)
-        cr__reduce_begin(k, block_of(job, r, b), block_lanes(job, b) * job->p->row);
+    const lanes_job *j = arg;
+    const int64_t n = j->rows->p->row;
+    int64_t from, to;
+    (void)worker;
+    cr__part(cr__row_blocks(j->rows->p->rows), 1, chunk, j->chunks, &from, &to);
+    for (; from < to; from++) {
+        const int64_t lanes = block_lanes(j->rows, from);
+        if (j->begins)
+            cr__reduce_begin(j->k, block_of(j->rows, j->r, from), lanes * n);
+        else
+            cr__reduce_fold_columns(j->k, block_of(j->rows, j->r, from), n, lanes);
+    }
+}
+
+/* In nanoseconds, of an element in a lane. */
+#define LANE_COST 0.1
+
+static void for_lanes(const row_job *job, const cr__row_reduction *r,
+                      const cr__reduce_kernel *k, bool begins)
+{
+    const int64_t blocks = cr__row_blocks(job->p->rows);
+    lanes_job j = { job, r, k, 1, begins };
+    j.chunks = cr__chunks(LANE_COST * (double)(blocks * CR__LANES * job->p->row), blocks,
+                          job->team);
+    cr__parallel(job->team, j.chunks, lanes_chunk, &j);
 }
 
 /* What the columns come to, at r->blocks: lanes are folded, then blocks are joined by the tree
@@ -460,8 +491,7 @@ static void join_columns(const row_job *job, const cr__row_reduction *r,
                          const cr__reduce_kernel *k)
 {
     const int64_t blocks = cr__row_blocks(job->p->rows), n = job->p->row;
-    for (int64_t b = 0; b < blocks; b++)
-        cr__reduce_fold_columns(k, block_of(job, r, b), n, block_lanes(job, b));
+    for_lanes(job, r, k, false);
     for (int64_t step = 1; step < blocks; step *= 2)
         for (int64_t b = 0; b + step < blocks; b += 2 * step)
             k->join(k, block_of(job, r, b), block_of(job, r, b),
@@ -496,7 +526,7 @@ static void run_again(row_job *job, const cr__row_reduction *r, cr__reduce_code 
     job->again = r;
     cr__reduce_find(code, r->ending.dtype, &job->kernel);
     if (r->role == CR__COLUMN)
-        begin_columns(job, r, &job->kernel);
+        for_lanes(job, r, &job->kernel, true);
     cr__parallel(job->team, job->chunks, row_chunk, job);
     job->again = NULL;
 }
@@ -558,7 +588,7 @@ void cr__run_rows(cr__plan *plan, const cr__group *group)
     cut_row_job(&job);
     for (int i = 0; i < p.n_reductions; i++)
         if (p.reductions[i].role == CR__COLUMN)
-            begin_columns(&job, &p.reductions[i], &p.reductions[i].kernel);
+            for_lanes(&job, &p.reductions[i], &p.reductions[i].kernel, true);
     cr__parallel(job.team, job.chunks, row_chunk, &job);
     for (int i = 0; i < p.n_reductions; i++)
         if (p.reductions[i].role == CR__ALL)

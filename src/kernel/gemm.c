@@ -228,11 +228,9 @@ static const gemm_kernel kernels[CR__ISAS][2] = { CR__EACH_SET(KERNELS) };
 
 /* ---- a job and its parts ---- */
 
-/* Work that a further thread must have, to pay for its being told; that on a vector waits
- * for memory. */
-#define FLOPS_PER_PART        150e3
-#define VECTOR_FLOPS_PER_PART 75e3
-#define FLOPS_PER_NS          100
+/* That on a vector waits for memory. */
+#define FLOPS_PER_NS        100
+#define VECTOR_FLOPS_PER_NS 50
 
 typedef struct plan {
     const gemm_kernel *kernel;
@@ -376,13 +374,9 @@ static void plan_parts(plan *p)
     const double outputs = (double)p->batches * (double)w->m * (double)w->n;
     const double flops =
         outputs * (2 * (double)w->k + (w->then ? w->then->cost * FLOPS_PER_NS : 0));
-    const double least_flops = w->vector ? VECTOR_FLOPS_PER_PART : FLOPS_PER_PART;
-    p->parts = 1, p->down = 0, p->across = 0;
-    if (flops < 2 * least_flops)
-        return;
-    p->parts = cr__team_size(p->team);
-    if (flops < p->parts * least_flops)
-        p->parts = (int)(flops / least_flops);
+    p->down = 0, p->across = 0;
+    p->parts = cr__threads_for(flops / (w->vector ? VECTOR_FLOPS_PER_NS : FLOPS_PER_NS),
+                               p->team);
     double least = (double)((p->batches + p->parts - 1) / p->parts) * cost(p, 1, 1);
     for (int down = 1; p->parts > 1 && down <= p->parts; down++) {
         double all = (double)p->batches * cost(p, down, p->parts / down);

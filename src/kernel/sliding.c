@@ -590,7 +590,7 @@ static void sliding_part(void *arg, int64_t i, int worker)
 
 /* ---- a convolution ---- */
 
-#define FLOPS_PER_PART 150e3
+#define FLOPS_PER_NS 80
 size_t cr__sliding_bytes(const cr__sliding *d)
 {
     int64_t k = d->channels, positions = d->images, bytes;
@@ -696,8 +696,7 @@ CR__COLD bool cr__sliding_for(cr__isa isa, const cr__sliding *d, int n, cr__team
     p.vectors = d->rows <= FEW_TILED && p.kernel->few ? CR__SLIDING_VECTORS : 2;
     const double flops = plan_phases(&p, d);
     const int64_t units = d->groups * d->images * p.units;
-    p.parts = cr__team_size(team);
-    p.parts = flops < FLOPS_PER_PART * (double)p.parts ? 1 : p.parts;
+    p.parts = cr__threads_for(flops / FLOPS_PER_NS, team);
     p.parts = p.parts < units ? p.parts : units;
     cr__parallel(team, p.parts, pack_part, &p);
     cr__parallel(team, p.parts, sliding_part, &p);

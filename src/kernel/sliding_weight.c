@@ -353,7 +353,7 @@ static void weight_body(void *arg, int64_t i, int worker)
 
 /* ---- the whole ---- */
 
-#define FLOPS_PER_PART 150e3
+#define FLOPS_PER_NS 80
 
 CR__COLD size_t cr__sliding_weight_bytes(const cr__sliding *d)
 {
@@ -408,10 +408,10 @@ CR__COLD static void plan_weight_parts(weight_plan *p)
                          (double)(p->d->groups * p->d->rows * p->d->channels * p->taps) *
                          (double)(p->d->images * p->positions);
     const int team = cr__team_size(p->team);
+    p->parts = cr__threads_for(flops / FLOPS_PER_NS, p->team);
     p->cut = p->d->groups >= team                                        ? 0
              : p->slivers % team == 0 || p->slivers >= 4 * (int64_t)team ? 1
                                                                          : 2;
-    p->parts = flops < FLOPS_PER_PART * team ? 1 : team;
     if (p->parts > all[p->cut])
         p->parts = (int)all[p->cut];
 }

@@ -1,12 +1,10 @@
 /* gemm [--threads N] [--f64] [NAME]: matrix products through the public interface, recording and
- * scheduling included, as a share of what this core's multiply-add units can do. The peak
- * is measured by the same program before and after every sample, because clocks change;
- * the share is the median of the paired ratios. With N threads it is the share of N such
- * cores. */
+ * scheduling included, as a share of what this core's multiply-add units can do, which is
+ * measured before and after every shape, because clocks change. With N threads it is the
+ * share of N such cores. */
 #include "protocol.h" /* first: it asks for POSIX clocks */
 
-#include "peak.h"
-#include <chainrule.h>
+#include "limits.h"
 
 typedef struct shape {
     const char *name;
@@ -43,15 +41,6 @@ static const shape shapes[] = {
 };
 
 enum { SAMPLES = 21 };
-
-/* ---- the peak ---- */
-
-/* Operations per second, over about 100 us. */
-static double peak(void)
-{
-    double start = bench_seconds(), operations = peak_steps(20000);
-    return operations / (bench_seconds() - start);
-}
 
 /* ---- a product ---- */
 
@@ -94,21 +83,20 @@ static void measure(const shape *s, const problem *p, int threads)
 {
     const double operations = 2.0 * s->batch * s->m * s->n * s->k;
     const long times = 1 + (long)(2e-3 / (operations / 2e11 + 5e-7));
-    double seconds[SAMPLES], shares[SAMPLES];
+    double seconds[SAMPLES], peak = measure_limits(1).flops;
     run(p, 2);
     for (int i = 0; i < SAMPLES; i++) {
-        double before = peak(), start = bench_seconds();
+        double start = bench_seconds();
         run(p, times);
         seconds[i] = (bench_seconds() - start) / (double)times;
-        shares[i] = operations / seconds[i] / ((before + peak()) / 2 * threads);
     }
     qsort(seconds, SAMPLES, sizeof *seconds, ascending);
-    qsort(shares, SAMPLES, sizeof *shares, ascending);
+    peak = (peak + measure_limits(1).flops) / 2;
     double time = seconds[SAMPLES / 2];
     printf("%-20s %5d %5d %5d %12.2f us %8.1f GFLOP/s", s->name, s->m, s->n, s->k,
            time * 1e6, operations / time * 1e-9);
-    if (peak_steps(1) > 0)
-        printf(" %6.1f%%", 100 * shares[SAMPLES / 2]);
+    if (peak > 0)
+        printf(" %6.1f%%", 100e-9 * operations / time / (peak * threads));
     printf("\n");
     fflush(stdout);
 }
@@ -118,7 +106,7 @@ int main(int argc, char **argv)
     int threads = bench_threads(argc, argv);
     const char *only = argc % 2 == 0 ? argv[argc - 1] : NULL;
     printf("# %s, %d threads; a core's peak is %.0f GFLOP/s\n", cr_isa(), threads,
-           peak() * 1e-9);
+           measure_limits(1).flops);
     printf("# %-18s %5s %5s %5s\n", "", "m", "n", "k");
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const shape *s = &shapes[i];

@@ -1,6 +1,6 @@
 /* Profiles: what they count is what was computed, their times add up, nothing else changes; the
  * trace is JSON. */
-#define _POSIX_C_SOURCE 200809L /* setenv */
+#define _XOPEN_SOURCE 700 /* setenv, putenv */
 #include "tap.h"
 #include <chainrule.h>
 
@@ -340,6 +340,79 @@ static void test_failing_runs(void)
     cr_close(k.ctx);
 }
 
+/* The allocation that is refused, counted down. */
+static void *give_once_not(void *user, size_t bytes)
+{
+    return (*(int *)user)-- ? malloc(bytes) : NULL;
+}
+
+static void take_back(void *user, void *memory, size_t bytes)
+{
+    (void)user, (void)bytes;
+    free(memory);
+}
+
+static void count_lines(void *user, const char *line)
+{
+    *(int *)user += strstr(line, "CHAINRULE_PROFILE") != NULL;
+}
+
+/* A profile that the environment wants and cannot have is not the program's error. */
+static void test_no_room(void)
+{
+    int lines = 0;
+    bool clean = true;
+    for (int n = 0; n < 40; n++) {
+        int left = n;
+        setenv("CHAINRULE_PROFILE", "no/such/folder/file", 1);
+        cr_ctx *ctx = cr_open(&(cr_options){ .threads = 1,
+                                             .alloc = give_once_not,
+                                             .free = take_back,
+                                             .memory_user = &left,
+                                             .log = count_lines,
+                                             .log_user = &lines });
+        clean &= !ctx || cr_error(ctx) == CR_OK;
+        setenv("CHAINRULE_PROFILE", "0", 1);
+        cr_close(ctx);
+    }
+    unsetenv("CHAINRULE_PROFILE");
+    ok(clean && lines >= 40 - 5, "no room for the environment's profile: %d lines",
+       lines);
+}
+
+/* Contexts that share threads, each with a profile of its own, one begun while the other's is
+ * taken. */
+static void test_two_contexts(void)
+{
+    cr_pool *pool = cr_pool_open(3);
+    work k[2];
+    for (int i = 0; i < 2; i++) {
+        open_work(&k[i], 1);
+        cr_close(k[i].ctx);
+        k[i].ctx = cr_open(&(cr_options){ .pool = pool });
+        k[i].x = cr_rand(k[i].ctx, CR_DIMS(M, K));
+        k[i].w = cr_requires_grad(cr_rand(k[i].ctx, CR_DIMS(K, N)));
+        cr_eval(k[i].x, k[i].w);
+        cr_profile_start(k[i].ctx, .trace = true);
+        for (int s = 0; s < STEPS; s++)
+            step(&k[s % (i + 1)]);
+    }
+    for (int i = 0; i < 2; i++) {
+        FILE *file = tmpfile();
+        cr_profile_stop(k[1 - i].ctx);
+        if (!file || cr_profile_trace(k[i].ctx, file) != CR_OK)
+            continue;
+        char *text = read_all(file);
+        const int want = i ? STEPS / 2 : STEPS + STEPS - STEPS / 2;
+        ok(is_json(text), "a trace of each context is JSON");
+        is_int(count(text, "\"name\":\"run\""), want, "and of its runs alone");
+        free(text);
+    }
+    for (int i = 0; i < 2; i++)
+        cr_close(k[i].ctx);
+    cr_pool_close(pool);
+}
+
 static void test_environment(void)
 {
     static const char *const name = "build/profile_test.json";
@@ -355,6 +428,15 @@ static void test_environment(void)
     ok(!text || count(text, "run") > 0, "with runs");
     remove(name);
     free(text);
+    /* the environment's memory is the program's, which uses it for something else */
+    static char wish[] = "CHAINRULE_PROFILE=build/profile_test.json";
+    putenv(wish);
+    open_work(&k, 1);
+    memcpy(strchr(wish, '=') + 1, "build/profile_no", 16);
+    cr_close(k.ctx);
+    ok(remove(name) == 0 || !file, "the name is the one of when the context was opened");
+    unsetenv("CHAINRULE_PROFILE");
+    test_no_room();
     setenv("CHAINRULE_PROFILE", "no/such/folder/file", 1);
     open_work(&k, 1);
     step(&k);
@@ -370,6 +452,7 @@ int main(void)
     test_trace();
     test_calls();
     test_failing_runs();
+    test_two_contexts();
     test_environment();
     return done_testing();
 }

@@ -348,8 +348,14 @@ CR__COLD void cr__profile_open(cr_ctx *ctx)
     if (!wish || !*wish || strcmp(wish, "0") == 0)
         return;
     const bool table = strcmp(wish, "1") == 0;
-    if (cr_profile_start(ctx, .trace = !table) == CR_OK)
-        ctx->profile->file = table ? "" : wish;
+    const size_t bytes = table ? 1 : strlen(wish) + 1;
+    if (cr_profile_start(ctx, .trace = !table) == CR_OK &&
+        cr__list_reserve(ctx, &ctx->profile->file, bytes)) {
+        memcpy(ctx->profile->file.at, table ? "" : wish, bytes);
+        return;
+    }
+    cr__log(ctx, "CHAINRULE_PROFILE: %s", ctx->message);
+    cr_clear(ctx); /* who has opened the context has not asked for it */
 }
 
 CR__COLD void cr__profile_close(cr_ctx *ctx)
@@ -358,10 +364,11 @@ CR__COLD void cr__profile_close(cr_ctx *ctx)
     if (!p)
         return;
     (void)cr_profile_stop(ctx);
-    if (p->file && ctx->pid == cr__process_id() && !cr__write_profile(ctx, p->file))
-        cr__log(ctx, "CHAINRULE_PROFILE: %.200s cannot be written", p->file);
-    cr__list *lists[] = { &p->rows,   &p->index,   &p->places, &p->costs,
-                          &p->slices, &p->members, &p->sums,   &p->lanes };
+    const char *file = p->file.at;
+    if (file && ctx->pid == cr__process_id() && !cr__write_profile(ctx, file))
+        cr__log(ctx, "CHAINRULE_PROFILE: %.200s cannot be written", file);
+    cr__list *lists[] = { &p->rows,    &p->index, &p->places, &p->costs, &p->slices,
+                          &p->members, &p->sums,  &p->lanes,  &p->file };
     for (int i = 0; i < CR__COUNT(lists); i++)
         cr__list_free(ctx, lists[i]);
     cr__free(ctx, p);

@@ -60,7 +60,7 @@ typedef struct cr__profile {
     cr__list places, costs; /* of each unit of the run: its row, cr__member_cost */
     cr__list slices, members, sums; /* sums: profile_text.c */
     cr__list lanes;                 /* cr__lane of each worker */
-    const char *file;               /* of CHAINRULE_PROFILE; "": the table is wanted */
+    cr__list file; /* of CHAINRULE_PROFILE, a copy: its name; "": the table is wanted */
 } cr__profile;
 
 /* ---- where a run tells what it does ---- */

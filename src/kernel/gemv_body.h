@@ -121,7 +121,8 @@ CR__T static void G(group_block)(const gemv *g, const G_T *x, int64_t o, int64_t
         row = room, step = CR__BLOCK * G_SIZE, in_order = true;
     }
 #if CR__HAS_FMA
-    for (; in_order && r + 4 <= count; r += 4, row += 4 * step)
+    const bool several = in_order && (!g->is_far || g->matrix_read);
+    for (; several && r + 4 <= count; r += 4, row += 4 * step)
         G(dot_4)(x, row, step, n, out + r);
 #endif
     for (; r < count; r++, row += step)

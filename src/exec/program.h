@@ -122,13 +122,13 @@ typedef struct cr__program {
     uint8_t *read_as;     /* a member's value, by maps of the shape: READ_LATER, .. */
     uint16_t *temps;      /* free numbers */
     int n_code, n_regs, n_outer, n_numbers, n_temps, n_free, n_blocks;
-    int temp_size;   /* bytes of the largest element; */
-    int buffer_size; /* and in row buffers */
-    double cost;     /* nanoseconds an element takes; roughly */
-    uint16_t result; /* of the reduction's operand */
+    int temp_size;      /* bytes of the largest element; */
+    int buffer_size;    /* and in row buffers */
+    double cost;        /* nanoseconds an element takes; roughly */
+    uint16_t result;    /* of the reduction's operand */
     int64_t drawn_size; /* of an element that a kernel of its own fetches */
-    int n_looked;    /* registers of what is to be finite; */
-    bool *nonfinite; /* where it is noted that something is not */
+    int n_looked;       /* registers of what is to be finite; */
+    bool *nonfinite;    /* where it is noted that something is not */
 
     /* Of row programs: */
     int64_t row, rows; /* the length of rows, the last one's may be less; how many; */

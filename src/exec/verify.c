@@ -85,8 +85,8 @@ static void verify_inside(const cr__plan *plan, const cr__group *group,
     if (made->role == CR__EACH) {
         CR__ASSERT(cr__uses_each(plan, use) ||
                    (unit->kind == CR__UNIT_OPAQUE && look->whole));
-        CR__ASSERT(!is_row_map && (unit->kind == CR__UNIT_OPAQUE) ==
-                                      !!(made->flags & CR__DRAWN));
+        CR__ASSERT(!is_row_map &&
+                   (unit->kind == CR__UNIT_OPAQUE) == !!(made->flags & CR__DRAWN));
     } else if (is_row_map) {
         CR__ASSERT(!look || look->whole);
     } else {

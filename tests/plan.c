@@ -110,6 +110,22 @@ static cr_tensor *fetched(stage *s)
     return cr_sum(cr_square(cr_slice_scatter(both, cr_add(part, sums), 1, 0, 40)));
 }
 
+/* A norm that is recorded together with what keeps its statistics. */
+static void open_statistics(stage *s)
+{
+    s->x = stage_data(s, CR_DIMS(8, 6, 12, 12), "data");
+    stage_leaf(s, CR_DIMS(6), "weight");
+    s->c = stage_data(s, CR_DIMS(6), "mean");
+    s->y = stage_data(s, CR_DIMS(6), "variance");
+}
+
+static cr_tensor *statistics(stage *s)
+{
+    cr_tensor *y =
+        cr_batch_norm(cr_tanh(s->x), s->c, s->y, s->leaves[0].tensor, NULL, true, 0.1);
+    return cr_sum(cr_square(cr_relu(y)));
+}
+
 static const workload others[] = {
     { "views", "views that are read through, copied and kept", open_views, views,
       NO_OPTIM, 0 },
@@ -118,6 +134,7 @@ static const workload others[] = {
     { "convolutions", "convolutions and what reads them", open_convolutions, convolutions,
       SGD, 0 },
     { "fetched", "maps that kernels fetch", open_fetched, fetched, SGD, 0 },
+    { "statistics", "a norm that keeps statistics", open_statistics, statistics, SGD, 0 },
     { NULL, NULL, NULL, NULL, NO_OPTIM, 0 }
 };
 

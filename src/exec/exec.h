@@ -47,9 +47,11 @@ enum {
     CR__ACROSS = 512, /* a reduction over the outer dims: of columns */
     CR__DRAWN =
         1024, /* an opaque kernel that may have it made as it fetches it reads it */
-    CR__AWAITED = 2048,  /* by what is no afterthought: fuse.c */
-    CR__AFTER = 4096,    /* it is one */
-    CR__FOR_AFTER = 8192 /* one reads it */
+    CR__AWAITED = 2048,   /* by what is no afterthought: fuse.c */
+    CR__AFTER = 4096,     /* it is one */
+    CR__FOR_AFTER = 8192, /* one reads it */
+    CR__UPDATES =
+        16384 /* a leaf's next value, or a map of which only such a one is made */
 };
 
 /* What a unit has of the domain of its group, whose elements are rows of the group's length. */

@@ -5,6 +5,7 @@
 #include "tap.h"
 #include <chainrule.h>
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -596,6 +597,57 @@ static void test_replaced_part(void)
     cr_close(ctx);
 }
 
+/* ---- sums of what points to one place ---- */
+
+/* Some of the values are unusual ones. */
+static cr_tensor *unusual(cr_ctx *ctx, cr_dtype dtype, int64_t n, int64_t columns)
+{
+    static const double values[] = { -0.0, 0, 1e-310, -1e-40, 1e30, -1e30, 3, INFINITY };
+    cr_tensor *which = cr_randint(ctx, 0, 400, CR_DIMS(n, columns));
+    cr_tensor *x = cr_randn(ctx, CR_DIMS(n, columns), .dtype = CR_F64);
+    for (int i = 0; i < CR__COUNT(values); i++)
+        x = cr_where(cr_eq(which, 10 * i), values[i], x);
+    return cr_cast(x, dtype);
+}
+
+/* Lines, lines of few rows, rows one by one and rows of three columns are summed in ways of their
+ * own, to the same bits. */
+static void test_sums_of_places(cr_dtype dtype)
+{
+    static const int64_t sizes[][2] = { { 1, 1 },       { 2, 5 },       { 3, 2 },
+                                        { 31, 31 },     { 33, 140 },    { 100, 7 },
+                                        { 257, 90 },    { 1000, 1000 }, { 1000, 300 },
+                                        { 1000, 4000 }, { 4095, 1500 }, { 4096, 5000 },
+                                        { 4097, 1500 }, { 9000, 900 } };
+    cr_ctx *ctx = cr_open(NULL);
+    bool same = true;
+    for (int i = 0; i < CR__COUNT(sizes); i++) {
+        CR_SCOPE(ctx);
+        const int64_t n = sizes[i][0], rows = sizes[i][1], columns = 3;
+        cr_tensor *index = cr_randint(ctx, 0, rows, CR_DIMS(n));
+        cr_tensor *x = unusual(ctx, dtype, rows, columns);
+        cr_tensor *src = unusual(ctx, dtype, n, columns);
+        cr_tensor *all = cr_t(cr_index_add(x, 0, index, src));
+        cr_tensor *turned = cr_index_add(cr_t(x), 1, index, cr_t(src));
+        cr_tensor *each = cr_scatter_add(
+            cr_t(x), 1, cr_expand(cr_reshape(index, CR_DIMS(1, n)), CR_DIMS(columns, n)),
+            cr_t(src));
+        cr_tensor *down = cr_t(cr_scatter_add(
+            x, 0, cr_expand(cr_reshape(index, CR_DIMS(n, 1)), CR_DIMS(n, columns)), src));
+        cr_tensor *ways[] = { all, turned, each, down };
+        const size_t bytes = (size_t)(rows * columns) * cr_dtype_size(dtype);
+        for (int way = 1; way < CR__COUNT(ways); way++)
+            if (!cr_data(ways[way]) ||
+                memcmp(cr_data(ways[0]), cr_data(ways[way]), bytes) != 0) {
+                diag("  %lld to %lld rows, way %d: %s", (long long)n, (long long)rows,
+                     way, cr_message(ctx));
+                same = false;
+            }
+    }
+    ok(same, "%s: scattered sums have one order", cr_dtype_name(dtype));
+    cr_close(ctx);
+}
+
 /* ---- fetching on threads ---- */
 
 typedef struct threaded {
@@ -746,6 +798,8 @@ int main(void)
     for (int i = 0; dtypes[i] != CR_BOOL; i++)
         test_drawn(dtypes[i], 1 + i % 3);
     test_replaced_part();
+    test_sums_of_places(CR_F32);
+    test_sums_of_places(CR_F64);
     test_threads(1);
     test_threads(4);
     test_kernels();

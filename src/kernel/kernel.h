@@ -371,6 +371,9 @@ typedef struct cr__scatter_few {
 bool cr__scatter_is_few(cr_dtype dtype, int64_t rows, int64_t n, int64_t width);
 void cr__scatter_into_few(const cr__scatter_few *few, void *scratch);
 
+/* The same of one column, where rows are many and positions in one block; false: it is not so. */
+bool cr__scatter_line(const cr__scatter_few *line, void *scratch);
+
 /* ---- windows ---- */
 
 /* n windows of f32 in a row, as many elements or twice as many apart as they are numbered:

@@ -31,7 +31,7 @@ cr__groups cr__groups_in(void *memory, int64_t rows, int64_t n)
     return g;
 }
 
-static int64_t index_at(const void *index, cr_dtype dtype, int64_t i)
+CR__INLINE int64_t index_at(const void *index, cr_dtype dtype, int64_t i)
 {
     return dtype == CR_I64   ? ((const int64_t *)index)[i]
            : dtype == CR_I32 ? ((const int32_t *)index)[i]
@@ -295,8 +295,8 @@ static int64_t blocks_in(int64_t n)
     return (n + CR__BLOCK - 1) / CR__BLOCK;
 }
 
-/* All rows' lanes are cleared and folded for each block, eight at a time: that must cost
- * no more than adding the positions. */
+/* All rows' lanes are cleared and folded for each block: that must cost no more than adding the
+ * positions. */
 bool cr__scatter_is_few(cr_dtype dtype, int64_t rows, int64_t n, int64_t width)
 {
     int64_t size = dtype == CR_F64 ? 8 : 4, levels = meets_at(blocks_in(n), 0) + 1;
@@ -304,59 +304,98 @@ bool cr__scatter_is_few(cr_dtype dtype, int64_t rows, int64_t n, int64_t width)
            rows * width * size * (CR__LANES + levels) <= (int64_t)CR__SCRATCH_BYTES;
 }
 
-/* Lanes are [row][lane][column], results of blocks [row][column]. */
-#define FEW_ROWS(P, T)                                                                \
-    static void P##_few_block(const cr__scatter_few *f, int64_t begin, int64_t end,   \
-                              T *lanes)                                               \
-    {                                                                                 \
-        int64_t width = f->job.width;                                                 \
-        for (int64_t j = begin; j < end; j++) {                                       \
-            const T *from = (const T *)f->job.from + j * f->job.from_stride;          \
-            T *lane = lanes + j % CR__LANES * width;                                  \
-            int64_t at = j * f->index_stride;                                         \
-            for (int64_t c = 0; c < width; c++) {                                     \
-                int64_t row = index_at(f->index, f->index_dtype, at + c);             \
-                lane[row * CR__LANES * width + c] += (T)f->job.alpha * from[c];       \
-            }                                                                         \
-        }                                                                             \
-    }                                                                                 \
-    static void P##_add_to(T *CR__RESTRICT to, const T *CR__RESTRICT from, int64_t n) \
-    {                                                                                 \
-        for (int64_t i = 0; i < n; i++)                                               \
-            to[i] += from[i];                                                         \
-    }                                                                                 \
-    static void P##_few(const cr__scatter_few *f, T *lanes)                           \
-    {                                                                                 \
-        int64_t rows = f->rows, width = f->job.width, all = rows * width;             \
-        int64_t blocks = blocks_in(f->n);                                             \
-        T *top = lanes + CR__LANES * all;                                             \
-        for (int64_t b = 0; b < blocks; b++, top += all) {                            \
-            int64_t end = b + 1 < blocks ? (b + 1) * CR__BLOCK : f->n;                \
-            memset(lanes, 0, (size_t)(CR__LANES * all) * sizeof(T));                  \
-            P##_few_block(f, b *CR__BLOCK, end, lanes);                               \
-            for (int64_t r = 0; r < rows; r++) {                                      \
-                T *of = lanes + r * CR__LANES * width;                                \
-                for (int half = CR__LANES / 2; half >= 1; half /= 2)                  \
-                    P##_add_to(of, of + half * width, half * width);                  \
-                memcpy(top + r * width, of, (size_t)width * sizeof(T));               \
-            }                                                                         \
-            for (int64_t done = b + 1; (done & 1) == 0; done >>= 1, top -= all)       \
-                P##_add_to(top - all, top, all);                                      \
-        }                                                                             \
-        for (top -= all; top > lanes + CR__LANES * all; top -= all)                   \
-            P##_add_to(top - all, top, all);                                          \
-        for (int64_t i = 0; i < all; i++) {                                           \
-            T *to = (T *)f->job.to + i / width * f->job.to_stride + i % width;        \
-            *to = top[i] == 0 ? *to : *to + top[i];                                   \
-        }                                                                             \
+/* Lanes are [lane][row][column], sums [row][column]. */
+#define FEW_ROWS(P, T)                                                              \
+    static void P##_few_block(const cr__scatter_few *f, int64_t begin, int64_t end, \
+                              void *lanes)                                          \
+    {                                                                               \
+        const int64_t width = f->job.width;                                         \
+        for (int64_t j = begin; j < end; j++) {                                     \
+            const T *from = (const T *)f->job.from + j * f->job.from_stride;        \
+            T *lane = (T *)lanes + j % CR__LANES * f->rows * width;                 \
+            const int64_t at = j * f->index_stride;                                 \
+            for (int64_t c = 0; c < width; c++)                                     \
+                lane[index_at(f->index, f->index_dtype, at + c) * width + c] +=     \
+                    (T)f->job.alpha * from[c];                                      \
+        }                                                                           \
+    }                                                                               \
+    static void P##_few_end(const cr__scatter_few *f, const void *of)               \
+    {                                                                               \
+        const T *sums = of;                                                         \
+        for (int64_t row = 0; row < f->rows; row++)                                 \
+            for (int64_t c = 0; c < f->job.width; c++, sums++) {                    \
+                T *to = (T *)f->job.to + row * f->job.to_stride + c;                \
+                *to = *sums == 0 ? *to : *to + *sums;                               \
+            }                                                                       \
     }
 FEW_ROWS(f32, float)
 FEW_ROWS(f64, double)
 
-void cr__scatter_into_few(const cr__scatter_few *few, void *scratch)
+void cr__scatter_into_few(const cr__scatter_few *f, void *scratch)
 {
-    if (few->job.dtype == CR_F32)
-        f32_few(few, scratch);
-    else
-        f64_few(few, scratch);
+    const bool narrow = f->job.dtype == CR_F32;
+    const int64_t all = f->rows * f->job.width, bytes = all * (narrow ? 4 : 8);
+    const int64_t blocks = blocks_in(f->n);
+    char *lanes = scratch, *top = lanes + CR__LANES * bytes;
+    cr__reduce_kernel sum;
+    cr__reduce_find(CR__REDUCE_sum, f->job.dtype, &sum);
+    for (int64_t b = 0; b < blocks; b++, top += bytes) {
+        const int64_t end = b + 1 < blocks ? (b + 1) * CR__BLOCK : f->n;
+        memset(lanes, 0, (size_t)(CR__LANES * bytes));
+        (narrow ? f32_few_block : f64_few_block)(f, b * CR__BLOCK, end, lanes);
+        for (int half = CR__LANES / 2; half > 1; half /= 2)
+            sum.join(&sum, lanes, lanes, lanes + half * bytes, half * all, 0);
+        sum.join(&sum, top, lanes, lanes + bytes, all, 0);
+        for (int64_t done = b + 1; (done & 1) == 0; done >>= 1, top -= bytes)
+            sum.join(&sum, top - bytes, top - bytes, top, all, 0);
+    }
+    for (top -= bytes; top > lanes + CR__LANES * bytes; top -= bytes)
+        sum.join(&sum, top - bytes, top - bytes, top, all, 0);
+    (narrow ? f32_few_end : f64_few_end)(f, top);
 }
+
+/* ---- sums of one line ---- */
+
+/* Lists of each row's positions, which end with n. Most rows have at most two, whose sum has one
+ * order: nobody could foresee how many, so the others are -0, which changes nothing. */
+#define SHORT_LINE(P, T)                                                                \
+    static void P##_line(const cr__scatter_few *f, void *scratch)                       \
+    {                                                                                   \
+        const int32_t n = (int32_t)f->n;                                                \
+        int64_t *list = scratch;                                                        \
+        T *terms = (T *)(void *)(list + n);                                             \
+        int32_t *next = (int32_t *)(void *)(terms + n + 1), *head = next + n + 1;       \
+        for (int64_t row = 0; row < f->rows; row++)                                     \
+            head[row] = n;                                                              \
+        terms[n] = -(T)0;                                                               \
+        next[n] = n;                                                                    \
+        for (int32_t j = n; j-- > 0;) {                                                 \
+            int64_t row = index_at(f->index, f->index_dtype, j * f->index_stride);      \
+            terms[j] =                                                                  \
+                0 + (T)f->job.alpha * ((const T *)f->job.from)[j * f->job.from_stride]; \
+            next[j] = head[row];                                                        \
+            head[row] = j;                                                              \
+        }                                                                               \
+        for (int64_t row = 0; row < f->rows; row++) {                                   \
+            const int32_t first = head[row], second = next[first];                      \
+            T sum = terms[first] + terms[second];                                       \
+            if (CR__UNLIKELY(next[second] != n)) {                                      \
+                int64_t m = 0;                                                          \
+                for (int32_t j = first; j != n; j = next[j])                            \
+                    list[m++] = j;                                                      \
+                sum = P##_block_of_one(&f->job, list, m);                               \
+            }                                                                           \
+            ((T *)f->job.to)[row * f->job.to_stride] += sum;                            \
+        }                                                                               \
+    }
+SHORT_LINE(f32, float)
+SHORT_LINE(f64, double)
+
+bool cr__scatter_line(const cr__scatter_few *f, void *scratch)
+{
+    if (f->job.width != 1 || f->n > CR__BLOCK || f->rows > 4 * f->n)
+        return false;
+    (f->job.dtype == CR_F32 ? f32_line : f64_line)(f, scratch);
+    return true;
+}
+_Static_assert(CR__BLOCK *(8 + 8 + 4 + 4 * 4) + 16 <= CR__SCRATCH_BYTES, "a line");

@@ -148,6 +148,8 @@ static void scatter_lines(const scatter_walk *s, int worker, cr__pick_place p,
         cr__scatter_into_few(&few, scratch);
         return;
     }
+    if (cr__scatter_line(&few, scratch))
+        return;
     cr__groups *groups = groups_of(w, worker);
     cr__groups_sort(groups, few.index, index, few.index_stride, few.n);
     cr__scatter(&few.job, groups, 0, groups->count, scratch);

@@ -235,11 +235,11 @@ static void add_some(void *arg, int64_t chunk, int worker)
             .alpha = s->alpha,
         };
         void *scratch = cr__team_scratch(s->kernel->workers, worker);
+        const cr__scatter_few few = { job, s->index->data, s->index->dtype,
+                                      1,   s->n,           s->size };
         if (s->few)
-            cr__scatter_into_few(&(cr__scatter_few){ job, s->index->data, s->index->dtype,
-                                                     1, s->n, s->size },
-                                 scratch);
-        else
+            cr__scatter_into_few(&few, scratch);
+        else if (!s->by_outer || !cr__scatter_line(&few, scratch))
             cr__scatter(&job, &s->groups, first, last, scratch);
     }
 }

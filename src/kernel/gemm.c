@@ -195,8 +195,8 @@ typedef struct gemv {
 /* Memory gives one stream a third more than four: so the rows of a matrix of so many bytes are read
  * one by one, if they have so many elements or up to twice as many. The vector stays in the first
  * level cache then. */
-#define FAR_BYTES (8 << 20)
-#define FAR_ROW   1024
+#define FAR_MATRIX (8 << 20)
+#define FAR_ROW    1024
 
 /* Lists of tiles: X(rows, V). */
 #define ROWS_2_4(X, V)  X(2, V) X(4, V)
@@ -428,7 +428,7 @@ static void multiply(const plan *p, const product *part)
                    .k_step = part->b_row,
                    .scratch = part->scratch,
                    .is_far = w->k / FAR_ROW == 1 &&
-                             w->m * w->n > FAR_BYTES / p->kernel->size / w->k };
+                             w->m * w->n > FAR_MATRIX / p->kernel->size / w->k };
         if (w->n == 1) {
             g.x = part->b, g.matrix = part->a, g.outputs = part->m;
             g.x_read = part->b_read, g.matrix_read = part->a_read;

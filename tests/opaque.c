@@ -780,6 +780,49 @@ static void test_kernels(void)
     cr_close(ctx);
 }
 
+/* ---- cotangents of slices ---- */
+
+enum { SLICES = 3 };
+
+static cr_tensor *slice_of(cr_tensor *x, int dim, int i)
+{
+    const int64_t size = cr_size(x, dim), from = i == 1 ? size / 3 : 0;
+    return cr_slice(x, dim, from, i == 2 ? 1 : size - !i);
+}
+
+/* The gradient of what reads overlapping slices has the bits of what adds to one after the other,
+ * beginning with the last. */
+static void test_slice_sums(cr_dtype dtype, int dim)
+{
+    cr_ctx *ctx = cr_open(NULL);
+    const cr_dims dims = CR_DIMS(3, 5, 2311);
+    cr_tensor *x = cr_requires_grad(cr_randn(ctx, dims, .dtype = dtype));
+    cr_tensor *loss = NULL, *want = cr_zeros(ctx, dims, .dtype = dtype), *w[SLICES];
+    for (int i = 0; i < SLICES; i++) {
+        cr_tensor *slice = slice_of(x, dim, i);
+        w[i] = cr_randn(ctx, cr_shape(slice), .dtype = dtype);
+        w[i] = cr_where(cr_gt(w[i], 1), i ? (double)INFINITY : -0.0,
+                        cr_where(cr_lt(w[i], -1), i ? -(double)INFINITY : -0.0, w[i]));
+        cr_eval(w[i]);
+        cr_tensor *sum = cr_sum(cr_mul(slice, w[i]));
+        loss = loss ? cr_add(loss, sum) : sum;
+    }
+    for (int i = SLICES; i-- > 0;) {
+        const int64_t size = dims.v[dim], from = i == 1 ? size / 3 : 0;
+        const int64_t end = i == 2 ? 1 : size - !i;
+        cr_tensor *part =
+            i < SLICES - 1 ? cr_add(cr_slice(want, dim, from, end), w[i]) : w[i];
+        want = cr_slice_scatter(want, part, dim, from, end);
+    }
+    cr_backward(loss);
+    const void *got = cr_data(cr_grad(x)), *right = cr_data(want);
+    ok(got && right &&
+           memcmp(got, right, (size_t)cr_numel(x) * cr_dtype_size(dtype)) == 0,
+       "%s, dim %d: slices' cotangents, added in place, have the same bits: %s",
+       cr_dtype_name(dtype), dim, cr_message(ctx));
+    cr_close(ctx);
+}
+
 int main(void)
 {
     for (int i = 0; i < CR__COUNT(all_by_index); i++) {
@@ -803,5 +846,10 @@ int main(void)
     test_threads(1);
     test_threads(4);
     test_kernels();
+    for (int dim = 0; dim < 3; dim++) {
+        test_slice_sums(CR_F32, dim);
+        test_slice_sums(CR_F64, dim);
+        test_slice_sums(CR_BF16, dim);
+    }
     return done_testing();
 }

@@ -157,10 +157,15 @@ static void slice_scatter_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
  * adds to that slice alone. However many there are, they cost what they hold. */
 static cr_tensor *slice_scatter_add_to(cr_tensor *sum, cr_tensor *x)
 {
+    const slice_attrs *attrs = x->attrs;
     if (!cr__is_filled(cr__input(x, 0), 0))
         return NULL;
-    cr_tensor *part = cr__record_1(&cr__op_slice, sum, x->attrs, x->site);
-    return replaced(sum, cr_add(part, cr__input(x, 1)), x->attrs);
+    if (attrs->step == 1 && !cr__is_half((cr_dtype)x->dtype)) {
+        cr_tensor *inputs[] = { sum, cr__input(x, 1) };
+        return cr__record_n(NULL, &cr__op_slice_add, inputs, 2, attrs, x->site);
+    }
+    cr_tensor *part = cr__record_1(&cr__op_slice, sum, attrs, x->site);
+    return replaced(sum, cr_add(part, cr__input(x, 1)), attrs);
 }
 
 CR__OP(slice_scatter) = {
@@ -195,6 +200,95 @@ cr_tensor *cr_slice_scatter_at(cr_tensor *x, cr_tensor *src, int dim, int64_t st
     cr_tensor *inputs[] = { x, src };
     return cr__record_n(NULL, &cr__op_slice_scatter, inputs, 2, &attrs, opts.site);
 }
+
+/* ---- slice_add ---- */
+
+static cr_status slice_add_shape(cr_infer *infer)
+{
+    cr_status status = slice_scatter_shape(infer);
+    if (status == CR_OK && (((const slice_attrs *)infer->attrs)->step != 1 ||
+                            !cr__is_float(infer->in_dtype[0])))
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
+                           "takes floats, and a step of 1");
+    return status;
+}
+
+/* Rows of src, `columns` elements each, go to rows that are `pitch` apart. */
+typedef struct slice_sum {
+    const cr_kernel *kernel;
+    cr__map_fn *add;
+    char *to;
+    int64_t columns, pitch, chunks;
+} slice_sum;
+
+static void add_rows(void *arg, int64_t chunk, int worker)
+{
+    const slice_sum *s = arg;
+    const cr_array *src = &s->kernel->in[1];
+    const int64_t size = (int64_t)cr_dtype_size(src->dtype), one[] = { 1, 1 };
+    int64_t begin, end, n;
+    cr__part(src->numel, CR_MAX_FETCH, chunk, s->chunks, &begin, &end);
+    for (int64_t at = begin; at < end; at += n) {
+        const int64_t left = s->columns - at % s->columns;
+        n = end - at < CR_MAX_FETCH ? end - at : CR_MAX_FETCH;
+        n = n < left ? n : left;
+        char *to = s->to + (at / s->columns * s->pitch + at % s->columns) * size;
+        const void *terms[] = { to, cr_array_fetch(src, at, n, worker) };
+        s->add(to, terms, one, n);
+    }
+}
+
+static cr_status slice_add_kernel(const cr_kernel *kernel)
+{
+    const slice_attrs *attrs = kernel->attrs;
+    const cr_array *src = &kernel->in[1], *out = &kernel->out;
+    const cr__lines all = cr__lines_along(out->dims, attrs->dim);
+    slice_sum s = { .kernel = kernel,
+                    .add = cr__map_find(CR__MAP_add, out->dtype, out->dtype),
+                    .columns = src->dims.v[attrs->dim] * all.inner,
+                    .pitch = all.n * all.inner };
+    cr__copy_input(kernel, 0);
+    if (src->numel == 0)
+        return CR_OK;
+    s.to = (char *)out->data +
+           attrs->start.v * all.inner * (int64_t)cr_dtype_size(out->dtype);
+    s.chunks =
+        cr__kernel_chunks(kernel, src->numel / 2, (src->numel - 1) / CR_MAX_FETCH + 1);
+    cr_kernel_chunks(kernel, s.chunks, add_rows, &s);
+    return CR_OK;
+}
+
+static void slice_add_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
+{
+    down[0] = g;
+    if (cr_input_needs_grad(out, 1))
+        down[1] = cr__record_1(&cr__op_slice, g, cr_attrs(out), CR_HERE);
+}
+
+/* What slice_scatter of x's slice plus src is, in place where x dies. */
+CR__OP(slice_add) = {
+    .name = "slice_add",
+    .doc = "x with src added to its slice, whose step is 1",
+    .kind = CR_OP_OPAQUE,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .inputs = "x,src",
+    .attrs = slice_rows,
+    .attrs_size = sizeof(slice_attrs),
+    .shape = slice_add_shape,
+    .vjp = slice_add_vjp,
+    .kernel = slice_add_kernel,
+    .fetched = CR_READS_INPUTS,
+    .overwrites = CR_READS_INPUT(0),
+    .never_fails = true,
+    .widens = true,
+    .samples = CR__SAMPLES({ "f[5] f[3]", "start=1,end=4" },
+                           { "f[3,5] f[3,2]", "dim=1,start=2,end=4" },
+                           { "f[3,2] f[1,2]", "start=-1" },
+                           { "f[4] f[0]", "start=3,end=1" },
+                           { "f[0,3] f[0,2]", "dim=1,end=2" }),
+    .call = "x,src,dim,start,end",
+};
 
 /* ---- select ---- */
 

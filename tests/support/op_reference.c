@@ -677,7 +677,7 @@ static void ref_slice(ref_call *c)
     }
 }
 
-static void ref_slice_scatter(ref_call *c)
+static void put_slice(ref_call *c, bool adds)
 {
     const array *x = &c->in[0], *src = &c->in[1];
     ref_range r = range_of(c, x->dims);
@@ -686,8 +686,19 @@ static void ref_slice_scatter(ref_call *c)
     for (int64_t i = 0; i < src->numel; i++, next_index(at, src->dims)) {
         memcpy(index, at, sizeof index);
         index[r.dim] = r.start + at[r.dim] * r.step;
-        c->out.v[flat_index(index, x->dims.n, x->dims)] = src->v[i];
+        double *to = &c->out.v[flat_index(index, x->dims.n, x->dims)];
+        *to = adds ? *to + src->v[i] : src->v[i];
     }
+}
+
+static void ref_slice_scatter(ref_call *c)
+{
+    put_slice(c, false);
+}
+
+static void ref_slice_add(ref_call *c)
+{
+    put_slice(c, true);
 }
 
 static void ref_select(ref_call *c)
@@ -885,6 +896,7 @@ static const ref_entry entries[] = {
     { "flip", ref_flip },
     { "slice", ref_slice },
     { "slice_scatter", ref_slice_scatter },
+    { "slice_add", ref_slice_add },
     { "select", ref_select },
     { "cat", ref_cat },
     { "stack", ref_stack },

@@ -513,6 +513,7 @@ static void test_large(cr_dtype t, cr__team *one, cr__team *four)
         { 512, 784, 128, COLUMNS, ROWS },    { 128, 784, 512, ROWS, ROWS },
         { 513, 513, 513, COLUMNS, COLUMNS }, { 1024, 70, 1037, COLUMNS, ROWS },
         { 1, 1155, 1999, ROWS, COLUMNS },    { 2087, 1, 1037, ROWS, COLUMNS },
+        { 512, 67, 2053, COLUMNS, ROWS },
     };
     bool passed = true;
     for (int i = 0; passed && i < CR__COUNT(shapes); i++) {

@@ -300,9 +300,10 @@ static void plan_batches(plan *p, const cr__gemm_job *job, int64_t a_size, int64
 /* What is no plain array must be packed, and b where its rows are not contiguous. Packing a
  * costs little where it serves many slivers; it pays where its columns are contiguous, and
  * where the operands exceed the second level cache: packed tiles fetch, and drip. Then also
- * b is packed if its rows are pages apart. Of two slivers it pays if a is large and columns are
- * pages apart: each tile would read its lines of memory again. What is only to be scaled is copied
- * as it lies, if nothing else is to be said for another order. */
+ * b is packed if its rows are pages apart. Of two slivers it pays if a is large, of all
+ * batches together, and a tile's columns share places in the first level cache: each tile would read
+ * its lines of memory again. What is only to be scaled is copied as it lies, if nothing else is to
+ * be said for another order. */
 static void plan_packing(plan *p)
 {
     product *w = &p->whole;
@@ -311,10 +312,11 @@ static void plan_packing(plan *p)
     w->pack_b = w->b_read || w->b_col != size;
     w->pack_a =
         p->kernel->packs &&
-        (w->n >= 256   ? bytes > CACHE_BYTES || w->a_row % PAGE == 0 || w->a_col != size
-         : w->n >= 128 ? w->a_col != size
-                       : w->n > w->sliver && w->a_row == size && w->a_col % PAGE == 0 &&
-                             w->k * w->a_col >= FAR_BYTES);
+        (w->n >= 256 ? bytes > CACHE_BYTES || w->a_row % PAGE == 0 || w->a_col != size
+         : w->n >= 128
+             ? w->a_col != size
+             : w->n > w->sliver && w->a_row == size && w->a_col % (PAGE / 4) == 0 &&
+                   p->batches * w->k * w->a_col >= FAR_BYTES);
     if (w->pack_a && w->m >= 96 && w->b_row % PAGE == 0)
         w->pack_b = true;
     w->copy_a = !w->pack_a && w->a_read && w->a_read->plain &&

@@ -203,16 +203,6 @@ cr_tensor *cr_slice_scatter_at(cr_tensor *x, cr_tensor *src, int dim, int64_t st
 
 /* ---- slice_add ---- */
 
-static cr_status slice_add_shape(cr_infer *infer)
-{
-    cr_status status = slice_scatter_shape(infer);
-    if (status == CR_OK && (((const slice_attrs *)infer->attrs)->step != 1 ||
-                            !cr__is_float(infer->in_dtype[0])))
-        return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
-                           "takes floats, and a step of 1");
-    return status;
-}
-
 /* Rows of src, `columns` elements each, go to rows that are `pitch` apart. */
 typedef struct slice_sum {
     const cr_kernel *kernel;
@@ -247,6 +237,7 @@ static cr_status slice_add_kernel(const cr_kernel *kernel)
                     .add = cr__map_find(CR__MAP_add, out->dtype, out->dtype),
                     .columns = src->dims.v[attrs->dim] * all.inner,
                     .pitch = all.n * all.inner };
+    CR__ASSERT(attrs->step == 1);
     cr__copy_input(kernel, 0);
     if (src->numel == 0)
         return CR_OK;
@@ -275,7 +266,7 @@ CR__OP(slice_add) = {
     .inputs = "x,src",
     .attrs = slice_rows,
     .attrs_size = sizeof(slice_attrs),
-    .shape = slice_add_shape,
+    .shape = slice_scatter_shape,
     .vjp = slice_add_vjp,
     .kernel = slice_add_kernel,
     .fetched = CR_READS_INPUTS,

@@ -165,8 +165,8 @@ struct cr_op {
      * elements come from cr_array_fetch(), which copies what it must, some at a time. */
     unsigned strided CR_ZERO;
     unsigned fetched CR_ZERO;
-    /* Of those that are fetched: each element is once at most. So what maps make of others, and
-     * nobody else reads, can be computed when it is fetched, and is never in memory. */
+    /* Of those that are fetched: no element is fetched twice. So an input that maps make, and that
+     * nobody else reads, is computed as it is fetched, and is never in memory as a whole. */
     unsigned once CR_ZERO;
 
     /* Inputs, as such bits, that out may lie over where nothing reads them any more: of out's size,

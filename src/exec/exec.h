@@ -2,7 +2,7 @@
  *
  *     targets.c   which nodes have to be computed
  *     collect.c   nodes -> units, and uses of them through layouts
- *     fuse.c      units -> groups, each computed in one go
+ *     fuse.c      units -> groups, each computed in one go (afterthoughts.c, levels.c)
  *     order.c     the order in which groups run
  *     slots.c     where values lie, what is overwritten, and the peak, before any memory
  *                 is asked for; then all of it is obtained
@@ -47,7 +47,7 @@ enum {
     CR__ACROSS = 512, /* a reduction over the outer dims: of columns */
     CR__DRAWN =
         1024, /* an opaque kernel that may have it made as it fetches it reads it */
-    CR__AWAITED = 2048,   /* by what is no afterthought: fuse.c */
+    CR__AWAITED = 2048,   /* by what is no afterthought: afterthoughts.c */
     CR__AFTER = 4096,     /* it is one */
     CR__FOR_AFTER = 8192, /* one reads it */
     CR__UPDATES =
@@ -276,6 +276,8 @@ bool cr__find_nodes(cr__plan *plan, cr_tensor *const *targets, size_t n);
 bool cr__collect(cr__plan *plan);
 bool cr__add_uses(cr__plan *plan); /* its second half: uses.c */
 bool cr__fuse(cr__plan *plan);
+void cr__find_afterthoughts(cr__plan *plan); /* its first part: afterthoughts.c */
+void cr__find_levels(cr__plan *plan, cr__group *group); /* its last: levels.c */
 bool cr__order(cr__plan *plan);
 bool cr__find_slots(cr__plan *plan);
 bool cr__obtain_slots(cr__plan *plan);
@@ -326,6 +328,20 @@ bool cr__look_at_known(cr_ctx *ctx, cr_tensor *const *targets, size_t n);
 /* The run, if the look repeats each of numel elements for a row, in order, or for a channel; else
  * 0. */
 int64_t cr__looks_by_rows(const cr__look *look, int64_t numel);
+
+/* The bytes that an element takes in a register. */
+CR__INLINE size_t cr__register_size(const cr__unit *unit)
+{
+    return cr_dtype_size(cr__register_dtype((cr_dtype)unit->dtype));
+}
+
+/* What the results of a reduction that joins its operand are there. */
+CR__INLINE cr__role cr__reduction_role(const cr__unit *unit)
+{
+    return unit->shape->numel == 1    ? CR__ALL
+           : unit->flags & CR__ACROSS ? CR__COLUMN
+                                      : CR__ROW;
+}
 
 CR__INLINE size_t cr__unit_bytes(const cr__unit *unit)
 {

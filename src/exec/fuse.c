@@ -196,18 +196,6 @@ static bool finds_channels(const cr__group *group, const joining *to, size_t wid
                            (to->run % CR__BLOCK == 0 || CR__BLOCK % to->run == 0));
 }
 
-static size_t register_size(const cr__unit *unit)
-{
-    return cr_dtype_size(cr__register_dtype((cr_dtype)unit->dtype));
-}
-
-static cr__role reduction_role(const cr__unit *unit)
-{
-    return unit->shape->numel == 1    ? CR__ALL
-           : unit->flags & CR__ACROSS ? CR__COLUMN
-                                      : CR__ROW;
-}
-
 /* What becomes of the group if it holds the reduction of columns: there may be others of as
  * many. */
 static bool finds_columns(const cr__unit *unit, joining *to)
@@ -299,7 +287,7 @@ static bool fits_group(const cr__plan *plan, const cr__unit *unit, uint32_t g,
          !cr__is_epilogue(plan, group)) ||
         group->reductions >= MAX_REDUCTIONS)
         return false;
-    *to = (joining){ .role = reduces   ? reduction_role(unit)
+    *to = (joining){ .role = reduces   ? cr__reduction_role(unit)
                              : is_read ? (cr__role)unit->role
                                        : as,
                      .length = group->length,
@@ -320,7 +308,7 @@ static bool fits_group(const cr__plan *plan, const cr__unit *unit, uint32_t g,
     if (cr__is_epilogue(plan, group))
         return !to->by_rows && !reads_product(plan, unit);
     if (root && to->by_rows) {
-        const cr__role role = reduction_role(root);
+        const cr__role role = cr__reduction_role(root);
         to->of_all |= role == CR__ALL;
         if ((role == CR__ROW && !finds_rows(group, root, to)) ||
             (role == CR__COLUMN && !finds_columns(root, to)))
@@ -331,7 +319,8 @@ static bool fits_group(const cr__plan *plan, const cr__unit *unit, uint32_t g,
         (to->role == CR__COLUMN && !finds_columns(unit, to)))
         return false;
     to->crosses |= to->role == CR__ROW && is_read;
-    const size_t width = group->width + (to->role == CR__EACH ? register_size(unit) : 0);
+    const size_t width =
+        group->width + (to->role == CR__EACH ? cr__register_size(unit) : 0);
     if (to->length && to->run != to->length)
         return finds_channels(group, to, width);
     if (to->crosses && width * (size_t)to->length > CR__ROW_BYTES)
@@ -350,7 +339,7 @@ static bool fits_group(const cr__plan *plan, const cr__unit *unit, uint32_t g,
 static void make_row_program(cr__plan *plan, cr__group *group)
 {
     cr__unit *root = &plan->units[group->root - 1];
-    root->role = (uint8_t)reduction_role(root);
+    root->role = (uint8_t)cr__reduction_role(root);
     if (root->role == CR__ALL)
         group->of_all++;
     group->reductions = 1;
@@ -525,219 +514,23 @@ static bool place_unit(fusion *f, cr__unit *unit)
     group->count++;
     group->places += unit->kind == CR__UNIT_OPAQUE ? 1 : unit->n_uses + 1;
     if (is_map && unit->role == CR__EACH)
-        group->width += (uint16_t)register_size(unit);
+        group->width += (uint16_t)cr__register_size(unit);
     for (uint32_t k = 0; k < unit->n_uses; k++)
         read_by(f, unit, &plan->uses[unit->uses + k], g);
     return true;
-}
-
-/* ---- levels ---- */
-
-/* The unit that makes the operand in the same group; NULL: it is made outside. */
-static cr__unit *made_inside(const cr__plan *plan, const cr__unit *unit,
-                             const cr__use *use)
-{
-    cr__unit *made = &plan->units[use->unit];
-    bool inside = use->kind == CR__USE_UNIT && made->kind != CR__UNIT_OLD &&
-                  made->group == unit->group;
-    return inside ? made : NULL;
-}
-
-/* Level 0 is of rows' values that wait for nothing in the group. What is made of no operands is so
- * in the level that is the first to read it. */
-static int find_levels(cr__plan *plan, const cr__group *group)
-{
-    int most = 1;
-    for (uint32_t at = group->first; at; at = plan->units[at - 1].next) {
-        cr__unit *unit = &plan->units[at - 1];
-        int level = !cr__is_row_map(unit);
-        for (uint32_t k = 0; k < unit->n_uses; k++) {
-            const cr__unit *made = made_inside(plan, unit, &plan->uses[unit->uses + k]);
-            if (made && made->kind != CR__UNIT_MADE &&
-                made->level + (made->role == CR__ROW && !cr__is_row_map(unit)) > level)
-                level = made->level + (made->role == CR__ROW && !cr__is_row_map(unit));
-        }
-        unit->level = (uint8_t)level;
-        most = level > most ? level : most;
-        for (uint32_t k = 0; k < unit->n_uses; k++) {
-            cr__unit *made = made_inside(plan, unit, &plan->uses[unit->uses + k]);
-            if (made && made->kind == CR__UNIT_MADE && made->level > level)
-                made->level = (uint8_t)level;
-        }
-        if (unit->kind == CR__UNIT_MADE)
-            unit->level = UINT8_MAX;
-    }
-    return most;
-}
-
-/* The units in the order in which they are computed: by levels, and in a level rows' values
- * that are computed of others last. */
-static void sort_by_levels(cr__plan *plan, cr__group *group, int levels)
-{
-    uint32_t first = group->first, *link = &group->first;
-    for (int key = 0; key < 2 * levels + 2; key++)
-        for (uint32_t *at = &first, next; *at; *at = next) {
-            cr__unit *unit = &plan->units[*at - 1];
-            next = unit->next;
-            if (2 * unit->level + cr__is_row_map(unit) != key) {
-                at = &unit->next;
-                next = *at;
-                continue;
-            }
-            *link = (uint32_t)(unit - plan->units) + 1;
-            link = &unit->next;
-        }
-    *link = 0;
-}
-
-/* Programs of so many units have room for a tile's values of rows. */
-#define FEW_UNITS 40
-
-/* Of neighbouring channels so many at a time that those of an image are a tile, if nothing is read in
- * shorter pieces. */
-static int64_t channels_at_once(const cr__plan *plan, const cr__group *group)
-{
-    const int64_t channels = group->shape->numel / group->length;
-    int64_t n = CR__TILE_BYTES / group->run, values = 0;
-    for (uint32_t at = group->first; at; at = plan->units[at - 1].next) {
-        const cr__unit *unit = &plan->units[at - 1];
-        n = register_size(unit) > 4 ? 0 : n;
-        for (uint32_t k = 0; k < unit->n_uses && !cr__is_row_map(unit); k++) {
-            const cr__use *use = &plan->uses[unit->uses + k];
-            if (made_inside(plan, unit, use))
-                continue;
-            if (cr__reads_channels(plan, group, use) &&
-                cr_dtype_size((cr_dtype)use->dtype) <= 4)
-                values++;
-            else if (cr__row_of(plan, use) != INT64_MAX)
-                n = 0;
-        }
-    }
-    n = group->count > FEW_UNITS || values > CR__CHANNEL_OPERANDS ? 1 : n / 4;
-    n = n < channels ? n : channels;
-    while (n > 1 && (size_t)(n * group->length) * group->width > CR__CHANNEL_BYTES / 2)
-        n /= 2;
-    return n > 1 ? n : 1;
-}
-
-/* What the units of a row of channels have that others read in later levels. */
-static void find_buffers(cr__plan *plan, cr__group *group)
-{
-    size_t n = 0, size = 0;
-    group->batch = (uint16_t)channels_at_once(plan, group);
-    for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
-        plan->units[at - 1].place = 0;
-    for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
-        for (uint32_t k = 0; k < plan->units[at - 1].n_uses; k++) {
-            const cr__unit *unit = &plan->units[at - 1];
-            cr__unit *made = made_inside(plan, unit, &plan->uses[unit->uses + k]);
-            if (!made || made->role != CR__EACH || made->level == unit->level ||
-                made->place)
-                continue;
-            made->place = 1;
-            size = register_size(made) > size ? register_size(made) : size;
-            n++;
-        }
-    group->buffer_bytes = n * ((group->batch * group->length * size + 63) / 64 * 64) *
-                          (size_t)cr__team_size(plan->ctx->team);
-}
-
-/* ---- all of them ---- */
-
-/* Elements of an afterthought, at most. */
-#define FEW (1 << 16)
-
-static bool is_few(const cr__unit *unit)
-{
-    return unit->kind == CR__UNIT_MAP ? unit->shape->numel <= FEW
-                                      : unit->kind == CR__UNIT_REDUCE &&
-                                            cr__input(unit->node, 0)->shape->numel <= FEW;
-}
-
-/* Whether it reads rows' values, or what is an afterthought for that. */
-static bool reads_rows(const cr__plan *plan, const cr__unit *unit)
-{
-    bool found = false;
-    for (uint32_t k = 0; k < unit->n_uses; k++) {
-        const cr__use *use = &plan->uses[unit->uses + k];
-        const cr__unit *read = &plan->units[use->unit];
-        if (use->kind == CR__USE_UNIT)
-            found |= read->flags & CR__AFTER ||
-                     (read->kind == CR__UNIT_REDUCE && read->inner &&
-                      reduction_role(read) == CR__ROW);
-    }
-    return found;
-}
-
-/* Next values of leaves, of few elements, wherever in the program they were recorded: a batch norm's
- * statistics are so before its result. */
-static void find_updates(cr__plan *plan)
-{
-    for (cr__leaf *leaf = plan->ctx->dirty; leaf && plan->commit;
-         leaf = leaf->next_dirty) {
-        cr__use use;
-        if (!leaf->version || !leaf->version->run)
-            continue;
-        cr__find_use(plan, leaf->version, plan->n_units, &use);
-        cr__unit *unit = &plan->units[use.unit];
-        if (use.kind == CR__USE_UNIT && !use.look && unit->kind == CR__UNIT_MAP &&
-            unit->shape->numel <= CR__BLOCK)
-            unit->flags |= CR__UPDATES;
-    }
-}
-
-/* A single element that nothing waits for, as a loss, and maps and reductions of few elements that
- * only it waits for. If they read rows' values, they run last: a group that has what these are made
- * of, as the gradient's, need not run before them. And next values of leaves, and maps of their shape
- * that only they wait for. */
-static void find_afterthoughts(cr__plan *plan)
-{
-    find_updates(plan);
-    for (uint32_t i = plan->n_units; i-- > plan->n_old;) {
-        cr__unit *unit = &plan->units[i];
-        const bool begins = unit->shape->numel == 1 || unit->flags & CR__FOR_AFTER;
-        unsigned flag = CR__AWAITED;
-        if (begins && !(unit->flags & CR__AWAITED) && is_few(unit)) {
-            unit->flags |= CR__AFTER;
-            flag = CR__FOR_AFTER;
-        }
-        const bool updates = unit->flags & CR__UPDATES && !(unit->flags & CR__AWAITED);
-        if (updates)
-            unit->flags |= CR__AFTER;
-        for (uint32_t k = 0; k < unit->n_uses; k++) {
-            const cr__use *use = &plan->uses[unit->uses + k];
-            cr__unit *read = &plan->units[use->unit];
-            if (use->kind != CR__USE_UNIT)
-                continue;
-            if (updates)
-                flag = read->kind == CR__UNIT_MAP && read->shape == unit->shape &&
-                               !(read->flags & CR__OUTLIVES)
-                           ? CR__UPDATES
-                           : CR__AWAITED;
-            read->flags |= (uint16_t)flag;
-        }
-    }
-    for (uint32_t i = plan->n_old; i < plan->n_units; i++)
-        if (!(plan->units[i].flags & CR__UPDATES) && !reads_rows(plan, &plan->units[i]))
-            plan->units[i].flags &= (uint16_t)~CR__AFTER;
 }
 
 bool cr__fuse(cr__plan *plan)
 {
     fusion f = { .plan = plan };
     plan->n_groups = 1;
-    find_afterthoughts(plan);
+    cr__find_afterthoughts(plan);
     for (int pass = 0; pass < 2; pass++)
         for (uint32_t i = plan->n_units; i-- > plan->n_old;)
             if (pass == !(plan->units[i].flags & CR__AFTER) &&
                 !place_unit(&f, &plan->units[i]))
                 return false;
-    for (uint32_t g = 1; g < plan->n_groups; g++) {
-        cr__group *group = &plan->groups[g];
-        if (cr__is_row_program(group))
-            sort_by_levels(plan, group, find_levels(plan, group));
-        if (group->run != group->length)
-            find_buffers(plan, group);
-    }
+    for (uint32_t g = 1; g < plan->n_groups; g++)
+        cr__find_levels(plan, &plan->groups[g]);
     return true;
 }

@@ -1,7 +1,7 @@
-/* gemm [--threads N] [--f64] [NAME]: matrix products through the public interface, recording and
- * scheduling included, as a share of what this core's multiply-add units can do, which is
- * measured before and after every shape, because clocks change. With N threads it is the
- * share of N such cores. */
+/* gemm [--threads N] [--dtype f64] [NAME]: matrix products of f32, or of that type, through the
+ * public interface, recording and scheduling included, as a share of what this core's multiply-add
+ * units can do in f32, which is measured before and after every shape, because clocks change. With
+ * N threads it is the share of N such cores. */
 #include "protocol.h" /* first: it asks for POSIX clocks */
 
 #include "limits.h"
@@ -49,8 +49,8 @@ typedef struct problem {
     cr_tensor *a, *b;
 } problem;
 
-static cr_tensor *matrix(cr_ctx *ctx, uint32_t seed, int batch, int rows, int columns,
-                         bool transposed)
+static cr_tensor *matrix(cr_ctx *ctx, cr_dtype dtype, uint32_t seed, int batch, int rows,
+                         int columns, bool transposed)
 {
     const int64_t n = (int64_t)batch * rows * columns;
     float *values = malloc((size_t)n * sizeof *values);
@@ -61,6 +61,8 @@ static cr_tensor *matrix(cr_ctx *ctx, uint32_t seed, int batch, int rows, int co
     cr_tensor *x = batch > 1 ? cr_from(ctx, CR_F32, CR_DIMS(batch, r, c), values)
                              : cr_from(ctx, CR_F32, CR_DIMS(r, c), values);
     free(values);
+    x = cr_cast(x, dtype);
+    cr_eval(x);
     return transposed ? cr_t(x) : x;
 }
 
@@ -101,12 +103,22 @@ static void measure(const shape *s, const problem *p, int threads)
     fflush(stdout);
 }
 
+static cr_dtype wanted_dtype(int argc, char **argv)
+{
+    for (int i = 1; i + 1 < argc; i++)
+        for (cr_dtype d = CR_F32; strcmp(argv[i], "--dtype") == 0 && d < CR_DTYPES; d++)
+            if (strcmp(argv[i + 1], cr_dtype_name(d)) == 0)
+                return d;
+    return CR_F32;
+}
+
 int main(int argc, char **argv)
 {
     int threads = bench_threads(argc, argv);
+    const cr_dtype dtype = wanted_dtype(argc, argv);
     const char *only = argc % 2 == 0 ? argv[argc - 1] : NULL;
-    printf("# %s, %d threads; a core's peak is %.0f GFLOP/s\n", cr_isa(), threads,
-           measure_limits(1).flops);
+    printf("# %s of %s, %d threads; a core's peak is %.0f GFLOP/s\n", cr_isa(),
+           cr_dtype_name(dtype), threads, measure_limits(1).flops);
     printf("# %-18s %5s %5s %5s\n", "", "m", "n", "k");
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const shape *s = &shapes[i];
@@ -115,8 +127,8 @@ int main(int argc, char **argv)
         problem p = { .ctx = cr_open(&(cr_options){ .threads = threads }) };
         if (!p.ctx)
             return 1;
-        p.a = matrix(p.ctx, 0, s->batch, s->m, s->k, s->ta);
-        p.b = matrix(p.ctx, 1, s->batch, s->k, s->n, s->tb);
+        p.a = matrix(p.ctx, dtype, 0, s->batch, s->m, s->k, s->ta);
+        p.b = matrix(p.ctx, dtype, 1, s->batch, s->k, s->n, s->tb);
         measure(s, &p, threads);
         if (cr_error(p.ctx)) {
             fprintf(stderr, "%s\n", cr_message(p.ctx));

@@ -62,7 +62,9 @@ say "  OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE unset"
 cp "$report" build/bench-head.md
 if [ -x build/bench/gemm ]; then
     say "" && say '```'
-    build/bench/gemm | tee -a "$report"
+    for dtype in f32 bf16; do
+        build/bench/gemm --dtype $dtype | tee -a "$report"
+    done
     say '```'
 fi
 for n in $threads; do

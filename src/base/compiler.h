@@ -39,6 +39,7 @@
 
 #define CR__INLINE       static inline __attribute__((always_inline, unused))
 #define CR__COLD         __attribute__((cold))
+#define CR__NOINLINE     __attribute__((noinline))
 #define CR__UNLIKELY(x)  __builtin_expect(!!(x), 0)
 #define CR__LIKELY(x)    __builtin_expect(!!(x), 1)
 #define CR__RESTRICT     __restrict__

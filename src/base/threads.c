@@ -400,14 +400,20 @@ static void host_worker(void *arg, int worker)
     cr__fp_leave(saved);
 }
 
+/* Apart, because the shares are 4 KiB of the stack. */
+CR__NOINLINE static void host_run(cr__team *team, const pool_job *job, int64_t n)
+{
+    host_job host;
+    host.job = *job;
+    share_out(host.shares, job->workers, n);
+    team->parallel_for(team->user, job->workers, host_worker, &host);
+}
+
 static void run_job(cr__team *team, int64_t n, cr__body *body, void *arg)
 {
     const pool_job job = { body, arg, n < team->size ? (int)n : team->size };
     if (job.workers > 1 && team->parallel_for) {
-        host_job host;
-        host.job = job;
-        share_out(host.shares, job.workers, n);
-        team->parallel_for(team->user, job.workers, host_worker, &host);
+        host_run(team, &job, n);
         return;
     }
     if (job.workers > 1 && team->pool && pool_run(team->pool, &job, n))

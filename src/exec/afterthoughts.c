@@ -13,7 +13,7 @@ static bool is_few(const cr__unit *unit)
 }
 
 /* Whether it reads rows' values, or what is an afterthought for that. */
-static bool reads_rows(const cr__plan *plan, const cr__unit *unit)
+static bool reads_row_values(const cr__plan *plan, const cr__unit *unit)
 {
     bool found = false;
     for (uint32_t k = 0; k < unit->n_uses; k++) {
@@ -76,6 +76,7 @@ void cr__find_afterthoughts(cr__plan *plan)
         }
     }
     for (uint32_t i = plan->n_old; i < plan->n_units; i++)
-        if (!(plan->units[i].flags & CR__UPDATES) && !reads_rows(plan, &plan->units[i]))
+        if (!(plan->units[i].flags & CR__UPDATES) &&
+            !reads_row_values(plan, &plan->units[i]))
             plan->units[i].flags &= (uint16_t)~CR__AFTER;
 }

@@ -184,7 +184,7 @@ bool cr__check_opaque(const cr__plan *plan, const cr__unit *unit)
 }
 
 /* Elements of what the maps of the group make. */
-static void make_elements(const void *arg, char *to, int64_t start, int64_t n, int worker)
+static void make_fetched(const void *arg, char *to, int64_t start, int64_t n, int worker)
 {
     const cr__program *p = arg;
     char *scratch = cr__team_scratch(p->plan->ctx->team, worker);
@@ -212,7 +212,7 @@ bool cr__run_opaque(cr__plan *plan, const cr__unit *unit)
         in[k] = input_array(plan, x, k, use, cr__reading_of(x, k) == CR__FETCHED,
                             &fetched[k]);
         if (group->shape && cr__member(&p, use))
-            fetched[k].make = make_elements, fetched[k].arg = &p;
+            fetched[k].make = make_fetched, fetched[k].arg = &p;
     }
     return run_or_check(plan, unit, in, false);
 }

@@ -264,7 +264,7 @@ static bool can_be_made(const cr__unit *unit)
     const cr__opaque_info *info =
         unit->kind == CR__UNIT_OPAQUE ? unit->op->internal : NULL;
     return info && info->elements && !(unit->flags & CR__CAN_FAIL) &&
-           info->elements(unit->node);
+           unit->shape->numel > 1 && info->elements(unit->node);
 }
 
 /* Whether the unit can be computed in the group, which reads it as it is, or not at all: then a

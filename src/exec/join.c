@@ -136,7 +136,7 @@ cr__map_fn *cr__joined(const cr__program *p, const cr__unit *unit, const cr__use
 
 /* ---- a function and its derivative ---- */
 
-static bool is_same(const cr__program *p, uint16_t a, uint16_t b)
+static bool holds_same(const cr__program *p, uint16_t a, uint16_t b)
 {
     const cr__reg *x = &p->regs[a], *y = &p->regs[b];
     return a == b ||
@@ -160,8 +160,8 @@ static void find_twins_of(cr__program *p, cr__instruction *value,
 {
     const uint16_t at = value->src[0];
     cr__instruction *code = value;
-    while (!is_same(p, code->dst, at) && ++code < end) {
-        if (code->kind != CR__MAP || code->fn != grad || !is_same(p, code->src[1], at))
+    while (!holds_same(p, code->dst, at) && ++code < end) {
+        if (code->kind != CR__MAP || code->fn != grad || !holds_same(p, code->src[1], at))
             continue;
         if (value->fn != twin)
             cr__add_source(value, lasting_temp(p));

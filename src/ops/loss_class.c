@@ -104,16 +104,16 @@ static cr_status class_place_kernel(const cr_kernel *kernel)
 }
 
 /* The same where a program makes it: what is placed, of classes without dims behind them. */
-typedef struct placed {
+typedef struct placed_class {
     const void *target, *g;
     cr_dtype index, dtype;
     int64_t classes, ignored;
-} placed;
+} placed_class;
 
 static void placed_elements(void *dst, const void *const *src, const int64_t *step,
                             int64_t n)
 {
-    const placed *p = src[1];
+    const placed_class *p = src[1];
     const cr_array target = { .data = (void *)(uintptr_t)p->target, .dtype = p->index };
     const class_attrs attrs = { .classes = p->classes, .ignore_index = p->ignored };
     const int64_t start = *(const int64_t *)src[0];
@@ -139,12 +139,12 @@ static cr__map_fn *class_place_elements(const cr_tensor *x)
 static void class_place_source(const cr_tensor *x, const void *const *in, void *to)
 {
     const class_attrs *attrs = x->attrs;
-    *(placed *)to = (placed){ .g = in[0],
-                              .target = in[1],
-                              .index = (cr_dtype)cr__input(x, 1)->dtype,
-                              .dtype = (cr_dtype)x->dtype,
-                              .classes = attrs->classes,
-                              .ignored = attrs->ignore_index };
+    *(placed_class *)to = (placed_class){ .g = in[0],
+                                          .target = in[1],
+                                          .index = (cr_dtype)cr__input(x, 1)->dtype,
+                                          .dtype = (cr_dtype)x->dtype,
+                                          .classes = attrs->classes,
+                                          .ignored = attrs->ignore_index };
 }
 
 static cr_status class_weights_kernel(const cr_kernel *kernel)

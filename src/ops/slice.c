@@ -211,7 +211,7 @@ typedef struct slice_sum {
     int64_t columns, pitch, chunks;
 } slice_sum;
 
-static void add_rows(void *arg, int64_t chunk, int worker)
+static void add_part_rows(void *arg, int64_t chunk, int worker)
 {
     const slice_sum *s = arg;
     const cr_array *src = &s->kernel->in[1];
@@ -245,7 +245,7 @@ static cr_status slice_add_kernel(const cr_kernel *kernel)
            attrs->start.v * all.inner * (int64_t)cr_dtype_size(out->dtype);
     s.chunks =
         cr__kernel_chunks(kernel, src->numel / 2, (src->numel - 1) / CR_MAX_FETCH + 1);
-    cr_kernel_chunks(kernel, s.chunks, add_rows, &s);
+    cr_kernel_chunks(kernel, s.chunks, add_part_rows, &s);
     return CR_OK;
 }
 

@@ -7,7 +7,8 @@ HEAD and TAIL are the texts around the tables: machine, versions, method; memory
 first peer is ours. For each row: medians, our time over the best peer's as the median of the ratios
 of each round, the machine's limit, and how far we are from it. The limit is the larger of the
 workload's floating-point operations over the measured peak and of its least traffic over the
-measured bandwidth of copying; both are measured by build/bench/machine right before.
+measured bandwidth; both are measured by build/bench/machine right before, the bandwidth as the best
+of reading 64 MiB in order and of a map in place, so what is written elsewhere takes longer.
 """
 import json
 import math

@@ -256,6 +256,15 @@ static void slice_add_vjp(cr_tensor *out, cr_tensor *g, cr_tensor **down)
         down[1] = cr__record_1(&cr__op_slice, g, cr_attrs(out), CR_HERE);
 }
 
+static cr_status slice_add_shape(cr_infer *infer)
+{
+    if (!cr__is_float(infer->in_dtype[0]))
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
+                           "cotangents are floats, not %s",
+                           cr_dtype_name(infer->in_dtype[0]));
+    return slice_scatter_shape(infer);
+}
+
 /* What slice_scatter of x's slice plus src is, in place where x dies. */
 CR__OP(slice_add) = {
     .name = "slice_add",
@@ -266,7 +275,7 @@ CR__OP(slice_add) = {
     .inputs = "x,src",
     .attrs = slice_rows,
     .attrs_size = sizeof(slice_attrs),
-    .shape = slice_scatter_shape,
+    .shape = slice_add_shape,
     .vjp = slice_add_vjp,
     .kernel = slice_add_kernel,
     .fetched = CR_READS_INPUTS,

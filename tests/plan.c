@@ -87,9 +87,11 @@ static void open_convolutions(stage *s)
 
 static cr_tensor *convolutions(stage *s)
 {
-    cr_tensor *h = cr_relu(
-        cr_conv2d(s->x, s->leaves[0].tensor, s->leaves[1].tensor, .padding = CR_DIMS(1)));
-    cr_tensor *y = cr_conv2d(h, s->leaves[2].tensor, NULL, .padding = CR_DIMS(1));
+    cr_tensor *w1 = s->leaves[0].tensor, *bias = s->leaves[1].tensor;
+    cr_tensor *w2 = s->leaves[2].tensor;
+    cr_tensor *h = cr_conv2d(s->x, w1, bias, .padding = CR_DIMS(1));
+    h = cr_relu(h);
+    cr_tensor *y = cr_conv2d(h, w2, NULL, .padding = CR_DIMS(1));
     return cr_sum(cr_square(cr_relu(cr_add(y, h))));
 }
 

@@ -237,7 +237,6 @@ static cr_status slice_add_kernel(const cr_kernel *kernel)
                     .add = cr__map_find(CR__MAP_add, out->dtype, out->dtype),
                     .columns = src->dims.v[attrs->dim] * all.inner,
                     .pitch = all.n * all.inner };
-    CR__ASSERT(attrs->step == 1);
     cr__copy_input(kernel, 0);
     if (src->numel == 0)
         return CR_OK;
@@ -262,7 +261,13 @@ static cr_status slice_add_shape(cr_infer *infer)
         return cr__op_fail(infer->ctx, infer->op, CR_ERR_DTYPE, "cr_cast() converts",
                            "cotangents are floats, not %s",
                            cr_dtype_name(infer->in_dtype[0]));
-    return slice_scatter_shape(infer);
+    const cr_status status = slice_scatter_shape(infer);
+    const int64_t step = ((const slice_attrs *)infer->attrs)->step;
+    if (status == CR_OK && step != 1)
+        return cr__op_fail(infer->ctx, infer->op, CR_ERR_ARGUMENT, NULL,
+                           "step is %lld: src is added to elements that lie together",
+                           (long long)step);
+    return status;
 }
 
 /* What slice_scatter of x's slice plus src is, in place where x dies. */

@@ -329,6 +329,12 @@ bool cr__look_at_known(cr_ctx *ctx, cr_tensor *const *targets, size_t n);
  * 0. */
 int64_t cr__looks_by_rows(const cr__look *look, int64_t numel);
 
+/* Whether a program makes its elements. */
+CR__INLINE bool cr__is_made_by_tiles(const cr__unit *unit)
+{
+    return unit->kind == CR__UNIT_MAP || unit->kind == CR__UNIT_MADE;
+}
+
 /* The bytes that an element takes in a register. */
 CR__INLINE size_t cr__register_size(const cr__unit *unit)
 {

@@ -503,9 +503,9 @@ static bool place_unit(fusion *f, cr__unit *unit)
     cr__group *group = &plan->groups[g];
     if (read_by_first && read_by_first != g)
         unit->flags |= CR__STORED | CR__READ_BY_OTHERS;
-    const bool is_map = unit->kind == CR__UNIT_MAP || unit->kind == CR__UNIT_MADE;
+    const bool by_tiles = cr__is_made_by_tiles(unit);
     const bool aside =
-        is_map || (cr__is_epilogue(plan, group) && !cr__is_convolution(unit));
+        by_tiles || (cr__is_epilogue(plan, group) && !cr__is_convolution(unit));
     if (!aside && (unit->role == CR__EACH || unit->role == CR__COLUMN))
         unit->flags |= CR__STORED;
     unit->group = g;
@@ -513,7 +513,7 @@ static bool place_unit(fusion *f, cr__unit *unit)
     group->first = (uint32_t)(unit - plan->units) + 1;
     group->count++;
     group->places += unit->kind == CR__UNIT_OPAQUE ? 1 : unit->n_uses + 1;
-    if (is_map && unit->role == CR__EACH)
+    if (by_tiles && unit->role == CR__EACH)
         group->width += (uint16_t)cr__register_size(unit);
     for (uint32_t k = 0; k < unit->n_uses; k++)
         read_by(f, unit, &plan->uses[unit->uses + k], g);

@@ -107,8 +107,8 @@ static void join(cr__program *p, const cr__unit *unit, const join_row *row)
 void cr__find_joins(cr__program *p)
 {
     const cr__plan *plan = p->plan;
-    if (!cr__join_find((cr__join)1))
-        return;
+    if (!cr__join_find(CR__JOIN_scaled_sum))
+        return; /* this set of kernels has none */
     for (uint32_t at = p->group->first; at; at = plan->units[at - 1].next) {
         const cr__unit *unit = &plan->units[at - 1];
         const cr__use *of[4];

@@ -46,11 +46,6 @@ static bool in_rows(const cr__plan *plan, const cr__unit *unit)
     return unit->kind != CR__UNIT_OLD && cr__is_row_program(&plan->groups[unit->group]);
 }
 
-static bool is_map(const cr__unit *unit)
-{
-    return unit->kind == CR__UNIT_MAP || unit->kind == CR__UNIT_MADE;
-}
-
 static void verify_memory(const cr__plan *plan, const cr__unit *unit, uint32_t i)
 {
     const cr__slot *slot = slot_of(plan, unit);
@@ -60,7 +55,8 @@ static void verify_memory(const cr__plan *plan, const cr__unit *unit, uint32_t i
         CR__ASSERT((slot != NULL) == (large && unit->flags & CR__STORED));
     }
     const bool whole = unit->kind == CR__UNIT_CONTRACT && plan->groups[unit->group].shape;
-    if ((!is_map(unit) && !whole && !in_rows(plan, unit)) || stays(plan, unit))
+    if ((!cr__is_made_by_tiles(unit) && !whole && !in_rows(plan, unit)) ||
+        stays(plan, unit))
         CR__ASSERT(slot || !large);
     CR__ASSERT(!slot || cr__unit_bytes(unit) <= slot->bytes);
     CR__ASSERT(!slot || unit->slot != plan->scratch);
@@ -180,9 +176,9 @@ static void verify_group(cr__plan *plan, cr__group *group, uint32_t place)
         const cr__unit *unit = &plan->units[at - 1];
         CR__ASSERT(&plan->groups[unit->group] == group);
         if (by_rows)
-            CR__ASSERT(is_map(unit) || unit->inner == group->shape);
+            CR__ASSERT(cr__is_made_by_tiles(unit) || unit->inner == group->shape);
         else
-            CR__ASSERT(is_map(unit)
+            CR__ASSERT(cr__is_made_by_tiles(unit)
                            ? unit->shape == group->shape
                            : at == group->root &&
                                  (!unit->next || unit->kind == CR__UNIT_CONTRACT));

@@ -166,7 +166,8 @@ struct cr_op {
     unsigned strided CR_ZERO;
     unsigned fetched CR_ZERO;
     /* Of those that are fetched: no element is fetched twice. So an input that maps make, and that
-     * nobody else reads, is computed as it is fetched, and is never in memory as a whole. */
+     * nobody else reads, may be computed as it is fetched, and is never in memory as a whole then;
+     * one input of a kernel is. */
     unsigned once CR_ZERO;
 
     /* Inputs, as such bits, that out may lie over where nothing reads them any more: of out's size,

@@ -9,6 +9,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "half.h"
 #include "op_run.h"
+#include "supply.h"
 #include "tap.h"
 #include <unistd.h>
 
@@ -880,20 +881,28 @@ static void test_unknown(void)
             ok(false, "%s is found by its name", cr_op_list(i)->name);
 }
 
+static cr_ctx *open_dirty(int threads, bool eager_mode)
+{
+    return cr_open(&(cr_options){ .threads = threads,
+                                  .eager = eager_mode,
+                                  .alloc = dirty_give,
+                                  .free = dirty_take });
+}
+
 int main(int argc, char **argv)
 {
     const char *mode = getenv("CHAINRULE_EAGER");
     base_is_eager = mode && *mode == '1';
     unsetenv("CHAINRULE_EAGER");
-    base = cr_open(&(cr_options){ .eager = base_is_eager });
+    base = open_dirty(0, base_is_eager);
     if (argc > 1 && strcmp(argv[1], "--digest") == 0) {
         print_digests();
         cr_close(base);
         return 0;
     }
     for (int i = 0; i < 2; i++) {
-        lazy[i] = cr_open(&(cr_options){ .threads = i ? 4 : 1 });
-        eager[i] = cr_open(&(cr_options){ .threads = i ? 4 : 1, .eager = true });
+        lazy[i] = open_dirty(i ? 4 : 1, false);
+        eager[i] = open_dirty(i ? 4 : 1, true);
     }
     test_unknown();
     test_empty_results();

@@ -53,8 +53,8 @@ CR_API cr_tensor *cr_batch_norm_at(cr_tensor *x, cr_tensor *running_mean, cr_ten
                      CR_OPTS(cr_norm_opts, __VA_ARGS__))
 
 /* the same over each group of channels of each sample    d as of cr_layer_norm
- * x [N, C, ..], num_groups divides C, weight and bias [C] or NULL. One element alone is an error.
- * Wu and He, 2018.
+ * x [N, C, ..], num_groups divides C, weight and bias [C] or NULL. A group of one element
+ * becomes bias; of a single sample it is an error. Wu and He, 2018.
  * usage: cr_group_norm(x, 4, weight, bias), cr_group_norm(x, 4, NULL, NULL, .eps = 1e-3) */
 CR_API cr_tensor *cr_group_norm_at(cr_tensor *x, int64_t num_groups, cr_tensor *weight,
                                    cr_tensor *bias, cr_norm_opts opts);

@@ -31,7 +31,7 @@ static bool rows_of_channels(cr_ctx *ctx, const cr_op *op, cr_tensor *const *inp
     return true;
 }
 
-/* How many elements are normalised together: an error if one. */
+/* How many elements a statistic is made of: an error if one. */
 static bool more_than_one(cr_ctx *ctx, const cr_op *op, cr_tensor *x, int64_t count)
 {
     if (count != 1 || cr_numel(x) == 0)
@@ -68,7 +68,8 @@ static cr_tensor *group_norm_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n
     int64_t count = dims.v[1] / attrs->num_groups;
     for (int i = 2; i < dims.n; i++)
         count *= dims.v[i];
-    if (!more_than_one(ctx, op, x, count))
+    /* As PyTorch: of several samples each group may be one element, which becomes 0. */
+    if (!more_than_one(ctx, op, x, cr_numel(x) / attrs->num_groups))
         return NULL;
     x = cr_reshape(x, CR_DIMS(dims.v[0] * attrs->num_groups, count));
     x = cr__centred(x, over, NULL);
@@ -95,6 +96,7 @@ CR__OP(group_norm) = {
     .expand = group_norm_expand,
     .samples = CR__SAMPLES({ "f[2,4,3]! f[4] f[4]", "num_groups=2" },
                            { "f[2,4]! f[4] -", "num_groups=1,eps=0.1" },
+                           { "f[2,2]! f[2] f[2]", "num_groups=2" },
                            { "f[1,3,2,2]! - f[3]", "num_groups=3" },
                            { "f[0,2] f[2] f[2]", "num_groups=1" }),
     .call = "x,num_groups,weight,bias,.eps",

@@ -239,6 +239,7 @@ static void find_rows(pooling *p)
     p->covered = p->side_by_side;
     for (int i = 0; p->side_by_side && i < SPATIAL; i++)
         find_gaps(p, &p->dim[i]);
+    p->covered &= p->side_by_side;
 }
 
 static pooling pooling_of(const cr_kernel *kernel, pool_use use)
@@ -776,7 +777,8 @@ MAX_POOL(1, { "f[2,3,7]!", "kernel_size=3,stride=2,padding=1" },
          { "f[0,2,4]", "kernel_size=2" })
 MAX_POOL(2, { "f[2,3,5,6]!", "kernel_size=2" },
          { "f[1,6,7]!", "kernel_size=[3,2],stride=[1,2],padding=[1,0],dilation=[1,2]" },
-         { "f[1,2,5,4]!", "kernel_size=3,stride=2,padding=1,ceil_mode=true" })
+         { "f[1,2,5,4]!", "kernel_size=3,stride=2,padding=1,ceil_mode=true" },
+         { "f[1,1,7]!", "kernel_size=[1,2],dilation=[2,1]" })
 MAX_POOL(3, { "f[1,2,4,5,3]!", "kernel_size=2,stride=[2,1,1],padding=[1,0,1]" },
          { "f[2,3,4,5]!", "kernel_size=[2,3,2],dilation=[2,1,2],ceil_mode=true" })
 

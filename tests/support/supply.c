@@ -1,4 +1,4 @@
-/* An allocator over malloc: each block has its size in front. */
+/* Allocators over malloc; of the one that counts each block has its size in front. */
 #include "supply.h"
 #include "op_sample.h"
 
@@ -29,4 +29,18 @@ void supply_take(void *user, void *memory, size_t bytes)
     s->bytes -= (long)bytes;
     s->blocks--;
     free((char *)memory - HEADER);
+}
+
+void *dirty_give(void *user, size_t bytes)
+{
+    (void)user;
+    void *memory = malloc(bytes);
+    return memory ? memset(memory, 0xfe, bytes) : NULL;
+}
+
+void dirty_take(void *user, void *memory, size_t bytes)
+{
+    (void)user;
+    (void)bytes;
+    free(memory);
 }

@@ -1,4 +1,4 @@
-/* Memory for a context that counts what it gives, and fails when it is to. */
+/* Memory for contexts: that counts what it gives, and fails when it is to; that is never zero. */
 #ifndef TESTS_SUPPORT_SUPPLY_H
 #define TESTS_SUPPORT_SUPPLY_H
 
@@ -15,5 +15,9 @@ typedef struct supply {
 /* cr_options.alloc and .free, the supply being their user. Beyond 4 MiB there is nothing. */
 void *supply_give(void *user, size_t bytes);
 void supply_take(void *user, void *memory, size_t bytes);
+
+/* Memory full of what no kernel has written: so what is read without having been written shows. */
+void *dirty_give(void *user, size_t bytes);
+void dirty_take(void *user, void *memory, size_t bytes);
 
 #endif

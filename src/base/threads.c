@@ -512,13 +512,17 @@ int cr__threads_for(double nanoseconds, cr__team *team)
     return threads;
 }
 
-int64_t cr__chunks(double nanoseconds, int64_t grains, cr__team *team)
+int64_t cr__chunks_for(int threads, double nanoseconds, int64_t grains)
 {
-    const double threads = cr__threads_for(nanoseconds, team);
     double chunks = threads;
     if (threads > 1 && nanoseconds >= CHUNK * (double)grains)
         chunks = (double)grains;
     else if (threads > 1 && nanoseconds >= CHUNK * threads)
         chunks = threads * (double)(1 + (int64_t)(nanoseconds / (CHUNK * threads)));
     return chunks < (double)grains ? (int64_t)chunks : grains > 1 ? grains : 1;
+}
+
+int64_t cr__chunks(double nanoseconds, int64_t grains, cr__team *team)
+{
+    return cr__chunks_for(cr__threads_for(nanoseconds, team), nanoseconds, grains);
 }

@@ -51,6 +51,8 @@ int cr__threads_for(double nanoseconds, cr__team *team);
 /* How many chunks such work is best cut into, at most `grains`: 1 if only one thread is worth it;
  * else at least one for each, and none of more than 40 us. Nor must bits depend on that. */
 int64_t cr__chunks(double nanoseconds, int64_t grains, cr__team *team);
+/* For so many threads, the answer of cr__threads_for(). */
+int64_t cr__chunks_for(int threads, double nanoseconds, int64_t grains);
 
 /* The part [*begin, *end) of 0..count that chunk i of n owns, cut at multiples of grain. */
 static inline void cr__part(int64_t count, int64_t grain, int64_t i, int64_t n,

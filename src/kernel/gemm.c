@@ -27,6 +27,13 @@
 /* Subtrees of block results: more than 2^48 elements there are not. */
 #define STACK_LEVELS 37
 
+/* Memory that is to be fetched: too much of it would not stay. */
+typedef struct span {
+    const char *at;
+    int64_t bytes;
+} span;
+#define SPAN_BYTES (CACHE_BYTES / 4)
+
 typedef struct tile {
     const char *a, *b;
     char *c;
@@ -37,6 +44,9 @@ typedef struct tile {
     bool odd;     /* the last row is the one before it once more, and not written */
     const struct product *of; /* whose follower's streams are to be fetched, or NULL: */
     int64_t row, column;      /* from here on */
+    span ahead[2];            /* where a is not packed: what will be wanted */
+    const char *fetch;        /* a line of it with each of k, so far apart */
+    int64_t fetch_step;
     /* Only where a is packed: lines of the next sliver to be fetched, or columns to be
      * packed, if drip_to is not NULL. */
     const char *next;
@@ -90,6 +100,7 @@ typedef struct product {
     bool scaled;
     double scales[2]; /* of the result, one after the other */
     char *scratch;
+    span ahead[2]; /* a and b of the next batch */
 } product;
 
 /* The tile's part of the streams, so many rows. */
@@ -105,6 +116,28 @@ static void fetch_streams(tile *t, int64_t rows, int64_t columns)
                 __builtin_prefetch(line + at, 0, 2);
     }
     t->row += rows;
+}
+
+/* All of a matrix, if it has no gaps. */
+static inline span span_of(const char *at, int64_t rows, int64_t cols, int64_t row,
+                           int64_t col, int64_t size)
+{
+    const int64_t bytes = rows * cols * size;
+    const bool whole =
+        (col == size && row == cols * size) || (row == size && col == rows * size);
+    return (span){ at, whole && bytes <= SPAN_BYTES ? bytes : 0 };
+}
+
+/* With its part of what is ahead. Between the arithmetic, a prefetch for each of k is not felt; at
+ * once they would be. */
+static inline void run_tile(tile_fn *fn, tile *t)
+{
+    span *s = &t->ahead[t->ahead[0].bytes <= 0];
+    const bool any = s->bytes > 0;
+    t->fetch = any ? s->at : t->b;
+    t->fetch_step = any ? 64 : 0;
+    s->at += 64 * t->k, s->bytes -= 64 * t->k;
+    fn(t);
 }
 
 /* A sliver in a block of k in a panel of rows. They are worked off in this order, slivers
@@ -248,8 +281,7 @@ typedef struct plan {
     int batch_ndim;
     int64_t batch_dims[CR_MAX_DIMS], a_batch[CR_MAX_DIMS], b_batch[CR_MAX_DIMS],
         c_batch[CR_MAX_DIMS];
-    int parts; /* threads: each owns some batches, or, if down > 0, a rectangle of every
-                */
+    int64_t parts;    /* some batches, or, if down > 0, a rectangle of every one's */
     int down, across; /* result: one of down * across */
     int64_t together; /* batches that make one panel */
     cr__team *team;
@@ -376,24 +408,23 @@ static double cost(const plan *p, int down, int across)
            (w->pack_b ? 8 : 4) * columns;
 }
 
-/* How many threads, and what each owns. */
+/* How many threads, and the parts that they take: some batches, or rectangles, one for each. */
 static void plan_parts(plan *p)
 {
     const product *w = &p->whole;
     const double outputs = (double)p->batches * (double)w->m * (double)w->n;
     const double flops =
         outputs * (2 * (double)w->k + (w->then ? w->then->cost * FLOPS_PER_NS : 0));
+    const double nanoseconds = flops / (w->vector ? VECTOR_FLOPS_PER_NS : FLOPS_PER_NS);
+    const int threads = cr__threads_for(nanoseconds, p->team);
+    double least = (double)((p->batches + threads - 1) / threads) * cost(p, 1, 1);
     p->down = 0, p->across = 0;
-    p->parts = cr__threads_for(flops / (w->vector ? VECTOR_FLOPS_PER_NS : FLOPS_PER_NS),
-                               p->team);
-    double least = (double)((p->batches + p->parts - 1) / p->parts) * cost(p, 1, 1);
-    for (int down = 1; p->parts > 1 && down <= p->parts; down++) {
-        double all = (double)p->batches * cost(p, down, p->parts / down);
-        if (p->parts % down == 0 && all < least)
-            least = all, p->down = down, p->across = p->parts / down;
+    for (int down = 1; threads > 1 && down <= threads; down++) {
+        double all = (double)p->batches * cost(p, down, threads / down);
+        if (threads % down == 0 && all < least)
+            least = all, p->down = down, p->across = threads / down;
     }
-    if (p->down == 0 && p->parts > p->batches)
-        p->parts = (int)p->batches;
+    p->parts = p->down ? threads : cr__chunks_for(threads, nanoseconds, p->batches);
 }
 
 /* A c that is not as it is computed, of bf16 or f16 or with places, and one that somebody
@@ -643,25 +674,45 @@ static void move_result(const plan *p, product *part, int64_t elements)
         part->c += elements * p->c_size;
 }
 
-/* The product of one batch, of the part that is this of the first one. */
-static void multiply_batch(const plan *p, int64_t batch, const product *first)
+/* Where a batch is: a and b in bytes, c in elements. */
+typedef struct offsets {
+    int64_t a, b, c;
+} offsets;
+
+static offsets batch_at(const plan *p, int64_t batch)
 {
+    offsets o = { 0, 0, 0 };
+    for (int i = 0; i < p->batch_ndim; i++, batch /= p->batch_dims[i - 1]) {
+        const int64_t at = batch % p->batch_dims[i];
+        o.a += at * p->a_batch[i];
+        o.b += at * p->b_batch[i];
+        o.c += at * p->c_batch[i];
+    }
+    return o;
+}
+
+/* The product of one batch, of the part that is this of the first one; `next` comes after it. */
+static void multiply_batch(const plan *p, int64_t batch, int64_t next,
+                           const product *first)
+{
+    const int64_t size = p->kernel->size;
+    const offsets here = batch_at(p, batch), then = batch_at(p, next);
     product part = *first;
     operand a, b;
-    int64_t a_at = 0, b_at = 0;
-    for (int i = 0; i < p->batch_ndim; i++, batch /= p->batch_dims[i - 1]) {
-        int64_t at = batch % p->batch_dims[i];
-        a_at += at * p->a_batch[i];
-        b_at += at * p->b_batch[i];
-        move_result(p, &part, at * p->c_batch[i]);
-    }
-    part.a += a_at, part.b += b_at;
+    move_result(p, &part, here.c);
+    if (then.a != here.a && !part.a_read)
+        part.ahead[0] =
+            span_of(part.a + then.a, part.m, part.k, part.a_row, part.a_col, size);
+    if (then.b != here.b && !part.b_read)
+        part.ahead[1] =
+            span_of(part.b + then.b, part.k, part.n, part.b_row, part.b_col, size);
+    part.a += here.a, part.b += here.b;
     if (part.a_read) {
-        a = p->a, a.matrix.data += a_at;
+        a = p->a, a.matrix.data += here.a;
         part.a_read = &a;
     }
     if (part.b_read) {
-        b = p->b, b.matrix.data += b_at;
+        b = p->b, b.matrix.data += here.b;
         part.b_read = &b;
     }
     multiply_part(p, &part);
@@ -698,7 +749,7 @@ static void gemm_part(void *arg, int64_t i, int worker)
         for (int64_t batch = begin; batch < end; batch++) {
             part.held = (batch - begin) % p->together;
             part.holds = part.held + 1 < p->together && batch + 1 < end;
-            multiply_batch(p, batch, &part);
+            multiply_batch(p, batch, batch + 1 < end ? batch + 1 : batch, &part);
         }
 }
 
@@ -781,6 +832,7 @@ static bool plan_product(plan *p, cr__isa isa, const cr__gemm_job *job, cr__team
     w->adds = job->adds;
     w->start = w->held = 0, w->holds = false;
     w->band = NULL;
+    w->ahead[0] = w->ahead[1] = (span){ 0 };
     w->vector = !job->chain && (w->m == 1 || w->n == 1);
     plan_batches(p, job, a_size, b_size);
     if (w->m * w->n * p->batches == 0)

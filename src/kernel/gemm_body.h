@@ -70,6 +70,11 @@ CR__FN void G(tile_end)(const tile *t, G_VT (*acc)[2], const int rows, const int
     }
 }
 
+CR__FN void G(fetch)(const char *at)
+{
+    __builtin_prefetch(at, 0, 2);
+}
+
 CR__FN void G(tile_begin)(G_VT (*acc)[2], const int rows, const int vectors)
 {
 #pragma GCC unroll 16
@@ -93,8 +98,14 @@ CR__FN void G(tile)(const tile *t, const int rows, const int vectors, const bool
 #pragma GCC unroll 4
     for (int i = 0; i < (rows + 3) / 4; i++)
         a[i] = t->a + 4 * i * a_row;
+    const char *fetch = t->fetch;
+    const int64_t fetch_step = t->fetch_step;
     for (int64_t k = t->k; k > 0; k--) {
         G_VT y[2];
+        if (vectors == 2) {
+            G(fetch)(fetch);
+            fetch += fetch_step;
+        }
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
             y[v] = G(read)(b + v * G_N * G_SIZE, part && v == vectors - 1, mask);
@@ -133,11 +144,6 @@ CR__FN void G(drip)(char *to, const char *from, int64_t step)
 #pragma GCC unroll 4
     for (int i = 0; i < G_DRIP; i++)
         memcpy(to + i * G_SIZE, from + i * step, G_SIZE);
-}
-
-CR__FN void G(fetch)(const char *at)
-{
-    __builtin_prefetch(at, 0, 2);
 }
 
 /* A tile whose rows of a are packed. Either it fetches, with every line that it computes,
@@ -527,7 +533,7 @@ CR__FN void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
     t->a = a;
 #if G_SIZE == 4 && G_ROWS_ODD
     if (wide && rows % 2 && rows <= G_ROWS_ODD && rows > 1) {
-        G(odd_tiles)[(rows - 3) / 2][t->rest < G_N](t);
+        run_tile(G(odd_tiles)[(rows - 3) / 2][t->rest < G_N], t);
         return;
     }
 #endif
@@ -536,7 +542,7 @@ CR__FN void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
         if (t->of)
             fetch_streams(t, n, columns);
         t->odd = n % 2;
-        of[(n - 1) / 2][t->rest < G_N](t);
+        run_tile(of[(n - 1) / 2][t->rest < G_N], t);
         t->a += n * t->a_row;
         t->c += n * t->c_row;
     }
@@ -610,7 +616,7 @@ CR__FN int64_t G(packed_sliver)(tile *t, const char *a, const tiling *rows,
         for (int64_t r = 0, some; r < n; r += some) {
             some = n - r < high ? n - r : high;
             t->odd = some % 2;
-            G(tiles)[wide][(some - 1) / 2][t->rest < G_N](t);
+            run_tile(G(tiles)[wide][(some - 1) / 2][t->rest < G_N], t);
             t->a += some * G_SIZE;
             t->c += some * t->c_row;
         }
@@ -624,6 +630,7 @@ CR__T static void G(product)(const product *p)
          *other = sliver + SLIVER_BYTES, *const panel = other + SLIVER_BYTES;
     tile t = { .a_row = p->a_row, .a_col = p->a_col, .c_row = p->c_row };
     int64_t done = 0; /* columns of the sliver that are packed already */
+    memcpy(t.ahead, p->ahead, sizeof t.ahead);
     int64_t taps[CR__GEMM_BLOCK];
     tiling rows = { 0 };
     if (p->pack_a)
@@ -664,6 +671,12 @@ CR__T static void G(product)(const product *p)
             t.b = sliver, t.b_row = G_SLIVER * G_SIZE;
         }
         if (p->copy_a || !p->pack_a) {
+            if (at.j == 0 && t.ahead[1].bytes <= 0)
+                t.ahead[1] = span_of(t.c, at.rows, p->n, p->c_row, G_SIZE, G_SIZE);
+            if (next.lines && next.panel != at.panel && p->k <= CR__GEMM_BLOCK &&
+                !p->copy_a)
+                t.ahead[0] = span_of(p->a + next.i * p->a_row, next.rows, p->k, p->a_row,
+                                     p->a_col, G_SIZE);
             const char *in_place = p->a + at.i * p->a_row + at.k * p->a_col;
             G(sliver)(&t, p->copy_a ? panel : in_place, at.rows, now.lanes);
             continue;

@@ -504,7 +504,8 @@ static void cut_strips(cr__reducer *p, int kept)
 
 int64_t cr__reducer_cut(cr__reducer *p, const cr__reduction *reduction, cr__team *team)
 {
-    *p = (cr__reducer){ .r = *reduction, .team = team, .width = 1, .spans = 1 };
+    memset(p, 0, sizeof *p);
+    p->r = *reduction, p->team = team, p->width = p->spans = 1;
     cut_strips(p, p->r.kept);
     if (p->outputs == 0)
         return 0;

@@ -36,7 +36,7 @@ static int scaled_row(const cr__ending *e)
         T count = (T)e->count, eps = (T)e->eps, tiny = (T)TINY(sizeof(T));               \
         bool rooted = e->code == CR__AS_RSTD || e->code == CR__AS_ROOT;                  \
         for (int64_t i = 0; i < n; i++) {                                                \
-            T sum = sums[i], square = sum / count + eps;                                 \
+            T sum = sums[i], square = rooted ? sum / count + eps : 0;                    \
             if (!(sum <= MAX && sum >= -MAX)) {                                          \
                 *again = scaled_rows[scaled_row(e)].down;                                \
                 return i;                                                                \

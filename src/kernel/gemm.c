@@ -374,11 +374,10 @@ static const operand *plan_operand(cr__isa isa, const cr__reader *reader, int64_
     return o;
 }
 
-/* What the result is multiplied by: numbers of its type, which may need two. */
+/* What the result is multiplied by: doubles, of which two may be needed. */
 static void plan_scales(product *w, const cr__gemm_job *job)
 {
-    const int all = -(job->a.exponent + job->b.exponent),
-              most = job->dtype == CR_F64 ? 1000 : 120;
+    const int all = -(job->a.exponent + job->b.exponent), most = 1000;
     const int first = all < -most ? -most : all;
     w->scaled = all != 0;
     if (w->scaled)

@@ -44,26 +44,30 @@ static cr_dims turned_dims(cr_dims x, bool turned)
     return x;
 }
 
+/* Copies of dims are made only for what errors say: they are long. */
 static cr_status contract_shape(cr_infer *infer)
 {
     cr_ctx *ctx = infer->ctx;
     const bool *turned = ((const cr__contract_attrs *)infer->attrs)->turned;
-    const cr_dims at[] = { turned_dims(infer->in_dims[0], turned[0]),
-                           turned_dims(infer->in_dims[1], turned[1]) };
-    const cr_dims *x = &at[0], *y = &at[1];
+    const cr_dims *x = &infer->in_dims[0], *y = &infer->in_dims[1];
+    const int n = x->n;
     if (!cr__products_fit(infer))
         return CR_ERR_DTYPE;
-    bool fits = x->n >= 2 && x->n == y->n;
-    for (int i = 0; fits && i < x->n - 2; i++)
+    bool fits = n >= 2 && n == y->n;
+    for (int i = 0; fits && i < n - 2; i++)
         fits = x->v[i] == y->v[i];
     if (!fits)
         return cr__op_fail(ctx, infer->op, CR_ERR_SHAPE, "cr_matmul() broadcasts",
                            "not [.., m, k] @ [.., k, n] with equal batches: %s @ %s",
-                           cr__dims_text(ctx, *x), cr__dims_text(ctx, *y));
-    if (!inner_fits(ctx, infer->op, *x, *y))
+                           cr__dims_text(ctx, turned_dims(*x, turned[0])),
+                           cr__dims_text(ctx, turned_dims(*y, turned[1])));
+    if (x->v[n - 1 - turned[0]] != y->v[n - 2 + turned[1]]) {
+        (void)inner_fits(ctx, infer->op, turned_dims(*x, turned[0]),
+                         turned_dims(*y, turned[1]));
         return CR_ERR_SHAPE;
-    infer->dims = *x;
-    infer->dims.v[x->n - 1] = y->v[y->n - 1];
+    }
+    infer->dims.v[n - 2] = x->v[n - 2 + turned[0]];
+    infer->dims.v[n - 1] = y->v[n - 1 - turned[1]];
     return CR_OK;
 }
 

@@ -151,6 +151,53 @@ static void test_counts(void)
     cr_close(k.ctx);
 }
 
+/* What is alike is counted together, what is not apart: operands that are one array or two. */
+static void test_likeness(void)
+{
+    work k;
+    row r;
+    open_work(&k, 1);
+    cr_tensor *y = cr_rand(k.ctx, CR_DIMS(M, K));
+    cr_eval(y);
+    cr_profile_start(k.ctx);
+    for (int i = 0; i < 300; i++) {
+        CR_SCOPE(k.ctx);
+        cr_eval(cr_mul(k.x, i % 3 ? y : k.x));
+    }
+    char *text = table_of(k.ctx);
+    ok(find_row(text, "mul", &r) && r.calls == 300, "%g calls", r.calls);
+    is_near(r.mb, 1e-6 * M * K * 4 * (100 * 2 + 200 * 3), 6e-4,
+            "bytes, by what is one operand");
+    free(text);
+    cr_close(k.ctx);
+}
+
+/* More kinds of groups than are kept apart. */
+static void test_many_kinds(bool trace)
+{
+    cr_tensor *(*const maps[])(cr_tensor *, const char *) = { cr_sin_at, cr_cos_at,
+                                                              cr_exp_at, cr_abs_at };
+    enum { MAPS = sizeof maps / sizeof *maps, SIZES = 4500 };
+    cr_ctx *ctx = cr_open(&(cr_options){ .threads = 1 });
+    cr_tensor *x = cr_rand(ctx, CR_DIMS(SIZES));
+    row r;
+    cr_eval(x);
+    cr_profile_start(ctx, .trace = trace);
+    for (int n = 2; n < SIZES; n++)
+        for (int i = 0; i < MAPS; i++) {
+            CR_SCOPE(ctx);
+            cr_eval(maps[i](cr_slice(x, 0, 0, n), "kinds.c:1"));
+        }
+    char *text = table_of(ctx);
+    const char *lines = strstr(text, "by line");
+    double bytes = 8. * MAPS * (SIZES * (SIZES - 1.) / 2 - 1);
+    ok(lines && find_row(lines, "kinds.c:1", &r) && r.calls == MAPS * (SIZES - 2),
+       "%g calls of as many kinds", r.calls);
+    is_near(r.mb, 1e-6 * bytes, 2e-3, "and all their bytes");
+    free(text);
+    cr_close(ctx);
+}
+
 /* The same bits, the same memory, and in steady state no allocations. */
 static void test_nothing_changes(void)
 {
@@ -450,6 +497,9 @@ static void test_environment(void)
 int main(void)
 {
     test_counts();
+    test_likeness();
+    test_many_kinds(false);
+    test_many_kinds(true);
     test_nothing_changes();
     test_trace();
     test_calls();

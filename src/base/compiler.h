@@ -46,12 +46,13 @@
 #define CR__ALIGNED(n)   __attribute__((aligned(n)))
 #define CR__COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-/* A function whose loops become loops of vectors, which GCC leaves as they are at -O2. */
+/* A function whose loops become loops of vectors, which GCC leaves as they are at -O2, and in what only
+ * cold code calls. */
 #if defined(__clang__)
 #define CR__VECTORIZED
 #else
 #define CR__VECTORIZED \
-    __attribute__((optimize("tree-vectorize", "vect-cost-model=dynamic")))
+    __attribute__((hot, optimize("tree-vectorize", "vect-cost-model=dynamic")))
 #endif
 
 /* A variable of a loop that is to be counted as it is written, and not made of others. */

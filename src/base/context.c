@@ -171,8 +171,7 @@ void cr_reset_peak(cr_ctx *ctx)
         cr__memory_reset_peak(&ctx->memory);
 }
 
-/* Ticks of as long as the context is open, by the clock. */
-static double seconds_of(const cr_ctx *ctx, uint64_t ticks)
+double cr__seconds_of(const cr_ctx *ctx, uint64_t ticks)
 {
     const uint64_t all = cr__ticks() - ctx->opened_ticks;
     const int64_t nanoseconds = cr__nanoseconds() - ctx->opened;
@@ -191,7 +190,7 @@ cr_stats cr_get_stats(const cr_ctx *ctx)
                        .runs = ctx->counts.runs,
                        .groups = ctx->counts.groups,
                        .nodes = ctx->counts.nodes,
-                       .seconds = seconds_of(ctx, ctx->counts.ticks) };
+                       .seconds = cr__seconds_of(ctx, ctx->counts.ticks) };
 }
 
 void cr_trim(cr_ctx *ctx)

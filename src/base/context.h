@@ -150,6 +150,9 @@ CR__INLINE bool cr__is_cancelled(cr_ctx *ctx)
     return true;
 }
 
+/* Ticks of as long as the context is open, by the clock. */
+double cr__seconds_of(const cr_ctx *ctx, uint64_t ticks);
+
 /* A remark to the log callback, if there is one. */
 void cr__log(cr_ctx *ctx, const char *format, ...) CR_FORMAT(2, 3);
 

@@ -437,10 +437,10 @@ static void watched_chunk(void *arg, int64_t chunk, int worker)
         return;
     cr__lane *lane = job->lanes ? &job->lanes[worker] : NULL;
     if (lane && !lane->begin)
-        lane->begin = cr__nanoseconds();
+        lane->begin = cr__ticks();
     job->body(job->arg, chunk, worker);
     if (lane)
-        lane->end = cr__nanoseconds();
+        lane->end = cr__ticks();
 }
 
 void cr__team_stop(cr__team *team, const int *stop)

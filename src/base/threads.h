@@ -37,10 +37,10 @@ void cr__parallel(cr__team *team, int64_t n, cr__body *body, void *arg);
  * have not begun are left out. NULL: they are not. What reads `stop` next sees it set, too. */
 void cr__team_stop(cr__team *team, const int *stop);
 
-/* When each worker has begun and ended its part of the jobs since all of this was zeroed, by the
- * clock; NULL: nobody wants to know. Of jobs that are one chunk the caller knows. */
+/* When each worker has begun and ended its part of the jobs since all of this was zeroed, in
+ * ticks; NULL: nobody wants to know. Of jobs that are one chunk the caller knows. */
 typedef struct cr__lane {
-    int64_t begin, end;
+    uint64_t begin, end;
 } cr__lane;
 void cr__team_watch(cr__team *team, cr__lane *lanes);
 

@@ -1,103 +1,151 @@
 /* Takes a profile: what each group costs, and of that each operation by the place where it was
  * recorded. A group's time is divided in the proportion of what its operations would take alone at
- * the machine's limit. All memory that a run needs for this is obtained before it computes. */
+ * the machine's limit. A steady step meets groups that are known by what they do, and adds to two
+ * numbers of each. All memory that a run needs for this is obtained before it computes. */
 #include "profiler.h"
 
-#include "../base/lookup.h"
 #include "../base/system.h"
 #include "program.h"
 
 #include <stdlib.h>
 
 #define MOST_SLICES ((uint32_t)1 << 20)
-#define FEWEST_ROWS 64
+#define MOST_APART  ((uint32_t)1 << 14) /* that are kept apart */
+#define FEWEST      64
 
-/* ---- rows ---- */
+/* ---- what is known ---- */
 
-CR__COLD static uint32_t row_hash(const cr__profile_row *row)
+CR__INLINE uint64_t mixed_key(uint64_t hash, uint64_t word)
 {
-    return cr__hash_pointer(row->op) * 31 + cr__hash_pointer(row->site) * 7 +
-           cr__hash_pointer(row->within) + row->copy;
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 32;
 }
 
-/* Where the row's place, plus 1, stands in the index, or is to. */
-CR__COLD static uint32_t *find_place(const cr__profile *p, const cr__profile_row *key)
+/* Records are this large. */
+CR__INLINE uint64_t known_key(const cr__known *known, size_t size, uint32_t i)
 {
-    const cr__profile_row *rows = p->rows.at;
-    uint32_t *index = p->index.at;
-    size_t at = row_hash(key) & (p->n_index - 1);
-    for (; index[at]; at = (at + 1) & (p->n_index - 1)) {
-        const cr__profile_row *row = &rows[index[at] - 1];
-        if (row->op == key->op && row->site == key->site && row->within == key->within &&
-            row->copy == key->copy)
-            break;
-    }
+    uint64_t key;
+    memcpy(&key, (const char *)known->records.at + i * size, sizeof key);
+    return key;
+}
+
+/* Where the record's place, plus 1, stands in the index, or is to. */
+CR__INLINE uint32_t *find_place(const cr__known *known, size_t size, uint64_t key)
+{
+    uint32_t *index = known->index.at;
+    size_t at = key & (known->n_index - 1);
+    while (index[at] && known_key(known, size, index[at] - 1) != key)
+        at = (at + 1) & (known->n_index - 1);
     return &index[at];
 }
 
-/* The index is at most half full. */
-CR__COLD static bool grow_index(cr_ctx *ctx, cr__profile *p)
+CR__COLD static void fill_index(cr__known *known, size_t size)
 {
-    size_t n = p->n_index ? 2 * p->n_index : 2 * FEWEST_ROWS;
-    if (!cr__list_reserve(ctx, &p->index, n * sizeof(uint32_t)))
+    if (known->n_index)
+        memset(known->index.at, 0, known->n_index * sizeof(uint32_t));
+    for (uint32_t i = 0; i < known->n; i++)
+        *find_place(known, size, known_key(known, size, i)) = i + 1;
+}
+
+/* Room for so many more. The index is at most half full. */
+static bool reserve_known(cr_ctx *ctx, cr__known *known, size_t size, uint32_t more)
+{
+    const size_t n = (size_t)known->n + more;
+    size_t places = known->n_index ? known->n_index : FEWEST;
+    if (!cr__list_reserve(ctx, &known->records, n * size))
         return false;
-    p->n_index = n;
-    memset(p->index.at, 0, n * sizeof(uint32_t));
-    for (uint32_t i = 0; i < p->n_rows; i++)
-        *find_place(p, &((cr__profile_row *)p->rows.at)[i]) = i + 1;
+    if (2 * n <= known->n_index)
+        return true;
+    while (places < 2 * n)
+        places *= 2;
+    if (!cr__list_reserve(ctx, &known->index, places * sizeof(uint32_t)))
+        return false;
+    known->n_index = places;
+    fill_index(known, size);
     return true;
 }
 
-/* The place of the node's row, plus 1; 0 with the error. */
-CR__COLD static uint32_t find_row(cr__profile *p, const cr_tensor *x, bool copy)
+CR__INLINE uint64_t rotated(uint64_t word, int by)
 {
-    cr__profile_row key = {
-        .op = x->op, .within = x->within, .site = x->site, .copy = copy
-    };
-    if (2 * (size_t)p->n_rows >= p->n_index && !grow_index(x->ctx, p))
-        return 0;
-    uint32_t *place = find_place(p, &key);
+    return word << by | word >> (64 - by);
+}
+
+/* What the row of an operation is known by. */
+CR__INLINE uint64_t row_word(const cr_tensor *x, bool copy)
+{
+    return (uint64_t)(uintptr_t)x->op ^ rotated((uint64_t)(uintptr_t)x->site, 20) ^
+           rotated((uint64_t)(uintptr_t)x->within, 40) ^ copy;
+}
+
+/* Its place. */
+CR__COLD static uint32_t known_row(cr__profile *p, const cr_tensor *x, bool copy)
+{
+    cr__profile_row row = { .key = mixed_key(0, row_word(x, copy)), .site = x->site };
+    uint32_t *place = find_place(&p->rows, sizeof row, row.key);
     if (*place)
-        return *place;
-    if (!cr__list_reserve(x->ctx, &p->rows, (p->n_rows + (size_t)1) * sizeof key))
-        return 0;
-    cr__format(key.name, sizeof key.name, "%s%s%s", x->within ? x->within->name : "",
+        return *place - 1;
+    cr__format(row.name, sizeof row.name, "%s%s%s", x->within ? x->within->name : "",
                x->within ? ": " : "", copy ? "copy" : x->op->name);
-    ((cr__profile_row *)p->rows.at)[p->n_rows++] = key;
-    return *place = p->n_rows;
+    ((cr__profile_row *)p->rows.records.at)[p->rows.n++] = row;
+    *place = p->rows.n;
+    return *place - 1;
 }
 
 /* ---- before anything is computed ---- */
 
-CR__COLD static bool reserve_slices(cr__plan *plan, cr__profile *p, size_t units)
+CR__COLD void cr__profile_settle(cr_ctx *ctx)
+{
+    cr__profile *p = ctx->profile;
+    cr__profile_row *rows = p->rows.records.at;
+    cr__profile_piece *piece = p->pieces.records.at;
+    p->tick = 1e9 * cr__seconds_of(ctx, 1);
+    for (const cr__profile_piece *end = piece + p->pieces.n; piece < end; piece++) {
+        const cr__profile_member *members =
+            (const cr__profile_member *)p->members.at + piece->first;
+        const double calls = (double)piece->calls, ticks = (double)piece->ticks;
+        for (uint32_t i = 0; i < piece->n; i++) {
+            cr__cost *to = &rows[members[i].row].cost;
+            to->calls += piece->calls;
+            to->nanoseconds += p->tick * ticks * members[i].share;
+            to->limit += calls * piece->limit * members[i].share;
+            to->bytes += calls * members[i].bytes;
+            to->flops += calls * members[i].flops;
+        }
+        piece->calls = piece->ticks = 0;
+    }
+}
+
+/* All pieces but those that slices are of. */
+CR__COLD static void forget_pieces(cr_ctx *ctx)
+{
+    cr__profile *p = ctx->profile;
+    cr__profile_settle(ctx);
+    p->pieces.n = p->n_traced;
+    const cr__profile_piece *last =
+        (const cr__profile_piece *)p->pieces.records.at + p->n_traced;
+    p->n_members = p->n_traced ? last[-1].first + last[-1].n : 0;
+    fill_index(&p->pieces, sizeof *last);
+}
+
+static bool reserve_slices(cr__plan *plan, cr__profile *p)
 {
     const size_t team = (size_t)cr__team_size(plan->ctx->team);
     const size_t n = p->n_slices + (plan->n_order + (size_t)1) * team + 1;
-    return !p->traces ||
-           (cr__list_reserve(plan->ctx, &p->slices, n * sizeof(cr__slice)) &&
-            cr__list_reserve(plan->ctx, &p->members,
-                             (p->n_members + units) * sizeof(uint32_t)));
+    return !p->traces || cr__list_reserve(plan->ctx, &p->slices, n * sizeof(cr__slice));
 }
 
-CR__COLD bool cr__profile_prepare(cr__plan *plan)
+bool cr__profile_prepare(cr__plan *plan)
 {
     cr__profile *p = plan->ctx->profile;
     const uint32_t n = plan->single ? plan->n : plan->n_units;
-    if (!cr__list_reserve(plan->ctx, &p->places, n * sizeof(uint32_t)) ||
-        !cr__list_reserve(plan->ctx, &p->costs, n * sizeof(cr__member_cost)) ||
-        !reserve_slices(plan, p, n))
-        return false;
-    uint32_t *places = p->places.at;
-    for (uint32_t i = 0; i < n; i++) {
-        const cr__unit *unit = plan->single ? NULL : &plan->units[i];
-        if (unit && unit->kind == CR__UNIT_OLD)
-            continue;
-        places[i] = find_row(p, unit ? unit->node : plan->nodes[i],
-                             unit && unit->kind == CR__UNIT_COPY);
-        if (!places[i])
-            return false;
-    }
-    return true;
+    if (p->pieces.n - p->n_traced > MOST_APART)
+        forget_pieces(plan->ctx);
+    return reserve_known(plan->ctx, &p->rows, sizeof(cr__profile_row), n) &&
+           reserve_known(plan->ctx, &p->pieces, sizeof(cr__profile_piece),
+                         plan->single ? 1 : plan->n_order) &&
+           cr__list_reserve(plan->ctx, &p->members,
+                            (p->n_members + (size_t)n) * sizeof(cr__profile_member)) &&
+           reserve_slices(plan, p);
 }
 
 /* ---- what groups cost ---- */
@@ -135,55 +183,14 @@ CR__COLD static double limit_of(const cr__profile *p, double bytes, double flops
     return 1e9 * (memory > arithmetic ? memory : arithmetic);
 }
 
-CR__COLD static cr__member_cost cost_of(const cr__plan *plan, const cr__profile *p,
-                                        const cr__unit *unit)
-{
-    size_t in, out;
-    cr__member_cost c = { .flops = flops_of(plan, unit) };
-    cr__unit_traffic(plan, unit, true, &in, &out);
-    c.alone = limit_of(p, (double)in + (double)out, c.flops) *
-                  (unit->dtype == CR_F64 && c.flops > 0 ? 2 : 1) +
-              1;
-    cr__unit_traffic(plan, unit, false, &in, &out);
-    c.bytes_in = (double)in, c.bytes_out = (double)out;
-    return c;
-}
-
-CR__COLD static void add_slice(cr__profile *p, cr__slice slice)
-{
-    ((cr__slice *)p->slices.at)[p->n_slices++] = slice;
-}
-
-/* The group's slice, and what other threads did of it. */
-CR__COLD static void trace_groups(cr_ctx *ctx, cr__profile *p, cr__slice slice)
-{
-    const int team = cr__team_size(ctx->team);
-    cr__lane *lanes = p->lanes.at;
-    if (p->n_slices + (uint32_t)team >= MOST_SLICES) {
-        p->lost++;
-        p->n_members = slice.first;
-        return;
-    }
-    add_slice(p, slice);
-    slice.kind = CR__SLICE_PART;
-    for (int i = 1; i < team; i++) {
-        if (!lanes[i].end)
-            continue;
-        slice.lane = (uint16_t)i;
-        slice.begin = lanes[i].begin;
-        slice.end = lanes[i].end;
-        add_slice(p, slice);
-    }
-}
-
-/* The n groups from place i of the order, or the plan's nodes, have run since the last ones. */
+/* The n groups from place i of the order. */
 typedef struct members {
     const cr__plan *plan;
     uint32_t order, group,
         unit; /* the next: of the order, behind its last, and in the group */
 } members;
 
-CR__COLD static const cr__unit *next_member(members *m)
+CR__INLINE const cr__unit *next_member(members *m)
 {
     while (!m->unit) {
         if (m->order == m->group)
@@ -195,95 +202,194 @@ CR__COLD static const cr__unit *next_member(members *m)
     return unit;
 }
 
-CR__COLD void cr__profile_begin_groups(cr_ctx *ctx)
+/* All that what an operand costs depends on, places of units being told from that of `first`. Where
+ * known values lie differs from step to step: whether two in a row are one is looked at. Maps have
+ * the shape of what they read as it is. */
+CR__INLINE uint64_t use_word(const cr__plan *plan, const cr__unit *unit, uint32_t k,
+                             uint32_t first, const void **before)
 {
-    ctx->profile->last = cr__nanoseconds();
+    const cr__use *use = &plan->uses[unit->uses + k];
+    uint64_t word = use->kind | (uint64_t)use->dtype << 2;
+    if (use->kind == CR__USE_NONE || use->kind == CR__USE_NUMBER)
+        return word;
+    if (use->kind == CR__USE_UNIT)
+        word |= (uint64_t)(use->unit - first) << 8;
+    else
+        word |= (uint64_t)(use->at.data == *before) << 6, *before = use->at.data;
+    if (use->look) {
+        const cr__layout *layout = &plan->looks[use->look - 1].layout;
+        for (int d = 0; d < layout->ndim; d++)
+            word = rotated(word, 9) ^ (uint64_t)layout->dims[d] ^
+                   rotated((uint64_t)layout->strides[d], 31);
+    } else if (unit->kind != CR__UNIT_MAP) {
+        word ^= (uint64_t)cr__input(unit->node, (int)k)->shape->hash << 32;
+    }
+    return word;
 }
 
-/* Since when, and the time in nanoseconds; the next begins now. */
-CR__COLD static double take_time(cr__profile *p, cr__slice *slice)
+CR__INLINE uint64_t unit_word(const cr__plan *plan, const cr__unit *unit, uint32_t first,
+                              const void **before)
 {
-    slice->begin = p->last;
-    slice->end = p->last = cr__nanoseconds();
-    double nanoseconds = (double)(slice->end - slice->begin);
-    p->in_groups += nanoseconds;
-    p->groups++;
-    return nanoseconds;
+    const uint32_t place = (uint32_t)(unit - plan->units) - first;
+    uint64_t word = unit->shape->hash | (uint64_t)place << 32;
+    word = rotated(word, 16) ^
+           (unit->kind | (uint64_t)unit->dtype << 3 | (unit->flags & CR__STORED) << 8);
+    for (uint32_t k = 0; k < unit->n_uses; k++)
+        word = rotated(word, 11) ^ use_word(plan, unit, k, first, before);
+    if (CR__UNLIKELY(unit->kind == CR__UNIT_OPAQUE)) {
+        const double flops = flops_of(plan, unit);
+        uint64_t bits;
+        memcpy(&bits, &flops, sizeof bits);
+        word ^= bits;
+    }
+    return mixed_key(word, row_word(unit->node, unit->kind == CR__UNIT_COPY));
 }
 
-CR__COLD static void note_member(cr__profile *p, cr__slice *slice, uint32_t place)
+CR__COLD static cr__profile_piece *begin_piece(cr__profile *p, uint64_t key,
+                                               uint32_t *place)
 {
-    if (p->traces && p->n_slices < MOST_SLICES)
-        ((uint32_t *)p->members.at)[p->n_members++] = place - 1, slice->n++;
+    cr__profile_piece *piece = (cr__profile_piece *)p->pieces.records.at + p->pieces.n;
+    *piece = (cr__profile_piece){ .key = key, .first = p->n_members };
+    *place = ++p->pieces.n;
+    return piece;
 }
 
-CR__COLD void cr__profile_groups(cr__plan *plan, uint32_t i, uint32_t n)
+CR__COLD static cr__profile_member *new_member(cr__profile *p, cr__profile_piece *piece)
 {
-    cr__profile *p = plan->ctx->profile;
-    cr__profile_row *rows = p->rows.at;
-    const uint32_t *places = p->places.at;
-    cr__member_cost *costs = p->costs.at;
-    cr__slice slice = { .kind = CR__SLICE_GROUP, .first = p->n_members };
-    const double nanoseconds = take_time(p, &slice);
+    piece->n++;
+    return (cr__profile_member *)p->members.at + p->n_members++;
+}
+
+/* What the groups do that m begins with. A share is what the operation would take alone, at first. */
+CR__COLD static void describe_piece(cr__profile *p, cr__profile_piece *piece, members m)
+{
     double alone = 0, slower = 1;
     const cr__unit *unit;
-    for (members m = { plan, i, i + n, 0 }; (unit = next_member(&m));) {
-        const cr__member_cost c = costs[unit - plan->units] = cost_of(plan, p, unit);
-        slice.in += c.bytes_in, slice.out += c.bytes_out, slice.flops += c.flops;
-        alone += c.alone;
-        slower = c.flops > 0 && unit->dtype == CR_F64 ? 2 : slower;
-        note_member(p, &slice, places[unit - plan->units]);
+    while ((unit = next_member(&m)) != NULL) {
+        size_t in, out;
+        cr__profile_member *to = new_member(p, piece);
+        to->row = known_row(p, unit->node, unit->kind == CR__UNIT_COPY);
+        to->flops = flops_of(m.plan, unit);
+        const bool doubles = unit->dtype == CR_F64 && to->flops > 0;
+        cr__unit_traffic(m.plan, unit, true, &in, &out);
+        to->share =
+            limit_of(p, (double)in + (double)out, to->flops) * (doubles ? 2 : 1) + 1;
+        cr__unit_traffic(m.plan, unit, false, &in, &out);
+        to->bytes = (double)in + (double)out;
+        piece->in += (double)in, piece->out += (double)out, piece->flops += to->flops;
+        alone += to->share;
+        slower = doubles ? 2 : slower;
     }
-    slice.limit = limit_of(p, slice.in + slice.out, slice.flops * slower);
-    for (members m = { plan, i, i + n, 0 }; (unit = next_member(&m));) {
-        const cr__member_cost c = costs[unit - plan->units];
-        cr__cost *to = &rows[places[unit - plan->units] - 1].cost;
-        to->calls++;
-        to->nanoseconds += nanoseconds * c.alone / alone;
-        to->limit += slice.limit * c.alone / alone;
-        to->bytes += c.bytes_in + c.bytes_out;
-        to->flops += c.flops;
+    piece->limit = limit_of(p, piece->in + piece->out, piece->flops * slower);
+    for (uint32_t i = 0; i < piece->n; i++)
+        ((cr__profile_member *)p->members.at)[piece->first + i].share /= alone;
+}
+
+/* Those that ran until now began where the last ones were done with. */
+static void note_time(cr__profile *p, cr__profile_piece *piece, uint64_t now)
+{
+    piece->calls++;
+    piece->ticks += now - p->last;
+    p->in_groups += now - p->last;
+    p->groups++;
+}
+
+CR__COLD static void add_slice(cr__profile *p, cr__slice slice)
+{
+    ((cr__slice *)p->slices.at)[p->n_slices++] = slice;
+}
+
+/* The groups' slice, and what other threads did of them. */
+CR__COLD static void trace_groups(cr_ctx *ctx, cr__profile *p,
+                                  const cr__profile_piece *piece, uint64_t now)
+{
+    const int team = cr__team_size(ctx->team);
+    cr__lane *lanes = p->lanes.at;
+    cr__slice slice = { .begin = p->last, .end = now, .kind = CR__SLICE_GROUP };
+    if (p->n_slices + (uint32_t)team >= MOST_SLICES) {
+        p->lost++;
+        return;
     }
+    slice.piece = (uint32_t)(piece - (const cr__profile_piece *)p->pieces.records.at);
+    p->n_traced = slice.piece < p->n_traced ? p->n_traced : slice.piece + 1;
+    add_slice(p, slice);
+    slice.kind = CR__SLICE_PART;
+    for (int i = 1; i < team; i++) {
+        if (!lanes[i].end)
+            continue;
+        slice.lane = (uint16_t)i;
+        slice.begin = lanes[i].begin;
+        slice.end = lanes[i].end;
+        add_slice(p, slice);
+    }
+    memset(lanes, 0, (size_t)team * sizeof *lanes);
+}
+
+void cr__profile_begin_groups(cr_ctx *ctx)
+{
+    ctx->profile->last = cr__ticks();
+}
+
+void cr__profile_groups(cr__plan *plan, uint32_t i, uint32_t n)
+{
+    const uint64_t now = cr__ticks();
+    cr__profile *p = plan->ctx->profile;
+    const uint32_t first = plan->groups[plan->order[i]].first - 1;
+    const void *before = NULL;
+    uint64_t key = n;
+    const cr__unit *unit;
+    for (members m = { plan, i, i + n, 0 }; (unit = next_member(&m)) != NULL;)
+        key = mixed_key(key, unit_word(plan, unit, first, &before));
+    uint32_t *place = find_place(&p->pieces, sizeof(cr__profile_piece), key);
+    if (CR__UNLIKELY(!*place))
+        describe_piece(p, begin_piece(p, key, place), (members){ plan, i, i + n, 0 });
+    cr__profile_piece *piece = (cr__profile_piece *)p->pieces.records.at + *place - 1;
+    note_time(p, piece, now);
     if (p->traces)
-        trace_groups(plan->ctx, p, slice);
-    if (p->lanes.at)
-        memset(p->lanes.at, 0, p->lanes.capacity);
-    p->last = cr__nanoseconds();
+        trace_groups(plan->ctx, p, piece, now);
+    /* Finding a known piece takes no longer than a look at the clock: the next one's time has it. */
+    p->last = p->traces ? cr__ticks() : now;
 }
 
 /* Each takes as long as the others. */
-CR__COLD void cr__profile_singles(cr__plan *plan)
+void cr__profile_singles(cr__plan *plan)
 {
+    const uint64_t now = cr__ticks();
     cr__profile *p = plan->ctx->profile;
-    cr__profile_row *rows = p->rows.at;
-    const uint32_t *places = p->places.at;
-    cr__slice slice = { .kind = CR__SLICE_GROUP, .first = p->n_members };
-    const double nanoseconds = take_time(p, &slice);
-    for (uint32_t i = 0; i < plan->n; i++) {
-        cr__cost *to = &rows[places[i] - 1].cost;
-        note_member(p, &slice, places[i]);
-        to->calls++;
-        to->nanoseconds += nanoseconds / plan->n;
+    uint64_t key = 0;
+    if (plan->n == 0)
+        return;
+    for (uint32_t i = 0; i < plan->n; i++)
+        key = mixed_key(key, row_word(plan->nodes[i], false));
+    uint32_t *place = find_place(&p->pieces, sizeof(cr__profile_piece), key);
+    if (!*place) {
+        cr__profile_piece *piece = begin_piece(p, key, place);
+        for (uint32_t i = 0; i < plan->n; i++)
+            *new_member(p, piece) =
+                (cr__profile_member){ .row = known_row(p, plan->nodes[i], false),
+                                      .share = 1 / (double)plan->n };
     }
+    cr__profile_piece *piece = (cr__profile_piece *)p->pieces.records.at + *place - 1;
+    note_time(p, piece, now);
     if (p->traces)
-        trace_groups(plan->ctx, p, slice);
+        trace_groups(plan->ctx, p, piece, now);
 }
 
 /* ---- runs ---- */
 
-CR__COLD void cr__profile_run_begins(cr_ctx *ctx)
+void cr__profile_run_begins(cr_ctx *ctx)
 {
     if (ctx->profile->depth++ == 0)
-        ctx->profile->run_began = cr__nanoseconds();
+        ctx->profile->run_began = cr__ticks();
 }
 
-CR__COLD void cr__profile_run_ends(cr_ctx *ctx)
+void cr__profile_run_ends(cr_ctx *ctx)
 {
     cr__profile *p = ctx->profile;
     if (--p->depth)
         return;
-    const int64_t now = cr__nanoseconds();
-    p->in_runs += (double)(now - p->run_began);
+    const uint64_t now = cr__ticks();
+    p->in_runs += now - p->run_began;
     p->runs++;
     if (p->traces && p->slices.capacity / sizeof(cr__slice) > p->n_slices &&
         p->n_slices < MOST_SLICES)
@@ -316,14 +422,14 @@ CR__COLD cr_status cr_profile_start_at(cr_ctx *ctx, cr_profile_opts opts)
     if (opts.trace && !cr__list_reserve(ctx, &p->lanes, bytes))
         return ctx->status;
     p->traces = opts.trace;
-    p->n_rows = p->n_slices = p->n_members = 0;
+    p->rows.n = p->pieces.n = p->n_slices = p->n_members = p->n_traced = 0;
     p->in_runs = p->in_groups = 0;
     p->runs = p->groups = p->lost = 0;
-    if (p->n_index)
-        memset(p->index.at, 0, p->n_index * sizeof(uint32_t));
+    fill_index(&p->rows, sizeof(cr__profile_row));
+    fill_index(&p->pieces, sizeof(cr__profile_piece));
     cr__team_watch(ctx->team, p->traces ? p->lanes.at : NULL);
     ctx->profiles = true;
-    p->begun = cr__nanoseconds();
+    p->begun = cr__ticks();
     return CR_OK;
 }
 
@@ -334,7 +440,7 @@ CR__COLD cr_status cr_profile_stop(cr_ctx *ctx)
     if (!cr__may_change(ctx, "profile_stop"))
         return ctx->status;
     if (ctx->profiles)
-        ctx->profile->ended = cr__nanoseconds();
+        ctx->profile->ended = cr__ticks();
     ctx->profiles = false;
     cr__team_watch(ctx->team, NULL);
     return CR_OK;
@@ -367,8 +473,9 @@ CR__COLD void cr__profile_close(cr_ctx *ctx)
     const char *file = p->file.at;
     if (file && ctx->pid == cr__process_id() && !cr__write_profile(ctx, file))
         cr__log(ctx, "CHAINRULE_PROFILE: %.200s cannot be written", file);
-    cr__list *lists[] = { &p->rows,    &p->index, &p->places, &p->costs, &p->slices,
-                          &p->members, &p->sums,  &p->lanes,  &p->file };
+    cr__list *lists[] = { &p->rows.records, &p->rows.index, &p->pieces.records,
+                          &p->pieces.index, &p->slices,     &p->members,
+                          &p->sums,         &p->lanes,      &p->file };
     for (int i = 0; i < CR__COUNT(lists); i++)
         cr__list_free(ctx, lists[i]);
     cr__free(ctx, p);

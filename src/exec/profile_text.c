@@ -24,9 +24,10 @@ CR_FORMAT(2, 3) static void put_line(profile_out *out, const char *format, ...)
         cr__say(&out->text, "%s", line);
 }
 
+/* In nanoseconds. */
 static double passed(const cr__profile *p, bool running)
 {
-    return (double)((running ? cr__nanoseconds() : p->ended) - p->begun);
+    return p->tick * (double)((running ? cr__ticks() : p->ended) - p->begun);
 }
 
 /* ---- the table ---- */
@@ -48,9 +49,9 @@ static void add_cost(cr__cost *to, const cr__cost *from)
 
 CR__COLD static uint32_t sum_costs(const cr__profile *p, bool by_line, cost_sum *sums)
 {
-    const cr__profile_row *rows = p->rows.at;
+    const cr__profile_row *rows = p->rows.records.at;
     uint32_t n = 0;
-    for (uint32_t i = 0; i < p->n_rows; i++) {
+    for (uint32_t i = 0; i < p->rows.n; i++) {
         const char *label = !by_line       ? rows[i].name
                             : rows[i].site ? rows[i].site
                                            : "elsewhere";
@@ -118,8 +119,9 @@ CR__COLD static void put_rows(profile_out *out, const cr__profile *p, bool by_li
         add_cost(&rest.cost, &sums[i].cost);
     if (rest.cost.calls)
         put_cost(out, p, &rest, all);
-    put_time(out, p->in_runs - p->in_groups, all, "planning and commits");
-    put_time(out, all - p->in_runs, all, "outside of runs: recording, and the program");
+    const double in_runs = p->tick * (double)p->in_runs;
+    put_time(out, in_runs - p->tick * (double)p->in_groups, all, "planning and commits");
+    put_time(out, all - in_runs, all, "outside of runs: recording, and the program");
     put_time(out, all, all, "in all");
 }
 
@@ -128,13 +130,14 @@ CR__COLD static bool put_table(cr_ctx *ctx, profile_out *out)
 {
     cr__profile *p = ctx->profile;
     if (!p ||
-        !cr__list_reserve(ctx, &p->sums, (p->n_rows + (size_t)1) * sizeof(cost_sum)))
+        !cr__list_reserve(ctx, &p->sums, (p->rows.n + (size_t)1) * sizeof(cost_sum)))
         return false;
     CR__FP_GUARD();
+    cr__profile_settle(ctx);
     const double all = passed(p, ctx->profiles);
     put_line(out,
              "profile: %.3f ms, %.3f of them in %" PRIu64 " runs of %" PRIu64 " groups\n",
-             1e-6 * all, 1e-6 * p->in_runs, p->runs, p->groups);
+             1e-6 * all, 1e-6 * p->tick * (double)p->in_runs, p->runs, p->groups);
     if (p->machine.bandwidth > 0)
         put_line(out, "limit: %.1f GFLOP/s and %.1f GB/s, with %d threads\n",
                  1e-9 * p->machine.flops, 1e-9 * p->machine.bandwidth,
@@ -156,51 +159,58 @@ CR__COLD static void put_word(profile_out *out, const char *word)
     }
 }
 
-static const cr__profile_row *member_of(const cr__profile *p, const cr__slice *s,
-                                        uint32_t i)
+static const cr__profile_row *member_of(const cr__profile *p,
+                                        const cr__profile_piece *piece, uint32_t i)
 {
-    return &((const cr__profile_row *)
-                 p->rows.at)[((const uint32_t *)p->members.at)[s->first + i]];
+    const cr__profile_member *member =
+        (const cr__profile_member *)p->members.at + piece->first + i;
+    return (const cr__profile_row *)p->rows.records.at + member->row;
 }
 
 #define MOST_NAMED 40 /* members in a slice's arguments */
 
 CR__COLD static void put_members(profile_out *out, const cr__profile *p,
-                                 const cr__slice *s)
+                                 const cr__slice *s, const cr__profile_piece *piece)
 {
     put_line(out, "\"operations\":\"");
-    for (uint32_t i = 0; i < s->n && i < MOST_NAMED; i++) {
+    for (uint32_t i = 0; i < piece->n && i < MOST_NAMED; i++) {
         put_line(out, i ? ", " : "");
-        put_word(out, member_of(p, s, i)->name);
+        put_word(out, member_of(p, piece, i)->name);
     }
-    put_line(out, s->n > MOST_NAMED ? ", .. %u in all\",\"lines\":\"" : "\",\"lines\":\"",
-             s->n);
-    for (uint32_t i = 0; i < s->n && i < MOST_NAMED; i++) {
-        const char *site = member_of(p, s, i)->site;
-        if (i && member_of(p, s, i - 1)->site == site)
+    put_line(out,
+             piece->n > MOST_NAMED ? ", .. %u in all\",\"lines\":\"" : "\",\"lines\":\"",
+             piece->n);
+    for (uint32_t i = 0; i < piece->n && i < MOST_NAMED; i++) {
+        const char *site = member_of(p, piece, i)->site;
+        if (i && member_of(p, piece, i - 1)->site == site)
             continue;
         put_line(out, i ? ", " : "");
         put_word(out, site ? site : "elsewhere");
     }
-    put_line(out, "\",\"read\":%.0f,\"written\":%.0f,\"FLOP\":%.0f", s->in, s->out,
-             s->flops);
+    put_line(out, "\",\"read\":%.0f,\"written\":%.0f,\"FLOP\":%.0f", piece->in,
+             piece->out, piece->flops);
     if (p->machine.bandwidth > 0 && s->kind == CR__SLICE_GROUP && s->end > s->begin)
-        put_line(out, ",\"of the limit\":%.3f", s->limit / (double)(s->end - s->begin));
+        put_line(out, ",\"of the limit\":%.3f",
+                 piece->limit / (p->tick * (double)(s->end - s->begin)));
 }
 
 /* Times are in microseconds there. */
 CR__COLD static void put_slice(profile_out *out, const cr__profile *p, const cr__slice *s)
 {
+    const cr__profile_piece *piece =
+        (const cr__profile_piece *)p->pieces.records.at + s->piece;
+    const double microseconds = 1e-3 * p->tick;
     put_line(out,
              ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":%d,\"ts\":%.3f,\"dur\":%.3f,\"name\":\"",
-             s->lane, 1e-3 * (double)(s->begin - p->begun),
-             1e-3 * (double)(s->end - s->begin));
-    put_word(out, s->n ? member_of(p, s, s->n - 1)->name : "run");
-    if (s->n > 1)
-        put_line(out, " + %u", s->n - 1);
+             s->lane, microseconds * (double)(s->begin - p->begun),
+             microseconds * (double)(s->end - s->begin));
+    put_word(out,
+             s->kind == CR__SLICE_RUN ? "run" : member_of(p, piece, piece->n - 1)->name);
+    if (s->kind != CR__SLICE_RUN && piece->n > 1)
+        put_line(out, " + %u", piece->n - 1);
     put_line(out, "\",\"args\":{");
-    if (s->n)
-        put_members(out, p, s);
+    if (s->kind != CR__SLICE_RUN)
+        put_members(out, p, s, piece);
     put_line(out, "}}");
 }
 
@@ -208,6 +218,7 @@ CR__COLD static void put_trace(cr_ctx *ctx, profile_out *out)
 {
     const cr__profile *p = ctx->profile;
     CR__FP_GUARD();
+    cr__profile_settle(ctx);
     put_line(out,
              "{\"displayTimeUnit\":\"ms\",\"otherData\":{\"version\":\"%s\","
              "\"kernels\":\"%s\",\"groups left out\":%" PRIu64 "},\"traceEvents\":[\n",

@@ -16,19 +16,37 @@ typedef struct cr__cost {
     double nanoseconds, bytes, flops, limit;
 } cr__cost;
 
-/* Of one unit in its group; alone: what it would take without the others, at the limit. */
-typedef struct cr__member_cost {
-    double bytes_in, bytes_out, flops, alone;
-} cr__member_cost;
+/* Records that begin with what they are known by, 64 bits that no two have in common, and where
+ * they are found by it: places plus 1 in a power of two of places. */
+typedef struct cr__known {
+    cr__list records, index;
+    uint32_t n;
+    size_t n_index;
+} cr__known;
 
 /* An operation recorded at one place, as part of one composite or of none. */
 typedef struct cr__profile_row {
-    const cr_op *op, *within; /* with site its key: compared, never looked into */
+    uint64_t key;
     const char *site;
-    bool copy;
     char name[48];
     cr__cost cost;
 } cr__profile_row;
+
+/* Groups that ran between two looks at the clock, and all that were like them: what they do is
+ * found out once. A run adds to calls and ticks, which are divided among rows when somebody wants
+ * to read these. */
+typedef struct cr__profile_piece {
+    uint64_t key;
+    uint64_t calls, ticks;
+    double in, out, flops, limit; /* of one call */
+    uint32_t first, n;            /* of members: its operations */
+} cr__profile_piece;
+
+/* An operation's share of the piece's time, and of the rest. */
+typedef struct cr__profile_member {
+    uint32_t row;
+    double share, bytes, flops;
+} cr__profile_member;
 
 /* A slice of the trace, on the lane of a worker. */
 typedef enum cr__slice_kind {
@@ -37,31 +55,33 @@ typedef enum cr__slice_kind {
     CR__SLICE_PART /* what another thread does of the group before it */
 } cr__slice_kind;
 typedef struct cr__slice {
-    int64_t begin, end; /* by the clock */
-    double in, out, flops, limit;
-    uint32_t first, n; /* of members: places of rows */
+    uint64_t begin, end; /* ticks */
+    uint32_t piece;      /* of groups and parts */
     uint16_t lane, kind;
 } cr__slice;
 
+/* Times are in ticks, of which `tick` is how many nanoseconds one takes, as far as is known. */
 typedef struct cr__profile {
     bool traces;
     cr__machine machine;
-    int64_t begun,
-        ended; /* by the clock; what profiles before this one took is not kept */
-    int64_t run_began;
-    int64_t last;              /* when the last group ended, or the first began */
-    int depth;                 /* of runs: infinities are traced by runs within one */
-    double in_runs, in_groups; /* nanoseconds */
+    double tick;
+    uint64_t begun, ended; /* what profiles before this one took is not kept */
+    uint64_t run_began;
+    uint64_t last; /* when the last group ended, or the first began */
+    int depth;     /* of runs: infinities are traced by runs within one */
+    uint64_t in_runs, in_groups;
     uint64_t runs, groups;
     uint64_t lost; /* groups that the trace has no room for */
-    uint32_t n_rows, n_slices, n_members;
-    size_t n_index; /* places in the index: a power of two */
-    cr__list rows, index;
-    cr__list places, costs; /* of each unit of the run: its row, cr__member_cost */
+    uint32_t n_slices, n_members;
+    uint32_t n_traced; /* pieces that slices are of are among the first of so many */
+    cr__known rows, pieces;
     cr__list slices, members, sums; /* sums: profile_text.c */
     cr__list lanes;                 /* cr__lane of each worker */
     cr__list file; /* of CHAINRULE_PROFILE, a copy: its name; "": the table is wanted */
 } cr__profile;
+
+/* What pieces took becomes that of rows. */
+void cr__profile_settle(cr_ctx *ctx);
 
 /* ---- where a run tells what it does ---- */
 

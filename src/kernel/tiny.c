@@ -122,7 +122,7 @@ static bool samples_are_tiny(const cr__strided *x, cr_dtype dtype, int64_t rows,
 }
 
 /* The same elements, each once, in the order in which they lie. */
-static cr__strided as_they_lie(const cr__strided *x)
+CR__COLD static cr__strided as_they_lie(const cr__strided *x)
 {
     cr__strided by = *x;
     for (int d = 0; d < by.ndim; d++) {
@@ -139,7 +139,8 @@ static cr__strided as_they_lie(const cr__strided *x)
 }
 
 /* Of all elements, or, once it is no longer below the limit, of some. */
-static uint64_t largest_below(const cr__strided *all, cr_dtype dtype, uint64_t limit)
+CR__COLD static uint64_t largest_below(const cr__strided *all, cr_dtype dtype,
+                                       uint64_t limit)
 {
     const cr__strided x = as_they_lie(all);
     const int last = x.ndim - 1;

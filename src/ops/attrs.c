@@ -6,12 +6,12 @@
 #include <string.h>
 
 /* A part of a text. */
-typedef struct span {
+typedef struct text_span {
     const char *at;
     size_t n;
-} span;
+} text_span;
 
-static span trim(span s)
+static text_span trim(text_span s)
 {
     while (s.n && s.at[0] == ' ')
         s.at++, s.n--;
@@ -20,13 +20,13 @@ static span trim(span s)
     return s;
 }
 
-static bool is(span s, const char *word)
+static bool is(text_span s, const char *word)
 {
     return strlen(word) == s.n && memcmp(s.at, word, s.n) == 0;
 }
 
 /* The next of the parts that commas separate; commas in brackets do not. */
-static bool next_part(span *rest, span *part)
+static bool next_part(text_span *rest, text_span *part)
 {
     int depth = 0;
     size_t n = 0;
@@ -34,9 +34,9 @@ static bool next_part(span *rest, span *part)
         return false;
     for (; n < rest->n && (depth > 0 || rest->at[n] != ','); n++)
         depth += (rest->at[n] == '[') - (rest->at[n] == ']');
-    *part = trim((span){ rest->at, n });
+    *part = trim((text_span){ rest->at, n });
     if (n < rest->n)
-        *rest = (span){ rest->at + n + 1, rest->n - n - 1 };
+        *rest = (text_span){ rest->at + n + 1, rest->n - n - 1 };
     else
         rest->at = NULL;
     return true;
@@ -48,7 +48,7 @@ const cr_attr cr__dim_rows[] = {
 
 /* ---- values ---- */
 
-static bool parse_integer(span s, int64_t *out)
+static bool parse_integer(text_span s, int64_t *out)
 {
     bool negative = s.n && s.at[0] == '-';
     int64_t value = 0;
@@ -67,7 +67,7 @@ static bool parse_integer(span s, int64_t *out)
     return true;
 }
 
-static bool parse_real(span s, double *out)
+static bool parse_real(text_span s, double *out)
 {
     if (is(s, "inf") || is(s, "-inf") || is(s, "nan")) {
         *out = is(s, "nan") ? (double)NAN : s.at[0] == '-' ? -INFINITY : INFINITY;
@@ -77,33 +77,33 @@ static bool parse_real(span s, double *out)
 }
 
 /* The elements of "[1,2]", or the one that stands without brackets. */
-static span elements(span s)
+static text_span elements(text_span s)
 {
     if (s.n >= 2 && s.at[0] == '[' && s.at[s.n - 1] == ']')
-        s = trim((span){ s.at + 1, s.n - 2 });
-    return s.n ? s : (span){ NULL, 0 };
+        s = trim((text_span){ s.at + 1, s.n - 2 });
+    return s.n ? s : (text_span){ NULL, 0 };
 }
 
-static bool to_bool(span s, const cr_attr *attr, void *out)
+static bool to_bool(text_span s, const cr_attr *attr, void *out)
 {
     (void)attr;
     *(bool *)out = is(s, "true");
     return is(s, "true") || is(s, "false");
 }
 
-static bool to_int(span s, const cr_attr *attr, void *out)
+static bool to_int(text_span s, const cr_attr *attr, void *out)
 {
     (void)attr;
     return parse_integer(s, out);
 }
 
-static bool to_real(span s, const cr_attr *attr, void *out)
+static bool to_real(text_span s, const cr_attr *attr, void *out)
 {
     (void)attr;
     return parse_real(s, out);
 }
 
-static bool to_number(span s, const cr_attr *attr, void *out)
+static bool to_number(text_span s, const cr_attr *attr, void *out)
 {
     cr_arg *number = out;
     (void)attr;
@@ -116,9 +116,9 @@ static bool to_number(span s, const cr_attr *attr, void *out)
     return true;
 }
 
-static bool to_word(span s, const cr_attr *attr, void *out)
+static bool to_word(text_span s, const cr_attr *attr, void *out)
 {
-    span rest = { attr->words, strlen(attr->words) }, word;
+    text_span rest = { attr->words, strlen(attr->words) }, word;
     for (int i = 0; next_part(&rest, &word); i++)
         if (word.n == s.n && memcmp(word.at, s.at, s.n) == 0) {
             memcpy(out, &i, sizeof i);
@@ -127,13 +127,13 @@ static bool to_word(span s, const cr_attr *attr, void *out)
     return false;
 }
 
-static bool to_dims(span s, const cr_attr *attr, void *out);
+static bool to_dims(text_span s, const cr_attr *attr, void *out);
 
 /* [[1,2],[0,1]], one behind the other. */
-static bool to_two_lists(span s, void *out)
+static bool to_two_lists(text_span s, void *out)
 {
     static const cr_attr plain = { .name = NULL };
-    span rest = elements(s), part;
+    text_span rest = elements(s), part;
     cr_dims lists[2] = { { .n = 0 } };
     int n = 0;
     while (next_part(&rest, &part))
@@ -148,10 +148,10 @@ static bool to_two_lists(span s, void *out)
     return true;
 }
 
-static bool to_dims(span s, const cr_attr *attr, void *out)
+static bool to_dims(text_span s, const cr_attr *attr, void *out)
 {
     cr_dims dims = { .n = 0, .given = s.n > 0 };
-    span rest = elements(s), part;
+    text_span rest = elements(s), part;
     int word;
     if (attr->words && to_word(s, attr, &word)) {
         *(cr_dims *)out = (cr_dims){ .v = { INT64_MIN + word }, .n = 1, .given = true };
@@ -166,10 +166,10 @@ static bool to_dims(span s, const cr_attr *attr, void *out)
     return true;
 }
 
-static bool to_reals(span s, const cr_attr *attr, void *out)
+static bool to_reals(text_span s, const cr_attr *attr, void *out)
 {
     cr_reals reals = { .n = 0 };
-    span rest = elements(s), part;
+    text_span rest = elements(s), part;
     (void)attr;
     while (next_part(&rest, &part))
         if (reals.n == CR__COUNT(reals.v) || !parse_real(part, &reals.v[reals.n++]))
@@ -179,7 +179,7 @@ static bool to_reals(span s, const cr_attr *attr, void *out)
 }
 
 /* Nothing, for which any default stands, or one number. */
-static bool to_opt_int(span s, const cr_attr *attr, void *out)
+static bool to_opt_int(text_span s, const cr_attr *attr, void *out)
 {
     cr_opt_int *number = out;
     (void)attr;
@@ -187,7 +187,7 @@ static bool to_opt_int(span s, const cr_attr *attr, void *out)
     return s.n == 0 || parse_integer(s, &number->v);
 }
 
-static bool to_opt_real(span s, const cr_attr *attr, void *out)
+static bool to_opt_real(text_span s, const cr_attr *attr, void *out)
 {
     cr_opt_real *number = out;
     (void)attr;
@@ -196,14 +196,14 @@ static bool to_opt_real(span s, const cr_attr *attr, void *out)
 }
 
 /* Nothing, or true or false. */
-static bool to_opt_bool(span s, const cr_attr *attr, void *out)
+static bool to_opt_bool(text_span s, const cr_attr *attr, void *out)
 {
     (void)attr;
     *(cr_opt_int *)out = (cr_opt_int){ .v = is(s, "true"), .given = s.n > 0 };
     return s.n == 0 || is(s, "true") || is(s, "false");
 }
 
-static bool to_dtype(span s, const cr_attr *attr, void *out)
+static bool to_dtype(text_span s, const cr_attr *attr, void *out)
 {
     (void)attr;
     for (int i = CR_F32; i < CR_DTYPES; i++)
@@ -217,7 +217,7 @@ static bool to_dtype(span s, const cr_attr *attr, void *out)
 
 /* Shorter by one than there is room for, so that who copies a text can tell that it was
  * cut. */
-static bool to_text(span s, const cr_attr *attr, void *out)
+static bool to_text(text_span s, const cr_attr *attr, void *out)
 {
     (void)attr;
     if (s.n > CR_MAX_TEXT - 2)
@@ -230,7 +230,7 @@ static bool to_text(span s, const cr_attr *attr, void *out)
 /* How each type is read, what is expected of it, and where zero may stand for "not
  * given". */
 static const struct {
-    bool (*parse)(span s, const cr_attr *attr, void *out);
+    bool (*parse)(text_span s, const cr_attr *attr, void *out);
     const char *expected;
 } types[] = {
     [CR_ATTR_BOOL] = { to_bool, "true or false" },
@@ -269,7 +269,8 @@ static bool fail_at(const reading *r, const char *at, const char *format, ...)
                         (long long)(at - r->text) + 1);
 }
 
-static bool store_value(const reading *r, const cr_attr *attr, span value, void *attrs)
+static bool store_value(const reading *r, const cr_attr *attr, text_span value,
+                        void *attrs)
 {
     if (types[attr->type].parse(value, attr, (char *)attrs + attr->offset))
         return true;
@@ -283,7 +284,7 @@ static bool store_value(const reading *r, const cr_attr *attr, span value, void 
 static bool store_default(cr_ctx *ctx, const cr_op *op, const cr_attr *attr, void *attrs)
 {
     const reading r = { ctx, op, attr->initial };
-    return store_value(&r, attr, (span){ r.text, strlen(r.text) }, attrs);
+    return store_value(&r, attr, (text_span){ r.text, strlen(r.text) }, attrs);
 }
 
 /* The i-th number of a member; false behind the last, and of what holds none. */
@@ -347,7 +348,7 @@ static bool check_member(cr_ctx *ctx, const cr_op *op, const cr_attr *attr,
                             "%s is 0, neither above nor below", attr->name);
     if (attr->type != CR_ATTR_WORD)
         return true;
-    span rest = { attr->words, strlen(attr->words) }, word;
+    text_span rest = { attr->words, strlen(attr->words) }, word;
     int at = 0, given = *(const int *)((const char *)attrs + attr->offset);
     for (; next_part(&rest, &word); at++)
         if (at == given)
@@ -414,7 +415,7 @@ static const char *names_of(const cr_op *op, char *text, size_t capacity)
     return text;
 }
 
-static const cr_attr *find(const reading *r, span name)
+static const cr_attr *find(const reading *r, text_span name)
 {
     char names[256];
     for (const cr_attr *attr = r->op->attrs; attr && attr->name; attr++)
@@ -428,29 +429,30 @@ static const cr_attr *find(const reading *r, span name)
 }
 
 /* One "name=value"; *seen has a bit for each row that has been given. */
-static bool parse_item(const reading *r, span item, void *attrs, uint64_t *seen)
+static bool parse_item(const reading *r, text_span item, void *attrs, uint64_t *seen)
 {
     const char *equals = memchr(item.at, '=', item.n);
     if (!equals)
         return fail_at(r, item.at, "attributes are written name=value, not '%.*s'",
                        item.n < 40 ? (int)item.n : 40, item.at);
     size_t length = (size_t)(equals - item.at);
-    const cr_attr *attr = find(r, trim((span){ item.at, length }));
+    const cr_attr *attr = find(r, trim((text_span){ item.at, length }));
     if (!attr)
         return false;
     uint64_t bit = (uint64_t)1 << (attr - r->op->attrs);
     if (*seen & bit)
         return fail_at(r, item.at, "%s is given twice", attr->name);
     *seen |= bit;
-    span value = trim((span){ equals + 1, item.n - length - 1 });
+    text_span value = trim((text_span){ equals + 1, item.n - length - 1 });
     return store_value(r, attr, value, attrs);
 }
 
 /* What is left of the text, if the item is of an attribute that takes all of it. */
-static span whole_item(const cr_op *op, span item, const char *end)
+static text_span whole_item(const cr_op *op, text_span item, const char *end)
 {
     const char *equals = memchr(item.at, '=', item.n);
-    span name = trim((span){ item.at, equals ? (size_t)(equals - item.at) : 0 });
+    text_span name =
+        trim((text_span){ item.at, equals ? (size_t)(equals - item.at) : 0 });
     for (const cr_attr *attr = op->attrs; attr && attr->name; attr++)
         if (attr->type == CR_ATTR_TEXT && is(name, attr->name))
             item.n = (size_t)(end - item.at);
@@ -460,12 +462,12 @@ static span whole_item(const cr_op *op, span item, const char *end)
 static bool parse_all(cr_ctx *ctx, const cr_op *op, const char *text, void *attrs)
 {
     const reading r = { ctx, op, text };
-    span rest = trim((span){ text, text ? strlen(text) : 0 }), item;
+    text_span rest = trim((text_span){ text, text ? strlen(text) : 0 }), item;
     uint64_t seen = 0;
     const char *end = rest.n ? rest.at + rest.n : NULL;
     rest.at = rest.n ? rest.at : NULL;
     while (next_part(&rest, &item)) {
-        span whole = whole_item(op, item, end);
+        text_span whole = whole_item(op, item, end);
         if (whole.n > item.n)
             rest.at = NULL;
         if (!parse_item(&r, whole, attrs, &seen))

@@ -5,14 +5,24 @@
 
 /* ---- operands ---- */
 
+/* Written where it is returned: a layout of eight dims that is copied as soon as it is made waits for
+ * what made it. */
 cr__strided cr__operand_of(const cr__plan *plan, const cr__unit *unit, int k)
 {
     const cr__use *use = &plan->uses[unit->uses + (uint32_t)k];
     const cr__look *look = cr__use_look(plan, use);
-    cr__layout layout;
-    if (!look)
-        cr__layout_init(&layout, cr__input(unit->node, k)->shape);
-    return cr__lying(look ? &look->layout : &layout, cr__use_start(plan, use));
+    if (look)
+        return cr__lying(&look->layout, cr__use_start(plan, use));
+    const cr__shape *shape = cr__input(unit->node, k)->shape;
+    cr__strided s; /* of which nothing is cleared in vain */
+    s.data = cr__use_start(plan, use);
+    s.ndim = shape->ndim;
+    memcpy(s.dims, shape->dims, sizeof s.dims);
+    for (int64_t d = shape->ndim - 1, stride = 1; d >= 0; d--) {
+        s.strides[d] = stride;
+        stride *= shape->dims[d];
+    }
+    return s;
 }
 
 /* ---- reductions ---- */

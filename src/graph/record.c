@@ -279,12 +279,18 @@ static bool infer_shape(call *c, cr_dtype common, void *attrs, cr_dtype *dtype,
                         cr_dims *dims)
 {
     const cr_tensor *first = first_tensor(c);
-    cr_dims base = first ? cr_shape(first) : CR_NO_DIMS;
     for (int i = 0; i < c->n; i++) {
         const cr_tensor *x = tensor_at(c, i);
-        bool number = c->operands[i].kind != CR_ARG_TENSOR;
+        const bool number = c->operands[i].kind != CR_ARG_TENSOR;
+        const cr_tensor *like = number ? first : x;
         c->dtypes[i] = x ? (cr_dtype)x->dtype : number ? common : CR_DTYPE_DEFAULT;
-        c->dims[i] = x ? cr_shape(x) : number ? base : CR_NO_DIMS;
+        if (!like) {
+            c->dims[i] = CR_NO_DIMS;
+            continue;
+        }
+        memcpy(c->dims[i].v, like->shape->dims, sizeof like->shape->dims);
+        c->dims[i].n = like->shape->ndim;
+        c->dims[i].given = true;
     }
     cr_infer infer = { .ctx = c->ctx,
                        .op = c->op,

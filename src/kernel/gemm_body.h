@@ -316,21 +316,6 @@ CR__FN void G(scale_vector)(const G_T *from, G_T *to, double scale)
 #endif
 }
 
-/* Lanes that lie one after the other, times the scale. What is packed already can be scaled
- * in place. */
-CR__T static void G(pack_scaled)(const pack *p, G_T *to, double scale)
-{
-    const int64_t last = (p->lanes - 1) / G_N * G_N;
-    const G_M mask = G_FIRST(p->lanes - last);
-    const char *from = p->from;
-    for (int64_t k = p->lines; k > 0; k--, to += p->pitch, from += p->line_step) {
-        for (int64_t i = 0; i < last; i += G_N)
-            G(scale_vector)((const G_T *)from + i, to + i, scale);
-        G_STORE(to + last, G_LOAD_PART((const G_T *)from + last, mask));
-        G(scale_vector)(to + last, to + last, scale);
-    }
-}
-
 /* x[0..n) *= scale. */
 CR__T static void G(scale)(G_T *x, int64_t n, double scale)
 {
@@ -457,16 +442,9 @@ CR__T static void G(pack_band)(const cr__band *b, const G_T *band, const int64_t
 /* The lines of an operand that is a plain array, and what is done to its elements. */
 CR__FN void G(pack_operand)(const operand *o, const pack *what, G_T *to)
 {
-    pack packed = *what;
-    if (!o) {
-        G(pack)(what, to);
-        return;
-    }
-    if (what->lane_step != G_SIZE) {
-        G(pack)(what, to);
-        packed.from = (const char *)to, packed.line_step = what->pitch * G_SIZE;
-    }
-    G(pack_scaled)(&packed, to, o->scale);
+    G(pack)(what, to);
+    for (int64_t k = 0; o && k < what->lines; k++)
+        G(scale)(to + k * what->pitch, what->lanes, o->scale);
 }
 
 /* Rows of a that lie one after the other: some lines for all tiles, so that memory is read in
@@ -529,8 +507,9 @@ CR__FN void G(copy_panel)(const product *p, const place *at, char *to, tile *t)
                          .lines = by_rows ? at->rows : at->lines,
                          .lanes = lanes,
                          .line_step = by_rows ? p->a_row : p->a_col,
+                         .lane_step = G_SIZE,
                          .pitch = (lanes + G_N - 1) / G_N * G_N };
-    G(pack_scaled)(&lines, (G_T *)to, p->a_read->scale);
+    G(pack_operand)(p->a_read, &lines, (G_T *)to);
     t->a_row = by_rows ? lines.pitch * G_SIZE : G_SIZE;
     t->a_col = by_rows ? G_SIZE : lines.pitch * G_SIZE;
 }

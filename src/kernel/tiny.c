@@ -23,32 +23,31 @@ static const tiny_range ranges[CR_DTYPES] = {
 };
 
 /* The bits of |x| grow with it, so the largest of n elements is found among integers; at step
- * 1 that is a loop of vectors. */
-#define LARGEST(name, T, MASK)                                                   \
-    CR__VECTORIZED static uint64_t name(const char *at, int64_t step, int64_t n, \
-                                        uint64_t before)                         \
-    {                                                                            \
-        T largest = (T)before;                                                   \
-        if (step == 1) {                                                         \
-            for (int64_t i = 0; i < n; i++) {                                    \
-                T bits;                                                          \
-                memcpy(&bits, at + i * (int64_t)sizeof bits, sizeof bits);       \
-                bits &= MASK;                                                    \
-                largest = bits > largest ? bits : largest;                       \
-            }                                                                    \
-            return (uint64_t)largest;                                            \
-        }                                                                        \
-        for (int64_t i = 0; i < n; i++, at += step * (int64_t)sizeof(T)) {       \
-            T bits;                                                              \
-            memcpy(&bits, at, sizeof bits);                                      \
-            bits &= MASK;                                                        \
-            largest = bits > largest ? bits : largest;                           \
-        }                                                                        \
-        return (uint64_t)largest;                                                \
+ * 1 that is a loop of vectors, of f32. */
+#define LARGEST(HOW, name, T, MASK)                                                    \
+    HOW static uint64_t name(const char *at, int64_t step, int64_t n, uint64_t before) \
+    {                                                                                  \
+        T largest = (T)before;                                                         \
+        if (step == 1) {                                                               \
+            for (int64_t i = 0; i < n; i++) {                                          \
+                T bits;                                                                \
+                memcpy(&bits, at + i * (int64_t)sizeof bits, sizeof bits);             \
+                bits &= MASK;                                                          \
+                largest = bits > largest ? bits : largest;                             \
+            }                                                                          \
+            return (uint64_t)largest;                                                  \
+        }                                                                              \
+        for (int64_t i = 0; i < n; i++, at += step * (int64_t)sizeof(T)) {             \
+            T bits;                                                                    \
+            memcpy(&bits, at, sizeof bits);                                            \
+            bits &= MASK;                                                              \
+            largest = bits > largest ? bits : largest;                                 \
+        }                                                                              \
+        return (uint64_t)largest;                                                      \
     }
-LARGEST(largest_bf16, int16_t, INT16_MAX)
-LARGEST(largest_f32, int32_t, INT32_MAX)
-LARGEST(largest_f64, int64_t, INT64_MAX)
+LARGEST(CR__COLD, largest_bf16, int16_t, INT16_MAX)
+LARGEST(CR__VECTORIZED, largest_f32, int32_t, INT32_MAX)
+LARGEST(CR__COLD, largest_f64, int64_t, INT64_MAX)
 
 /* Of n elements and those before; a bf16 has the bits of the same f32, less the lower half. */
 static uint64_t largest_of(cr_dtype dtype, const char *at, int64_t step, int64_t n,

@@ -503,6 +503,39 @@ static void test_vectors(cr_dtype t, cr__team *one, cr__team *four)
     ok(passed, "products of %s: one row or column", cr_dtype_name(t));
 }
 
+/* Zeros of either sign in a triangle of a, or in some of its rows from a column on. */
+static void put_zeros(problem *p)
+{
+    const cr__gemm_job *job = &p->job;
+    const bool above = below(2), steep = below(3);
+    for (int64_t i = 0; i < job->m; i++) {
+        const int64_t edge = steep ? i * job->k / job->m : job->k * (int64_t)below(5) / 4;
+        for (int64_t k = above ? edge : 0; k < (above ? job->k : edge); k++) {
+            const int64_t at = i * job->a.row + k * job->a.col;
+            const double zero = below(2) ? 0.0 : -0.0;
+            if (job->dtype == CR_F32)
+                p->a.first.f32[at] = (float)zero;
+            else
+                p->a.first.f64[at] = zero;
+        }
+    }
+}
+
+/* Such a matrix is multiplied as if its zeros were numbers like others: by infinity, to NaN. */
+static void test_zeros(cr_dtype t, cr__team *one, cr__team *four)
+{
+    bool passed = true;
+    for (int i = 0; passed && i < tap_share(150); i++) {
+        int64_t m = 60 + below(80), n = 2 + below(70);
+        int64_t k = below(2) ? any_size() : 257 + below(300);
+        layout la = below(3) ? (layout)below(2) : (layout)below(LAYOUTS);
+        problem p = new_problem(t, m, n, k, la, (layout)below(2), 0, (values)below(3));
+        put_zeros(&p);
+        passed = check(&p, one, four);
+    }
+    ok(passed, "products of %s: what is zero in part", cr_dtype_name(t));
+}
+
 /* Several panels of rows, packed and not, and all layouts of a network's products. */
 static void test_large(cr_dtype t, cr__team *one, cr__team *four)
 {
@@ -609,6 +642,7 @@ int main(void)
         test_batches(t, one->team, four->team);
         test_vectors(t, one->team, four->team);
         test_large(t, one->team, four->team);
+        test_zeros(t, one->team, four->team);
     }
     test_halves(CR_BF16, one->team, four->team);
     test_halves(CR_F16, one->team, four->team);

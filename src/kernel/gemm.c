@@ -42,6 +42,7 @@ typedef struct tile {
     int64_t rest; /* columns in the last vector */
     bool add;     /* to what c holds */
     bool odd;     /* the last row is the one before it once more, and not written */
+    int zeros;    /* of a, that may be left out: LEAVE_NONE, .. */
     const struct product *of; /* whose follower's streams are to be fetched, or NULL: */
     int64_t row, column;      /* from here on */
     span ahead[2];            /* where a is not packed: what will be wanted */
@@ -54,6 +55,14 @@ typedef struct tile {
     int64_t next_line, next_lane, next_lines;
 } tile;
 typedef void tile_fn(const tile *);
+
+/* Lines of k in which all of a tile's rows are 0, as in triangular and masked matrices, may be left
+ * out if that changes no bit: b is finite, and the sum that has begun is not -0, which it could be
+ * where products have vanished. Not of panels so low that looking at b is not soon made up for,
+ * nor a smaller share than one in so many. */
+enum { LEAVE_NONE, LEAVE_UNKNOWN, LEAVE_FIRST, LEAVE_BOTH };
+#define LEAVE_ROWS  64
+#define LEAVE_SHARE 16
 
 /* What is to be packed: `lines` of `lanes` elements, to lines that are `pitch` elements
  * apart. Of a line, `readable` elements exist. */

@@ -11,6 +11,10 @@
 #define G_SET        CR__L(G_L, _set)
 #define G_FMA        CR__L(G_L, _fma)
 #define G_FIRST      CR__L(G_L, _first)
+#define G_ANY        CR__L(G_L, _any)
+#define G_EQ         CR__L(G_L, _eq)
+#define G_NE         CR__L(G_L, _ne)
+#define G_SEL        CR__L(G_L, _sel)
 #define G_LOAD_PART  CR__L(G_L, _load_part)
 #define G_STORE_PART CR__L(G_L, _store_part)
 #define G_TRANSPOSE  CR__L(G_L, _square)
@@ -514,6 +518,92 @@ CR__FN void G(copy_panel)(const product *p, const place *at, char *to, tile *t)
     t->a_col = by_rows ? G_SIZE : lines.pitch * G_SIZE;
 }
 
+/* ---- what of a is 0 ---- */
+
+#if G_PACKS
+/* Whether so many lines from k on are 0 in the tile's rows: up to a vector of them, if rows are
+ * contiguous, else one, which is. */
+CR__CALL bool G(are_zero)(const tile *t, int64_t rows, int64_t k, int64_t lines)
+{
+    const bool along = t->a_col == G_SIZE;
+    const char *a = t->a + k * t->a_col;
+    const G_M mask = G_FIRST(along ? lines : rows);
+    vi bits = v_int(0);
+    for (int64_t i = along ? rows : 1; i > 0; i--, a += t->a_row)
+        bits |= (vi)G_LOAD_PART((const G_T *)a, mask);
+    return !G_ANY(G_NE((vf)(bits & INT32_MAX), G_SET(0)));
+}
+
+/* Lines [*from, *to) hold all that is not 0. */
+CR__FN void G(find_lines)(const tile *t, int64_t rows, int64_t *from, int64_t *to)
+{
+    const int64_t most = t->a_col == G_SIZE ? G_N : 1;
+    *from = 0, *to = t->k;
+    if (t->a_col != G_SIZE && (t->a_row != G_SIZE || rows > G_N))
+        return;
+    for (int64_t n; *from < *to; *from += n) {
+        n = *to - *from < most ? *to - *from : most;
+        if (!G(are_zero)(t, rows, *from, n))
+            break;
+    }
+    for (int64_t n; *from < *to; *to -= n) {
+        n = *to - *from < most ? *to - *from : most;
+        if (!G(are_zero)(t, rows, *to - n, n))
+            break;
+    }
+}
+
+/* Whether an element of so many lines at x is 0; or, if asked for that, is not finite. */
+CR__CALL bool G(has)(const char *x, int64_t step, int64_t lines, int64_t columns,
+                   bool infinite)
+{
+    bool found = false;
+    for (; lines > 0; lines--, x += step)
+        for (int64_t j = 0; j < columns; j += G_N) {
+            const G_M mask = G_FIRST(columns - j < G_N ? columns - j : G_N);
+            const G_VT v = G_LOAD_PART((const G_T *)x + j, mask);
+            found |= infinite ? G_ANY(G_NE(v * 0, G_SET(0)))
+                              : G_ANY(G_EQ(G_SEL(mask, v, G_SET(1)), G_SET(0)));
+        }
+    return found;
+}
+
+CR__FN bool G(ends_in_zero)(const tile *t)
+{
+    const char *last = t->a + (t->k - 1) * t->a_col;
+    return t->zeros && (*(const G_T *)t->a == 0 || *(const G_T *)last == 0);
+}
+
+/* The tile by that function, with what of it may be left out. */
+CR__CALL void G(run_lines)(tile *t, tile_fn *fn, int64_t rows, int64_t columns)
+{
+    tile part = *t;
+    int64_t from, to;
+    G(find_lines)(t, rows, &from, &to);
+    if ((t->k - (to - from)) * LEAVE_SHARE < t->k) {
+        run_tile(fn, t);
+        return;
+    }
+    if (t->zeros == LEAVE_UNKNOWN)
+        t->zeros = G(has)(t->b, t->b_row, t->k, columns, true) ? LEAVE_NONE : LEAVE_BOTH;
+    if (t->zeros == LEAVE_NONE)
+        from = 0, to = t->k;
+    const bool cut = t->zeros == LEAVE_BOTH && from < to && to < t->k &&
+                     !(t->add && G(has)(t->c, t->c_row, rows, columns, false));
+    if (!cut && from < to)
+        to = t->k;
+    part.a += from * t->a_col;
+    part.b += from * t->b_row;
+    part.k = to - from;
+    run_tile(fn, &part);
+    memcpy(t->ahead, part.ahead, sizeof t->ahead);
+    if (cut && !t->add && G(has)(t->c, t->c_row, rows, columns, false)) {
+        t->zeros = LEAVE_FIRST;
+        run_tile(fn, t);
+    }
+}
+#endif
+
 /* ---- the product ---- */
 
 /* All tiles of one sliver, a in place. */
@@ -536,7 +626,12 @@ CR__FN void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
         if (t->of)
             fetch_streams(t, n, columns);
         t->odd = n % 2;
-        run_tile(of[(n - 1) / 2][t->rest < G_N], t);
+#if G_PACKS
+        if (G(ends_in_zero)(t))
+            G(run_lines)(t, of[(n - 1) / 2][t->rest < G_N], n, columns);
+        else
+#endif
+            run_tile(of[(n - 1) / 2][t->rest < G_N], t);
         t->a += n * t->a_row;
         t->c += n * t->c_row;
     }
@@ -600,7 +695,11 @@ CR__FN int64_t G(packed_sliver)(tile *t, const char *a, const tiling *rows,
         }
         if (full) {
             t->odd = n % 2;
-            G(packed_tiles)[(n - 1) / 2](t);
+            tile_fn *const fn = G(packed_tiles)[(n - 1) / 2];
+            if (!t->drip_to && G(ends_in_zero)(t))
+                G(run_lines)(t, fn, n, columns);
+            else
+                fn(t);
             t->c += n * t->c_row;
             continue;
         }
@@ -635,6 +734,7 @@ CR__T static void G(product)(const product *p)
         t.k = at.lines, t.add = at.k > 0 || p->adds;
         t.b = now.from, t.b_row = p->b_row;
         t.c = p->c + at.i * p->c_row + at.j * G_SIZE;
+        t.zeros = at.rows < LEAVE_ROWS ? LEAVE_NONE : LEAVE_UNKNOWN;
         t.of = p->then && at.k + at.lines == p->k ? p : NULL;
         t.row = at.i, t.column = at.j;
         if (p->copy_a && at.j == 0) {

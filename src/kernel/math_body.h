@@ -61,10 +61,10 @@ CR__FN vf ma_exp_parts(vf x, vf *n)
  * cycles. */
 CR__FN vf ma_exp(vf x)
 {
-    const vm gone = v_lt(x, v_set(-104));
+    const vm left = v_not(v_lt(x, v_set(-104)));
     vf n, p;
-    p = ma_exp_parts(v_min(v_set(89), v_sel(gone, v_set(0), x)), &n);
-    return v_sel(gone, v_set(0), v_scale(p + 1, n));
+    p = ma_exp_parts(v_min(v_set(89), v_sel(left, x, v_set(0))), &n);
+    return v_sel(left, v_scale(p + 1, n), v_set(0));
 }
 
 /* 2^n (e^r - 1) + (2^n - 1), with 2^(n-1) in place of 2^n so that n = 128 does not

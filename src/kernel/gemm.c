@@ -128,8 +128,8 @@ static void fetch_streams(tile *t, int64_t rows, int64_t columns)
 }
 
 /* All of a matrix, if it has no gaps. */
-static inline span span_of(const char *at, int64_t rows, int64_t cols, int64_t row,
-                           int64_t col, int64_t size)
+static span span_of(const char *at, int64_t rows, int64_t cols, int64_t row, int64_t col,
+                    int64_t size)
 {
     const int64_t bytes = rows * cols * size;
     const bool whole =
@@ -155,7 +155,7 @@ typedef struct place {
     int64_t panel, i, rows, k, lines, j;
 } place;
 
-static inline place place_at(const product *p, int64_t panel, int64_t k, int64_t j)
+static place place_at(const product *p, int64_t panel, int64_t k, int64_t j)
 {
     place at = { .panel = panel, .k = k, .j = j };
     if (panel == p->panels)
@@ -180,12 +180,12 @@ static inline place next_place(const product *p, const place *at)
     next.j += p->sliver;
     if (next.j < p->n)
         return next;
-    if (at->k + CR__GEMM_BLOCK < p->k)
-        return place_at(p, at->panel, at->k + CR__GEMM_BLOCK, 0);
-    return place_at(p, at->panel + (at->lines > 0), 0, 0);
+    const bool deeper = at->k + CR__GEMM_BLOCK < p->k;
+    return place_at(p, at->panel + (!deeper && at->lines > 0),
+                    deeper ? at->k + CR__GEMM_BLOCK : 0, 0);
 }
 
-static inline pack sliver_at(const product *p, const place *at, int64_t pitch)
+static pack sliver_at(const product *p, const place *at, int64_t pitch)
 {
     int64_t lanes = p->n - at->j < p->sliver ? p->n - at->j : p->sliver;
     const char *from = p->packed ? p->packed + at->k * p->packed_line +
@@ -206,7 +206,7 @@ typedef struct tiling {
     int64_t tiles, least, larger, odd; /* pairs: `larger` tiles have one more */
 } tiling;
 
-static inline tiling cut_rows(int64_t rows, int64_t most)
+static tiling cut_rows(int64_t rows, int64_t most)
 {
     const int64_t pairs = (rows + 1) / 2;
     if (rows <= most)

@@ -106,7 +106,7 @@ CR__FN void G(tile)(const tile *t, const int rows, const int vectors, const bool
     const int64_t fetch_step = t->fetch_step;
     for (int64_t k = t->k; k > 0; k--) {
         G_VT y[2];
-        if (vectors == 2) {
+        if (G_PACKS && vectors == 2) {
             G(fetch)(fetch);
             fetch += fetch_step;
         }
@@ -555,7 +555,7 @@ CR__FN void G(find_lines)(const tile *t, int64_t rows, int64_t *from, int64_t *t
 
 /* Whether an element of so many lines at x is 0; or, if asked for that, is not finite. */
 CR__CALL bool G(has)(const char *x, int64_t step, int64_t lines, int64_t columns,
-                   bool infinite)
+                     bool infinite)
 {
     bool found = false;
     for (; lines > 0; lines--, x += step)
@@ -575,7 +575,7 @@ CR__FN bool G(ends_in_zero)(const tile *t)
 }
 
 /* The tile by that function, with what of it may be left out. */
-CR__CALL void G(run_lines)(tile *t, tile_fn *fn, int64_t rows, int64_t columns)
+CR__COLD CR__CALL void G(run_lines)(tile *t, tile_fn *fn, int64_t rows, int64_t columns)
 {
     tile part = *t;
     int64_t from, to;
@@ -607,7 +607,7 @@ CR__CALL void G(run_lines)(tile *t, tile_fn *fn, int64_t rows, int64_t columns)
 /* ---- the product ---- */
 
 /* All tiles of one sliver, a in place. */
-CR__FN void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
+CR__CALL void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
 {
     const int wide = columns > G_N;
     const int64_t high = t->a_row % PAGE ? G_ROWS : G_MOST_WAYS;
@@ -665,8 +665,8 @@ CR__T static void G(pack_strip)(void *to, const void *from, int64_t row, int64_t
 
 /* All tiles of a sliver, a packed. Where there are tiles for it, they fetch the next sliver, or, if b is
  * to be packed, the first ones drip from it what they can; returns how many columns. */
-CR__FN int64_t G(packed_sliver)(tile *t, const char *a, const tiling *rows,
-                                int64_t columns, const pack *next, bool drips, char *to)
+CR__CALL int64_t G(packed_sliver)(tile *t, const char *a, const tiling *rows,
+                                  int64_t columns, const pack *next, bool drips, char *to)
 {
     const int wide = columns > G_N;
     const int64_t tiles = rows->tiles, high = wide ? G_ROWS : G_ROWS_1;

@@ -79,6 +79,7 @@ typedef struct region {
 typedef struct operand {
     cr__matrix matrix;
     const cr__half *half; /* elements are bf16 or f16, else NULL */
+    bool strided;         /* no image */
     bool plain;           /* strided, of the kernel's type: only scaled */
     double scale;
 } operand;
@@ -139,7 +140,7 @@ static span span_of(const char *at, int64_t rows, int64_t cols, int64_t row, int
 
 /* With its part of what is ahead. Between the arithmetic, a prefetch for each of k is not felt; at
  * once they would be. */
-static inline void run_tile(tile_fn *fn, tile *t)
+CR__NOINLINE static void run_tile(tile_fn *fn, tile *t)
 {
     span *s = &t->ahead[t->ahead[0].bytes <= 0];
     const bool any = s->bytes > 0;
@@ -344,15 +345,18 @@ static void plan_batches(plan *p, const cr__gemm_job *job, int64_t a_size, int64
  * b is packed if its rows are pages apart. Of two slivers it pays if a is large, of all
  * batches together, and a tile's columns share places in the first level cache: each tile would read
  * its lines of memory again. What is only to be scaled is copied as it lies, if nothing else is to
- * be said for another order. */
+ * be said for another order; so are rows that are only to be widened. */
 static void plan_packing(plan *p)
 {
     product *w = &p->whole;
-    const int64_t size = p->kernel->size;
+    const int64_t size = p->kernel->size,
+                  a_size = w->a_read ? w->a_read->matrix.size : size;
+    const bool widened = w->a_read && w->a_read->strided && w->a_read->half &&
+                         w->a_col == a_size; /* row by row */
     const int64_t bytes = (w->m * w->k + w->k * w->n + w->m * w->n) * size;
     w->pack_b = w->b_read || w->b_col != size;
     w->pack_a =
-        p->kernel->packs &&
+        p->kernel->packs && !widened &&
         (w->n >= 256 ? bytes > CACHE_BYTES || w->a_row % PAGE == 0 || w->a_col != size
          : w->n >= 128
              ? w->a_col != size
@@ -360,8 +364,8 @@ static void plan_packing(plan *p)
                    p->batches * w->k * w->a_col >= FAR_BYTES);
     if (w->pack_a && w->m >= 96 && w->b_row % PAGE == 0)
         w->pack_b = true;
-    w->copy_a = !w->pack_a && w->a_read && w->a_read->plain &&
-                (w->a_row == size || w->a_col == size);
+    w->copy_a = widened || (!w->pack_a && w->a_read && w->a_read->plain &&
+                            (w->a_row == size || w->a_col == size));
     w->pack_a = w->pack_a || w->a_read;
 }
 
@@ -378,7 +382,8 @@ static const operand *plan_operand(cr__isa isa, const cr__reader *reader, int64_
         whole.row = row / size, whole.col = col / size;
     }
     cr__matrix_init(&o->matrix, &whole);
-    o->plain = !reader->image && !o->half;
+    o->strided = !reader->image;
+    o->plain = o->strided && !o->half;
     o->scale = ldexp(1, reader->exponent);
     return o;
 }

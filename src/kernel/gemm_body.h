@@ -28,6 +28,8 @@
 #define G_DRIP       4
 #define G_TILE_BYTES (CR__GEMM_BLOCK * G_LINE * G_SIZE)
 #define G_SQUARE     (32 / G_SIZE)
+/* How elements of f32's operands are widened, or NULL; f64 has none that are. */
+#define G_HALF(o) (G_SIZE == 4 ? (o)->half : NULL)
 _Static_assert(!G_PACKS || G_SQUARE == 2 * G_DRIP, "two tiles drip a square");
 _Static_assert(G_LINE >= G_ROWS && G_SLIVER * G_SIZE <= SLIVER_LINE, "room");
 
@@ -332,19 +334,60 @@ CR__T static void G(scale)(G_T *x, int64_t n, double scale)
 
 /* ---- reading what is no plain array ---- */
 
-/* One run, of a block at most, and what is done to its elements. */
-CR__FN void G(read_run)(const operand *o, cr__runs *runs, G_T *to, int64_t n)
+/* n elements of bf16 or f16, one behind the other. */
+CR__CALL void G(widen)(const operand *o, G_T *to, const char *from, int64_t n)
 {
 #if G_SIZE == 4
-    if (o->half) {
-        uint16_t halves[CR__GEMM_BLOCK];
-        cr__runs_next(runs, halves);
-        o->half->widen(to, halves, n);
-    } else
+    o->half->widen(to, (const uint16_t *)(const void *)from, n);
+#else
+    (void)from; /* f64 is of neither */
 #endif
-        cr__runs_next(runs, to);
     if (o->scale != 1)
         G(scale)(to, n, o->scale);
+}
+
+/* Lines of them, lanes one behind the other. */
+CR__CALL void G(widen_lines)(const operand *o, const pack *p, G_T *to)
+{
+    const char *from = p->from;
+    for (int64_t l = p->lines; l > 0; l--, to += p->pitch, from += p->line_step)
+        G(widen)(o, to, from, p->lanes);
+}
+
+/* Runs that are converted: where they lie, or copied before. */
+typedef struct G(reading) {
+    cr__runs runs;
+    const char *at; /* or NULL */
+    int64_t step;
+} G(reading);
+
+/* cr__runs_open(), of a block at most. */
+CR__CALL int64_t G(open)(G(reading) * r, const operand *o, int side, int64_t from,
+                         int64_t count, int64_t other)
+{
+    const cr__matrix *x = &o->matrix;
+    r->at = NULL;
+    if (!G_HALF(o) || !o->strided || x->step[side][0] != 1)
+        return cr__runs_open(&r->runs, x, side, from, count, other);
+    r->step = x->step[!side][0] * x->size;
+    r->at = x->data + from * x->size + other * r->step;
+    return count;
+}
+
+CR__CALL void G(next)(const operand *o, G(reading) * r, G_T *to, int64_t n)
+{
+    uint16_t halves[CR__GEMM_BLOCK];
+    if (G_SIZE == 4 && r->at) {
+        G(widen)(o, to, r->at, n);
+        r->at += r->step;
+    } else if (G_HALF(o)) {
+        cr__runs_next(&r->runs, halves);
+        G(widen)(o, to, (const char *)halves, n);
+    } else {
+        cr__runs_next(&r->runs, to);
+        if (o->scale != 1)
+            G(scale)(to, n, o->scale);
+    }
 }
 
 /* to[l*pitch + i] = the element of line `line` + l and lane `lane` + i, where lanes are
@@ -353,24 +396,23 @@ CR__T static void G(unpack)(const operand *o, int lanes_are, const region *at, G
                             int64_t pitch, G_T *room)
 {
     const cr__matrix *x = &o->matrix;
-    cr__runs runs;
+    G(reading) runs;
     if (x->along == lanes_are) {
         for (int64_t i = 0, n; i < at->lanes; i += n) {
             const int64_t left = at->lanes - i;
-            n = cr__runs_open(&runs, x, lanes_are, at->lane + i,
-                              left < CR__GEMM_BLOCK ? left : CR__GEMM_BLOCK, at->line);
+            n = G(open)(&runs, o, lanes_are, at->lane + i,
+                        left < CR__GEMM_BLOCK ? left : CR__GEMM_BLOCK, at->line);
             for (int64_t l = 0; l < at->lines; l++)
-                G(read_run)(o, &runs, to + l * pitch + i, n);
+                G(next)(o, &runs, to + l * pitch + i, n);
         }
         return;
     }
     for (int64_t i = 0, some; i < at->lanes; i += some) {
         some = at->lanes - i < G_SLIVER ? at->lanes - i : G_SLIVER;
         for (int64_t l = 0, n; l < at->lines; l += n) {
-            n = cr__runs_open(&runs, x, !lanes_are, at->line + l, at->lines - l,
-                              at->lane + i);
+            n = G(open)(&runs, o, !lanes_are, at->line + l, at->lines - l, at->lane + i);
             for (int64_t j = 0; j < some; j++)
-                G(read_run)(o, &runs, room + j * CR__GEMM_BLOCK + l, n);
+                G(next)(o, &runs, room + j * CR__GEMM_BLOCK + l, n);
         }
         const pack p = { .from = (const char *)room,
                          .lines = at->lines,
@@ -456,7 +498,7 @@ CR__FN void G(pack_operand)(const operand *o, const pack *what, G_T *to)
  * rows are one vector at most. */
 #if G_PACKS
 #define G_TOGETHER 8
-CR__FN void G(pack_lines)(const pack *p, const tiling *rows, G_T *to)
+CR__CALL void G(pack_lines)(const pack *p, const tiling *rows, G_T *to)
 {
     for (int64_t k = 0, some; k < p->lines; k += some, to += some * G_LINE) {
         const char *from = p->from + k * p->line_step;
@@ -489,6 +531,20 @@ CR__T static void G(pack_panel)(const product *p, const place *at, const tiling 
         G(pack_lines)(&part, rows, (G_T *)to);
         return;
     }
+    if (p->a_read && p->a_read->strided && G_HALF(p->a_read) &&
+        p->a_row == p->a_read->matrix.size) {
+        const int64_t most = SLIVER_BYTES / G_SIZE / at->rows;
+        pack some = part, wide = part;
+        some.lanes = some.pitch = at->rows;
+        wide.from = room, wide.line_step = at->rows * G_SIZE;
+        for (int64_t k = 0; k < at->lines; k += some.lines) {
+            some.lines = wide.lines = at->lines - k < most ? at->lines - k : most;
+            G(widen_lines)(p->a_read, &some, (G_T *)room);
+            G(pack_lines)(&wide, rows, (G_T *)to + k * G_LINE);
+            some.from += some.lines * p->a_col;
+        }
+        return;
+    }
 #endif
     for (int64_t i = 0; i < rows->tiles; i++, to += G_TILE_BYTES) {
         part.lanes = of.lanes = rows_of(rows, i);
@@ -502,10 +558,10 @@ CR__T static void G(pack_panel)(const product *p, const place *at, const tiling 
     }
 }
 
-/* The same rows, scaled, as they lie: t's. */
+/* The same rows, scaled or widened, as they lie: t's. */
 CR__FN void G(copy_panel)(const product *p, const place *at, char *to, tile *t)
 {
-    const bool by_rows = p->a_col == G_SIZE;
+    const bool by_rows = p->a_col == p->a_read->matrix.size;
     const int64_t lanes = by_rows ? at->lines : at->rows;
     const pack lines = { .from = p->a + at->i * p->a_row + at->k * p->a_col,
                          .lines = by_rows ? at->rows : at->lines,
@@ -513,7 +569,10 @@ CR__FN void G(copy_panel)(const product *p, const place *at, char *to, tile *t)
                          .line_step = by_rows ? p->a_row : p->a_col,
                          .lane_step = G_SIZE,
                          .pitch = (lanes + G_N - 1) / G_N * G_N };
-    G(pack_operand)(p->a_read, &lines, (G_T *)to);
+    if (G_HALF(p->a_read))
+        G(widen_lines)(p->a_read, &lines, (G_T *)to);
+    else
+        G(pack_operand)(p->a_read, &lines, (G_T *)to);
     t->a_row = by_rows ? lines.pitch * G_SIZE : G_SIZE;
     t->a_col = by_rows ? G_SIZE : lines.pitch * G_SIZE;
 }

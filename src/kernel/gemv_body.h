@@ -75,7 +75,7 @@ CR__T static void G(dot_1)(const G_T *x, const char *row, int64_t n, G_T *out)
 {
     G(dot)(x, row, 0, n, out, 1);
 }
-#if CR__HAS_FMA
+#if CR__HAS_FMA && G_SIZE == 4 /* f64 does without, for the size */
 CR__T static void G(dot_4)(const G_T *x, const char *rows, int64_t step, int64_t n,
                            G_T *out)
 {
@@ -120,7 +120,7 @@ CR__T static void G(group_block)(const gemv *g, const G_T *x, int64_t o, int64_t
          (G_T *)(room + G_READ * BLOCK_BYTES));
         row = room, step = CR__BLOCK * G_SIZE, in_order = true;
     }
-#if CR__HAS_FMA
+#if CR__HAS_FMA && G_SIZE == 4 /* f64 does without, for the size */
     const bool several = in_order && (!g->is_far || g->matrix_read);
     for (; several && r + 4 <= count; r += 4, row += 4 * step)
         G(dot_4)(x, row, step, n, out + r);
@@ -173,7 +173,9 @@ CR__T static void G(along_rows)(const gemv *g)
 
 _Static_assert((1 + G_READ) * BLOCK_BYTES + SLIVER_BYTES <= CR__SCRATCH_BYTES,
                "scratch memory");
-_Static_assert((CR__LANES + STACK_LEVELS) * G_COLUMNS * G_SIZE <= CR__SCRATCH_BYTES,
+#define G_LANES_BYTES ((CR__LANES + STACK_LEVELS) * G_COLUMNS * G_SIZE)
+_Static_assert(G_LANES_BYTES + G_DEPTH * G_COLUMNS * G_SIZE + 2 * BLOCK_BYTES <=
+                   CR__SCRATCH_BYTES,
                "scratch memory");
 
 /* Adds `depth` rows of the matrix, CR__LANES apart, to one lane of the results. */
@@ -213,6 +215,21 @@ CR__T static void G(lane_1)(const gemv *g, const char *x, const char *row, G_T *
     G(lane)(g, x, row, lane, width, fresh, 1);
 }
 
+/* Rows of the matrix, CR__LANES apart, that are converted: *g has their steps. */
+CR__FN const char *G(convert_rows)(const operand *o, gemv *g, const char *rows,
+                                   int64_t width, int64_t depth)
+{
+    char *room = g->scratch + 2 * BLOCK_BYTES + G_LANES_BYTES;
+    const pack p = { .from = rows,
+                     .lines = depth,
+                     .lanes = width,
+                     .line_step = CR__LANES * g->k_step,
+                     .pitch = G_COLUMNS };
+    G(widen_lines)(o, &p, (G_T *)room);
+    g->k_step = G_COLUMNS * G_SIZE / CR__LANES;
+    return room;
+}
+
 /* One block: lanes of G_COLUMNS results in acc. */
 CR__T static void G(column_block)(const gemv *g, const char *x, const char *rows,
                                   G_T *acc, int64_t width, int64_t n)
@@ -221,16 +238,19 @@ CR__T static void G(column_block)(const gemv *g, const char *x, const char *rows
     for (int64_t k = 0; k < n; k += G_DEPTH * CR__LANES)
         for (int64_t l = 0; l < CR__LANES; l++) {
             int64_t at = k + l;
-            const char *from = x + at * g->x_step, *row = rows + at * g->k_step;
             G_T *lane = acc + l * G_COLUMNS;
             bool fresh = k == 0;
-            if (at + (G_DEPTH - 1) * CR__LANES < n) {
-                G(lane_deep)(g, from, row, lane, width, fresh);
-                continue;
+            const bool deep = at + (G_DEPTH - 1) * CR__LANES < n;
+            const int64_t depth = deep ? G_DEPTH : 1;
+            for (; at < n && at < k + G_DEPTH * CR__LANES;
+                 at += depth * CR__LANES, fresh = false) {
+                gemv part = *g;
+                const char *row = rows + at * g->k_step;
+                if (G_SIZE == 4 && g->matrix_read)
+                    row = G(convert_rows)(g->matrix_read, &part, row, width, depth);
+                (deep ? G(lane_deep) : G(lane_1))(&part, x + at * g->x_step, row, lane,
+                                                  width, fresh);
             }
-            for (; at < n; at += CR__LANES, fresh = false)
-                G(lane_1)
-            (g, x + at * g->x_step, rows + at * g->k_step, lane, width, fresh);
             if (fresh)
                 memset(lane, 0, (size_t)(vectors * G_N * G_SIZE));
         }
@@ -244,16 +264,20 @@ CR__T static void G(column_block)(const gemv *g, const char *x, const char *rows
 
 CR__T static void G(along_columns)(const gemv *g)
 {
-    G_T *acc = (G_T *)g->scratch, *stack = acc + CR__LANES * G_COLUMNS;
+    G_T *acc = (G_T *)(g->scratch + 2 * BLOCK_BYTES),
+        *stack = acc + CR__LANES * G_COLUMNS;
+    gemv part = *g;
     for (int64_t o = 0; o < g->outputs; o += G_COLUMNS) {
         int64_t width = g->outputs - o < G_COLUMNS ? g->outputs - o : G_COLUMNS;
         int64_t done = 0;
         int height = 0;
         for (int64_t k = 0; k < g->k; k += CR__BLOCK) {
             int64_t n = g->k - k < CR__BLOCK ? g->k - k : CR__BLOCK;
+            const char *x = g->x + k * g->x_step;
+            if (g->x_read)
+                x = (const char *)G(x_block)(g, k, n), part.x_step = G_SIZE;
             G(column_block)
-            (g, g->x + k * g->x_step, g->matrix + o * g->out_step + k * g->k_step, acc,
-             width, n);
+            (&part, x, g->matrix + o * g->out_step + k * g->k_step, acc, width, n);
             memcpy(stack + height * G_COLUMNS, acc, G_COLUMNS * G_SIZE);
             height = G(join)(stack, height + 1, ++done, k + n == g->k, G_COLUMNS, width);
         }
@@ -263,7 +287,9 @@ CR__T static void G(along_columns)(const gemv *g)
 
 CR__T static void G(vector)(const gemv *g)
 {
-    if (!g->x_read && !g->matrix_read && g->k_step != G_SIZE && g->out_step == G_SIZE &&
+    const operand *o = g->matrix_read;
+    const int64_t size = o ? o->matrix.size : G_SIZE;
+    if ((!o || (o->strided && G_HALF(o))) && g->k_step != size && g->out_step == size &&
         g->outputs > 1)
         G(along_columns)(g);
     else

@@ -8,7 +8,7 @@
 /* The upper half of an f32. */
 CR__FN vf CR__V(bf16_wide)(vhalf h)
 {
-    return (vf)(__builtin_convertvector(h, vu) << 16);
+    return (vf)(v_of_u16(h) << 16);
 }
 
 CR__FN vf CR__V(bf16_rounded)(vf x)
@@ -38,7 +38,7 @@ CR__FN vhalf CR__V(f16_narrow)(vf x)
  * ones as well, and multiplying is exact. */
 CR__FN vf CR__V(f16_wide)(vhalf h)
 {
-    const vu u = __builtin_convertvector(h, vu);
+    const vu u = v_of_u16(h);
     const vu sign = (u & 0x8000) << 16, digits = (u & 0x7fff) << 13;
     const vf value = (vf)digits * 0x1p112f, far = (vf)(digits | 0x7f800000);
     const vf quiet = (vf)((vu)far | 0x00400000);

@@ -41,6 +41,7 @@
  *                          `to`, pitch elements apart, is column i of `from`, whose lines
  *                          are step bytes apart
  *     pick(v, i)           lane i[l] of v in lane l
+ *     of_u16(h)            the lanes of a vhalf as those of a vu
  *     of_f16(h) to_f16(a)  widens; rounds to nearest, ties to even; NaNs become quiet
  *     lines(to, pitch, from, step)   the same for four lines `to` of CR__W elements
  *
@@ -105,6 +106,7 @@
 #define v_first            CR__V(v_first)
 #define v_load_part        CR__V(v_load_part)
 #define v_store_part       CR__V(v_store_part)
+#define v_of_u16           CR__V(v_of_u16)
 #define v_of_f16           CR__V(v_of_f16)
 #define v_to_f16           CR__V(v_to_f16)
 #define v_fold4            CR__V(v_fold4)

@@ -238,6 +238,10 @@ CR__CALL void d_store_mask_first(uint8_t *p, int64_t n, vmd m)
     d_store_mask((uint8_t *)&word, m);
     bools_store(p, n, word);
 }
+CR__FN vu v_of_u16(vhalf h)
+{
+    return (vu)_mm256_cvtepu16_epi32((__m128i)h);
+}
 #include "vec_parts.h"
 #include "vec_squares.h"
 

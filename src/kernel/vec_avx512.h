@@ -256,6 +256,10 @@ CR__FN void d_store_mask_first(uint8_t *p, int64_t n, vmd m)
     _mm_mask_storeu_epi8(p, d_first(n), _mm_maskz_set1_epi8(m, 1));
 }
 #include "vec_parts.h"
+CR__FN vu v_of_u16(vhalf h)
+{
+    return (vu)_mm512_cvtepu16_epi32((__m256i)h);
+}
 CR__FN vf v_of_f16(vhalf h)
 {
     return _mm512_cvtph_ps((__m256i)h);

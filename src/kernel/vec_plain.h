@@ -185,4 +185,8 @@ CR__CALL void d_store_mask_first(uint8_t *p, int64_t n, vmd m)
     for (int i = 0; i < n; i++)
         p[i] = (uint8_t)(m[i] & 1);
 }
+CR__FN vu v_of_u16(vhalf h)
+{
+    return __builtin_convertvector(h, vu);
+}
 #include "vec_parts.h"

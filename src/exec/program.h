@@ -314,8 +314,8 @@ void cr__ahead_fetch(cr__ahead *ahead);
 
 /* ---- rows.c ---- */
 
-/* A worker runs an instruction. */
-void cr__row_step(cr__row_run *run);
+/* What a worker fetches; NULL: nothing. */
+cr__ahead *cr__ahead_of(cr__row_run *run);
 
 /* Instructions of row programs: n elements from `start` on are reduced, into what is the
  * worker's, those of y being other factors or NULL; are computed, and reduced; and n equal ones. */

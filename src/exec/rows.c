@@ -26,8 +26,11 @@ struct cr__row_run {
     const row_job *job;
     const cr__program *p;
     char *scratch, *buffers;
-    int64_t start, n, rows;        /* elements of the rows, and how many these are */
-    int64_t at;                    /* which of these it is at */
+    int64_t start, n, rows; /* elements of the rows, and how many these are */
+    int64_t at, row;        /* which of these it is at; the first row's number */
+    bool is_whole;          /* these rows are one tile: registers are placed once, */
+    int n_moving;           /* those that lie elsewhere for other rows */
+    uint16_t moving[CR__MAX_REGS];
     const cr__row_reduction *redo; /* of rows: only it is computed, */
     cr__reduce_kernel kernel;      /* by that, */
     char redone[256 * 8];          /* to that */
@@ -39,9 +42,9 @@ static int64_t lesser(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-void cr__row_step(cr__row_run *run)
+cr__ahead *cr__ahead_of(cr__row_run *run)
 {
-    cr__ahead_fetch(&run->ahead);
+    return run->ahead.n ? &run->ahead : NULL;
 }
 
 /* ---- reductions ---- */
@@ -121,9 +124,7 @@ static int64_t channels_of(const cr__row_run *run)
 /* Whether rows are reduced at once, each in one block and all in one tile. */
 static bool at_once(const cr__row_run *run, const cr__row_reduction *r)
 {
-    const cr__program *p = run->p;
-    return !p->run && !r->add_exp && run->n <= p->tile && p->row <= CR__BLOCK &&
-           (p->length >= p->row || p->length == p->numel);
+    return run->is_whole && !r->add_exp;
 }
 
 static void add_to_channels(const cr__row_run *run, const cr__reduce_kernel *k,
@@ -230,9 +231,28 @@ static void place_rows(const cr__row_run *run, const cr__level *level, char **wh
     for (int i = level->reg; i < level->reg_end; i++) {
         const cr__reg *reg = &p->regs[i];
         if (reg->kind == CR__REG_OF_VALUES)
-            where[i] = reg->data + run->start / p->row * reg->size;
+            where[i] = reg->data + run->row * reg->size;
         else if (reg->kind == CR__REG_BUFFER)
             where[i] = run->buffers + (uintptr_t)reg->data;
+    }
+}
+
+/* Of memory whose rows are of another size: where element `start` of the domain is. */
+static char *place_of(const cr__program *p, const cr__reg *reg, int64_t start)
+{
+    const int64_t row = start / p->length, column = start % p->length * reg->step;
+    return reg->data + (cr__offset_of(&p->outer[reg->outer], row) + column) * reg->size;
+}
+
+/* All that lies elsewhere for other rows, for those that are one tile. */
+static void place_moving(const cr__row_run *run, char **where)
+{
+    for (int k = 0; k < run->n_moving; k++) {
+        const int i = run->moving[k];
+        const cr__reg *reg = &run->p->regs[i];
+        where[i] = reg->kind == CR__REG_BOUND       ? reg->data + run->start * reg->size
+                   : reg->kind == CR__REG_OF_VALUES ? reg->data + run->row * reg->size
+                                                    : place_of(run->p, reg, run->start);
     }
 }
 
@@ -248,10 +268,23 @@ static void place_piece(const cr__row_run *run, const cr__level *level, int64_t 
         else if (reg->kind == CR__REG_BUFFER)
             where[i] = run->buffers + (uintptr_t)reg->data + run->at * reg->size;
         else if (reg->kind == CR__REG_ROW)
-            where[i] =
-                reg->data + (cr__offset_of(&p->outer[reg->outer], start / p->length) +
-                             start % p->length * reg->step) *
-                                reg->size;
+            where[i] = place_of(p, reg, start);
+    }
+}
+
+/* Rows that are one tile: their buffers are where they are, and what moves is found. */
+static void find_moving(cr__row_run *run, char **where)
+{
+    const cr__program *p = run->p;
+    run->is_whole = p->group->length && !p->run && p->batch * p->row <= p->tile &&
+                    (p->length >= p->row || p->length == p->numel);
+    for (int i = 0; i < p->n_regs && run->is_whole; i++) {
+        const int kind = p->regs[i].kind;
+        if (kind == CR__REG_BUFFER)
+            where[i] = run->buffers + (uintptr_t)p->regs[i].data;
+        else if (kind == CR__REG_BOUND || kind == CR__REG_OF_VALUES ||
+                 kind == CR__REG_ROW)
+            run->moving[run->n_moving++] = (uint16_t)i;
     }
 }
 
@@ -262,7 +295,16 @@ static int64_t element_of_channels(const cr__row_run *run, int64_t i)
 {
     const cr__program *p = run->p;
     const int64_t line = run->rows * p->run;
-    return (i / line * p->rows + run->start / p->row) * p->run + i % line;
+    return (i / line * p->rows + run->row) * p->run + i % line;
+}
+
+static void run_tile_of(cr__row_run *run, const cr__level *level, int64_t at, int64_t n,
+                        char **where)
+{
+    const cr__program *p = run->p;
+    cr__run_code(p, level->code, level->row_code, where, at, n, run);
+    if (CR__UNLIKELY(p->n_looked))
+        cr__look_at(p, level->reg, level->reg_end, where, n);
 }
 
 static void run_tiles_of(cr__row_run *run, const cr__level *level, char **where)
@@ -271,6 +313,10 @@ static void run_tiles_of(cr__row_run *run, const cr__level *level, char **where)
     if (level->code == level->row_code)
         return;
     run->at = 0;
+    if (run->is_whole) {
+        run_tile_of(run, level, run->start, run->n, where);
+        return;
+    }
     for (int64_t at, n; run->at < run->n; run->at += n) {
         at = run->start + run->at;
         n = lesser(p->tile, run->n - run->at);
@@ -283,9 +329,7 @@ static void run_tiles_of(cr__row_run *run, const cr__level *level, char **where)
         place_piece(run, level, at, where);
         if (!p->group->length)
             cr__ahead_begin(&run->ahead, at + n, n);
-        cr__run_code(p, level->code, level->row_code, where, at, n, run);
-        if (CR__UNLIKELY(p->n_looked))
-            cr__look_at(p, level->reg, level->reg_end, where, n);
+        run_tile_of(run, level, at, n, where);
     }
 }
 
@@ -346,14 +390,15 @@ static void end_reductions(cr__row_run *run, const cr__level *level, char **wher
 static void run_level(cr__row_run *run, const cr__level *level, char **where)
 {
     const cr__program *p = run->p;
-    place_rows(run, level, where);
+    if (!run->is_whole)
+        place_rows(run, level, where);
     run_tiles_of(run, level, where);
     end_reductions(run, level, where);
     if (level->row_code == level->end)
         return;
-    place_rows(run, level, where);
-    cr__run_code(p, level->row_code, level->end, where, run->start / p->row, run->rows,
-                 run);
+    if (!run->is_whole)
+        place_rows(run, level, where);
+    cr__run_code(p, level->row_code, level->end, where, run->row, run->rows, run);
 }
 
 /* ---- chunks ---- */
@@ -371,9 +416,12 @@ static void run_some(cr__row_run *run, int64_t row, int64_t end, char **where)
 {
     const cr__program *p = run->p;
     for (; row < end; row += run->rows) {
+        run->row = row;
         run->start = row * p->row;
         run->rows = lesser(rows_at(p, run->start), end - row);
         run->n = lesser(run->rows * p->row, p->numel - run->start);
+        if (run->is_whole)
+            place_moving(run, where);
         if (p->run)
             cr__ahead_begin(&run->ahead, (row + run->rows) * p->run,
                             lesser(run->rows, p->rows - row - run->rows) * p->run);
@@ -406,9 +454,10 @@ static void row_chunk(void *arg, int64_t chunk, int worker)
                         .buffers = cr__team_scratch(job->team, worker),
                         .ahead = job->ahead };
     int64_t from, end;
-    place_fixed(p, run.scratch, where);
     if (p->run)
         run.buffers = p->buffers + (size_t)(worker * p->n_buffers) * cr__buffer_bytes(p);
+    place_fixed(p, run.scratch, where);
+    find_moving(&run, where);
     if (!p->group->columns) {
         cr__part(p->rows, job->grain, chunk, job->chunks, &from, &end);
         run_some(&run, from, end, where);

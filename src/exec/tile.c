@@ -54,12 +54,13 @@ static void run_step(const cr__instruction *code, char *const *where, int64_t n)
 void cr__run_code(const cr__program *p, int from, int to, char *const *where,
                   int64_t start, int64_t n, cr__row_run *run)
 {
+    cr__ahead *const ahead = run ? cr__ahead_of(run) : NULL;
     for (int i = from; i < to; i++) {
         const cr__instruction *code = &p->code[i];
         const void *src[4];
         char *dst = where[code->dst];
-        if (run)
-            cr__row_step(run);
+        if (ahead)
+            cr__ahead_fetch(ahead);
         for (int k = 0; k < code->n_src; k++)
             src[k] = where[code->src[k]];
         switch (code->kind) {

@@ -535,29 +535,35 @@ static void test_set(cr__isa isa)
 /* ---- several maps in one ---- */
 
 /* What the parts give: sources a, b, p, q in the order of the kernels. */
-static void in_parts(cr__isa isa, cr__map_code outer, cr__map_code left,
-                     cr__map_code right, const void *const *src, float *to, int64_t n)
+static void in_parts(cr__isa isa, cr__map_code outer, int left, int right, bool each,
+                     const void *const *src, float *to, int64_t n)
 {
-    static const int64_t both[2] = { 1, 1 }, one[2] = { 1, 0 };
+    const int64_t step[2] = { 1, each };
+    int64_t both[2] = { 1, 1 };
     static CR__ALIGNED(64) float part[2][N + CR__PAD];
     const void *sides[2] = { src[0], src[1] };
-    const cr__map_code codes[2] = { left, right };
+    const int codes[2] = { left, right };
     for (int k = 0; k < 2; k++) {
         const void *in[2] = { src[k], src[2 + k] };
-        if (!codes[k])
-            continue;
-        cr__map_find_for(isa, codes[k], CR_F32, CR_F32)(part[k], in, one, n);
-        sides[k] = part[k];
+        if (codes[k] == CR__MAP_ONE) {
+            sides[k] = src[2 + k];
+            both[k] = 0;
+        } else if (codes[k]) {
+            cr__map_find_for(isa, (cr__map_code)codes[k], CR_F32, CR_F32)(part[k], in,
+                                                                          step, n);
+            sides[k] = part[k];
+        }
     }
     cr__map_find_for(isa, outer, CR_F32, CR_F32)(to, sides, both, n);
 }
 
 /* Of n elements, in memory of its own or in place of a source; nothing else is written. */
-static bool join_exact(cr__isa isa, cr__join join, const float *want, int64_t n)
+static bool join_exact(cr__isa isa, cr__join join, bool each, const float *want,
+                       int64_t n)
 {
     static CR__ALIGNED(64) char memory[3 * GUARD];
     const size_t bytes = (size_t)n * sizeof *want;
-    for (int j = -1; j < 2; j++) {
+    for (int j = -1; j < 2 + each; j++) {
         const void *src[4] = { operands[0], operands[1], operands[2], operands[2] + 1 };
         char *dst = memory + GUARD;
         memset(memory, 0x5a, sizeof memory);
@@ -573,8 +579,9 @@ static bool join_exact(cr__isa isa, cr__join join, const float *want, int64_t n)
     return true;
 }
 
+enum { UNIFORM, EACH };
 static void test_join(cr__isa isa, cr__join join, const char *name, cr__map_code outer,
-                      cr__map_code left, cr__map_code right)
+                      int left, int right, bool each)
 {
     bool right_bits = true;
     for (int round = 0; round < 40 && right_bits; round++) {
@@ -586,9 +593,11 @@ static void test_join(cr__isa isa, cr__join join, const char *name, cr__map_code
         for (int k = 0; k < 2; k++)
             for (int i = 0; i < CR__PAD; i++)
                 uniform[k][i] = load(CR_F32, operands[2] + k, 0).f32;
-        in_parts(isa, outer, left, right, src, want, N);
+        if (each)
+            src[2] = operands[2];
+        in_parts(isa, outer, left, right, each, src, want, N);
         for (int64_t n = 0; n <= MOST && right_bits; n++)
-            right_bits = join_exact(isa, join, want, n);
+            right_bits = join_exact(isa, join, each, want, n);
         cr__join_find_for(isa, join)(other, src, NULL, N);
         right_bits = right_bits && equal_first(CR_F32, other, want, N);
     }
@@ -719,9 +728,9 @@ static void test_joins(cr__isa isa)
 #define TEST_TWIN(value, grad, ...) \
     test_twin(isa, CR__TWIN_##value, #value, CR__MAP_##value, CR__MAP_##grad);
     CR__EACH_TWIN(TEST_TWIN)
-#define TEST_JOIN(name, outer, left, right, ...)                            \
+#define TEST_JOIN(name, outer, left, right, P, ...)                         \
     test_join(isa, CR__JOIN_##name, #name, CR__MAP_##outer, CR__MAP_##left, \
-              CR__MAP_##right);
+              CR__MAP_##right, P);
     CR__EACH_JOIN(TEST_JOIN)
     test_step(isa);
 }

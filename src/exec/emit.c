@@ -594,19 +594,29 @@ static void emit_maps(cr__program *p)
     }
 }
 
+static void measure_rows(cr__program *p)
+{
+    const cr__group *group = p->group;
+    p->row = group->columns ? group->columns : group->length ? group->length : CR__BLOCK;
+    p->rows = (p->numel - 1) / p->row + 1;
+    p->run = group->run != group->length ? group->run : 0;
+    p->is_short = p->row < CR__SHORT_ROW && !p->run;
+}
+
 void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memory)
 {
     char *at = (char *)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
-    const int64_t numel = group->shape->numel;
     *p = (cr__program){ .plan = plan,
                         .group = group,
                         .number = (uint32_t)(group - plan->groups),
-                        .numel = numel,
+                        .numel = group->shape->numel,
                         .cost = LEAST_COST,
                         .nonfinite = &plan->nonfinite,
                         .batch = group->batch ? group->batch : 1 };
     divide(p, &at, group);
     look_ahead(p);
+    if (cr__is_row_program(group))
+        measure_rows(p);
     cr__find_joins(p);
     if (!cr__is_row_program(group)) {
         emit_maps(p);
@@ -614,12 +624,6 @@ void cr__emit(cr__program *p, cr__plan *plan, const cr__group *group, void *memo
         cr__find_steps(p);
         choose_tile(p);
     } else {
-        p->row = group->columns  ? group->columns
-                 : group->length ? group->length
-                                 : CR__BLOCK;
-        p->rows = (numel - 1) / p->row + 1;
-        p->run = group->run != group->length ? group->run : 0;
-        p->is_short = p->row < CR__SHORT_ROW && !p->run;
         cr__find_sums(p);
         emit_rows(p);
         choose_rows(p);

@@ -6,12 +6,14 @@
 
 typedef struct join_row {
     uint8_t outer, side[2];
+    bool each; /* p is one for each element */
 } join_row;
 _Static_assert((int)CR__JOINS <= (int)CR__JOIN_INSIDE, "a code and flags");
+enum { UNIFORM, EACH };
 
 static const join_row rows[CR__JOINS] = {
-#define JOIN_ROW(name, outer, left, right, ...) \
-    [CR__JOIN_##name] = { CR__MAP_##outer, { CR__MAP_##left, CR__MAP_##right } },
+#define JOIN_ROW(name, outer, left, right, P, ...) \
+    [CR__JOIN_##name] = { CR__MAP_##outer, { CR__MAP_##left, CR__MAP_##right }, P },
     CR__EACH_JOIN(JOIN_ROW)
 #undef JOIN_ROW
 };
@@ -33,10 +35,15 @@ static bool varies(const cr__program *p, const cr__use *use)
     return access != CR__ACCESS_ONE && access != CR__ACCESS_ROW;
 }
 
+/* One for all elements that are computed at a time: of a row, unless there are several. */
 static bool is_uniform(const cr__program *p, const cr__use *use)
 {
-    return use->dtype == CR_F32 && !cr__member(p, use) &&
-           cr__access_of(p->plan, use) == CR__ACCESS_ONE;
+    const cr__unit *made = cr__member(p, use);
+    const bool by_rows = !p->is_short && p->batch == 1;
+    if (use->dtype != CR_F32 || made)
+        return made && made->dtype == CR_F32 && made->role == CR__ROW && by_rows;
+    const cr__access access = cr__access_of(p->plan, use);
+    return access == CR__ACCESS_ONE || (access == CR__ACCESS_ROW && by_rows);
 }
 
 bool cr__stays_joined(const cr__program *p, const cr__unit *in, const cr__unit *reader)
@@ -54,10 +61,10 @@ bool cr__stays_joined(const cr__program *p, const cr__unit *in, const cr__unit *
 }
 
 /* The operands of what the reader's is, if that is a map of this code which nothing else reads:
- * what varies and what is uniform, whichever comes first. */
+ * what varies and what is uniform, whichever comes first, or two that vary. */
 static bool look_inside(const cr__program *p, const cr__unit *reader, const cr__use *use,
-                        cr__map_code code, const cr__use **varying,
-                        const cr__use **uniform)
+                        cr__map_code code, bool each, const cr__use **varying,
+                        const cr__use **other)
 {
     const cr__unit *unit = cr__member(p, use);
     if (!unit || code_of(unit) != code || unit->level != reader->level ||
@@ -66,8 +73,8 @@ static bool look_inside(const cr__program *p, const cr__unit *reader, const cr__
     const cr__use *left = &p->plan->uses[unit->uses], *right = left + 1;
     const bool turned = is_uniform(p, left);
     *varying = turned ? right : left;
-    *uniform = turned ? left : right;
-    return varies(p, *varying) && is_uniform(p, *uniform) &&
+    *other = turned ? left : right;
+    return varies(p, *varying) && (each ? varies(p, *other) : is_uniform(p, *other)) &&
            cr__stays_joined(p, unit, reader);
 }
 
@@ -78,10 +85,12 @@ static bool fits(const cr__program *p, const cr__unit *unit, const join_row *row
     for (int side = 0; side < 2; side++) {
         const cr__use *use = &p->plan->uses[unit->uses + (uint32_t)side];
         const cr__map_code code = row->side[side];
-        of[side] = use;
-        of[2 + side] = NULL;
-        if (code ? !look_inside(p, unit, use, code, &of[side], &of[2 + side])
-                 : !varies(p, use))
+        const bool is_one = row->side[side] == CR__MAP_ONE;
+        of[side] = is_one ? NULL : use;
+        of[2 + side] = is_one ? use : NULL;
+        if (is_one ? !is_uniform(p, use)
+            : code ? !look_inside(p, unit, use, code, row->each, &of[side], &of[2 + side])
+                   : !varies(p, use))
             return false;
     }
     return true;
@@ -100,7 +109,7 @@ void cr__put_inside(cr__program *p, const cr__unit *in, const cr__unit *reader)
 static void join(cr__program *p, const cr__unit *unit, const join_row *row)
 {
     for (uint32_t side = 0; side < 2; side++)
-        if (row->side[side])
+        if (row->side[side] && row->side[side] != CR__MAP_ONE)
             cr__put_inside(p, cr__member(p, &p->plan->uses[unit->uses + side]), unit);
 }
 

@@ -1,33 +1,38 @@
-/* The joined maps of f32 (kernel.h) in one instruction set: loops over whole vectors, two at a
- * time, then over what is left. The generic set has none: it is to be small. */
+/* The joined maps of f32 (kernel.h) in one instruction set: loops over whole vectors, then
+ * what is left. The generic set has none: it is to be small. */
 
 #if CR__HAS_FMA
-#define JOINED_AT(at, expression)                      \
-    {                                                  \
-        vf a = v_load(x + (at)), b = v_load(y + (at)); \
-        v_store(out + (at), expression);               \
+#define P_UNIFORM(each) uniform
+#define P_EACH(each)    each
+#define JOINED_AT(at, P, expression)                                                \
+    {                                                                               \
+        vf a = v_load(x + (at)), b = v_load(y + (at)), p = P_##P(v_load(z + (at))); \
+        (void)b, (void)p;                                                           \
+        v_store(out + (at), expression);                                            \
     }
-#define JOINED(name, outer, left, right, expression)                 \
+#define JOINED(name, outer, left, right, P, expression)              \
     CR__T static void CR__V(name)(void *dst, const void *const *src, \
                                   const int64_t *step, int64_t n)    \
     {                                                                \
         float *out = dst;                                            \
-        const float *x = src[0], *y = src[1];                        \
-        const vf p = v_fill(src[2]), q = v_fill(src[3]);             \
+        const float *x = src[0], *y = src[1], *z = src[2];           \
+        const vf uniform = v_fill(z), q = v_fill(src[3]);            \
         int64_t i = 0;                                               \
-        (void)step, (void)p, (void)q;                                \
-        for (; i + 2 * CR__W <= n; i += 2 * CR__W) {                 \
-            JOINED_AT(i, expression)                                 \
-            JOINED_AT(i + CR__W, expression)                         \
-        }                                                            \
-        for (; i < n; i += CR__W) {                                  \
-            vf a = v_take(x + i, n - i), b = v_take(y + i, n - i);   \
+        (void)step, (void)z, (void)uniform, (void)q;                 \
+        for (; i + CR__W <= n; i += CR__W)                           \
+            JOINED_AT(i, P, expression)                              \
+        if (i < n) {                                                 \
+            vf a = v_take(x + i, n - i), b = v_take(y + i, n - i),   \
+               p = P_##P(v_take(z + i, n - i));                      \
+            (void)b, (void)p;                                        \
             v_give(out + i, n - i, expression);                      \
         }                                                            \
     }
 CR__EACH_JOIN(JOINED)
 #undef JOINED
 #undef JOINED_AT
+#undef P_UNIFORM
+#undef P_EACH
 
 #define TWIN(name, grad, value, slope)                                         \
     CR__T static void CR__V(name##_twin)(void *dst, const void *const *src,    \

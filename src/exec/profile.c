@@ -48,7 +48,8 @@ CR__COLD static void fill_index(cr__known *known, size_t size)
 }
 
 /* Room for so many more. The index is at most half full. */
-static bool reserve_known(cr_ctx *ctx, cr__known *known, size_t size, uint32_t more)
+CR__COLD static bool reserve_known(cr_ctx *ctx, cr__known *known, size_t size,
+                                   uint32_t more)
 {
     const size_t n = (size_t)known->n + more;
     size_t places = known->n_index ? known->n_index : FEWEST;
@@ -127,14 +128,14 @@ CR__COLD static void forget_pieces(cr_ctx *ctx)
     fill_index(&p->pieces, sizeof *last);
 }
 
-static bool reserve_slices(cr__plan *plan, cr__profile *p)
+CR__COLD static bool reserve_slices(cr__plan *plan, cr__profile *p)
 {
     const size_t team = (size_t)cr__team_size(plan->ctx->team);
     const size_t n = p->n_slices + (plan->n_order + (size_t)1) * team + 1;
     return !p->traces || cr__list_reserve(plan->ctx, &p->slices, n * sizeof(cr__slice));
 }
 
-bool cr__profile_prepare(cr__plan *plan)
+CR__COLD bool cr__profile_prepare(cr__plan *plan)
 {
     cr__profile *p = plan->ctx->profile;
     const uint32_t n = plan->single ? plan->n : plan->n_units;
@@ -352,7 +353,7 @@ void cr__profile_groups(cr__plan *plan, uint32_t i, uint32_t n)
 }
 
 /* Each takes as long as the others. */
-void cr__profile_singles(cr__plan *plan)
+CR__COLD void cr__profile_singles(cr__plan *plan)
 {
     const uint64_t now = cr__ticks();
     cr__profile *p = plan->ctx->profile;

@@ -141,6 +141,27 @@ static void test_modes(void)
     cr_close(cr_ctx_of(first));
 }
 
+/* Cotangents that are subnormal, or are multiplied to what is: each product is rounded once. */
+static void test_sigmoid(cr_ctx *ctx)
+{
+    enum { COUNT = 1003 };
+    float y[COUNT], g[COUNT], down[COUNT];
+    int wrong = 0;
+    CR_SCOPE(ctx);
+    cr_tensor *x = cr_requires_grad(cr_mul(cr_randn(ctx, CR_DIMS(COUNT)), 3));
+    for (int i = 0; i < COUNT; i++)
+        g[i] = i % 7 ? ldexpf((float)(i % 101 - 50) / 64, -90 - i % 60) : 0;
+    cr_tensor *s = cr_sigmoid(x);
+    cr_backward(cr_sum(cr_mul(s, cr_from(ctx, CR_F32, CR_DIMS(COUNT), g))));
+    cr_read(s, y, sizeof y);
+    cr_read(cr_grad(x), down, sizeof down);
+    for (int i = 0; i < COUNT; i++) {
+        const volatile float rest = 1 - y[i], slope = y[i] * rest, want = g[i] * slope;
+        wrong += want != down[i];
+    }
+    is_int(wrong, 0, "a sigmoid's gradient of vanishing cotangents, to the bit");
+}
+
 int main(void)
 {
     cr_ctx *ctx = cr_open(NULL);
@@ -153,6 +174,7 @@ int main(void)
     test_extremes(ctx);
     test_double(ctx);
     test_one_element(ctx);
+    test_sigmoid(ctx);
     test_memory();
     test_modes();
     is_text(cr_message(ctx), "", "no error");

@@ -233,8 +233,8 @@ CR__INLINE uint64_t unit_word(const cr__plan *plan, const cr__unit *unit, uint32
 {
     const uint32_t place = (uint32_t)(unit - plan->units) - first;
     uint64_t word = unit->shape->hash | (uint64_t)place << 32;
-    word = rotated(word, 16) ^
-           (unit->kind | (uint64_t)unit->dtype << 3 | (unit->flags & CR__STORED) << 8);
+    word = rotated(word, 16) ^ (unit->kind | (uint64_t)unit->dtype << 3 |
+                                (uint64_t)(unit->flags & CR__STORED) << 8);
     for (uint32_t k = 0; k < unit->n_uses; k++)
         word = rotated(word, 11) ^ use_word(plan, unit, k, first, before);
     if (CR__UNLIKELY(unit->kind == CR__UNIT_OPAQUE)) {

@@ -75,7 +75,7 @@ CR__T static void G(dot_1)(const G_T *x, const char *row, int64_t n, G_T *out)
 {
     G(dot)(x, row, 0, n, out, 1);
 }
-#if CR__HAS_FMA && G_SIZE == 4 /* f64 does without, for the size */
+#if CR__HAS_FMA
 CR__T static void G(dot_4)(const G_T *x, const char *rows, int64_t step, int64_t n,
                            G_T *out)
 {
@@ -120,7 +120,7 @@ CR__T static void G(group_block)(const gemv *g, const G_T *x, int64_t o, int64_t
          (G_T *)(room + G_READ * BLOCK_BYTES));
         row = room, step = CR__BLOCK * G_SIZE, in_order = true;
     }
-#if CR__HAS_FMA && G_SIZE == 4 /* f64 does without, for the size */
+#if CR__HAS_FMA
     const bool several = in_order && (!g->is_far || g->matrix_read);
     for (; several && r + 4 <= count; r += 4, row += 4 * step)
         G(dot_4)(x, row, step, n, out + r);

@@ -98,9 +98,9 @@ CR__COLD void cr__profile_settle(cr_ctx *ctx)
 {
     cr__profile *p = ctx->profile;
     cr__profile_row *rows = p->rows.records.at;
-    cr__profile_piece *piece = p->pieces.records.at;
     p->tick = 1e9 * cr__seconds_of(ctx, 1);
-    for (const cr__profile_piece *end = piece + p->pieces.n; piece < end; piece++) {
+    for (uint32_t k = 0; k < p->pieces.n; k++) {
+        cr__profile_piece *piece = (cr__profile_piece *)p->pieces.records.at + k;
         const cr__profile_member *members =
             (const cr__profile_member *)p->members.at + piece->first;
         const double calls = (double)piece->calls, ticks = (double)piece->ticks;

@@ -143,10 +143,11 @@ static span span_of(const char *at, int64_t rows, int64_t cols, int64_t row, int
 CR__NOINLINE static void run_tile(tile_fn *fn, tile *t)
 {
     span *s = &t->ahead[t->ahead[0].bytes <= 0];
-    const bool any = s->bytes > 0;
-    t->fetch = any ? s->at : t->b;
-    t->fetch_step = any ? 64 : 0;
-    s->at += 64 * t->k, s->bytes -= 64 * t->k;
+    t->fetch = t->b, t->fetch_step = 0;
+    if (s->bytes > 0) {
+        t->fetch = s->at, t->fetch_step = 64;
+        s->at += 64 * t->k, s->bytes -= 64 * t->k;
+    }
     fn(t);
 }
 

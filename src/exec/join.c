@@ -63,11 +63,11 @@ bool cr__stays_joined(const cr__program *p, const cr__unit *in, const cr__unit *
 /* The operands of what the reader's is, if that is a map of this code which nothing else reads:
  * what varies and what is uniform, whichever comes first, or two that vary. */
 static bool look_inside(const cr__program *p, const cr__unit *reader, const cr__use *use,
-                        cr__map_code code, bool each, const cr__use **varying,
+                        int code, bool each, const cr__use **varying,
                         const cr__use **other)
 {
     const cr__unit *unit = cr__member(p, use);
-    if (!unit || code_of(unit) != code || unit->level != reader->level ||
+    if (!unit || (int)code_of(unit) != code || unit->level != reader->level ||
         unit->flags & CR__STORED || p->joins[unit->place] & (uint8_t)~CR__JOIN_INSIDE)
         return false;
     const cr__use *left = &p->plan->uses[unit->uses], *right = left + 1;
@@ -84,8 +84,8 @@ static bool fits(const cr__program *p, const cr__unit *unit, const join_row *row
 {
     for (int side = 0; side < 2; side++) {
         const cr__use *use = &p->plan->uses[unit->uses + (uint32_t)side];
-        const cr__map_code code = row->side[side];
-        const bool is_one = row->side[side] == CR__MAP_ONE;
+        const int code = row->side[side];
+        const bool is_one = code == CR__MAP_ONE;
         of[side] = is_one ? NULL : use;
         of[2 + side] = is_one ? use : NULL;
         if (is_one ? !is_uniform(p, use)

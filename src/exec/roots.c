@@ -17,11 +17,7 @@ cr__strided cr__operand_of(const cr__plan *plan, const cr__unit *unit, int k)
     cr__strided s; /* of which nothing is cleared in vain */
     s.data = cr__use_start(plan, use);
     s.ndim = shape->ndim;
-    memcpy(s.dims, shape->dims, sizeof s.dims);
-    for (int64_t d = shape->ndim - 1, stride = 1; d >= 0; d--) {
-        s.strides[d] = stride;
-        stride *= shape->dims[d];
-    }
+    cr__lay_out(shape, s.dims, s.strides);
     return s;
 }
 

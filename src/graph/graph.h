@@ -292,6 +292,7 @@ typedef struct cr__layout {
     int64_t dims[CR_MAX_DIMS], strides[CR_MAX_DIMS];
 } cr__layout;
 void cr__layout_init(cr__layout *layout, const cr__shape *shape); /* contiguous */
+void cr__lay_out(const cr__shape *shape, int64_t *dims, int64_t *strides); /* so */
 /* Turns the layout of the input into that of out. False if it cannot (then layout is
  * unchanged, and the input is copied; a contiguous layout always works). */
 typedef bool cr__view(const cr_tensor *out, cr__layout *layout);

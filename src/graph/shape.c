@@ -200,16 +200,21 @@ bool cr__broadcast_dims(cr_dims a, cr_dims b, cr_dims *out)
     return true;
 }
 
-void cr__layout_init(cr__layout *layout, const cr__shape *shape)
+void cr__lay_out(const cr__shape *shape, int64_t *dims, int64_t *strides)
 {
     int64_t stride = 1;
-    layout->ndim = shape->ndim;
-    layout->offset = 0;
     for (int d = shape->ndim - 1; d >= 0; d--) {
-        layout->dims[d] = shape->dims[d];
-        layout->strides[d] = stride;
+        dims[d] = shape->dims[d];
+        strides[d] = stride;
         stride *= shape->dims[d];
     }
+}
+
+void cr__layout_init(cr__layout *layout, const cr__shape *shape)
+{
+    layout->ndim = shape->ndim;
+    layout->offset = 0;
+    cr__lay_out(shape, layout->dims, layout->strides);
 }
 
 cr_tensor *cr__expand_to(cr_tensor *x, cr_dims dims)

@@ -5,21 +5,23 @@
 
 /* ---- contract ---- */
 
-/* Whether [.., m, a] @ [b, n] is a product; the error also says how it could become one.
- */
-static bool inner_fits(cr_ctx *ctx, const cr_op *op, cr_dims x, cr_dims y)
+/* [.., m, a] @ [b, n] is no product; the error also says how it could become one. */
+static cr_status inner_differs(cr_ctx *ctx, const cr_op *op, cr_dims x, cr_dims y)
 {
-    int64_t a = x.v[x.n - 1], b = y.v[y.n > 1 ? y.n - 2 : 0];
-    if (a == b)
-        return true;
+    const int64_t a = x.v[x.n - 1], b = y.v[y.n > 1 ? y.n - 2 : 0];
     const char *advice = NULL;
     if (y.n > 1 && y.v[y.n - 1] == a)
         advice = "transpose the second with cr_t()?";
     else if (x.n > 1 && x.v[x.n - 2] == b)
         advice = "transpose the first with cr_t()?";
-    cr__op_fail(ctx, op, CR_ERR_SHAPE, advice, "inner sizes differ: %s @ %s",
-                cr__dims_text(ctx, x), cr__dims_text(ctx, y));
-    return false;
+    return cr__op_fail(ctx, op, CR_ERR_SHAPE, advice, "inner sizes differ: %s @ %s",
+                       cr__dims_text(ctx, x), cr__dims_text(ctx, y));
+}
+
+static bool inner_fits(cr_ctx *ctx, const cr_op *op, cr_dims x, cr_dims y)
+{
+    return x.v[x.n - 1] == y.v[y.n > 1 ? y.n - 2 : 0] ||
+           inner_differs(ctx, op, x, y) == CR_OK;
 }
 
 bool cr__products_fit(cr_infer *infer)
@@ -61,11 +63,9 @@ static cr_status contract_shape(cr_infer *infer)
                            "not [.., m, k] @ [.., k, n] with equal batches: %s @ %s",
                            cr__dims_text(ctx, turned_dims(*x, turned[0])),
                            cr__dims_text(ctx, turned_dims(*y, turned[1])));
-    if (x->v[n - 1 - turned[0]] != y->v[n - 2 + turned[1]]) {
-        (void)inner_fits(ctx, infer->op, turned_dims(*x, turned[0]),
-                         turned_dims(*y, turned[1]));
-        return CR_ERR_SHAPE;
-    }
+    if (x->v[n - 1 - turned[0]] != y->v[n - 2 + turned[1]])
+        return inner_differs(ctx, infer->op, turned_dims(*x, turned[0]),
+                             turned_dims(*y, turned[1]));
     infer->dims.v[n - 2] = x->v[n - 2 + turned[0]];
     infer->dims.v[n - 1] = y->v[n - 1 - turned[1]];
     return CR_OK;

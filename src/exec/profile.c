@@ -98,7 +98,8 @@ CR__COLD void cr__profile_settle(cr_ctx *ctx)
 {
     cr__profile *p = ctx->profile;
     cr__profile_row *rows = p->rows.records.at;
-    p->tick = 1e9 * cr__seconds_of(ctx, 1);
+    if (ctx->profiles) /* what is stopped is told the same each time */
+        p->tick = 1e9 * cr__seconds_of(ctx, 1);
     for (uint32_t k = 0; k < p->pieces.n; k++) {
         cr__profile_piece *piece = (cr__profile_piece *)p->pieces.records.at + k;
         const cr__profile_member *members =
@@ -440,8 +441,11 @@ CR__COLD cr_status cr_profile_stop(cr_ctx *ctx)
         return CR_ERR_NULL;
     if (!cr__may_change(ctx, "profile_stop"))
         return ctx->status;
-    if (ctx->profiles)
+    if (ctx->profiles) {
+        CR__FP_GUARD();
         ctx->profile->ended = cr__ticks();
+        cr__profile_settle(ctx);
+    }
     ctx->profiles = false;
     cr__team_watch(ctx->team, NULL);
     return CR_OK;

@@ -34,6 +34,12 @@ typedef struct span {
 } span;
 #define SPAN_BYTES (CACHE_BYTES / 4)
 
+/* The lines of k in which a tile's rows are not all 0. */
+typedef struct kept {
+    int16_t from, to; /* to < 0: nobody has looked */
+} kept;
+#define MOST_TILES (PANEL_ROWS / 4)
+
 typedef struct tile {
     const char *a, *b;
     char *c;
@@ -43,6 +49,7 @@ typedef struct tile {
     bool add;     /* to what c holds */
     bool odd;     /* the last row is the one before it once more, and not written */
     int zeros;    /* of a, that may be left out: LEAVE_NONE, .. */
+    kept *found;  /* of each tile two vectors wide, for all slivers */
     const struct product *of; /* whose follower's streams are to be fetched, or NULL: */
     int64_t row, column;      /* from here on */
     span ahead[2];            /* where a is not packed: what will be wanted */

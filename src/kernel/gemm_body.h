@@ -32,6 +32,7 @@
 #define G_HALF(o) (G_SIZE == 4 ? (o)->half : NULL)
 _Static_assert(!G_PACKS || G_SQUARE == 2 * G_DRIP, "two tiles drip a square");
 _Static_assert(G_LINE >= G_ROWS && G_SLIVER * G_SIZE <= SLIVER_LINE, "room");
+_Static_assert(PANEL_BYTES / G_TILE_BYTES <= MOST_TILES && G_ROWS >= 4, "room for tiles");
 
 enum {
     G(lanes) = G_N,
@@ -580,36 +581,36 @@ CR__FN void G(copy_panel)(const product *p, const place *at, char *to, tile *t)
 /* ---- what of a is 0 ---- */
 
 #if G_PACKS
-/* Whether so many lines from k on are 0 in the tile's rows: up to a vector of them, if rows are
- * contiguous, else one, which is. */
+/* Whether so many lines from k on, a vector of them at most, are 0 in the tile's rows: of which, or of
+ * the lines, one is contiguous, and not more than a vector either. */
 CR__CALL bool G(are_zero)(const tile *t, int64_t rows, int64_t k, int64_t lines)
 {
     const bool along = t->a_col == G_SIZE;
+    const int64_t step = along ? t->a_row : t->a_col;
     const char *a = t->a + k * t->a_col;
     const G_M mask = G_FIRST(along ? lines : rows);
     vi bits = v_int(0);
-    for (int64_t i = along ? rows : 1; i > 0; i--, a += t->a_row)
+    for (int64_t i = along ? rows : lines; i > 0; i--, a += step)
         bits |= (vi)G_LOAD_PART((const G_T *)a, mask);
     return !G_ANY(G_NE((vf)(bits & INT32_MAX), G_SET(0)));
 }
 
-/* Lines [*from, *to) hold all that is not 0. */
-CR__FN void G(find_lines)(const tile *t, int64_t rows, int64_t *from, int64_t *to)
+/* Those that hold all that is not 0, and maybe a few more. */
+CR__FN kept G(find_lines)(const tile *t, int64_t rows)
 {
-    const int64_t most = t->a_col == G_SIZE ? G_N : 1;
-    *from = 0, *to = t->k;
-    if (t->a_col != G_SIZE && (t->a_row != G_SIZE || rows > G_N))
-        return;
-    for (int64_t n; *from < *to; *from += n) {
-        n = *to - *from < most ? *to - *from : most;
-        if (!G(are_zero)(t, rows, *from, n))
+    int64_t from = 0, to = t->k;
+    const bool seen = t->a_col == G_SIZE || (t->a_row == G_SIZE && rows <= G_N);
+    for (int64_t n; seen && from < to; from += n) {
+        n = to - from < G_N ? to - from : G_N;
+        if (!G(are_zero)(t, rows, from, n))
             break;
     }
-    for (int64_t n; *from < *to; *to -= n) {
-        n = *to - *from < most ? *to - *from : most;
-        if (!G(are_zero)(t, rows, *to - n, n))
+    for (int64_t n; seen && from < to; to -= n) {
+        n = to - from < G_N ? to - from : G_N;
+        if (!G(are_zero)(t, rows, to - n, n))
             break;
     }
+    return (kept){ (int16_t)from, (int16_t)to };
 }
 
 /* Whether an element of so many lines at x is 0; or, if asked for that, is not finite. */
@@ -634,11 +635,13 @@ CR__FN bool G(ends_in_zero)(const tile *t)
 }
 
 /* The tile by that function, with what of it may be left out. */
-CR__COLD CR__CALL void G(run_lines)(tile *t, tile_fn *fn, int64_t rows, int64_t columns)
+CR__COLD CR__CALL void G(run_lines)(tile *t, tile_fn *fn, int64_t rows, int64_t columns,
+                                    kept *found)
 {
     tile part = *t;
-    int64_t from, to;
-    G(find_lines)(t, rows, &from, &to);
+    if (found->to < 0)
+        *found = G(find_lines)(t, rows);
+    int64_t from = found->from, to = found->to;
     if ((t->k - (to - from)) * LEAVE_SHARE < t->k) {
         run_tile(fn, t);
         return;
@@ -687,7 +690,9 @@ CR__CALL void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
         t->odd = n % 2;
 #if G_PACKS
         if (G(ends_in_zero)(t))
-            G(run_lines)(t, of[(n - 1) / 2][t->rest < G_N], n, columns);
+            G(run_lines)
+        (t, of[(n - 1) / 2][t->rest < G_N], n, columns,
+         wide ? &t->found[i] : &(kept){ 0, -1 });
         else
 #endif
             run_tile(of[(n - 1) / 2][t->rest < G_N], t);
@@ -756,7 +761,7 @@ CR__CALL int64_t G(packed_sliver)(tile *t, const char *a, const tiling *rows,
             t->odd = n % 2;
             tile_fn *const fn = G(packed_tiles)[(n - 1) / 2];
             if (!t->drip_to && G(ends_in_zero)(t))
-                G(run_lines)(t, fn, n, columns);
+                G(run_lines)(t, fn, n, columns, &t->found[i]);
             else
                 fn(t);
             t->c += n * t->c_row;
@@ -780,7 +785,8 @@ CR__T static void G(product)(const product *p)
 {
     char *sliver = p->scratch,
          *other = sliver + SLIVER_BYTES, *const panel = other + SLIVER_BYTES;
-    tile t = { .a_row = p->a_row, .a_col = p->a_col, .c_row = p->c_row };
+    kept found[MOST_TILES];
+    tile t = { .a_row = p->a_row, .a_col = p->a_col, .c_row = p->c_row, .found = found };
     int64_t done = 0; /* columns of the sliver that are packed already */
     memcpy(t.ahead, p->ahead, sizeof t.ahead);
     int64_t taps[CR__GEMM_BLOCK];
@@ -794,6 +800,8 @@ CR__T static void G(product)(const product *p)
         t.b = now.from, t.b_row = p->b_row;
         t.c = p->c + at.i * p->c_row + at.j * G_SIZE;
         t.zeros = at.rows < LEAVE_ROWS ? LEAVE_NONE : LEAVE_UNKNOWN;
+        if (t.zeros && at.j == 0)
+            memset(found, -1, sizeof found);
         t.of = p->then && at.k + at.lines == p->k ? p : NULL;
         t.row = at.i, t.column = at.j;
         if (p->copy_a && at.j == 0) {

@@ -1,7 +1,7 @@
 /* Random programs (random_program.h) give the same values and gradients, to the bit,
  * however they are computed: lazily or eagerly, on any number of threads, under a memory
- * limit that just suffices, with more reads in between, with runs that are cancelled, with a
- * profile, or with AVX2 or AVX-512. When memory fails at any place, nothing else does.
+ * limit that just suffices, again in a context that has kept its plans, with more reads in between,
+ * with runs that are cancelled, with a profile, or with AVX2 or AVX-512. When memory fails at any place, nothing else does.
  *
  * random_graphs FIRST COUNT      runs the programs of these seeds
  * random_graphs --tell SEED [N]  prints what the program of a seed does, in N steps
@@ -74,6 +74,7 @@ typedef struct way {
     bool limited; /* to the memory that the first way took */
     bool meddles; /* plans, and evaluates more than the program does */
     bool cancels; /* evaluates more, and is cancelled; has a reserve */
+    bool repeats; /* it has run before in the context */
     int fails;    /* allocations, of 1000 */
     bool dirty;   /* memory from the allocator above */
 } way;
@@ -86,6 +87,10 @@ static const way ways[] = {
     { .name = "lazy, limited",
       .options = { .threads = 1 },
       .limited = true,
+      .dirty = true },
+    { .name = "lazy, again",
+      .options = { .threads = 1 },
+      .repeats = true,
       .dirty = true },
     { .name = "lazy, more reads",
       .options = { .threads = 5, .parallel_for = backwards },
@@ -209,6 +214,20 @@ static void take_steps(world *w, const way *how, supply *memory, run *r, bool fu
     }
 }
 
+/* From the beginning, in the context. */
+static void run_once(world *w, cr_ctx *ctx, uint64_t seed, const way *how, supply *memory,
+                     int steps, run *r)
+{
+    begin_program(w, ctx, seed, &r->out);
+    memory->fails = how->fails;
+    w->tells = steps > 0;
+    w->steps = steps > 0 && steps < w->steps ? steps : w->steps;
+    take_steps(w, how, memory, r, steps == 0 || w->steps < steps);
+    memory->fails = 0;
+    end_program(w);
+    cr_clear(ctx);
+}
+
 /* limit: bytes; steps: how many at most, 0 for all. */
 static void run_program(uint64_t seed, const way *how, size_t limit, int steps, run *r)
 {
@@ -229,14 +248,12 @@ static void run_program(uint64_t seed, const way *how, size_t limit, int steps, 
         cr_reserve(ctx, (size_t)1 << seed % 24);
     if (how->varies && seed % 16 < 2)
         cr_profile_start(ctx, .trace = seed % 2);
-    begin_program(&w, ctx, seed, &r->out);
-    memory.fails = how->fails;
-    w.tells = steps > 0;
-    w.steps = steps > 0 && steps < w.steps ? steps : w.steps;
-    take_steps(&w, how, &memory, r, steps == 0 || w.steps < steps);
-    memory.fails = 0;
-    end_program(&w);
-    cr_clear(ctx);
+    if (how->repeats) {
+        run_once(&w, ctx, seed, how, &memory, steps, r);
+        free_run(r);
+        r->out = (readings){ 0 };
+    }
+    run_once(&w, ctx, seed, how, &memory, steps, r);
     r->peak = cr_memory_peak(ctx);
     if (!*r->wrong && (cr_memory_used(ctx) || w.lent != w.returned))
         snprintf(r->wrong, sizeof r->wrong, "%zu bytes are still used, %d of %d lent",

@@ -85,6 +85,8 @@ struct cr_ctx {
     size_t n_unsaved; /* nodes listed in unsaved: see cr__unsave_soon() */
     /* Memory of walks, of what runs are asked for, and of runs, kept between them. */
     cr__list walk_lists[6], unsaved, targets, run_lists[16], sort_list;
+    cr__list plans; /* of earlier runs: exec/recall.c; of which there are so many bytes */
+    size_t plan_bytes;
 
     bool profiles; /* a profile is being taken; it, or the last one: exec/profiler.h */
     struct cr__profile *profile;

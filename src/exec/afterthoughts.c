@@ -29,7 +29,7 @@ static bool reads_row_values(const cr__plan *plan, const cr__unit *unit)
 
 /* Next values of leaves, of few elements, wherever in the program they were recorded: a batch norm's
  * statistics are so before its result. */
-static void find_updates(cr__plan *plan)
+void cr__find_updates(cr__plan *plan)
 {
     for (cr__leaf *leaf = plan->ctx->dirty; leaf && plan->commit;
          leaf = leaf->next_dirty) {
@@ -50,7 +50,6 @@ static void find_updates(cr__plan *plan)
  * that only they wait for. */
 void cr__find_afterthoughts(cr__plan *plan)
 {
-    find_updates(plan);
     for (uint32_t i = plan->n_units; i-- > plan->n_old;) {
         cr__unit *unit = &plan->units[i];
         const bool begins = unit->shape->numel == 1 || unit->flags & CR__FOR_AFTER;

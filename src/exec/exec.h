@@ -2,6 +2,7 @@
  *
  *     targets.c   which nodes have to be computed
  *     collect.c   nodes -> units, and uses of them through layouts
+ *     recall.c    whether a plan that is kept decides the next three
  *     fuse.c      units -> groups, each computed in one go (afterthoughts.c, levels.c)
  *     order.c     the order in which groups run
  *     slots.c     where values lie, what is overwritten, and the peak, before any memory
@@ -261,7 +262,8 @@ enum {
     CR__FREE_SLOTS,
     CR__ARRAYS,
     CR__PROGRAM,
-    CR__CHANGES
+    CR__CHANGES,
+    CR__KEY
 };
 
 /* What planning has changed about a node: it is pending no more (flag 0), or has that flag. */
@@ -275,6 +277,8 @@ typedef struct cr__change {
 bool cr__find_nodes(cr__plan *plan, cr_tensor *const *targets, size_t n);
 bool cr__collect(cr__plan *plan);
 bool cr__add_uses(cr__plan *plan); /* its second half: uses.c */
+bool cr__decide(cr__plan *plan); /* all up to slots, or what they did before: recall.c */
+void cr__find_updates(cr__plan *plan); /* its first part: afterthoughts.c */
 bool cr__fuse(cr__plan *plan);
 void cr__find_afterthoughts(cr__plan *plan); /* its first part: afterthoughts.c */
 void cr__find_levels(cr__plan *plan, cr__group *group); /* its last: levels.c */

@@ -35,7 +35,7 @@ static bool make_plan(cr__plan *plan)
 {
     if (!cr__collect(plan))
         return false;
-    if (!plan->single && !(cr__fuse(plan) && cr__order(plan) && cr__find_slots(plan)))
+    if (!plan->single && !cr__decide(plan))
         return false;
     cr__verify_plan(plan);
     return true;

@@ -111,6 +111,7 @@ void cr_close(cr_ctx *ctx)
     cr__list_free(ctx, &ctx->regions);
     cr__list_free(ctx, &ctx->targets);
     cr__list_free(ctx, &ctx->sort_list);
+    cr__list_free(ctx, &ctx->plans);
     cr__list_free(ctx, &ctx->shape_table);
     cr__slab_close(ctx, &ctx->nodes);
     cr__slab_close(ctx, &ctx->shapes);

@@ -29,6 +29,7 @@ static uint32_t hash_dims(const cr_dims *dims)
 /* Takes out what nothing refers to. */
 static void sweep_shapes(cr_ctx *ctx)
 {
+    ctx->plan_bytes = 0; /* keys know shapes by their addresses */
     for (size_t i = 0; i < ctx->shape_buckets; i++) {
         cr__shape **link = bucket_of(ctx, (uint32_t)i), *shape;
         while ((shape = *link)) {

@@ -39,6 +39,24 @@ static view merged(const cr__strided *x)
     return v;
 }
 
+/* As memcpy. Of what is written a processor fetches little by itself, and slower if it is asked to
+ * fetch for writing. */
+#define LINE        64
+#define PIECE       256
+#define BYTES_AHEAD 4096
+static void move(char *to, const char *from, int64_t bytes)
+{
+    int64_t piece = PIECE;
+    CR__STEADY(piece); /* a call: what compilers make of a few bytes begins slowly */
+    for (; bytes >= piece; bytes -= piece, to += piece, from += piece) {
+        for (int64_t i = 0; i < PIECE; i += LINE)
+            __builtin_prefetch(to + BYTES_AHEAD + i);
+        memcpy(to, from, (size_t)piece);
+    }
+    CR__STEADY(bytes);
+    memcpy(to, from, (size_t)bytes);
+}
+
 /* n elements between flat (contiguous) and side (one every stride elements). The four
  * sizes are the same loop over another type; memcpy is how one element is moved without a
  * claim on its type. */
@@ -74,7 +92,7 @@ static void repeat(char *p, int64_t have, int64_t bytes)
     for (int64_t unit = have, more; have < bytes; have += more) {
         unit = have <= REPEATED_BYTES ? have : unit;
         more = unit < bytes - have ? unit : bytes - have;
-        memcpy(p + have, p, (size_t)more);
+        move(p + have, p, more);
     }
 }
 
@@ -99,9 +117,9 @@ static void run(char *flat, char *side, int64_t stride, size_t size, int64_t n,
         return;
     if (stride == 1) {
         if (store)
-            memcpy(side, flat, (size_t)n * size);
+            move(side, flat, n * (int64_t)size);
         else
-            memcpy(flat, side, (size_t)n * size);
+            move(flat, side, n * (int64_t)size);
     } else if (stride == 0 && !store && n >= LONG_ROW) {
         fill_run(flat, side, (int64_t)size, n);
     } else {

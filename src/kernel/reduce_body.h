@@ -141,8 +141,8 @@ CR__FN VT NAME(row)(cr__reduce_code code, int join, cr__reduce_operand operand,
     return acc[0];
 }
 
-/* The lanes folded to one vector, and to the first of them. */
-CR__FN void NAME(halve)(int join, T *lanes)
+/* The lanes folded to one vector, and that to its first lane. */
+CR__FN VT NAME(halve)(int join, T *lanes)
 {
 #pragma GCC unroll 8
     for (int width = CR__LANES / 2; width >= N; width /= 2)
@@ -150,50 +150,33 @@ CR__FN void NAME(halve)(int join, T *lanes)
             VT a = F(load)(lanes + i), b = F(load)(lanes + i + width);
             F(store)(lanes + i, NAME(both)(join, a, b));
         }
+    return F(load)(lanes);
 }
-/* lanes has room for two vectors. Sums are few instructions one by one; extrema are not. */
-CR__FN void NAME(fold_vector)(int join, T *lanes)
+CR__FN T NAME(fold_vector)(int join, VT v)
 {
-    if (join == JOIN_MAX || join == JOIN_MIN) {
-        VT v = F(load)(lanes);
-        F(store)(lanes + N, v);
 #pragma GCC unroll 8
-        for (int width = N / 2; width >= 1; width /= 2) {
-            v = NAME(both)(join, v, F(load)(lanes + width));
-            F(store)(lanes, v);
-        }
-        return;
-    }
-#pragma GCC unroll 8
-    for (int width = N / 2; width >= 1; width /= 2) {
-#pragma GCC unroll 8
-        for (int i = 0; i < width; i++)
-            lanes[i] = NAME(both_elements)(join, lanes[i], lanes[i + width]);
-    }
+    for (int width = N / 2; width >= 1; width /= 2)
+        v = NAME(both)(join, v, F(down)(v, width));
+    return v[0];
 }
 /* Of up to four rows. */
 CR__FN void NAME(fold_rows)(int join, const VT *halved, T *out, int64_t rows)
 {
-    T lanes[2 * N];
     if (join == JOIN_PLUS && rows == 4) {
         F(fold4)(halved, out);
         return;
     }
-    for (int64_t r = 0; r < rows; r++) {
-        F(store)(lanes, halved[r]);
-        NAME(fold_vector)(join, lanes);
-        out[r] = lanes[0];
-    }
+    for (int64_t r = 0; r < rows; r++)
+        out[r] = NAME(fold_vector)(join, halved[r]);
 }
-#define FOLD(JOIN)                                                               \
-    CR__CALL void NAME(fold_rows_##JOIN)(const VT *halved, T *out, int64_t rows) \
-    {                                                                            \
-        NAME(fold_rows)(JOIN_##JOIN, halved, out, rows);                         \
-    }                                                                            \
-    CR__T static void NAME(fold_##JOIN)(void *acc)                               \
-    {                                                                            \
-        NAME(halve)(JOIN_##JOIN, acc);                                           \
-        NAME(fold_vector)(JOIN_##JOIN, acc);                                     \
+#define FOLD(JOIN)                                                                 \
+    CR__CALL void NAME(fold_rows_##JOIN)(const VT *halved, T *out, int64_t rows)   \
+    {                                                                              \
+        NAME(fold_rows)(JOIN_##JOIN, halved, out, rows);                           \
+    }                                                                              \
+    CR__T static void NAME(fold_##JOIN)(void *acc)                                 \
+    {                                                                              \
+        *(T *)acc = NAME(fold_vector)(JOIN_##JOIN, NAME(halve)(JOIN_##JOIN, acc)); \
     }
 FOLD(PLUS)
 FOLD(MAX)

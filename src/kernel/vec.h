@@ -37,6 +37,8 @@
  *     [load_part] (p, m)   reads only the mask's lanes; the others are 0
  *     [store_part] (p, m, v)   writes only those
  *     [fold4] (v, out)     out[r] = the lanes of v[r] folded by halving, for four vectors
+ *     [down] (v, n)        lane i + n in lane i, where n is half of the lanes, or half of that ..;
+ *                          lanes that are not below n are anything
  *     [square] (to, pitch, from, step)   transposes 32 bytes of as many lines: line i of
  *                          `to`, pitch elements apart, is column i of `from`, whose lines
  *                          are step bytes apart
@@ -110,6 +112,7 @@
 #define v_of_f16           CR__V(v_of_f16)
 #define v_to_f16           CR__V(v_to_f16)
 #define v_fold4            CR__V(v_fold4)
+#define v_down             CR__V(v_down)
 #define v_pick             CR__V(v_pick)
 #define v_square           CR__V(v_square)
 #define v_lines            CR__V(v_lines)
@@ -146,6 +149,7 @@
 #define d_load_part        CR__V(d_load_part)
 #define d_store_part       CR__V(d_store_part)
 #define d_fold4            CR__V(d_fold4)
+#define d_down             CR__V(d_down)
 #define d_square           CR__V(d_square)
 #define d_take             CR__V(d_take)
 #define d_give             CR__V(d_give)

@@ -155,6 +155,16 @@ CR__FN void d_fold4(const vd *v, double *out)
     __m256d acbd = _mm256_unpacklo_pd(ab, cd) + _mm256_unpackhi_pd(ab, cd);
     _mm256_storeu_pd(out, _mm256_permute4x64_pd(acbd, 0xd8));
 }
+CR__FN vf v_down(vf v, int n)
+{
+    return n == 4   ? _mm256_permute2f128_ps(v, v, 0x01)
+           : n == 2 ? _mm256_shuffle_ps(v, v, 0x4e)
+                    : _mm256_shuffle_ps(v, v, 0xb1);
+}
+CR__FN vd d_down(vd v, int n)
+{
+    return n == 2 ? _mm256_permute2f128_pd(v, v, 0x01) : _mm256_shuffle_pd(v, v, 0x5);
+}
 CR__FN vf v_load_first(const float *p, int64_t n)
 {
     return v_load_part(p, v_first(n));

@@ -221,6 +221,19 @@ CR__FN void d_fold4(const vd *v, double *out)
 }
 #undef HALVES_PS
 #undef HALVES_PD
+CR__FN vf v_down(vf v, int n)
+{
+    return n == 8   ? _mm512_shuffle_f32x4(v, v, 0x4e)
+           : n == 4 ? _mm512_shuffle_f32x4(v, v, 0xb1)
+           : n == 2 ? _mm512_shuffle_ps(v, v, 0x4e)
+                    : _mm512_shuffle_ps(v, v, 0xb1);
+}
+CR__FN vd d_down(vd v, int n)
+{
+    return n == 4   ? _mm512_shuffle_f64x2(v, v, 0x4e)
+           : n == 2 ? _mm512_shuffle_f64x2(v, v, 0xb1)
+                    : _mm512_shuffle_pd(v, v, 0x55);
+}
 CR__FN vf v_load_first(const float *p, int64_t n)
 {
     return v_load_part(p, v_first(n));

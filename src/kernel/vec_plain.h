@@ -137,6 +137,18 @@ CR__FN void d_fold4(const vd *v, double *out)
         out[r] = l[0];
     }
 }
+CR__FN vf v_down(vf v, int n)
+{
+    for (int i = 0; i < n; i++)
+        v[i] = v[i + n];
+    return v;
+}
+CR__FN vd d_down(vd v, int n)
+{
+    for (int i = 0; i < n; i++)
+        v[i] = v[i + n];
+    return v;
+}
 CR__CALL vf v_load_first(const float *p, int64_t n)
 {
     vf v = { 0 };

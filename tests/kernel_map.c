@@ -604,6 +604,33 @@ static void test_join(cr__isa isa, cr__join join, const char *name, cr__map_code
     ok(right_bits, "%s: %s gives the bits of its parts", cr__isa_name(isa), name);
 }
 
+/* Quotients as near to the middle of two floats as they come, on both sides of what is moderate:
+ * a 2^24 = q m + r of integers, m being odd. */
+static void test_quotients(cr__isa isa)
+{
+    bool exact = true;
+    for (int round = 0; round < tap_share(20000); round++) {
+        const uint32_t digits = below(1u << 23) | 1u << 23 | 1;
+        const float q = ldexpf((float)digits, (int)below(56) - 51);
+        float a[CR__PAD], got[CR__PAD], uniform[CR__PAD];
+        const void *src[4] = { a, a, uniform, uniform };
+        uint32_t inverse = digits;
+        for (int i = 0; i < 5; i++)
+            inverse *= 2 - digits * inverse;
+        for (int i = 0; i < CR__PAD; i++) {
+            const uint32_t r = (uint32_t)(2 * i + 1 - CR__PAD);
+            const uint64_t m = (0 - r) * inverse % (1u << 24) + (1u << 24);
+            a[i] = ldexpf((float)((digits * m + (uint64_t)(int64_t)(int32_t)r) >> 24),
+                          (int)below(8) - 80 + 12 * (round % 12));
+            uniform[i] = q;
+        }
+        cr__join_find_for(isa, CR__JOIN_over)(got, src, NULL, CR__PAD);
+        for (int i = 0; i < CR__PAD; i++)
+            exact &= got[i] == a[i] / q;
+    }
+    ok(exact, "%s: quotients by what is uniform round as they should", cr__isa_name(isa));
+}
+
 /* What a step comes to, by the joins that it is made of: four results of n elements. */
 static void step_in_parts(cr__isa isa, const float *const *src, float *const *to,
                           int64_t n)
@@ -732,6 +759,7 @@ static void test_joins(cr__isa isa)
     test_join(isa, CR__JOIN_##name, #name, CR__MAP_##outer, CR__MAP_##left, \
               CR__MAP_##right, P);
     CR__EACH_JOIN(TEST_JOIN)
+    test_quotients(isa);
     test_step(isa);
 }
 

@@ -2,6 +2,31 @@
  * what is left. The generic set has none: it is to be small. */
 
 #if CR__HAS_FMA
+/* What divides by q: a times the sum of these two is wrong by little more than half an ulp, if q is
+ * moderate and |a| is within 1/most and most. */
+typedef struct CR__V(divisor) {
+    vf first, rest, most;
+} CR__V(divisor);
+CR__FN CR__V(divisor) CR__V(inverse)(vf q)
+{
+    const vf one = v_set(1), first = one / q;
+    const vm fits = v_lt(q, v_set(0x1p20f)) & v_lt(v_set(0x1p-20f), q);
+    return (CR__V(divisor)){ first, v_fma(-q, first, one) * first,
+                             v_sel(fits, v_set(0x1p50f), v_set(0)) };
+}
+
+/* a / q with its bits, for less than half the time: a remainder is exact, and what it adds to
+ * a quotient wrong by less than an ulp rounds correctly, as 1/q did (Markstein, Computation of elementary
+ * functions on the IBM RISC System/6000 processor, 1990). */
+CR__FN vf CR__V(quotient)(vf a, vf q, CR__V(divisor) by)
+{
+    const vf size = v_abs(a), most = by.most;
+    if (CR__UNLIKELY(v_any(v_not(v_lt(size, most) & v_lt(v_set(0x1p-50f), size)))))
+        return a / q;
+    const vf near = v_fma(a, by.first, a * by.rest);
+    return v_fma(v_fma(-near, q, a), by.first, near);
+}
+
 #define P_UNIFORM(each) uniform
 #define P_EACH(each)    each
 #define JOINED_AT(at, P, expression)                                                \
@@ -17,8 +42,9 @@
         float *out = dst;                                            \
         const float *x = src[0], *y = src[1], *z = src[2];           \
         const vf uniform = v_fill(z), q = v_fill(src[3]);            \
+        const CR__V(divisor) inverse = CR__V(inverse)(q);            \
         int64_t i = 0;                                               \
-        (void)step, (void)z, (void)uniform, (void)q;                 \
+        (void)step, (void)z, (void)uniform, (void)q, (void)inverse;  \
         for (; i + CR__W <= n; i += CR__W)                           \
             JOINED_AT(i, P, expression)                              \
         if (i < n) {                                                 \

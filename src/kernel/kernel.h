@@ -101,16 +101,17 @@ cr__map_fn *cr__map_find(cr__map_code code, cr_dtype in, cr_dtype out);
  * and of a uniform operand, p or q, of which p may be one for EACH element; or NONE, a or b
  * itself; or ONE, p or q itself. Sources: a, b, p, q. The generic set has none of these, no twins
  * and no step: NULL. */
-#define CR__EACH_JOIN(JOIN)                                 \
-    JOIN(scaled_sum, add, mul, mul, UNIFORM, a *p + b * q)  \
-    JOIN(scaled_plus, add, mul, NONE, UNIFORM, a *p + b)    \
-    JOIN(scaled_plus_one, add, mul, ONE, UNIFORM, a *p + q) \
-    JOIN(product_plus, add, mul, NONE, EACH, a *p + b)      \
-    JOIN(plus_scaled, add, NONE, mul, UNIFORM, a + b * q)   \
-    JOIN(minus_scaled, sub, NONE, mul, UNIFORM, a - b * q)  \
-    JOIN(sum_times, mul, add, NONE, UNIFORM, (a + p) * b)   \
-    JOIN(over_sum, div, NONE, add, UNIFORM, a / (b + q))    \
-    JOIN(scaled_hypot, hypot, mul, mul, UNIFORM, CR__V(f32_length)(a * p, b * q))
+#define CR__EACH_JOIN(JOIN)                                                       \
+    JOIN(scaled_sum, add, mul, mul, UNIFORM, a *p + b * q)                        \
+    JOIN(scaled_plus, add, mul, NONE, UNIFORM, a *p + b)                          \
+    JOIN(scaled_plus_one, add, mul, ONE, UNIFORM, a *p + q)                       \
+    JOIN(product_plus, add, mul, NONE, EACH, a *p + b)                            \
+    JOIN(plus_scaled, add, NONE, mul, UNIFORM, a + b * q)                         \
+    JOIN(minus_scaled, sub, NONE, mul, UNIFORM, a - b * q)                        \
+    JOIN(sum_times, mul, add, NONE, UNIFORM, (a + p) * b)                         \
+    JOIN(over_sum, div, NONE, add, UNIFORM, a / (b + q))                          \
+    JOIN(scaled_hypot, hypot, mul, mul, UNIFORM, CR__V(f32_length)(a * p, b * q)) \
+    JOIN(over, div, NONE, ONE, UNIFORM, CR__V(quotient)(a, q, inverse))
 enum { CR__MAP_ONE = CR__MAP_CODES };
 
 typedef enum cr__join {

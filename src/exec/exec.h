@@ -478,7 +478,7 @@ CR__INLINE void cr__find_use(const cr__plan *plan, const cr_tensor *x, uint32_t 
 }
 
 /* Operand k of the unit, as kernels take it: with the look's offset added. */
-cr__strided cr__operand_of(const cr__plan *plan, const cr__unit *unit, int k);
+void cr__operand_of(const cr__plan *plan, const cr__unit *unit, int k, cr__strided *s);
 
 /* Whether a reduction may be in a group of maps: over the innermost dims, or, being of floats,
  * over all but channels, with *run innermost elements of each; or over columns, *run being 0. */

@@ -95,8 +95,9 @@ void cr__run_product(cr__plan *plan, const cr__group *group)
 {
     const cr__unit *unit = &plan->units[group->root - 1];
     const cr_tensor *x = unit->node;
-    const cr__strided in[2] = { cr__operand_of(plan, unit, 0),
-                                cr__operand_of(plan, unit, 1) };
+    cr__strided in[2];
+    for (int k = 0; k < 2; k++)
+        cr__operand_of(plan, unit, k, &in[k]);
     const cr__reader readers[2] = { reader_of(&in[0], (cr_dtype)cr__input(x, 0)->dtype),
                                     reader_of(&in[1], (cr_dtype)cr__input(x, 1)->dtype) };
     void *const data = unit->flags & CR__STORED ? cr__unit_data(plan, unit) : NULL;

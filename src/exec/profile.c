@@ -162,7 +162,9 @@ CR__COLD static double flops_of(const cr__plan *plan, const cr__unit *unit)
         return opaque && opaque->flops ? opaque->flops(unit->node) : 0;
     if (unit->kind != CR__UNIT_CONTRACT)
         return 0;
-    cr__strided a = cr__operand_of(plan, unit, 0), b = cr__operand_of(plan, unit, 1);
+    cr__strided a, b;
+    cr__operand_of(plan, unit, 0, &a);
+    cr__operand_of(plan, unit, 1, &b);
     if (!info->conv) {
         cr__gemm_job job = { .dtype = (cr_dtype)unit->dtype };
         info->job(unit->node, &a, &b, &job);

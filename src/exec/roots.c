@@ -5,20 +5,21 @@
 
 /* ---- operands ---- */
 
-/* Written where it is returned: a layout of eight dims that is copied as soon as it is made waits for
- * what made it. */
-cr__strided cr__operand_of(const cr__plan *plan, const cr__unit *unit, int k)
+/* Written in place: a layout of eight dims that is copied as soon as it is made waits for what made
+ * it. Nothing is cleared in vain. */
+void cr__operand_of(const cr__plan *plan, const cr__unit *unit, int k, cr__strided *s)
 {
     const cr__use *use = &plan->uses[unit->uses + (uint32_t)k];
     const cr__look *look = cr__use_look(plan, use);
-    if (look)
-        return cr__lying(&look->layout, cr__use_start(plan, use));
     const cr__shape *shape = cr__input(unit->node, k)->shape;
-    cr__strided s; /* of which nothing is cleared in vain */
-    s.data = cr__use_start(plan, use);
-    s.ndim = shape->ndim;
-    cr__lay_out(shape, s.dims, s.strides);
-    return s;
+    s->data = cr__use_start(plan, use);
+    s->ndim = look ? look->layout.ndim : shape->ndim;
+    if (look) {
+        memcpy(s->dims, look->layout.dims, sizeof s->dims);
+        memcpy(s->strides, look->layout.strides, sizeof s->strides);
+    } else {
+        cr__lay_out(shape, s->dims, s->strides);
+    }
 }
 
 /* ---- reductions ---- */
@@ -122,7 +123,7 @@ void cr__run_reduction(cr__plan *plan, const cr__group *group)
         cr__layout_init(&layout, in->shape);
         whole = cr__lying(&layout, NULL);
     } else {
-        whole = cr__operand_of(plan, unit, 0);
+        cr__operand_of(plan, unit, 0, &whole);
     }
     r.x = kept_first(x, &whole, &r.kept);
     cr__reduce_find(cr__means_integers(x) ? CR__REDUCE_mean : info->code,
@@ -134,7 +135,8 @@ void cr__run_reduction(cr__plan *plan, const cr__group *group)
 
 void cr__run_copy(const cr__plan *plan, const cr__unit *unit)
 {
-    cr__strided s = cr__operand_of(plan, unit, 0);
+    cr__strided s;
+    cr__operand_of(plan, unit, 0, &s);
     cr__copy_strided(cr__unit_data(plan, unit), &s, cr_dtype_size((cr_dtype)unit->dtype),
                      plan->ctx->team);
 }

@@ -202,8 +202,15 @@ void cr__exp_sum_piece(cr__row_run *run, const cr__row_reduction *r, void *dst,
                   r->role == CR__ALL ? p->numel : p->row);
 }
 
-void cr__repeat(char *to, const char *element, size_t size, int64_t n)
+CR__VECTORIZED void cr__repeat(char *to, const char *element, size_t size, int64_t n)
 {
+    uint32_t word;
+    if (size == sizeof word) {
+        memcpy(&word, element, sizeof word);
+        for (int64_t i = 0; i < n; i++)
+            memcpy(to + i * 4, &word, sizeof word);
+        return;
+    }
     const size_t bytes = (size_t)n * size;
     memcpy(to, element, size);
     for (size_t done = size, some; done < bytes; done += some) {

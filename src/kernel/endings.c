@@ -30,11 +30,21 @@ static int scaled_row(const cr__ending *e)
 }
 
 #define ENDINGS(P, T, MAX, SQRT)                                                         \
+    /* Whether sums stay as they are. */                                                 \
+    CR__VECTORIZED static bool P##_are_finite(const T *sums, int64_t n)                  \
+    {                                                                                    \
+        int found = 0;                                                                   \
+        for (int64_t i = 0; i < n; i++)                                                  \
+            found |= !((sums[i] <= MAX) & (sums[i] >= -MAX));                            \
+        return !found;                                                                   \
+    }                                                                                    \
     static int64_t P##_apply(const cr__ending *e, T *sums, int64_t n,                    \
                              cr__reduce_code *again)                                     \
     {                                                                                    \
         T count = (T)e->count, eps = (T)e->eps, tiny = (T)TINY(sizeof(T));               \
         bool rooted = e->code == CR__AS_RSTD || e->code == CR__AS_ROOT;                  \
+        if (!rooted && e->code != CR__AS_MEAN && P##_are_finite(sums, n))                \
+            return n;                                                                    \
         for (int64_t i = 0; i < n; i++) {                                                \
             T sum = sums[i], square = rooted ? sum / count + eps : 0;                    \
             if (!(sum <= MAX && sum >= -MAX)) {                                          \

@@ -164,7 +164,9 @@ typedef struct place {
     int64_t panel, i, rows, k, lines, j;
 } place;
 
-static place place_at(const product *p, int64_t panel, int64_t k, int64_t j)
+/* In place: what was just written in parts is not to be copied, which would wait for all stores before
+ * it, a product's too. */
+CR__INLINE place place_at(const product *p, int64_t panel, int64_t k, int64_t j)
 {
     place at = { .panel = panel, .k = k, .j = j };
     if (panel == p->panels)

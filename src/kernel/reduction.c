@@ -569,12 +569,12 @@ static uint8_t result_size(const cr__reduce_kernel *k, bool floats)
 }
 
 bool cr__reduce_find_for(cr__isa isa, cr__reduce_code code, cr_dtype in,
-                         cr__reduce_kernel *kernel)
+                         cr__reduce_kernel *k)
 {
     const bool floats = in == CR_F32 || in == CR_F64;
     if (code >= CR__REDUCE_CODES || (!floats && (in < CR_I64 || in > CR_BOOL)))
         return false;
-    cr__reduce_kernel k = {
+    *k = (cr__reduce_kernel){
         .code = code,
         .dtype = in,
         .operand = (cr__reduce_operand)reductions[code].operand,
@@ -589,19 +589,18 @@ bool cr__reduce_find_for(cr__isa isa, cr__reduce_code code, cr_dtype in,
         .rows = each_row,
         .loops = loop_sets[isa] ? loop_sets[isa][in == CR_F64] : NULL,
     };
-    bool found = k.loops != NULL;
+    bool found = k->loops != NULL;
     if (reductions[code].how == HOW_PLACES) {
-        k.parts = 2;
-        k.add = plain_loops[in].place_add;
-        k.columns = plain_loops[in].place_columns;
-        k.rows = plain_loops[in].place_rows;
-        k.join = places_join;
+        k->parts = 2;
+        k->add = plain_loops[in].place_add;
+        k->columns = plain_loops[in].place_columns;
+        k->rows = plain_loops[in].place_rows;
+        k->join = places_join;
     } else {
-        found = found && (floats ? find_float(&k) : find_integer(&k));
+        found = found && (floats ? find_float(k) : find_integer(k));
     }
-    k.out_size = result_size(&k, floats);
-    find_identity(&k, floats);
-    *kernel = k;
+    k->out_size = result_size(k, floats);
+    find_identity(k, floats);
     return found;
 }
 

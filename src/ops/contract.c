@@ -312,6 +312,10 @@ static cr_tensor *linear_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
     (void)attrs;
     if (!linear_fits(ctx, x, weight, bias))
         return NULL;
+    if (cr_ndim(x) == 2 && cr_ndim(weight) == 2) {
+        cr_tensor *product = turned_product(x, false, weight, true);
+        return bias ? cr_add(product, bias) : product;
+    }
     cr_dims from = cr_shape(x), to = from;
     int64_t rows = 1;
     for (int i = 0; i < from.n - 1; i++)
@@ -326,7 +330,7 @@ static cr_tensor *linear_expand(cr_ctx *ctx, cr_tensor *const *inputs, int n,
                                     : cr__contract(x, cr_unsqueeze(weight, 1));
     if (bias)
         out = cr_add(out, bias);
-    return to.n == 2 && from.n == 2 ? out : cr_reshape(out, to);
+    return cr_reshape(out, to);
 }
 
 CR__OP(linear) = {

@@ -148,13 +148,12 @@ static cr_status expand_shape(cr_infer *infer)
 static bool expand_view(const cr_tensor *out, cr__layout *layout)
 {
     const cr__shape *shape = out->shape;
-    cr__layout from = *layout;
-    int lead = shape->ndim - from.ndim;
+    const int lead = shape->ndim - layout->ndim;
     layout->ndim = shape->ndim;
-    for (int i = 0; i < shape->ndim; i++) {
-        bool kept = i >= lead && from.dims[i - lead] == shape->dims[i];
+    for (int i = shape->ndim - 1; i >= 0; i--) { /* in place: from the last */
+        const bool kept = i >= lead && layout->dims[i - lead] == shape->dims[i];
+        layout->strides[i] = kept ? layout->strides[i - lead] : 0;
         layout->dims[i] = shape->dims[i];
-        layout->strides[i] = kept ? from.strides[i - lead] : 0;
     }
     return true;
 }

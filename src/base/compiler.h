@@ -57,6 +57,9 @@
 
 /* A variable of a loop that is to be counted as it is written, and not made of others. */
 #define CR__STEADY(x) __asm__("" : "+r"(x))
+/* One for which a busy loop has no register: compilers keep it in one of vectors otherwise, and moving it
+ * from there takes the place of arithmetic. */
+#define CR__IN_MEMORY(x) __asm__("" : "+m"(x))
 
 #define CR__JOIN_(a, b) a##b
 #define CR__JOIN(a, b)  CR__JOIN_(a, b)

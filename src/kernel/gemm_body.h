@@ -53,26 +53,29 @@ CR__FN G_VT G(read)(const char *p, bool part, G_M mask)
 /* Tiles have an even number of rows, but for a few. If that of the matrix is odd, its last row
  * is computed twice, and written once. */
 
-/* Writes the tile, or adds it to what earlier blocks left. */
+/* Writes the tile, or adds it to what earlier blocks left. The second vector begins `second` bytes
+ * behind the first and ends where the line does, so that some columns may be in both: a mask would
+ * cost as much as arithmetic, wherever the vector is loaded. */
 CR__FN void G(tile_end)(const tile *t, G_VT (*acc)[2], const int rows, const int vectors,
-                        const bool part, G_M mask)
+                        const int64_t second, const bool part, G_M mask)
 {
     char *line = t->c;
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++, line += t->c_row) {
         if (rows % 2 == 0 && r == rows - 1 && t->odd)
             break;
+        if (t->add) {
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++)
+                acc[r][v] = G(read)(line + v * second, part, mask) + acc[r][v];
+        }
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++) {
-            G_T *c = (G_T *)line + v * G_N;
-            bool masked = part && v == vectors - 1;
-            G_VT sum = acc[r][v];
-            if (t->add)
-                sum = G(read)((const char *)c, masked, mask) + sum;
-            if (masked)
-                G_STORE_PART(c, mask, sum);
+            G_T *c = (G_T *)(line + v * second);
+            if (part)
+                G_STORE_PART(c, mask, acc[r][v]);
             else
-                G_STORE(c, sum);
+                G_STORE(c, acc[r][v]);
         }
     }
 }
@@ -93,29 +96,32 @@ CR__FN void G(tile_begin)(G_VT (*acc)[2], const int rows, const int vectors)
 }
 
 /* The rows of a tile, any strides apart: one pointer for four of them, so that addresses
- * need no chain of additions. */
+ * need no chain of additions. A part is one vector that is not full. */
 CR__FN void G(tile)(const tile *t, const int rows, const int vectors, const bool part)
 {
     G_VT acc[G_MOST_ROWS][2];
     const char *a[4], *b = t->b;
-    const int64_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
+    const int64_t a_row = t->a_row, a_col = t->a_col;
     const int64_t last = (rows - 2) % 4 * a_row + (t->odd ? 0 : a_row);
+    const int64_t second = t->rest * G_SIZE;
     const G_M mask = G_FIRST(t->rest);
     G(tile_begin)(acc, rows, vectors);
 #pragma GCC unroll 4
     for (int i = 0; i < (rows + 3) / 4; i++)
         a[i] = t->a + 4 * i * a_row;
     const char *fetch = t->fetch;
-    const int64_t fetch_step = t->fetch_step;
+    int64_t b_row = t->b_row, fetch_step = t->fetch_step;
     for (int64_t k = t->k; k > 0; k--) {
         G_VT y[2];
+        CR__IN_MEMORY(b_row);
+        CR__IN_MEMORY(fetch_step);
         if (G_PACKS && vectors == 2) {
             G(fetch)(fetch);
             fetch += fetch_step;
         }
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
-            y[v] = G(read)(b + v * G_N * G_SIZE, part && v == vectors - 1, mask);
+            y[v] = G(read)(b + v * second, part, mask);
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
             const bool once_more = rows % 2 == 0 && r == rows - 1;
@@ -129,7 +135,7 @@ CR__FN void G(tile)(const tile *t, const int rows, const int vectors, const bool
             a[i] += a_col;
         b += b_row;
     }
-    G(tile_end)(t, acc, rows, vectors, part, mask);
+    G(tile_end)(t, acc, rows, vectors, second, part, mask);
 }
 
 #if G_PACKS
@@ -196,31 +202,25 @@ CR__FN void G(tile_packed)(const tile *t, const int rows)
                 next = a, step = 64, wanted = left;
         }
     }
-    G(tile_end)(t, acc, rows, 2, false, G_FIRST(G_N));
+    G(tile_end)(t, acc, rows, 2, G_N * G_SIZE, false, G_FIRST(G_N));
 }
 #endif
 
 #undef G_TILE
+#undef G_PART
 #undef G_NAME
-#if CR__HAS_MASKS
 #define G_TILE(R, V)                                   \
     CR__T static void G(tile_##R##x##V)(const tile *t) \
     {                                                  \
-        G(tile)(t, R, V, true);                        \
+        G(tile)(t, R, V, V == 1 && CR__HAS_MASKS);     \
     }
-#define G_NAME(R, V) { G(tile_##R##x##V), G(tile_##R##x##V) },
-#else
-#define G_TILE(R, V)                                          \
-    CR__T static void G(tile_##R##x##V)(const tile *t)        \
-    {                                                         \
-        G(tile)(t, R, V, false);                              \
-    }                                                         \
+#define G_PART(R, V)                                          \
     CR__T static void G(tile_##R##x##V##_part)(const tile *t) \
     {                                                         \
         G(tile)(t, R, V, true);                               \
     }
-#define G_NAME(R, V) { G(tile_##R##x##V), G(tile_##R##x##V##_part) },
-#endif
+#define G_NAME(R, V)      G(tile_##R##x##V),
+#define G_PART_NAME(R, V) G(tile_##R##x##V##_part),
 #define G_PACKED(R, V)                                  \
     CR__T static void G(tile_packed_##R)(const tile *t) \
     {                                                   \
@@ -230,15 +230,23 @@ CR__FN void G(tile_packed)(const tile *t, const int rows)
 
 G_EACH(G_TILE, 2)
 G_EACH_1(G_TILE, 1)
-/* By vectors - 1, rows / 2 - 1, and whether the last vector is not full. */
-static tile_fn *const G(tiles)[2][G_MOST_ROWS / 2][2] = {
+#if !CR__HAS_MASKS
+G_EACH_1(G_PART, 1)
+#endif
+/* By rows / 2 - 1: one vector that is full, one that is not, two. */
+static tile_fn *const G(tiles)[3][G_MOST_ROWS / 2] = {
     { G_EACH_1(G_NAME, 1) },
+#if CR__HAS_MASKS
+    { G_EACH_1(G_NAME, 1) },
+#else
+    { G_EACH_1(G_PART_NAME, 1) },
+#endif
     { G_EACH(G_NAME, 2) },
 };
 #if G_SIZE == 4 && G_ROWS_ODD
 G_EACH_ODD(G_TILE, 2)
 /* By (rows - 3) / 2. */
-static tile_fn *const G(odd_tiles)[][2] = { G_EACH_ODD(G_NAME, 2) };
+static tile_fn *const G(odd_tiles)[] = { G_EACH_ODD(G_NAME, 2) };
 #endif
 #if G_PACKS
 G_EACH(G_PACKED, 2)
@@ -674,12 +682,12 @@ CR__CALL void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
     const int wide = columns > G_N;
     const int64_t high = t->a_row % PAGE ? G_ROWS : G_MOST_WAYS;
     const tiling by = cut_rows(rows, wide ? high : G_ROWS_1);
-    tile_fn *const(*of)[2] = G(tiles)[wide];
     t->rest = columns - wide * G_N;
+    tile_fn *const *of = G(tiles)[wide ? 2 : t->rest < G_N];
     t->a = a;
 #if G_SIZE == 4 && G_ROWS_ODD
     if (wide && rows % 2 && rows <= G_ROWS_ODD && rows > 1) {
-        run_tile(G(odd_tiles)[(rows - 3) / 2][t->rest < G_N], t);
+        run_tile(G(odd_tiles)[(rows - 3) / 2], t);
         return;
     }
 #endif
@@ -691,11 +699,10 @@ CR__CALL void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
 #if G_PACKS
         if (G(ends_in_zero)(t))
             G(run_lines)
-        (t, of[(n - 1) / 2][t->rest < G_N], n, columns,
-         wide ? &t->found[i] : &(kept){ 0, -1 });
+        (t, of[(n - 1) / 2], n, columns, wide ? &t->found[i] : &(kept){ 0, -1 });
         else
 #endif
-            run_tile(of[(n - 1) / 2][t->rest < G_N], t);
+            run_tile(of[(n - 1) / 2], t);
         t->a += n * t->a_row;
         t->c += n * t->c_row;
     }
@@ -773,7 +780,7 @@ CR__CALL int64_t G(packed_sliver)(tile *t, const char *a, const tiling *rows,
         for (int64_t r = 0, some; r < n; r += some) {
             some = n - r < high ? n - r : high;
             t->odd = some % 2;
-            run_tile(G(tiles)[wide][(some - 1) / 2][t->rest < G_N], t);
+            run_tile(G(tiles)[wide ? 2 : t->rest < G_N][(some - 1) / 2], t);
             t->a += some * G_SIZE;
             t->c += some * t->c_row;
         }

@@ -7,6 +7,7 @@
  *     order.c     the order in which groups run
  *     slots.c     where values lie, what is overwritten, and the peak, before any memory
  *                 is asked for; then all of it is obtained
+ *     by_parts.c  stretches of groups that compute one part of their values after the other
  *     verify.c    in debug builds: that the plan is sound
  *     emit.c      a group -> instructions over tiles
  *     launch.c    computes: groups and chunks of them, on all threads
@@ -154,6 +155,9 @@ typedef struct cr__group {
     uint16_t width;        /* bytes of all elements in registers, of one place */
     bool crosses;          /* maps of the shape read rows' values */
     bool waits;
+    uint16_t together; /* of a stretch the first: how many groups run together, in */
+    int64_t parts;     /* so many parts, one after the other: by_parts.c; */
+    bool by_parts;     /* it is one of them, and they do */
 #ifdef CR_DEBUG
     uint32_t ran; /* the place at which it does: verify.c */
 #endif
@@ -172,7 +176,8 @@ typedef struct cr__slot {
     uint32_t next;                /* free slots of a size class: place plus 1 */
     bool old;                     /* that is an old value */
     bool taken;                   /* an old value has been overwritten */
-    uint32_t read_in, written_in; /* jobs: launch.c */
+    uint32_t read_in, written_in; /* jobs: launch.c; stretches of groups, by */
+    size_t part_bytes;            /* parts of so many bytes: by_parts.c */
 #ifdef CR_DEBUG
     uint32_t holds;      /* verify.c: the unit whose value it holds, place plus 1; */
     uint32_t reads;      /* which unit of the group is the last to read that; */
@@ -284,6 +289,7 @@ void cr__find_afterthoughts(cr__plan *plan); /* its first part: afterthoughts.c 
 void cr__find_levels(cr__plan *plan, cr__group *group); /* its last: levels.c */
 bool cr__order(cr__plan *plan);
 bool cr__find_slots(cr__plan *plan);
+void cr__find_stretches(cr__plan *plan);
 bool cr__obtain_slots(cr__plan *plan);
 bool cr__launch(cr__plan *plan);
 void cr__end_run(cr__plan *plan, bool success);

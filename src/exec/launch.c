@@ -159,7 +159,7 @@ static bool run_root(cr__plan *plan, const cr__group *group)
         cr__run_reduction(plan, group);
         return true;
     case CR__UNIT_CONTRACT:
-        cr__run_product(plan, group);
+        cr__run_product(plan, group, (cr__share){ 0, 1 });
         return true;
     case CR__UNIT_COPY:
         cr__run_copy(plan, unit);
@@ -182,17 +182,20 @@ static bool check_operands(const cr__plan *plan)
     return passed;
 }
 
-/* The group at place i of the order, and those that it shares a job with; *taken: how many. */
+/* The group at place i of the order, and those that it shares a job or parts with; *taken: how
+ * many. */
 static bool run_group(cr__plan *plan, uint32_t i, uint32_t *taken)
 {
     const cr__group *group = &plan->groups[plan->order[i]];
     *taken = 1;
-    if (group->root) {
+    if (group->together)
+        *taken = cr__run_by_parts(plan, i);
+    else if (group->root) {
         if (!run_root(plan, group))
             return false;
         cr__trace_unit(plan, &plan->units[group->root - 1]);
     } else if (cr__is_row_program(group)) {
-        cr__run_rows(plan, group);
+        cr__run_rows(plan, group, (cr__share){ 0, 1 });
         for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
             if (plan->units[at - 1].role != CR__EACH)
                 cr__trace_unit(plan, &plan->units[at - 1]);

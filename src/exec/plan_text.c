@@ -209,10 +209,14 @@ static void say_group(cr__text *out, const cr__plan *plan, uint32_t i)
     const cr__group *group = &plan->groups[plan->order[i]];
     const cr__unit *last = NULL;
     const char *site = NULL;
-    size_t in, over, from = out->length;
+    size_t in, over, from;
     for (uint32_t at = group->first; at; at = plan->units[at - 1].next)
         last = &plan->units[at - 1];
     find_traffic(plan, group, &in, &over);
+    if (group->together)
+        cr__say(out, "groups %u to %u run together, in %lld parts one after the other:\n",
+                i + 1, i + group->together, (long long)group->parts);
+    from = out->length;
     cr__say(out, "group %u: %s%s", i + 1,
             cr__is_epilogue(plan, group)      ? "product and "
             : group->root && group->count > 1 ? "maps and "

@@ -51,11 +51,16 @@ static const cr__follower *follower_of(cr__plan *plan, const cr__group *group,
     return then;
 }
 
-static cr__reader reader_of(const cr__strided *x, cr_dtype dtype)
+/* Operand k of the product, of which x becomes that share. */
+static cr__reader reader_of(const cr__plan *plan, const cr__unit *unit, int k,
+                            cr__strided *x, cr__share share)
 {
-    return (cr__reader){ .data = x->data,
-                         .dtype = dtype,
-                         .exponent = cr__tiny_exponent(x, dtype) };
+    const cr_dtype dtype = (cr_dtype)cr__input(unit->node, k)->dtype;
+    const bool made = cr__is_made_by_parts(plan, &plan->uses[unit->uses + (uint32_t)k]);
+    const int exponent = made ? 0 : cr__tiny_exponent(x, dtype);
+    if (share.n > 1)
+        cr__take_share(x, dtype, share);
+    return (cr__reader){ .data = x->data, .dtype = dtype, .exponent = exponent };
 }
 
 /* Whether all that the group does with the product is adding it to what lies where the sum will,
@@ -91,16 +96,18 @@ static void run_convolution(cr__plan *plan, const cr__unit *unit,
     cr__convolve(conv, plan->ctx->team);
 }
 
-void cr__run_product(cr__plan *plan, const cr__group *group)
+void cr__run_product(cr__plan *plan, const cr__group *group, cr__share share)
 {
     const cr__unit *unit = &plan->units[group->root - 1];
     const cr_tensor *x = unit->node;
     cr__strided in[2];
     for (int k = 0; k < 2; k++)
         cr__operand_of(plan, unit, k, &in[k]);
-    const cr__reader readers[2] = { reader_of(&in[0], (cr_dtype)cr__input(x, 0)->dtype),
-                                    reader_of(&in[1], (cr_dtype)cr__input(x, 1)->dtype) };
-    void *const data = unit->flags & CR__STORED ? cr__unit_data(plan, unit) : NULL;
+    const cr__reader readers[2] = { reader_of(plan, unit, 0, &in[0], share),
+                                    reader_of(plan, unit, 1, &in[1], share) };
+    char *data = unit->flags & CR__STORED ? cr__unit_data(plan, unit) : NULL;
+    if (share.i > 0)
+        data += cr__unit_bytes(unit) / (size_t)share.n * (size_t)share.i;
     cr__gemm_job job = {
         .dtype = (cr_dtype)x->dtype, .a = readers[0], .b = readers[1], .c = data
     };

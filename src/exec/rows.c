@@ -14,7 +14,8 @@
 typedef struct row_job {
     const cr__program *p;
     cr__team *team;
-    int64_t chunks, grain;          /* rows; of columns, */
+    int64_t first, rows;            /* that are computed */
+    int64_t chunks, grain;          /* of them; of columns, */
     int64_t shares, together;       /* the shares of a block, of so many rows each time */
     const cr__row_reduction *again; /* of columns or everything: it is computed again, */
     cr__reduce_kernel kernel;       /* by that */
@@ -466,8 +467,8 @@ static void row_chunk(void *arg, int64_t chunk, int worker)
     place_fixed(p, run.scratch, where);
     find_moving(&run, where);
     if (!p->group->columns) {
-        cr__part(p->rows, job->grain, chunk, job->chunks, &from, &end);
-        run_some(&run, from, end, where);
+        cr__part(job->rows, job->grain, chunk, job->chunks, &from, &end);
+        run_some(&run, job->first + from, job->first + end, where);
         return;
     }
     cr__part(cr__row_blocks(p->rows) * job->shares, 1, chunk, job->chunks, &from, &end);
@@ -559,9 +560,9 @@ static void join_columns(const row_job *job, const cr__row_reduction *r,
 static void cut_row_job(row_job *job)
 {
     const cr__program *p = job->p;
-    const double cost = cr__program_cost(p);
+    const double cost = cr__program_cost(p) * ((double)job->rows / (double)p->rows);
     const int64_t blocks = cr__row_blocks(p->rows);
-    int64_t most = (p->rows - 1) / job->grain + 1;
+    int64_t most = (job->rows - 1) / job->grain + 1;
     job->shares = 1;
     job->together = CR__BLOCK;
     if (p->group->columns) {
@@ -635,11 +636,12 @@ static void find_ahead(row_job *job)
                    instructions * ((elements - 1) / p->tile + 1));
 }
 
-void cr__run_rows(cr__plan *plan, const cr__group *group)
+void cr__run_rows(cr__plan *plan, const cr__group *group, cr__share share)
 {
     cr__program p;
     cr__emit(&p, plan, group, plan->ctx->run_lists[CR__PROGRAM].at);
     row_job job = { .p = &p, .team = plan->ctx->team, .grain = row_grain(&p) };
+    job.rows = p.rows / share.n, job.first = job.rows * share.i;
     find_ahead(&job);
     cut_row_job(&job);
     for (int i = 0; i < p.n_reductions; i++)

@@ -37,6 +37,7 @@ static bool make_plan(cr__plan *plan)
         return false;
     if (!plan->single && !cr__decide(plan))
         return false;
+    cr__find_stretches(plan);
     cr__verify_plan(plan);
     return true;
 }

@@ -557,6 +557,8 @@ void cr__convolve(const cr__conv *conv, cr__team *team);
  * of x (floats) are tiny, the power of two to multiply them by for products to be of
  * normal numbers; 0 if not. A function of values and shape. */
 int cr__tiny_exponent(const cr__strided *x, cr_dtype dtype);
+/* Whether an element is not tiny: nothing that x is a part of has an exponent then. */
+bool cr__is_not_tiny(const cr__strided *x, cr_dtype dtype);
 
 /* ---- the instruction set ---- */
 

@@ -170,3 +170,9 @@ int cr__tiny_exponent(const cr__strided *x, cr_dtype dtype)
     const uint64_t largest = largest_below(x, dtype, limit);
     return largest < limit ? ranges[dtype].target - exponent_in(largest, dtype) : 0;
 }
+
+bool cr__is_not_tiny(const cr__strided *x, cr_dtype dtype)
+{
+    const uint64_t limit = power_bits(ranges[dtype].tiny, dtype);
+    return !ranges[dtype].tiny || largest_below(x, dtype, limit) >= limit;
+}

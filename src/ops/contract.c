@@ -92,7 +92,7 @@ static void contract_job(const cr_tensor *out, const cr__strided *a, const cr__s
     job->b.col = b->strides[batch + 1];
     job->batch_ndim = batch;
     for (int i = 0; i < batch; i++) {
-        job->batch_dims[i] = out->shape->dims[i];
+        job->batch_dims[i] = a->dims[i];
         job->a_batch[i] = a->strides[i];
         job->b_batch[i] = b->strides[i];
     }

@@ -404,8 +404,8 @@ CR_API cr_status cr_eval_at(cr_tensor *const *xs, int n, const char *site);
  * `column` values in every row, by `runs`, or in `any` order. Its type, and where the result lies:
  * in a slot of memory, in place of an old value, with its node, or nowhere; whether it stays behind
  * the run. The composite and the call that it is from, where they are not those of the line above.
- * Groups that run together compute all of one part of their values, as of a batch, and then the next,
- * which finds what another has made in the cache.
+ * Groups that run together compute one part of their values, as of a batch, all of them, and then
+ * the next: what one has made is in the cache when another reads it.
  *
  * Behind the commit point old values are overwritten. The peak is exactly that of
  * cr_memory_peak(), if none was higher before. What stays for a backward pass is read by one to

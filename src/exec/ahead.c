@@ -69,24 +69,36 @@ void cr__ahead_begin(cr__ahead *ahead, int64_t start, int64_t n)
     ahead->elements = n < ahead->numel - start ? n : ahead->numel - start;
 }
 
+/* The next register that is memory begins, behind the last the next run. */
+static bool next_register(cr__ahead *ahead)
+{
+    if (ahead->at == ahead->n) {
+        ahead->at = 0;
+        ahead->start += ahead->apart;
+        ahead->left--;
+    }
+    if (ahead->left <= 0 || ahead->elements <= 0 || ahead->n == 0)
+        return false;
+    const cr__reg *reg = ahead->regs[ahead->at++];
+    ahead->line = reg->data + ahead->start * reg->size;
+    ahead->end = ahead->line + ahead->elements * reg->size;
+    return true;
+}
+
 void cr__ahead_fetch(cr__ahead *ahead)
 {
-    for (int i = 0; i < ahead->lines; i++, ahead->line += LINE) {
-        if (ahead->line >= ahead->end) {
-            if (ahead->at == ahead->n) {
-                ahead->at = 0;
-                ahead->start += ahead->apart;
-                ahead->left--;
-            }
-            if (ahead->left <= 0 || ahead->elements <= 0 || ahead->n == 0)
-                return;
-            const cr__reg *reg = ahead->regs[ahead->at++];
-            ahead->line = reg->data + ahead->start * reg->size;
-            ahead->end = ahead->line + ahead->elements * reg->size;
-        }
+    for (int64_t left = (int64_t)ahead->lines * LINE; left > 0;) {
+        if (ahead->line >= ahead->end && !next_register(ahead))
+            return;
+        const char *line = ahead->line;
+        const char *end = ahead->end - line < left ? ahead->end : line + left;
+        left -= end - line;
         if (ahead->is_near)
-            __builtin_prefetch(ahead->line, 0, 3);
+            for (; line < end; line += LINE)
+                __builtin_prefetch(line, 0, 3);
         else
-            __builtin_prefetch(ahead->line, 0, 2);
+            for (; line < end; line += LINE)
+                __builtin_prefetch(line, 0, 2);
+        ahead->line = line;
     }
 }

@@ -22,6 +22,8 @@
 #define PAGE        4096
 #define WAYS        8
 #define FAR_BYTES   (4 << 20) /* no cache has kept them */
+/* Fewer make no tiles that would pack half a sliver of b. */
+#define DRIP_ROWS 56
 /* A block of a vector, in order. */
 #define BLOCK_BYTES (CR__BLOCK * 8)
 /* Subtrees of block results: more than 2^48 elements there are not. */
@@ -351,8 +353,8 @@ static void plan_batches(plan *p, const cr__gemm_job *job, int64_t a_size, int64
 
 /* What is no plain array must be packed, and b where its rows are not contiguous. Packing a
  * costs little where it serves many slivers; it pays where its columns are contiguous, and
- * where the operands exceed the second level cache: packed tiles fetch, and drip. Then also
- * b is packed if its rows are pages apart. Of two slivers it pays if a is large, of all
+ * where the operands exceed the second level cache: packed tiles fetch, and drip, if they are
+ * enough. Then also b is packed if its rows are pages apart. Of two slivers it pays if a is large, of all
  * batches together, and a tile's columns share places in the first level cache: each tile would read
  * its lines of memory again. What is only to be scaled is copied as it lies, if nothing else is to
  * be said for another order; so are rows that are only to be widened. */
@@ -367,7 +369,8 @@ static void plan_packing(plan *p)
     w->pack_b = w->b_read || w->b_col != size;
     w->pack_a =
         p->kernel->packs && !widened &&
-        (w->n >= 256 ? bytes > CACHE_BYTES || w->a_row % PAGE == 0 || w->a_col != size
+        (w->n >= 256 ? (bytes > CACHE_BYTES && !(w->pack_b && w->m < DRIP_ROWS)) ||
+                           w->a_row % PAGE == 0 || w->a_col != size
          : w->n >= 128
              ? w->a_col != size
              : w->n > w->sliver && w->a_row == size && w->a_col % (PAGE / 4) == 0 &&

@@ -421,15 +421,15 @@ static int64_t grain_of(const plan *p, int across)
     return w->n < 8 * lanes * across && !w->packed ? lanes : 2 * lanes;
 }
 
-/* Work of one part, in rows * columns; reading the operands counts as some more, and so
- * does writing into the same lines of memory as another part. */
+/* Work of one part, in rows * columns; reading the operands counts as some more, packing them as
+ * twice that, and so does writing into the same lines of memory as another part. */
 static double cost(const plan *p, int down, int across)
 {
     const product *w = &p->whole;
     int64_t rows = (w->m + down - 1) / down, grain = grain_of(p, across);
     int64_t grains = (w->n + grain - 1) / grain;
     double columns = (double)((grains + across - 1) / across * grain);
-    double per_row = across > 1 && w->c_row % 64 ? 20 : 4;
+    double per_row = across > 1 && w->c_row % 64 ? 20 : w->pack_a ? 8 : 4;
     return (double)rows * columns + per_row * (double)rows +
            (w->pack_b ? 8 : 4) * columns;
 }

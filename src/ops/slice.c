@@ -284,6 +284,7 @@ CR__OP(slice_add) = {
     .vjp = slice_add_vjp,
     .kernel = slice_add_kernel,
     .fetched = CR_READS_INPUTS,
+    .once = CR_READS_INPUT(1),
     .overwrites = CR_READS_INPUT(0),
     .never_fails = true,
     .widens = true,

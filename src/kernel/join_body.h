@@ -20,11 +20,16 @@ CR__FN CR__V(divisor) CR__V(inverse)(vf q)
  * functions on the IBM RISC System/6000 processor, 1990). */
 CR__FN vf CR__V(quotient)(vf a, vf q, CR__V(divisor) by)
 {
-    const vf size = v_abs(a), most = by.most;
-    if (CR__UNLIKELY(v_any(v_not(v_lt(size, most) & v_lt(v_set(0x1p-50f), size)))))
-        return a / q;
+    const vf size = v_abs(a);
+    const vm far = v_not(v_lt(size, by.most) & v_lt(v_set(0x1p-50f), size));
     const vf near = v_fma(a, by.first, a * by.rest);
-    return v_fma(v_fma(-near, q, a), by.first, near);
+    const vf quotient = v_fma(v_fma(-near, q, a), by.first, near);
+    if (CR__LIKELY(!v_any(far)))
+        return quotient;
+    /* Zeros, as what is masked has, stay what they are. */
+    if (v_any(v_lt(by.most, v_set(1)) | (far & v_ne(a, v_set(0)))))
+        return a / q;
+    return v_sel(far, a, quotient);
 }
 
 #define P_UNIFORM(each) uniform

@@ -373,8 +373,8 @@ static void test_refusals(const training *want)
 
 /* ---- programs of chance ---- */
 
-/* Held besides: scratch of three threads, lists and slabs that are never small. */
-#define ROOM ((size_t)2 << 20)
+/* Held besides: scratch of three threads, lists and slabs that are never small; and plans. */
+#define ROOM (((size_t)2 << 20) + ((size_t)512 << 10))
 
 typedef struct meter {
     size_t bytes, most; /* that the context holds now, and held at most */

@@ -201,9 +201,10 @@ CR_API const char *cr_isa(void);
 /* Bytes in use now, and at most since the context was opened: the elements of tensors, and all the
  * rest, the records of operations, shapes, scopes, names, modules and optimisers. Not what opening
  * the context takes, nor memory that is kept for what comes next, which is at most what was in use
- * once. What is used stays within memory_limit: beyond it is CR_ERR_MEMORY, and the context stays
- * as usable as before. (Memory for elements is rounded up, by an eighth and 300 bytes at most, and
- * that does not count.) cr_trim() gives kept memory of tensors back to the system. */
+ * once, and half a MiB for plans of earlier runs. What is used stays within memory_limit:
+ * beyond it is CR_ERR_MEMORY, and the context stays as usable as before. (Memory for elements is
+ * rounded up, by an eighth and 300 bytes at most, and that does not count.) cr_trim() gives kept
+ * memory of tensors back to the system. */
 CR_API size_t cr_memory_used(const cr_ctx *ctx);
 CR_API size_t cr_memory_peak(const cr_ctx *ctx);
 CR_API void cr_trim(cr_ctx *ctx);

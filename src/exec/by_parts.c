@@ -10,11 +10,11 @@
 
 #define MOST_GROUPS 16
 
-typedef struct stretch {
+typedef struct group_run {
     const cr__plan *plan;
     uint32_t at, n; /* places in the order */
     int64_t parts;
-} stretch;
+} group_run;
 
 /* Of parts that are made of whole dims but for one: which that is, and how many of its elements are
  * in a part; 0: there are no such parts. */
@@ -76,7 +76,7 @@ static bool has_parts(const cr__plan *plan, const cr__group *group, int64_t part
 
 /* Notes that the slot is read or written, by parts of so many bytes or, if that is 0, in another
  * way: not possible if that and what groups before have done would meet in more than a part. */
-static bool may_touch(const stretch *s, cr__slot *slot, size_t bytes, bool writes)
+static bool may_touch(const group_run *s, cr__slot *slot, size_t bytes, bool writes)
 {
     const uint32_t number = s->at + 1;
     if (slot->read_in != number)
@@ -90,7 +90,7 @@ static bool may_touch(const stretch *s, cr__slot *slot, size_t bytes, bool write
 }
 
 /* Whether the group can be the next; from the second on only if it reads what they make. */
-static bool joins(const stretch *s, const cr__group *group)
+static bool joins(const group_run *s, const cr__group *group)
 {
     const cr__plan *plan = s->plan;
     bool reads = s->n == 0;
@@ -164,7 +164,7 @@ static void find_stretch(cr__plan *plan, uint32_t i)
     const cr__unit *unit = first->root ? &plan->units[first->root - 1] : NULL;
     if (!unit || unit->kind != CR__UNIT_CONTRACT || cr__unit_bytes(unit) < LEAST_BYTES)
         return;
-    stretch s = { .plan = plan, .at = i, .parts = parts_of(unit) };
+    group_run s = { .plan = plan, .at = i, .parts = parts_of(unit) };
     const uint32_t end = i < plan->commits ? plan->commits : plan->n_order;
     while (s.parts > 1 && i + s.n < end && s.n < MOST_GROUPS &&
            joins(&s, &plan->groups[plan->order[i + s.n]]))

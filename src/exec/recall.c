@@ -8,14 +8,22 @@
 #define FEWEST_UNITS 4
 #define MOST_UNITS   1024
 
-/* There is room for so many like the first that did not fit. */
-#define PLANS 4
+/* There is room for so many like the first that did not fit, within so many bytes. */
+#define PLANS      4
+#define MOST_BYTES ((size_t)512 << 10)
+
+/* What the phases decide of a unit. */
+typedef struct kept_unit {
+    uint32_t group, next, slot, last, run;
+    uint16_t flags;
+    uint8_t kind, role, level;
+} kept_unit;
 
 /* Behind it: the key, units, groups, order, slots. */
-typedef struct kept {
+typedef struct kept_plan {
     size_t bytes, key_words;
     cr__plan plan;
-} kept;
+} kept_plan;
 
 static bool is_worth_it(const cr__plan *plan)
 {
@@ -87,12 +95,12 @@ static size_t write_key(const cr__plan *plan)
 /* ---- plans ---- */
 
 /* What is kept behind the header, or NULL if nothing is. */
-static kept *find_kept(const cr__plan *plan, size_t words)
+static kept_plan *find_kept(const cr__plan *plan, size_t words)
 {
     const cr_ctx *ctx = plan->ctx;
-    kept *k;
+    kept_plan *k;
     for (size_t at = 0; at < ctx->plan_bytes; at += k->bytes) {
-        k = (kept *)(void *)((char *)ctx->plans.at + at);
+        k = (kept_plan *)(void *)((char *)ctx->plans.at + at);
         if (k->key_words == words &&
             !memcmp(k + 1, ctx->run_lists[CR__KEY].at, words * sizeof(uint64_t)))
             return k;
@@ -101,7 +109,7 @@ static kept *find_kept(const cr__plan *plan, size_t words)
 }
 
 /* To or from what is kept, one list behind the other. */
-static void copy(char **at, void *list, size_t bytes, bool keeps)
+static void copy_list(char **at, void *list, size_t bytes, bool keeps)
 {
     if (bytes)
         memcpy(keeps ? *at : list, keeps ? list : *at, bytes);
@@ -110,9 +118,9 @@ static void copy(char **at, void *list, size_t bytes, bool keeps)
 
 static void copy_lists(cr__plan *plan, char *at, bool keeps)
 {
-    copy(&at, plan->groups, plan->n_groups * sizeof *plan->groups, keeps);
-    copy(&at, plan->order, plan->n_order * sizeof *plan->order, keeps);
-    copy(&at, plan->slots, plan->n_slots * sizeof *plan->slots, keeps);
+    copy_list(&at, plan->groups, plan->n_groups * sizeof *plan->groups, keeps);
+    copy_list(&at, plan->order, plan->n_order * sizeof *plan->order, keeps);
+    copy_list(&at, plan->slots, plan->n_slots * sizeof *plan->slots, keeps);
 }
 
 static bool take_lists(cr__plan *plan, const cr__plan *from)
@@ -134,13 +142,19 @@ static bool take_lists(cr__plan *plan, const cr__plan *from)
     return true;
 }
 
-static bool take_plan(cr__plan *plan, kept *k, size_t words)
+/* Room for units: an even number, so that what is behind them is aligned. */
+static size_t units_room(const cr__plan *plan)
+{
+    return (plan->n_units + (size_t)1) / 2 * 2 * sizeof(kept_unit);
+}
+
+static bool take_plan(cr__plan *plan, kept_plan *k, size_t words)
 {
     const cr__plan *from = &k->plan;
-    const cr__unit *units = (const cr__unit *)(void *)((uint64_t *)(k + 1) + words);
+    const kept_unit *units = (const kept_unit *)(void *)((uint64_t *)(k + 1) + words);
     if (!take_lists(plan, from))
         return false;
-    copy_lists(plan, (char *)(uintptr_t)(units + plan->n_units), false);
+    copy_lists(plan, (char *)(uintptr_t)units + units_room(plan), false);
     plan->fails = from->fails;
     plan->commits = from->commits;
     plan->overwrites = from->overwrites;
@@ -168,21 +182,28 @@ static bool take_plan(cr__plan *plan, kept *k, size_t words)
 static bool keep_plan(cr__plan *plan, size_t words)
 {
     cr_ctx *ctx = plan->ctx;
-    const size_t key = words * sizeof(uint64_t), units = plan->n_units * sizeof(cr__unit);
+    const size_t key = words * sizeof(uint64_t), units = units_room(plan);
     const size_t bytes =
-        sizeof(kept) + key + units + plan->n_groups * sizeof *plan->groups +
+        sizeof(kept_plan) + key + units + plan->n_groups * sizeof *plan->groups +
         (plan->n_order + 1) / 2 * sizeof(uint64_t) + plan->n_slots * sizeof *plan->slots;
+    if (bytes > MOST_BYTES)
+        return true;
     if (ctx->plan_bytes + bytes > ctx->plans.capacity) {
+        const size_t room = PLANS * bytes < MOST_BYTES ? PLANS * bytes : MOST_BYTES;
         ctx->plan_bytes = 0;
-        if (bytes > ctx->plans.capacity &&
-            !cr__list_reserve(ctx, &ctx->plans, PLANS * bytes))
+        if (bytes > ctx->plans.capacity && !cr__list_reserve(ctx, &ctx->plans, room))
             return false;
     }
-    kept *k = (kept *)(void *)((char *)ctx->plans.at + ctx->plan_bytes);
-    *k = (kept){ .bytes = bytes, .key_words = words, .plan = *plan };
+    kept_plan *k = (kept_plan *)(void *)((char *)ctx->plans.at + ctx->plan_bytes);
+    *k = (kept_plan){ .bytes = bytes, .key_words = words, .plan = *plan };
     char *at = (char *)(k + 1);
     memcpy(at, ctx->run_lists[CR__KEY].at, key);
-    memcpy(at + key, plan->units, units);
+    kept_unit *to = (kept_unit *)(void *)(at + key);
+    for (uint32_t i = 0; i < plan->n_units; i++) {
+        const cr__unit *unit = &plan->units[i];
+        to[i] = (kept_unit){ unit->group, unit->next, unit->slot, unit->last, unit->run,
+                             unit->flags, unit->kind, unit->role, unit->level };
+    }
     copy_lists(plan, at + key + units, true);
     ctx->plan_bytes += bytes;
     return true;
@@ -193,7 +214,7 @@ bool cr__decide(cr__plan *plan)
     const bool keeps = is_worth_it(plan);
     cr__find_updates(plan);
     const size_t words = keeps ? write_key(plan) : 0;
-    kept *k = words ? find_kept(plan, words) : NULL;
+    kept_plan *k = words ? find_kept(plan, words) : NULL;
     if (keeps && !words)
         return false;
     if (k)

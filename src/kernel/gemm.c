@@ -37,21 +37,21 @@ typedef struct span {
 #define SPAN_BYTES (CACHE_BYTES / 4)
 
 /* The lines of k in which a tile's rows are not all 0. */
-typedef struct kept {
+typedef struct kept_lines {
     int16_t from, to; /* to < 0: nobody has looked */
-} kept;
+} kept_lines;
 #define MOST_TILES (PANEL_ROWS / 4)
 
 typedef struct tile {
     const char *a, *b;
     char *c;
     int64_t a_row, a_col, b_row, c_row;
-    int64_t k;    /* at most a block */
-    int64_t rest; /* columns in the last vector */
-    bool add;     /* to what c holds */
-    bool odd;     /* the last row is the one before it once more, and not written */
-    int zeros;    /* of a, that may be left out: LEAVE_NONE, .. */
-    kept *found;  /* of each tile two vectors wide, for all slivers */
+    int64_t k;         /* at most a block */
+    int64_t rest;      /* columns in the last vector */
+    bool add;          /* to what c holds */
+    bool odd;          /* the last row is the one before it once more, and not written */
+    int zeros;         /* of a, that may be left out: LEAVE_NONE, .. */
+    kept_lines *found; /* of each tile two vectors wide, for all slivers */
     const struct product *of; /* whose follower's streams are to be fetched, or NULL: */
     int64_t row, column;      /* from here on */
     span ahead[2];            /* where a is not packed: what will be wanted */

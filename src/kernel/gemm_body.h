@@ -604,7 +604,7 @@ CR__CALL bool G(are_zero)(const tile *t, int64_t rows, int64_t k, int64_t lines)
 }
 
 /* Those that hold all that is not 0, and maybe a few more. */
-CR__FN kept G(find_lines)(const tile *t, int64_t rows)
+CR__FN kept_lines G(find_lines)(const tile *t, int64_t rows)
 {
     int64_t from = 0, to = t->k;
     const bool seen = t->a_col == G_SIZE || (t->a_row == G_SIZE && rows <= G_N);
@@ -618,7 +618,7 @@ CR__FN kept G(find_lines)(const tile *t, int64_t rows)
         if (!G(are_zero)(t, rows, to - n, n))
             break;
     }
-    return (kept){ (int16_t)from, (int16_t)to };
+    return (kept_lines){ (int16_t)from, (int16_t)to };
 }
 
 /* Whether an element of so many lines at x is 0; or, if asked for that, is not finite. */
@@ -644,7 +644,7 @@ CR__FN bool G(ends_in_zero)(const tile *t)
 
 /* The tile by that function, with what of it may be left out. */
 CR__COLD CR__CALL void G(run_lines)(tile *t, tile_fn *fn, int64_t rows, int64_t columns,
-                                    kept *found)
+                                    kept_lines *found)
 {
     tile part = *t;
     if (found->to < 0)
@@ -699,7 +699,7 @@ CR__CALL void G(sliver)(tile *t, const char *a, int64_t rows, int64_t columns)
 #if G_PACKS
         if (G(ends_in_zero)(t))
             G(run_lines)
-        (t, of[(n - 1) / 2], n, columns, wide ? &t->found[i] : &(kept){ 0, -1 });
+        (t, of[(n - 1) / 2], n, columns, wide ? &t->found[i] : &(kept_lines){ 0, -1 });
         else
 #endif
             run_tile(of[(n - 1) / 2], t);
@@ -792,7 +792,7 @@ CR__T static void G(product)(const product *p)
 {
     char *sliver = p->scratch,
          *other = sliver + SLIVER_BYTES, *const panel = other + SLIVER_BYTES;
-    kept found[MOST_TILES];
+    kept_lines found[MOST_TILES];
     tile t = { .a_row = p->a_row, .a_col = p->a_col, .c_row = p->c_row, .found = found };
     int64_t done = 0; /* columns of the sliver that are packed already */
     memcpy(t.ahead, p->ahead, sizeof t.ahead);

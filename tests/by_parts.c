@@ -203,7 +203,7 @@ int main(void)
                        tiny_first = { { 16 }, 256, 1, 0x1p-132 },
                        zeros_first = { { 16 }, 256, 1, 0 }, few = { { 3 }, 256, 1, 1 };
     const shape *all[] = { &plain, &two_dims, &many, &odd };
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < tap_share(4); i++)
         test_program("attention", attend, all[i], 2);
     test_program("a chain", chain, &many, SOME);
     test_program("dropout", with_noise, &two_dims, SOME);
@@ -216,7 +216,7 @@ int main(void)
     test_program("sums of columns", biased, &plain, 1);
     const shape *uneven[] = { &tiny, &tiny_behind_zeros, &tiny_behind_others, &tiny_first,
                               &zeros_first };
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < tap_share(5); i++) {
         test_program("attention", attend, uneven[i], SOME);
         test_program("two products", pair, uneven[i], SOME);
     }

@@ -108,12 +108,17 @@ static kept_plan *find_kept(const cr__plan *plan, size_t words)
     return NULL;
 }
 
+static size_t rounded(size_t bytes)
+{
+    return (bytes + 7) / 8 * 8;
+}
+
 /* To or from what is kept, one list behind the other. */
 static void copy_list(char **at, void *list, size_t bytes, bool keeps)
 {
     if (bytes)
         memcpy(keeps ? *at : list, keeps ? list : *at, bytes);
-    *at += (bytes + 7) / 8 * 8;
+    *at += rounded(bytes);
 }
 
 static void copy_lists(cr__plan *plan, char *at, bool keeps)
@@ -183,9 +188,10 @@ static bool keep_plan(cr__plan *plan, size_t words)
 {
     cr_ctx *ctx = plan->ctx;
     const size_t key = words * sizeof(uint64_t), units = units_room(plan);
-    const size_t bytes =
-        sizeof(kept_plan) + key + units + plan->n_groups * sizeof *plan->groups +
-        (plan->n_order + 1) / 2 * sizeof(uint64_t) + plan->n_slots * sizeof *plan->slots;
+    const size_t bytes = sizeof(kept_plan) + key + units +
+                         rounded(plan->n_groups * sizeof *plan->groups) +
+                         rounded(plan->n_order * sizeof *plan->order) +
+                         rounded(plan->n_slots * sizeof *plan->slots);
     if (bytes > MOST_BYTES)
         return true;
     if (ctx->plan_bytes + bytes > ctx->plans.capacity) {

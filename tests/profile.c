@@ -307,7 +307,10 @@ static bool is_json(const char *text)
 static char *trace_of(cr_ctx *ctx)
 {
     FILE *file = tmpfile();
-    return file && cr_profile_trace(ctx, file) == CR_OK ? read_all(file) : NULL;
+    if (!file)
+        return NULL;
+    is_int(cr_profile_trace(ctx, file), CR_OK, "written");
+    return read_all(file);
 }
 
 static void test_trace(void)

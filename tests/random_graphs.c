@@ -1,7 +1,8 @@
 /* Random programs (random_program.h) give the same values and gradients, to the bit,
  * however they are computed: lazily or eagerly, on any number of threads, under a memory
  * limit that just suffices, again in a context that has kept its plans, with more reads in between,
- * with runs that are cancelled, with a profile, or with AVX2 or AVX-512. When memory fails at any place, nothing else does.
+ * with runs that are cancelled, with a profile, or with AVX2 or AVX-512. When memory fails at any
+ * place, nothing else does.
  *
  * random_graphs FIRST COUNT      runs the programs of these seeds
  * random_graphs --tell SEED [N]  prints what the program of a seed does, in N steps

@@ -27,8 +27,7 @@ typedef struct kept_plan {
 
 static bool is_worth_it(const cr__plan *plan)
 {
-    return plan->n_units >= plan->n_old + FEWEST_UNITS && plan->n_units <= MOST_UNITS &&
-           !plan->rehearsal;
+    return plan->n_units >= plan->n_old + FEWEST_UNITS && plan->n_units <= MOST_UNITS;
 }
 
 /* ---- keys ---- */
@@ -215,16 +214,17 @@ static bool keep_plan(cr__plan *plan, size_t words)
     return true;
 }
 
+/* A rehearsal takes what the run would, and keeps nothing. */
 bool cr__decide(cr__plan *plan)
 {
-    const bool keeps = is_worth_it(plan);
+    const bool recalls = is_worth_it(plan);
     cr__find_updates(plan);
-    const size_t words = keeps ? write_key(plan) : 0;
-    kept_plan *k = words ? find_kept(plan, words) : NULL;
-    if (keeps && !words)
+    const size_t words = recalls ? write_key(plan) : 0;
+    if (recalls && !words)
         return false;
+    kept_plan *k = words ? find_kept(plan, words) : NULL;
     if (k)
         return take_plan(plan, k, words);
     return cr__fuse(plan) && cr__order(plan) && cr__find_slots(plan) &&
-           (!keeps || keep_plan(plan, words));
+           (!recalls || plan->rehearsal || keep_plan(plan, words));
 }
